@@ -1,0 +1,65 @@
+/**
+ * SHA-256 with a domain for every use (spec CRYPTO-1). The function is fixed; who computes it is not:
+ * a shell with a native SHA-256 installs it once at start. Both give the same bytes, so purity holds.
+ */
+import { sha256 as portableSha256 } from '@noble/hashes/sha2.js';
+import type { Brand } from '../bytes/result.ts';
+import { concatBytes } from '../bytes/hex.ts';
+import { utf8Encode } from '../bytes/writer.ts';
+
+/** 32 bytes. */
+export type Hash = Brand<Uint8Array, 'Hash'>;
+
+export const HASH_BYTES = 32;
+
+export const ZERO_HASH: Hash = new Uint8Array(HASH_BYTES) as Hash;
+
+let implementation: (bytes: Uint8Array) => Uint8Array = portableSha256;
+
+/** Replaces the portable SHA-256 by a native one that computes the same function. */
+export function installSha256(native: (bytes: Uint8Array) => Uint8Array): void {
+  implementation = native;
+}
+
+export function sha256(bytes: Uint8Array): Hash {
+  return implementation(bytes) as Hash;
+}
+
+/** Brands 32 bytes as a hash. Length is asserted: decoders read hashes with fixed width. */
+export function asHash(bytes: Uint8Array): Hash {
+  if (bytes.length !== HASH_BYTES)
+    throw new RangeError(`a hash has ${HASH_BYTES} bytes, got ${bytes.length}`);
+  return bytes as Hash;
+}
+
+/** One tag per structure. All begin with `I` (0x49), so none collides with Merkle leaf 0x00 or node 0x01. */
+export const TAGS = {
+  address: 'ITC1:address',
+  genesis: 'ITC1:genesis',
+  transaction: 'ITC1:transaction',
+  header: 'ITC1:header',
+  validators: 'ITC1:validators',
+  stateKey: 'ITC1:state-key',
+  batchLeaf: 'ITC1:batch-leaf',
+  batch: 'ITC1:batch',
+  grant: 'ITC1:grant',
+  subnet: 'ITC1:subnet',
+  checkpoint: 'ITC1:checkpoint',
+  envelope: 'ITC1:envelope',
+  proofOfWork: 'ITC1:pow',
+  payload: 'ITC1:payload',
+  command: 'ITC1:command',
+  lane: 'ITC1:lane',
+  mmr: 'ITC1:mmr',
+} as const;
+
+export type Tag = keyof typeof TAGS;
+
+const tagBytes = Object.fromEntries(
+  Object.entries(TAGS).map(([name, text]) => [name, concatBytes(utf8Encode(text), Uint8Array.of(0))]),
+) as Record<Tag, Uint8Array>;
+
+/** SHA-256(tag ‖ 0x00 ‖ parts). The parts must be self-delimiting: fixed widths or canonical encodings. */
+export function hashTagged(tag: Tag, ...parts: readonly Uint8Array[]): Hash {
+  return sha256(concatBytes(tagBytes[tag], ...parts));
+}

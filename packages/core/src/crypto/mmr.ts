@@ -1,0 +1,132 @@
+/**
+ * Merkle mountain range: an append-only list of hashes whose root is cheap to extend (spec CRYPTO-6).
+ * The peaks, bagged from the right, give exactly the RFC 6962 root of the same leaves; the root of the range
+ * commits that and the count: SHA-256('ITC1:mmr' ‖ 0x00 ‖ count u64 ‖ Merkle root).
+ */
+import { equalBytes } from '../bytes/hex.ts';
+import { Writer } from '../bytes/writer.ts';
+import { HASH_BYTES, hashTagged, type Hash } from './hash.ts';
+import { EMPTY_MERKLE_ROOT, MerkleTree, merkleLeaf, merkleNode, merkleRootFromPath } from './merkle.ts';
+
+export interface Mmr {
+  readonly count: number;
+  /** Roots of perfect trees, the largest first: one per set bit of `count`. */
+  readonly peaks: readonly Hash[];
+}
+
+export interface MmrPath {
+  readonly index: number;
+  readonly count: number;
+  /** From the leaf up. */
+  readonly siblings: readonly Hash[];
+}
+
+export const EMPTY_MMR: Mmr = { count: 0, peaks: [] };
+
+export function mmrAppend(mmr: Mmr, leaf: Hash): Mmr {
+  const peaks = [...mmr.peaks];
+  let merged = merkleLeaf(leaf);
+  // Every trailing one bit of the count is a perfect tree of the size just completed.
+  for (let count = mmr.count; count % 2 === 1; count = (count - 1) / 2)
+    merged = merkleNode(peaks.pop() as Hash, merged);
+  peaks.push(merged);
+  return { count: mmr.count + 1, peaks };
+}
+
+export function mmrRoot(mmr: Mmr): Hash {
+  let bagged: Hash | undefined;
+  for (let i = mmr.peaks.length - 1; i >= 0; i -= 1) {
+    const peak = mmr.peaks[i] as Hash;
+    bagged = bagged === undefined ? peak : merkleNode(peak, bagged);
+  }
+  return commit(mmr.count, bagged ?? EMPTY_MERKLE_ROOT);
+}
+
+function commit(count: number, merkleRoot: Hash): Hash {
+  return hashTagged('mmr', new Writer(8).u53(count).finish(), merkleRoot);
+}
+
+/** Path of one leaf; O(n). `MmrLog` answers the same from kept nodes. */
+export function mmrPath(leaves: readonly Hash[], index: number): MmrPath {
+  return { index, count: leaves.length, siblings: new MerkleTree(leaves).path(index) };
+}
+
+export function verifyMmrPath(o: {
+  readonly root: Hash;
+  readonly leaf: Hash;
+  readonly path: MmrPath;
+}): boolean {
+  const { index, count, siblings } = o.path;
+  if (o.leaf.length !== HASH_BYTES || siblings.some((sibling) => sibling.length !== HASH_BYTES)) return false;
+  const merkleRoot = merkleRootFromPath({ leafHash: merkleLeaf(o.leaf), index, count, path: siblings });
+  return merkleRoot !== undefined && equalBytes(commit(count, merkleRoot), o.root);
+}
+
+/**
+ * The same range with its inner nodes kept, for whoever serves paths: 64 bytes a leaf, O(log n) an append,
+ * O(log² n) a path, also against any earlier count.
+ */
+export class MmrLog {
+  /** `#levels[k][i]` is the root of the perfect tree over leaves i·2^k … (i+1)·2^k − 1. */
+  readonly #levels: Hash[][] = [[]];
+
+  get count(): number {
+    return (this.#levels[0] as Hash[]).length;
+  }
+
+  append(leaf: Hash): void {
+    let node = merkleLeaf(leaf);
+    for (let k = 0; ; k += 1) {
+      const level = (this.#levels[k] ??= []);
+      level.push(node);
+      if (level.length % 2 === 1) return;
+      node = merkleNode(level[level.length - 2] as Hash, node);
+    }
+  }
+
+  root(count: number = this.count): Hash {
+    this.#check(count);
+    return commit(count, count === 0 ? EMPTY_MERKLE_ROOT : this.#range(0, count));
+  }
+
+  path(index: number, count: number = this.count): MmrPath {
+    this.#check(count);
+    if (!Number.isInteger(index) || index < 0 || index >= count)
+      throw new RangeError(`no leaf ${index} among ${count}`);
+    const siblings: Hash[] = [];
+    let start = 0;
+    let end = count;
+    while (end - start > 1) {
+      const middle = start + largestPowerBelow(end - start);
+      if (index < middle) {
+        siblings.push(this.#range(middle, end));
+        end = middle;
+      } else {
+        siblings.push(this.#range(start, middle));
+        start = middle;
+      }
+    }
+    return { index, count, siblings: siblings.reverse() };
+  }
+
+  #check(count: number): void {
+    if (!Number.isInteger(count) || count < 0 || count > this.count) {
+      throw new RangeError(`expected a count up to ${this.count}, got ${count}`);
+    }
+  }
+
+  /** Root over leaves start … end − 1; start is a multiple of the largest power of two in the range. */
+  #range(start: number, end: number): Hash {
+    const size = end - start;
+    const power = largestPowerBelow(size + 1);
+    const left = this.#levels[Math.log2(power)]?.[start / power] as Hash;
+    return power === size ? left : merkleNode(left, this.#range(start + power, end));
+  }
+}
+
+/** The largest power of two strictly below n, for n ≥ 2. */
+function largestPowerBelow(n: number): number {
+  let power = 1;
+  while (power * 2 < n) power *= 2;
+  return power;
+}

@@ -1,0 +1,278 @@
+/**
+ * Sparse Merkle tree over 256-bit keys (spec CRYPTO-7): proves that a key holds a value, and that it holds none.
+ * Immutable: an update shares all untouched nodes, so every earlier root stays usable. A subtree with a single
+ * leaf is that leaf, so depth follows the number of entries, not the width of the key.
+ *
+ * empty = 32 zero bytes; leaf = SHA-256(0x00 ‖ key ‖ SHA-256(value)); branch = SHA-256(0x01 ‖ left ‖ right).
+ */
+import { compareBytes, equalBytes } from '../bytes/hex.ts';
+import type { Reader } from '../bytes/reader.ts';
+import type { Writer } from '../bytes/writer.ts';
+import { asHash, HASH_BYTES, sha256, ZERO_HASH, type Hash } from './hash.ts';
+import { merkleNode } from './merkle.ts';
+
+export const STATE_DEPTH_MAX = 256;
+
+export interface StateChange {
+  readonly key: Hash;
+  /** `undefined` removes the key. */
+  readonly value: Uint8Array | undefined;
+}
+
+export interface StateProof {
+  /** From the root down to the place of the key; `ZERO_HASH` where the other side is empty. */
+  readonly siblings: readonly Hash[];
+  /** For an absent key: the other leaf that sits where the key would be, if any. */
+  readonly terminal: { readonly key: Hash; readonly valueHash: Hash } | undefined;
+}
+
+type Node = Leaf | Branch;
+
+class Leaf {
+  readonly count = 1;
+  readonly key: Hash;
+  readonly value: Uint8Array;
+  readonly valueHash: Hash;
+  readonly hash: Hash;
+
+  constructor(key: Hash, value: Uint8Array) {
+    this.key = key;
+    this.value = value;
+    this.valueHash = sha256(value);
+    this.hash = leafHash(key, this.valueHash);
+  }
+}
+
+class Branch {
+  readonly left: Node | undefined;
+  readonly right: Node | undefined;
+  readonly count: number;
+  readonly hash: Hash;
+
+  constructor(left: Node | undefined, right: Node | undefined) {
+    this.left = left;
+    this.right = right;
+    this.count = (left?.count ?? 0) + (right?.count ?? 0);
+    this.hash = merkleNode(left?.hash ?? ZERO_HASH, right?.hash ?? ZERO_HASH);
+  }
+}
+
+const leafScratch = new Uint8Array(1 + 2 * HASH_BYTES);
+
+function leafHash(key: Hash, valueHash: Hash): Hash {
+  leafScratch.set(key, 1);
+  leafScratch.set(valueHash, 1 + HASH_BYTES);
+  return sha256(leafScratch);
+}
+
+function bitAt(key: Uint8Array, depth: number): number {
+  return ((key[depth >> 3] as number) >> (7 - (depth & 7))) & 1;
+}
+
+export class StateTree {
+  static readonly empty: StateTree = new StateTree(undefined);
+
+  readonly #top: Node | undefined;
+
+  private constructor(top: Node | undefined) {
+    this.#top = top;
+  }
+
+  get root(): Hash {
+    return this.#top?.hash ?? ZERO_HASH;
+  }
+
+  get size(): number {
+    return this.#top?.count ?? 0;
+  }
+
+  /**
+   * All changes at once: every touched path is hashed one time. Of several changes to one key the last counts.
+   * Keys and values are kept, not copied.
+   */
+  update(changes: readonly StateChange[]): StateTree {
+    const top = applyChanges(this.#top, inOrder(changes), 0);
+    return top === this.#top ? this : new StateTree(top);
+  }
+
+  get(key: Hash): Uint8Array | undefined {
+    const leaf = this.#descend(key, undefined);
+    return leaf !== undefined && equalBytes(leaf.key, key) ? leaf.value : undefined;
+  }
+
+  /** Proof of what the key holds, or that it holds nothing. */
+  prove(key: Hash): StateProof {
+    const siblings: Hash[] = [];
+    const leaf = this.#descend(key, siblings);
+    const other = leaf !== undefined && !equalBytes(leaf.key, key) ? leaf : undefined;
+    return { siblings, terminal: other && { key: other.key, valueHash: other.valueHash } };
+  }
+
+  /** In ascending order of keys. */
+  *entries(): Iterable<{ readonly key: Hash; readonly value: Uint8Array }> {
+    const stack: (Node | undefined)[] = [this.#top];
+    while (stack.length > 0) {
+      const node = stack.pop();
+      if (node === undefined) continue;
+      if (node instanceof Leaf) yield { key: node.key, value: node.value };
+      else stack.push(node.right, node.left);
+    }
+  }
+
+  /** The leaf met on the way of the key, noting the other sides passed. */
+  #descend(key: Hash, siblings: Hash[] | undefined): Leaf | undefined {
+    let node = this.#top;
+    for (let depth = 0; node instanceof Branch; depth += 1) {
+      const goRight: boolean = bitAt(key, depth) === 1;
+      const other: Node | undefined = goRight ? node.left : node.right;
+      siblings?.push(other?.hash ?? ZERO_HASH);
+      node = goRight ? node.right : node.left;
+    }
+    return node;
+  }
+}
+
+/** Sorted by key, one per key, the last one given. */
+function inOrder(changes: readonly StateChange[]): StateChange[] {
+  const sorted = [...changes].sort((a, b) => compareBytes(a.key, b.key));
+  // The sort is stable, so among equal keys the last in the list is the last given.
+  return sorted.filter((change, i) => {
+    if (change.key.length !== HASH_BYTES) throw new RangeError(`a state key has ${HASH_BYTES} bytes`);
+    const next = sorted[i + 1];
+    return next === undefined || !equalBytes(next.key, change.key);
+  });
+}
+
+function applyChanges(
+  node: Node | undefined,
+  changes: readonly StateChange[],
+  depth: number,
+): Node | undefined {
+  if (changes.length === 0) return node;
+  if (!(node instanceof Branch)) return build(mergeLeaf(node, changes), depth);
+  const split = splitAt(changes, depth, (change) => change.key);
+  const left = applyChanges(node.left, changes.slice(0, split), depth + 1);
+  const right = applyChanges(node.right, changes.slice(split), depth + 1);
+  if (left === node.left && right === node.right) return node;
+  return join(left, right);
+}
+
+/** The leaves of a place that held at most one, after the changes; sorted by key. */
+function mergeLeaf(leaf: Leaf | undefined, changes: readonly StateChange[]): Leaf[] {
+  const leaves: Leaf[] = [];
+  let waiting = leaf;
+  for (const { key, value } of changes) {
+    if (waiting !== undefined) {
+      const order = compareBytes(waiting.key, key);
+      if (order === 0) {
+        // Writing what is there already keeps the node, so that nothing above is hashed again.
+        if (value !== undefined)
+          leaves.push(equalBytes(waiting.value, value) ? waiting : new Leaf(key, value));
+        waiting = undefined;
+        continue;
+      }
+      if (order < 0) {
+        leaves.push(waiting);
+        waiting = undefined;
+      }
+    }
+    if (value !== undefined) leaves.push(new Leaf(key, value));
+  }
+  if (waiting !== undefined) leaves.push(waiting);
+  return leaves;
+}
+
+function build(leaves: readonly Leaf[], depth: number): Node | undefined {
+  if (leaves.length <= 1) return leaves[0];
+  const split = splitAt(leaves, depth, (leaf) => leaf.key);
+  return new Branch(build(leaves.slice(0, split), depth + 1), build(leaves.slice(split), depth + 1));
+}
+
+/** A branch, unless what is left is at most one leaf. */
+function join(left: Node | undefined, right: Node | undefined): Node | undefined {
+  if (left === undefined && !(right instanceof Branch)) return right;
+  if (right === undefined && !(left instanceof Branch)) return left;
+  return new Branch(left, right);
+}
+
+/** First position whose key has bit `depth` set; all keys share the bits above. */
+function splitAt<T>(items: readonly T[], depth: number, keyOf: (item: T) => Uint8Array): number {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (bitAt(keyOf(items[middle] as T), depth) === 1) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * Whether the tree under `root` holds exactly `value` for `key`, or nothing when `value` is undefined.
+ * Never throws: the proof comes from outside.
+ */
+export function verifyStateProof(
+  root: Hash,
+  key: Hash,
+  value: Uint8Array | undefined,
+  proof: StateProof,
+): boolean {
+  const { siblings, terminal } = proof;
+  if (siblings.length > STATE_DEPTH_MAX || key.length !== HASH_BYTES) return false;
+  let hash: Hash = ZERO_HASH;
+  if (value !== undefined) {
+    if (terminal !== undefined) return false;
+    hash = leafHash(key, sha256(value));
+  } else if (terminal !== undefined) {
+    // Another leaf proves absence only if it sits on the way of the key, and is another.
+    if (equalBytes(terminal.key, key)) return false;
+    for (let depth = 0; depth < siblings.length; depth += 1) {
+      if (bitAt(terminal.key, depth) !== bitAt(key, depth)) return false;
+    }
+    hash = leafHash(terminal.key, terminal.valueHash);
+  }
+  for (let depth = siblings.length - 1; depth >= 0; depth -= 1) {
+    const sibling = siblings[depth] as Hash;
+    hash = bitAt(key, depth) === 1 ? merkleNode(sibling, hash) : merkleNode(hash, sibling);
+  }
+  return equalBytes(hash, root);
+}
+
+/** u16 depth, bitmap of siblings that are not empty (first in the lowest bit), those hashes, 0/1, terminal. */
+export function writeStateProof(writer: Writer, proof: StateProof): void {
+  const { siblings, terminal } = proof;
+  const bitmap = new Uint8Array(Math.ceil(siblings.length / 8));
+  for (const [i, sibling] of siblings.entries()) {
+    if (!equalBytes(sibling, ZERO_HASH)) bitmap[i >> 3] = (bitmap[i >> 3] as number) | (1 << (i & 7));
+  }
+  writer.u16(siblings.length).raw(bitmap);
+  for (const sibling of siblings) if (!equalBytes(sibling, ZERO_HASH)) writer.fixed(sibling, HASH_BYTES);
+  writer.bool(terminal !== undefined);
+  if (terminal !== undefined) writer.fixed(terminal.key, HASH_BYTES).fixed(terminal.valueHash, HASH_BYTES);
+}
+
+export function readStateProof(reader: Reader): StateProof {
+  const depth = reader.u16();
+  if (depth > STATE_DEPTH_MAX)
+    reader.refuse('decode.too-long', `expected at most ${STATE_DEPTH_MAX} siblings, got ${depth}`);
+  const bitmap = reader.fixed(Math.ceil(depth / 8));
+  const isSet = (i: number): boolean => (((bitmap[i >> 3] as number) >> (i & 7)) & 1) === 1;
+  for (let i = depth; i < bitmap.length * 8; i += 1) {
+    if (isSet(i)) reader.refuse('decode.not-canonical', 'expected no bit beyond the depth');
+  }
+  const siblings: Hash[] = [];
+  for (let i = 0; i < depth; i += 1) {
+    const sibling = isSet(i) ? readHash(reader) : ZERO_HASH;
+    if (isSet(i) && equalBytes(sibling, ZERO_HASH))
+      reader.refuse('decode.not-canonical', 'an empty sibling is written as a clear bit');
+    siblings.push(sibling);
+  }
+  return {
+    siblings,
+    terminal: reader.bool() ? { key: readHash(reader), valueHash: readHash(reader) } : undefined,
+  };
+}
+
+function readHash(reader: Reader): Hash {
+  return asHash(reader.fixed(HASH_BYTES).slice());
+}

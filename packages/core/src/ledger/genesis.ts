@@ -1,0 +1,73 @@
+/** The first document of a chain; its hash is the chain's identity and every signature covers it (spec STATE-1). */
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
+import type { Result } from '../bytes/result.ts';
+import { Writer } from '../bytes/writer.ts';
+import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import type { Address } from './address.ts';
+import { amount, millis, SUPPLY, type Amount, type Millis } from './ids.ts';
+import { LIMITS } from './limits.ts';
+import { readAddress, readHash } from './transaction.ts';
+import { readValidatorSet, writeValidatorSet, type ValidatorSet } from './validators.ts';
+
+export interface Genesis {
+  readonly name: string;
+  readonly time: Millis;
+  readonly validators: ValidatorSet;
+  /** Sum of balances = SUPPLY. Sorted by address. */
+  readonly accounts: readonly { readonly address: Address; readonly balance: Amount }[];
+  readonly subnets: readonly GenesisSubnet[];
+  /** Price of one byte of a transaction, in base units; 0 makes the chain free of fees. */
+  readonly feePerByte: Amount;
+}
+
+export interface GenesisSubnet {
+  readonly id: Hash;
+  readonly name: string;
+  readonly members: ValidatorSet;
+  readonly powBits: number;
+}
+
+export function encodeGenesis(genesis: Genesis): Uint8Array {
+  const writer = new Writer(1024);
+  writer.text(genesis.name).u53(genesis.time);
+  writeValidatorSet(writer, genesis.validators);
+  writer.list(genesis.accounts, (w, account) => w.fixed(account.address, HASH_BYTES).u64(account.balance));
+  writer.list(genesis.subnets, (w, subnet) => {
+    w.fixed(subnet.id, HASH_BYTES).text(subnet.name);
+    writeValidatorSet(w, subnet.members);
+    w.u8(subnet.powBits);
+  });
+  return writer.u64(genesis.feePerByte).finish();
+}
+
+export function readGenesis(reader: Reader): Genesis {
+  const genesis: Genesis = {
+    name: reader.text(LIMITS.textBytesMax),
+    time: millis(reader.u53()),
+    validators: readValidatorSet(reader),
+    accounts: reader.list(LIMITS.genesisAccountsMax, (r) => ({
+      address: readAddress(r),
+      balance: amount(r.u64()),
+    })),
+    subnets: reader.list(LIMITS.genesisSubnetsMax, (r) => ({
+      id: readHash(r),
+      name: r.text(LIMITS.textBytesMax),
+      members: readValidatorSet(r),
+      powBits: r.u8(),
+    })),
+    feePerByte: amount(reader.u64()),
+  };
+  const total = genesis.accounts.reduce((sum, account) => sum + account.balance, 0n);
+  if (total !== SUPPLY)
+    reader.refuse('decode.out-of-range', `expected balances that add up to ${SUPPLY}, got ${total}`);
+  return genesis;
+}
+
+export function decodeGenesis(bytes: Uint8Array): Result<Genesis, DecodeCode> {
+  return decode(readGenesis, bytes);
+}
+
+/** The chain id. */
+export function genesisHash(genesis: Genesis): Hash {
+  return hashTagged('genesis', encodeGenesis(genesis));
+}

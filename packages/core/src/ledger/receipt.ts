@@ -1,0 +1,18 @@
+/** What became of a transaction in a block. A refused one is a receipt with a code, never an exception. */
+import type { Hash } from '../crypto/hash.ts';
+import type { ErrorCode } from './errors.ts';
+import type { Amount, Height } from './ids.ts';
+import type { BodyKind } from './transaction.ts';
+
+export interface Receipt {
+  readonly transaction: Hash;
+  readonly height: Height;
+  /** Position in the block. */
+  readonly index: number;
+  readonly kind: BodyKind;
+  /** What was taken for it. */
+  readonly fee: Amount;
+  readonly outcome:
+    | { readonly ok: true }
+    | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
+}

@@ -1,0 +1,296 @@
+/** Transactions: a signed intent of one account, in one of its nonce lanes (spec STATE-2, WIRE-3). */
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
+import { concatBytes } from '../bytes/hex.ts';
+import type { Result } from '../bytes/result.ts';
+import { utf8Encode, Writer } from '../bytes/writer.ts';
+import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import {
+  readPublicKey,
+  SIGNATURE_BYTES,
+  SIGNATURE_DOMAINS,
+  writePublicKey,
+  type PublicKey,
+} from '../crypto/signature.ts';
+import { asAddress, type Address } from './address.ts';
+import {
+  readCheckpointCertificate,
+  writeCheckpointCertificate,
+  type CheckpointCertificate,
+} from './checkpoint.ts';
+import { amount, millis, type Amount, type Height, height, type Millis } from './ids.ts';
+import { LIMITS } from './limits.ts';
+import { readValidatorSet, writeValidatorSet, type ValidatorSet } from './validators.ts';
+
+export interface Transaction {
+  /** The signer's key; its address is the account that acts and pays. */
+  readonly key: PublicKey;
+  readonly lane: number;
+  /** The next one of its lane, from 0. */
+  readonly nonce: number;
+  readonly fee: Amount;
+  /** Last height at which it may be executed. */
+  readonly validUntil: Height;
+  readonly body: Body;
+  readonly signature: Uint8Array;
+}
+
+export type UnsignedTransaction = Omit<Transaction, 'signature'>;
+
+export type Body =
+  | { readonly kind: 'transfer'; readonly to: Address; readonly amount: Amount }
+  | { readonly kind: 'register-maker'; readonly name: string }
+  | { readonly kind: 'register-batch'; readonly batch: DeviceBatch }
+  | { readonly kind: 'claim'; readonly claim: Claim }
+  | { readonly kind: 'grant'; readonly grant: Grant }
+  | { readonly kind: 'revoke'; readonly device: Address; readonly subject: Address }
+  | {
+      readonly kind: 'create-subnet';
+      readonly name: string;
+      readonly members: ValidatorSet;
+      readonly powBits: number;
+    }
+  | { readonly kind: 'checkpoint'; readonly certificate: CheckpointCertificate };
+
+export type BodyKind = Body['kind'];
+
+const KINDS: readonly BodyKind[] = [
+  'transfer',
+  'register-maker',
+  'register-batch',
+  'claim',
+  'grant',
+  'revoke',
+  'create-subnet',
+  'checkpoint',
+];
+
+export interface DeviceBatch {
+  /** Merkle root over the batch's leaves, see `batchLeaf`. */
+  readonly root: Hash;
+  readonly count: number;
+  /** Hash of the product's Thing Model. */
+  readonly model: Hash;
+  /** The built-in ITC each device brings to its first owner's account; taken from the maker for the whole batch. */
+  readonly depositPerDevice: Amount;
+}
+
+export interface Claim {
+  readonly batch: Hash;
+  readonly device: PublicKey;
+  /** Ed25519 key whose secret is in the device's voucher (QR text). */
+  readonly claimKey: PublicKey;
+  readonly index: number;
+  readonly path: readonly Hash[];
+  /** By the claim key over `claimSigningBytes`: holding the voucher, for this owner only. */
+  readonly proof: Uint8Array;
+}
+
+/** Bits of `Grant.actions`. */
+export const ACTIONS = { onOff: 1, level: 2, colour: 4, read: 8 } as const;
+export const ACTIONS_ALL = 15;
+
+/** One per (device, subject); granting again replaces it. */
+export interface Grant {
+  readonly device: Address;
+  readonly subject: Address;
+  /** OR of `ACTIONS`. */
+  readonly actions: number;
+  /** Greatest level the subject may set, 0 to 254. */
+  readonly levelMax: number;
+  readonly notBefore: Millis;
+  readonly expiresAt: Millis;
+}
+
+export function writeGrant(writer: Writer, grant: Grant): void {
+  writer
+    .fixed(grant.device, HASH_BYTES)
+    .fixed(grant.subject, HASH_BYTES)
+    .u16(grant.actions)
+    .u8(grant.levelMax)
+    .u53(grant.notBefore)
+    .u53(grant.expiresAt);
+}
+
+export function readGrant(reader: Reader): Grant {
+  return {
+    device: readAddress(reader),
+    subject: readAddress(reader),
+    actions: reader.u16(),
+    levelMax: reader.u8(),
+    notBefore: millis(reader.u53()),
+    expiresAt: millis(reader.u53()),
+  };
+}
+
+function writeBody(writer: Writer, body: Body): void {
+  writer.u8(KINDS.indexOf(body.kind) + 1);
+  switch (body.kind) {
+    case 'transfer':
+      writer.fixed(body.to, HASH_BYTES).u64(body.amount);
+      return;
+    case 'register-maker':
+      writer.text(body.name);
+      return;
+    case 'register-batch':
+      writer
+        .fixed(body.batch.root, HASH_BYTES)
+        .u32(body.batch.count)
+        .fixed(body.batch.model, HASH_BYTES)
+        .u64(body.batch.depositPerDevice);
+      return;
+    case 'claim': {
+      const { claim } = body;
+      writer.fixed(claim.batch, HASH_BYTES);
+      writePublicKey(writer, claim.device);
+      writePublicKey(writer, claim.claimKey);
+      writer
+        .u32(claim.index)
+        .list(claim.path, (w, hash) => w.fixed(hash, HASH_BYTES))
+        .fixed(claim.proof, SIGNATURE_BYTES);
+      return;
+    }
+    case 'grant':
+      writeGrant(writer, body.grant);
+      return;
+    case 'revoke':
+      writer.fixed(body.device, HASH_BYTES).fixed(body.subject, HASH_BYTES);
+      return;
+    case 'create-subnet':
+      writer.text(body.name);
+      writeValidatorSet(writer, body.members);
+      writer.u8(body.powBits);
+      return;
+    case 'checkpoint':
+      writeCheckpointCertificate(writer, body.certificate);
+      return;
+  }
+}
+
+function readBody(reader: Reader): Body {
+  const kind = KINDS[reader.u8() - 1];
+  if (kind === undefined)
+    return reader.refuse('decode.unknown-kind', `expected a transaction kind from 1 to ${KINDS.length}`);
+  switch (kind) {
+    case 'transfer':
+      return { kind, to: readAddress(reader), amount: amount(reader.u64()) };
+    case 'register-maker':
+      return { kind, name: reader.text(LIMITS.textBytesMax) };
+    case 'register-batch':
+      return {
+        kind,
+        batch: {
+          root: readHash(reader),
+          count: reader.u32(),
+          model: readHash(reader),
+          depositPerDevice: amount(reader.u64()),
+        },
+      };
+    case 'claim':
+      return {
+        kind,
+        claim: {
+          batch: readHash(reader),
+          device: readPublicKey(reader),
+          claimKey: readPublicKey(reader),
+          index: reader.u32(),
+          path: reader.list(LIMITS.merklePathMax, readHash),
+          proof: reader.fixed(SIGNATURE_BYTES).slice(),
+        },
+      };
+    case 'grant':
+      return { kind, grant: readGrant(reader) };
+    case 'revoke':
+      return { kind, device: readAddress(reader), subject: readAddress(reader) };
+    case 'create-subnet':
+      return {
+        kind,
+        name: reader.text(LIMITS.textBytesMax),
+        members: readValidatorSet(reader),
+        powBits: reader.u8(),
+      };
+    case 'checkpoint':
+      return { kind, certificate: readCheckpointCertificate(reader) };
+  }
+}
+
+export function readHash(reader: Reader): Hash {
+  return asHash(reader.fixed(HASH_BYTES).slice());
+}
+
+export function readAddress(reader: Reader): Address {
+  return asAddress(reader.fixed(HASH_BYTES).slice());
+}
+
+function writeUnsigned(writer: Writer, tx: UnsignedTransaction): void {
+  writePublicKey(writer, tx.key);
+  writer.u8(tx.lane).u53(tx.nonce).u64(tx.fee).u53(tx.validUntil);
+  writeBody(writer, tx.body);
+}
+
+export function encodeTransaction(tx: Transaction): Uint8Array {
+  const writer = new Writer(512);
+  writeUnsigned(writer, tx);
+  writer.fixed(tx.signature, SIGNATURE_BYTES);
+  return writer.finish();
+}
+
+export function readTransaction(reader: Reader): Transaction {
+  const key = readPublicKey(reader);
+  const lane = reader.u8();
+  if (lane >= LIMITS.lanesMax)
+    reader.refuse('decode.out-of-range', `expected a lane below ${LIMITS.lanesMax}, got ${lane}`);
+  return {
+    key,
+    lane,
+    nonce: reader.u53(),
+    fee: amount(reader.u64()),
+    validUntil: height(reader.u53()),
+    body: readBody(reader),
+    signature: reader.fixed(SIGNATURE_BYTES).slice(),
+  };
+}
+
+export function decodeTransaction(bytes: Uint8Array): Result<Transaction, DecodeCode> {
+  return decode(readTransaction, bytes);
+}
+
+/** What the sender signs: domain ‖ 0x00 ‖ chain ‖ unsigned transaction. */
+export function transactionSigningBytes(chain: Hash, tx: UnsignedTransaction): Uint8Array {
+  const writer = new Writer(512);
+  writer.raw(utf8Encode(SIGNATURE_DOMAINS.transaction)).u8(0).fixed(chain, HASH_BYTES);
+  writeUnsigned(writer, tx);
+  return writer.finish();
+}
+
+/** The id of a transaction is the hash of all its bytes, signature included: the leaf of a block's `txRoot`. */
+export function transactionId(encoded: Uint8Array): Hash {
+  return hashTagged('transaction', encoded);
+}
+
+/** Leaf of a device batch: the device's key and the claim key of its voucher. */
+export function batchLeaf(device: PublicKey, claimKey: PublicKey): Hash {
+  const writer = new Writer(80);
+  writePublicKey(writer, device);
+  writePublicKey(writer, claimKey);
+  return hashTagged('batchLeaf', writer.finish());
+}
+
+export function batchId(maker: Address, root: Hash): Hash {
+  return hashTagged('batch', maker, root);
+}
+
+export function subnetId(creator: Address, name: string): Hash {
+  return hashTagged('subnet', creator, utf8Encode(name));
+}
+
+/** What the claim key signs: domain ‖ 0x00 ‖ chain ‖ device key ‖ owner. */
+export function claimSigningBytes(chain: Hash, device: PublicKey, owner: Address): Uint8Array {
+  return concatBytes(
+    utf8Encode(SIGNATURE_DOMAINS.claim),
+    Uint8Array.of(0),
+    chain,
+    Uint8Array.of(device.algorithm),
+    device.bytes,
+    owner,
+  );
+}
