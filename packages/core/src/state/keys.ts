@@ -1,0 +1,68 @@
+/**
+ * Where a record lives (spec STATE-1): one kind byte, then the id. The state tree is keyed by the hash of
+ * that, so that nobody can choose where in the tree a record falls.
+ */
+import type { Brand } from '../bytes/result.ts';
+import { concatBytes } from '../bytes/hex.ts';
+import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import type { Address } from '../ledger/address.ts';
+
+/** Kind byte ‖ id. */
+export type StateKey = Brand<Uint8Array, 'StateKey'>;
+
+/** The numbers are part of the state root: append, never renumber. */
+export const RECORD_KINDS = {
+  parameters: 0,
+  account: 1,
+  maker: 2,
+  batch: 3,
+  device: 4,
+  grant: 5,
+  subnet: 6,
+} as const;
+
+export type RecordKind = keyof typeof RECORD_KINDS;
+
+const ID_BYTES: Readonly<Record<RecordKind, number>> = {
+  parameters: 0,
+  account: HASH_BYTES,
+  maker: HASH_BYTES,
+  batch: HASH_BYTES,
+  device: HASH_BYTES,
+  grant: 2 * HASH_BYTES,
+  subnet: HASH_BYTES,
+};
+
+const KIND_OF = Object.keys(RECORD_KINDS) as readonly RecordKind[];
+
+/** The id must have the width of its kind: our callers build it from branded hashes and addresses. */
+export function stateKey(kind: RecordKind, ...id: readonly Uint8Array[]): StateKey {
+  const key = concatBytes(Uint8Array.of(RECORD_KINDS[kind]), ...id);
+  if (key.length !== 1 + ID_BYTES[kind])
+    throw new RangeError(`a key of kind ${kind} has ${1 + ID_BYTES[kind]} bytes, got ${key.length}`);
+  return key as StateKey;
+}
+
+export const PARAMETERS_KEY: StateKey = stateKey('parameters');
+export const accountKey = (address: Address): StateKey => stateKey('account', address);
+export const makerKey = (address: Address): StateKey => stateKey('maker', address);
+export const batchKey = (id: Hash): StateKey => stateKey('batch', id);
+/** A device is named by the address of its own key. */
+export const deviceKey = (device: Address): StateKey => stateKey('device', device);
+/** One grant per device and subject; all grants of a device are neighbours. */
+export const grantKey = (device: Address, subject: Address): StateKey => stateKey('grant', device, subject);
+export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
+
+/** Position in the state tree. */
+export function stateKeyHash(key: StateKey): Hash {
+  return hashTagged('stateKey', key);
+}
+
+/** Splits stored bytes into kind and id; undefined when they are no state key. The id is a view. */
+export function parseStateKey(
+  bytes: Uint8Array,
+): { readonly kind: RecordKind; readonly id: Uint8Array } | undefined {
+  const kind = KIND_OF[bytes[0] ?? -1];
+  if (kind === undefined || bytes.length !== 1 + ID_BYTES[kind]) return undefined;
+  return { kind, id: bytes.subarray(1) };
+}

@@ -1,0 +1,249 @@
+/** What the ledger remembers, one canonical encoding per kind (spec STATE-1). The encodings are the leaves of the state tree. */
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
+import type { Result } from '../bytes/result.ts';
+import { Writer } from '../bytes/writer.ts';
+import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
+import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signature.ts';
+import type { Address } from '../ledger/address.ts';
+import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { ACTIONS_ALL, readAddress, readHash } from '../ledger/transaction.ts';
+import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
+import type { RecordKind } from './keys.ts';
+
+/** What genesis fixed for the state machine. */
+export interface Parameters {
+  /** The genesis hash: a state belongs to one chain. */
+  readonly chain: Hash;
+  /** In base units. */
+  readonly feePerByte: Amount;
+}
+
+/** An account without balance and nonces is the same as none: it has no record. */
+export interface Account {
+  readonly balance: Amount;
+  /** Next nonce per lane; lanes that were never used are left out at the end. */
+  readonly nonces: readonly number[];
+}
+
+export interface Maker {
+  readonly name: string;
+  readonly registeredAt: Height;
+}
+
+export interface Batch {
+  readonly maker: Address;
+  /** Merkle root over `batchLeaf` of its devices. */
+  readonly root: Hash;
+  readonly count: number;
+  readonly model: Hash;
+  /** Still held for each device that is not claimed. */
+  readonly depositPerDevice: Amount;
+  readonly claimed: number;
+  readonly registeredAt: Height;
+}
+
+export interface Device {
+  /** Its address is the device's address. */
+  readonly key: PublicKey;
+  readonly owner: Address;
+  readonly batch: Hash;
+  readonly model: Hash;
+  /** Time of the block that claimed it. */
+  readonly claimedAt: Millis;
+}
+
+/** Device and subject are in the key. No record: no grant, provably. */
+export interface GrantRecord {
+  /** The owner who granted. A grant counts only while this is the device's owner. */
+  readonly granter: Address;
+  /** OR of `ACTIONS`, never 0. */
+  readonly actions: number;
+  /** 0 to 254. */
+  readonly levelMax: number;
+  readonly notBefore: Millis;
+  /** The first moment at which it no longer holds. */
+  readonly expiresAt: Millis;
+}
+
+export interface Subnet {
+  readonly name: string;
+  readonly members: ValidatorSet;
+  /** Base proof-of-work bits in force: those of the last checkpoint. */
+  readonly powBits: number;
+  /** 0 before the first checkpoint. */
+  readonly lastSequence: number;
+  /** The subnet's id before the first checkpoint. */
+  readonly lastHash: Hash;
+  readonly lastTime: Millis;
+  /** Total over all checkpoints. */
+  readonly envelopes: number;
+  /** Total applied over all checkpoints. */
+  readonly payloads: number;
+}
+
+/** The record type of each kind. */
+export interface RecordTypes {
+  parameters: Parameters;
+  account: Account;
+  maker: Maker;
+  batch: Batch;
+  device: Device;
+  grant: GrantRecord;
+  subnet: Subnet;
+}
+
+export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
+
+function writeParameters(writer: Writer, parameters: Parameters): void {
+  writer.fixed(parameters.chain, HASH_BYTES).u64(parameters.feePerByte);
+}
+
+function readParameters(reader: Reader): Parameters {
+  return { chain: readHash(reader), feePerByte: amount(reader.u64()) };
+}
+
+function writeAccount(writer: Writer, account: Account): void {
+  writer.u64(account.balance).list(account.nonces, (w, nonce) => w.u53(nonce));
+}
+
+function readAccount(reader: Reader): Account {
+  const balance = amount(reader.u64());
+  const nonces = reader.list(LIMITS.lanesMax, (r) => r.u53());
+  if (nonces.at(-1) === 0) reader.refuse('decode.not-canonical', 'expected unused lanes left out at the end');
+  if (balance === 0n && nonces.length === 0)
+    reader.refuse('decode.not-canonical', 'an empty account has no record');
+  return { balance, nonces };
+}
+
+function writeMaker(writer: Writer, maker: Maker): void {
+  writer.text(maker.name).u53(maker.registeredAt);
+}
+
+function readMaker(reader: Reader): Maker {
+  return { name: reader.text(LIMITS.textBytesMax), registeredAt: height(reader.u53()) };
+}
+
+function writeBatch(writer: Writer, batch: Batch): void {
+  writer
+    .fixed(batch.maker, HASH_BYTES)
+    .fixed(batch.root, HASH_BYTES)
+    .u32(batch.count)
+    .fixed(batch.model, HASH_BYTES)
+    .u64(batch.depositPerDevice)
+    .u32(batch.claimed)
+    .u53(batch.registeredAt);
+}
+
+function readBatch(reader: Reader): Batch {
+  const batch: Batch = {
+    maker: readAddress(reader),
+    root: readHash(reader),
+    count: reader.u32(),
+    model: readHash(reader),
+    depositPerDevice: amount(reader.u64()),
+    claimed: reader.u32(),
+    registeredAt: height(reader.u53()),
+  };
+  if (batch.claimed > batch.count)
+    reader.refuse(
+      'decode.out-of-range',
+      `expected at most ${batch.count} claimed devices, got ${batch.claimed}`,
+    );
+  return batch;
+}
+
+function writeDevice(writer: Writer, device: Device): void {
+  writePublicKey(writer, device.key);
+  writer
+    .fixed(device.owner, HASH_BYTES)
+    .fixed(device.batch, HASH_BYTES)
+    .fixed(device.model, HASH_BYTES)
+    .u53(device.claimedAt);
+}
+
+function readDevice(reader: Reader): Device {
+  return {
+    key: readPublicKey(reader),
+    owner: readAddress(reader),
+    batch: readHash(reader),
+    model: readHash(reader),
+    claimedAt: millis(reader.u53()),
+  };
+}
+
+function writeGrantRecord(writer: Writer, grant: GrantRecord): void {
+  writer
+    .fixed(grant.granter, HASH_BYTES)
+    .u16(grant.actions)
+    .u8(grant.levelMax)
+    .u53(grant.notBefore)
+    .u53(grant.expiresAt);
+}
+
+function readGrantRecord(reader: Reader): GrantRecord {
+  const grant: GrantRecord = {
+    granter: readAddress(reader),
+    actions: reader.u16(),
+    levelMax: reader.u8(),
+    notBefore: millis(reader.u53()),
+    expiresAt: millis(reader.u53()),
+  };
+  if (grant.actions === 0 || (grant.actions & ~ACTIONS_ALL) !== 0)
+    reader.refuse('decode.out-of-range', `expected known actions, got ${grant.actions}`);
+  return grant;
+}
+
+function writeSubnet(writer: Writer, subnet: Subnet): void {
+  writer.text(subnet.name);
+  writeValidatorSet(writer, subnet.members);
+  writer
+    .u8(subnet.powBits)
+    .u53(subnet.lastSequence)
+    .fixed(subnet.lastHash, HASH_BYTES)
+    .u53(subnet.lastTime)
+    .u53(subnet.envelopes)
+    .u53(subnet.payloads);
+}
+
+function readSubnet(reader: Reader): Subnet {
+  return {
+    name: reader.text(LIMITS.textBytesMax),
+    members: readValidatorSet(reader),
+    powBits: reader.u8(),
+    lastSequence: reader.u53(),
+    lastHash: readHash(reader),
+    lastTime: millis(reader.u53()),
+    envelopes: reader.u53(),
+    payloads: reader.u53(),
+  };
+}
+
+interface Codec<T> {
+  readonly write: (writer: Writer, record: T) => void;
+  readonly read: (reader: Reader) => T;
+}
+
+const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
+  parameters: { write: writeParameters, read: readParameters },
+  account: { write: writeAccount, read: readAccount },
+  maker: { write: writeMaker, read: readMaker },
+  batch: { write: writeBatch, read: readBatch },
+  device: { write: writeDevice, read: readDevice },
+  grant: { write: writeGrantRecord, read: readGrantRecord },
+  subnet: { write: writeSubnet, read: readSubnet },
+};
+
+export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {
+  const writer = new Writer(160);
+  CODECS[kind].write(writer, record);
+  return writer.finish();
+}
+
+/** Strict: what it accepts encodes to the same bytes again. */
+export function decodeRecord<K extends RecordKind>(
+  kind: K,
+  bytes: Uint8Array,
+): Result<RecordTypes[K], DecodeCode> {
+  return decode<RecordTypes[K]>(CODECS[kind].read, bytes);
+}
