@@ -51,6 +51,7 @@ export const TAGS = {
   command: 'ITC1:command',
   lane: 'ITC1:lane',
   mmr: 'ITC1:mmr',
+  transactions: 'ITC1:transactions',
 } as const;
 
 export type Tag = keyof typeof TAGS;

@@ -3,6 +3,7 @@ import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
 import type { Result } from '../bytes/result.ts';
 import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import { merkleRoot } from '../crypto/merkle.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS, type SignatureDomain } from '../crypto/signature.ts';
 import { epoch, height, millis, view, type Epoch, type Height, type Millis, type View } from './ids.ts';
 import { LIMITS } from './limits.ts';
@@ -19,7 +20,7 @@ export interface Header {
   readonly time: Millis;
   /** Hash of the header below; the genesis hash at height 1. */
   readonly parentHash: Hash;
-  /** Merkle root over transaction ids. */
+  /** Over the transaction ids in order, see `transactionsRoot`. */
   readonly txRoot: Hash;
   /** State root after executing the block `pipelineDepth` heights below; the genesis state root up to there. */
   readonly stateRoot: Hash;
@@ -87,6 +88,19 @@ export function encodeHeader(header: Header): Uint8Array {
 
 export function headerHash(header: Header): Hash {
   return hashTagged('header', encodeHeader(header));
+}
+
+/**
+ * `txRoot` of a header: commits the number of transactions besides their Merkle root, so that a proof of
+ * inclusion has one shape only.
+ */
+export function transactionsRoot(ids: readonly Hash[]): Hash {
+  return transactionsRootOf(ids.length, merkleRoot(ids));
+}
+
+/** The same from a Merkle root found through a path. */
+export function transactionsRootOf(count: number, root: Hash): Hash {
+  return hashTagged('transactions', new Writer(4).u32(count).finish(), root);
 }
 
 export function encodeBlock(block: Block): Uint8Array {

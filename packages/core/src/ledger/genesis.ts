@@ -1,5 +1,6 @@
 /** The first document of a chain; its hash is the chain's identity and every signature covers it (spec STATE-1). */
 import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
+import { compareBytes, toHex } from '../bytes/hex.ts';
 import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
@@ -15,6 +16,7 @@ export interface Genesis {
   readonly validators: ValidatorSet;
   /** Sum of balances = SUPPLY. Sorted by address. */
   readonly accounts: readonly { readonly address: Address; readonly balance: Amount }[];
+  /** Each id once. */
   readonly subnets: readonly GenesisSubnet[];
   /** Price of one byte of a transaction, in base units; 0 makes the chain free of fees. */
   readonly feePerByte: Amount;
@@ -57,6 +59,20 @@ export function readGenesis(reader: Reader): Genesis {
     })),
     feePerByte: amount(reader.u64()),
   };
+  for (const [i, account] of genesis.accounts.entries()) {
+    const previous = genesis.accounts[i - 1];
+    if (previous !== undefined && compareBytes(previous.address, account.address) >= 0) {
+      reader.refuse('decode.not-canonical', 'expected accounts in ascending order, each once');
+    }
+  }
+  const ids = new Set<string>();
+  for (const subnet of genesis.subnets) {
+    ids.add(toHex(subnet.id));
+    if (subnet.members.length > LIMITS.subnetMembersMax || subnet.powBits > LIMITS.powBitsMax) {
+      reader.refuse('decode.out-of-range', `expected subnet ${subnet.name} within the limits of subnets`);
+    }
+  }
+  if (ids.size !== genesis.subnets.length) reader.refuse('decode.not-canonical', 'a subnet is there twice');
   const total = genesis.accounts.reduce((sum, account) => sum + account.balance, 0n);
   if (total !== SUPPLY)
     reader.refuse('decode.out-of-range', `expected balances that add up to ${SUPPLY}, got ${total}`);

@@ -75,7 +75,9 @@ export function parsePayload(
   const [protectedHeader, unprotectedHeader, content, signature] = sign1 as Cbor[];
   if (!(protectedHeader instanceof Uint8Array))
     return malformed('expected the protected header as a byte string');
-  if (!isMap(unprotectedHeader)) return malformed('expected the unprotected header to be a map');
+  if (!isMap(unprotectedHeader) || unprotectedHeader.entries.length > 0) {
+    return malformed('expected an empty unprotected header');
+  }
   if (!(content instanceof Uint8Array)) return malformed('expected the content to be embedded');
   if (!(signature instanceof Uint8Array) || signature.length !== SIGNATURE_BYTES) {
     return malformed(`expected a signature of ${SIGNATURE_BYTES} bytes`);
