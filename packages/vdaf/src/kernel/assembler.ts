@@ -7,8 +7,15 @@
  * `add64(get(x), get(y))`.
  */
 
-/** Bytes of one or more instructions, in postfix order. */
-export type Code = readonly number[];
+/** Bytes of one or more instructions, in postfix order; nested, so that composing them copies nothing. */
+export type Code = readonly (number | Code)[];
+
+function flatten(code: Code, out: number[]): void {
+  for (const part of code) {
+    if (typeof part === 'number') out.push(part);
+    else flatten(part, out);
+  }
+}
 
 const I32 = 0x7f;
 const I64 = 0x7e;
@@ -39,8 +46,8 @@ function signed(value: bigint): number[] {
 }
 
 export const get = (local: number): Code => [0x20, ...unsigned(local)];
-export const set = (local: number, value: Code): Code => [...value, 0x21, ...unsigned(local)];
-export const tee = (local: number, value: Code): Code => [...value, 0x22, ...unsigned(local)];
+export const set = (local: number, value: Code): Code => [value, 0x21, ...unsigned(local)];
+export const tee = (local: number, value: Code): Code => [value, 0x22, ...unsigned(local)];
 
 export const i32 = (value: number): Code => [0x41, ...signed(BigInt(value))];
 /** A 64-bit constant; values of 2^63 and more are taken modulo 2^64. */
@@ -48,10 +55,10 @@ export const i64 = (value: bigint): Code => [0x42, ...signed(BigInt.asIntN(64, v
 
 const binary =
   (opcode: number) =>
-  (a: Code, b: Code): Code => [...a, ...b, opcode];
+  (a: Code, b: Code): Code => [a, b, opcode];
 const unary =
   (opcode: number) =>
-  (a: Code): Code => [...a, opcode];
+  (a: Code): Code => [a, opcode];
 
 export const add32: (a: Code, b: Code) => Code = binary(0x6a);
 export const sub32: (a: Code, b: Code) => Code = binary(0x6b);
@@ -66,7 +73,6 @@ export const add64: (a: Code, b: Code) => Code = binary(0x7c);
 export const sub64: (a: Code, b: Code) => Code = binary(0x7d);
 export const mul64: (a: Code, b: Code) => Code = binary(0x7e);
 export const and64: (a: Code, b: Code) => Code = binary(0x83);
-export const or64: (a: Code, b: Code) => Code = binary(0x84);
 export const xor64: (a: Code, b: Code) => Code = binary(0x85);
 export const shl64: (a: Code, b: Code) => Code = binary(0x86);
 export const shr64: (a: Code, b: Code) => Code = binary(0x88);
@@ -81,21 +87,15 @@ export const atLeast64: (a: Code, b: Code) => Code = binary(0x5a);
 export const widen: (a: Code) => Code = unary(0xad);
 
 /** `condition ? a : b`, without a branch. */
-export const select = (condition: Code, a: Code, b: Code): Code => [...a, ...b, ...condition, 0x1b];
+export const select = (condition: Code, a: Code, b: Code): Code => [a, b, condition, 0x1b];
 
-export const load64 = (pointer: Code, offset = 0): Code => [...pointer, 0x29, 0x00, ...unsigned(offset)];
+export const load64 = (pointer: Code, offset = 0): Code => [pointer, 0x29, 0x00, ...unsigned(offset)];
 export const store64 = (pointer: Code, offset: number, value: Code): Code => [
-  ...pointer,
-  ...value,
+  pointer,
+  value,
   0x37,
   0x00,
   ...unsigned(offset),
-];
-
-export const call = (routine: number, ...args: readonly Code[]): Code => [
-  ...args.flat(),
-  0x10,
-  ...unsigned(routine),
 ];
 
 /** Repeats `body` while `condition` holds; the condition is tested first. */
@@ -104,11 +104,11 @@ export const whileLoop = (condition: Code, body: Code): Code => [
   EMPTY_BLOCK,
   0x03,
   EMPTY_BLOCK,
-  ...condition,
+  condition,
   0x45, // i32.eqz
   0x0d, // br_if to the end of the block
   0x01,
-  ...body,
+  body,
   0x0c, // br to the head of the loop
   0x00,
   0x0b,
@@ -143,7 +143,7 @@ export class Routine {
   }
 
   emit(...codes: readonly Code[]): void {
-    for (const code of codes) for (const byte of code) this.#body.push(byte);
+    flatten(codes, this.#body);
   }
 
   /** What `write` emits, taken out of the body so that it can be put into a loop. */
@@ -154,8 +154,15 @@ export class Routine {
   }
 
   encode(): number[] {
-    const locals = this.#locals.flatMap((type) => [1, type]);
-    const code = [...unsigned(this.#locals.length), ...locals, ...this.#body, 0x0b];
+    // Runs of one type share an entry.
+    const runs: { type: number; count: number }[] = [];
+    for (const type of this.#locals) {
+      const last = runs.at(-1);
+      if (last?.type === type) last.count += 1;
+      else runs.push({ type, count: 1 });
+    }
+    const locals = runs.flatMap(({ type, count }) => [...unsigned(count), type]);
+    const code = [...unsigned(runs.length), ...locals, ...this.#body, 0x0b];
     return [...unsigned(code.length), ...code];
   }
 }
@@ -194,7 +201,7 @@ export function assemble(
       routines.map((r) => r.encode()),
     ),
     ...section(11, [
-      [0x00, ...i32(0), 0x0b, ...unsigned(options.constants.length), ...options.constants],
+      [0x00, 0x41, 0x00, 0x0b, ...unsigned(options.constants.length), ...options.constants],
     ]),
   ]);
 }

@@ -2,6 +2,7 @@ import {
   above64,
   add32,
   add64,
+  and32,
   and64,
   atLeast64,
   below64,
@@ -9,6 +10,7 @@ import {
   get,
   i32,
   i64,
+  isZero32,
   isZero64,
   load64,
   mul64,
@@ -216,12 +218,10 @@ const C28 = i64(28n);
 
 /** Leaves 1 when (low, high) is at or above p128. */
 const overflows128 = (low: number, high: number): Code =>
-  or32(above64(get(high), P128_HIGH), [
-    ...equal64(get(high), P128_HIGH),
-    ...isZero64(isZeroWide(low)),
-    0x71, // i32.and
-  ]);
-const isZeroWide = (local: number): Code => widen(isZero64(get(local)));
+  or32(
+    above64(get(high), P128_HIGH),
+    and32(equal64(get(high), P128_HIGH), isZero32(isZero64(get(low)))),
+  );
 
 class Multiplier128 implements Multiplier {
   readonly #routine: Routine;

@@ -1,10 +1,12 @@
 import {
   Routine,
   add32,
+  and32,
   below32,
   get,
   i32,
   i64,
+  isZero32,
   mul32,
   set,
   shr32,
@@ -252,7 +254,7 @@ function firstOverflow(name: string, field: FieldEmitter): Routine {
     );
   });
   routine.emit(
-    whileLoop([...below32(get(index), get(length)), ...get(stop), 0x45, 0x71], body),
+    whileLoop(and32(below32(get(index), get(length)), isZero32(get(stop))), body),
     get(index),
   );
   return routine;
