@@ -1,0 +1,102 @@
+/** The life of a device on the ledger: a batch from its maker, then an owner (spec STATE-4, STATE-5). */
+import { ok, refused, type Result } from '../bytes/result.ts';
+import { verifyMerklePath } from '../crypto/merkle.ts';
+import { addressOf, type Address } from '../ledger/address.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import {
+  batchId,
+  batchLeaf,
+  claimSigningBytes,
+  type Claim,
+  type DeviceBatch,
+} from '../ledger/transaction.ts';
+import type { BlockContext, Flaw } from './block-context.ts';
+import type { Draft } from './draft.ts';
+import type { LedgerEventBody } from './events.ts';
+import { STATE_LIMITS } from './limits.ts';
+import { idText } from './record-map.ts';
+
+export function batchFlaw(batch: DeviceBatch): Flaw {
+  const { count } = batch;
+  if (count >= 1 && count <= STATE_LIMITS.batchDevicesMax) return undefined;
+  return refused('batch.malformed', `expected 1 to ${STATE_LIMITS.batchDevicesMax} devices, got ${count}`);
+}
+
+/** The maker pays the built-in ITC of all devices now; the batch holds it until they are claimed. */
+export function applyRegisterBatch(
+  draft: Draft,
+  context: BlockContext,
+  sender: Address,
+  batch: DeviceBatch,
+): Result<LedgerEventBody, ErrorCode> {
+  if (draft.get('maker', idText(sender)) === undefined)
+    return refused('maker.unknown', 'only a maker registers batches');
+  const id = batchId(sender, batch.root);
+  if (draft.get('batch', idText(id)) !== undefined)
+    return refused('batch.exists', 'a batch of this maker has this root');
+  // As bigints the product cannot wrap: 2^24 devices times 2^64 units is far beyond any balance, and refused.
+  const deposit = BigInt(batch.count) * batch.depositPerDevice;
+  const { balance } = draft.account(sender);
+  if (balance < deposit) {
+    return refused(
+      'transaction.balance',
+      `expected at least ${deposit} for the deposit after the fee, the balance is ${balance}`,
+    );
+  }
+  const { root, count, model, depositPerDevice } = batch;
+  draft.debit(sender, deposit);
+  draft.set('batch', idText(id), {
+    maker: sender,
+    root,
+    count,
+    model,
+    depositPerDevice,
+    claimed: 0,
+    registeredAt: context.height,
+  });
+  return ok({ kind: 'batch-registered', batch: id, maker: sender, count, model, depositPerDevice });
+}
+
+/**
+ * Whoever holds the voucher becomes the owner, once. The signature check comes last because it costs most.
+ * The deposit goes to the device's own account: it is what the device pays its way with.
+ */
+export function applyClaim(
+  draft: Draft,
+  context: BlockContext,
+  sender: Address,
+  claim: Claim,
+): Result<LedgerEventBody, ErrorCode> {
+  const batch = draft.get('batch', idText(claim.batch));
+  if (batch === undefined) return refused('batch.unknown', 'the claim names a batch that is not registered');
+  const device = addressOf(claim.device);
+  if (draft.get('device', idText(device)) !== undefined)
+    return refused('device.claimed', 'this device has an owner');
+  const leaf = batchLeaf(claim.device, claim.claimKey);
+  if (
+    !verifyMerklePath({ root: batch.root, leaf, index: claim.index, count: batch.count, path: claim.path })
+  ) {
+    return refused('device.not-in-batch', `device and claim key are not number ${claim.index} of the batch`);
+  }
+  if (!context.verify(claim.claimKey, claimSigningBytes(context.chain, claim.device, sender), claim.proof)) {
+    return refused('claim.signature', 'expected the claim key’s signature for this sender on this chain');
+  }
+  // One leaf claims once, since its device then has an owner; so claims never outnumber devices.
+  draft.set('batch', idText(claim.batch), { ...batch, claimed: batch.claimed + 1 });
+  draft.set('device', idText(device), {
+    key: claim.device,
+    owner: sender,
+    batch: claim.batch,
+    model: batch.model,
+    claimedAt: context.time,
+  });
+  draft.credit(device, batch.depositPerDevice);
+  return ok({
+    kind: 'device-claimed',
+    device,
+    owner: sender,
+    batch: claim.batch,
+    model: batch.model,
+    deposit: batch.depositPerDevice,
+  });
+}

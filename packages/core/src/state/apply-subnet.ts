@@ -1,0 +1,146 @@
+/** Subnets and the checkpoints their members agreed on (spec STATE-7, STATE-8). */
+import { equalBytes } from '../bytes/hex.ts';
+import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
+import type { Address } from '../ledger/address.ts';
+import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import { millis } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { subnetId, type Body } from '../ledger/transaction.ts';
+import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
+import type { BlockContext, Flaw } from './block-context.ts';
+import type { Draft } from './draft.ts';
+import type { LedgerEventBody } from './events.ts';
+import { idText } from './record-map.ts';
+import type { Subnet } from './records.ts';
+
+type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
+
+export function subnetFlaw(body: CreateSubnet): Flaw {
+  if (body.name === '') return refused('subnet.malformed', 'expected a name');
+  if (body.members.length > LIMITS.subnetMembersMax) {
+    return refused(
+      'subnet.malformed',
+      `expected at most ${LIMITS.subnetMembersMax} members, got ${body.members.length}`,
+    );
+  }
+  if (body.powBits > LIMITS.powBitsMax) {
+    return refused(
+      'subnet.malformed',
+      `expected at most ${LIMITS.powBitsMax} bits of work, got ${body.powBits}`,
+    );
+  }
+  const flaw = validatorSetFlaw(body.members);
+  return flaw === undefined ? undefined : refused('subnet.malformed', flaw);
+}
+
+export function applyCreateSubnet(
+  draft: Draft,
+  sender: Address,
+  body: CreateSubnet,
+): Result<LedgerEventBody, ErrorCode> {
+  const { name, members, powBits } = body;
+  const id = subnetId(sender, name);
+  if (draft.get('subnet', idText(id)) !== undefined)
+    return refused('subnet.exists', 'the sender has a subnet of this name');
+  draft.set('subnet', idText(id), {
+    name,
+    members,
+    powBits,
+    lastSequence: 0,
+    lastHash: id,
+    lastTime: millis(0),
+    envelopes: 0,
+    payloads: 0,
+  });
+  return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });
+}
+
+/** The first certificate for the next sequence wins; every later one for it is refused by that sequence. */
+export function applyCheckpoint(
+  draft: Draft,
+  context: BlockContext,
+  certificate: CheckpointCertificate,
+): Result<LedgerEventBody, ErrorCode> {
+  const { checkpoint } = certificate;
+  const id = idText(checkpoint.subnet);
+  const subnet = draft.get('subnet', id);
+  if (subnet === undefined)
+    return refused('subnet.unknown', 'the checkpoint names a subnet that does not exist');
+  const refusal = followsFlaw(subnet, certificate);
+  if (refusal !== undefined) return refusal;
+  const signed = checkpointWeight(subnet, context, certificate);
+  if (!signed.ok) return signed;
+  const hash = checkpointHash(checkpoint);
+  const { sequence, appliedRoot, envelopeCount, payloadCount, powBits, time } = checkpoint;
+  draft.set('subnet', id, {
+    ...subnet,
+    powBits,
+    lastSequence: sequence,
+    lastHash: hash,
+    lastTime: time,
+    envelopes: saturatingSum(subnet.envelopes, envelopeCount),
+    payloads: saturatingSum(subnet.payloads, payloadCount),
+  });
+  return ok({
+    kind: 'checkpoint-committed',
+    subnet: checkpoint.subnet,
+    sequence,
+    hash,
+    appliedRoot,
+    envelopeCount,
+    payloadCount,
+    powBits,
+    time,
+    ...signed.value,
+  });
+}
+
+/** Anyone may own a subnet and sign any counts: the totals must not leave the range that can be written. */
+function saturatingSum(total: number, count: number): number {
+  return Math.min(total + count, Number.MAX_SAFE_INTEGER);
+}
+
+function followsFlaw(subnet: Subnet, { checkpoint }: CheckpointCertificate): Refused<ErrorCode> | undefined {
+  if (checkpoint.sequence !== subnet.lastSequence + 1) {
+    return refused(
+      'checkpoint.sequence',
+      `expected sequence ${subnet.lastSequence + 1}, got ${checkpoint.sequence}`,
+    );
+  }
+  if (!equalBytes(checkpoint.previous, subnet.lastHash))
+    return refused('checkpoint.previous', 'another checkpoint came before');
+  if (checkpoint.time < subnet.lastTime)
+    return refused('checkpoint.previous', 'the time lies before the last checkpoint’s');
+  return undefined;
+}
+
+/**
+ * The stake that signed, and all of it. Weight is counted before any signature is verified, so that a
+ * certificate without a quorum costs nothing; then every listed signature must hold, not just enough of them.
+ */
+export function checkpointWeight(
+  subnet: Subnet,
+  context: Pick<BlockContext, 'chain' | 'verify'>,
+  certificate: CheckpointCertificate,
+): Result<{ readonly weight: number; readonly total: number }, ErrorCode> {
+  const { members } = subnet;
+  const signers = indicesOf(certificate.signers, members.length);
+  if (signers === undefined || signers.length !== certificate.signatures.length) {
+    return refused('checkpoint.quorum', 'expected one signature for each bit of the members’ bitmap');
+  }
+  const { total, strong } = quorumOf(members.map((member) => member.weight));
+  let weight = 0;
+  for (const index of signers) weight += members[index]?.weight ?? 0;
+  if (weight < strong)
+    return refused('checkpoint.quorum', `expected stake ${strong} of ${total}, got ${weight}`);
+  const message = checkpointSigningBytes(context.chain, certificate.checkpoint);
+  for (const [i, index] of signers.entries()) {
+    const member = members[index];
+    const signature = certificate.signatures[i];
+    if (member === undefined || signature === undefined || !context.verify(member.key, message, signature)) {
+      return refused('checkpoint.signature', `the signature of member ${index} does not verify`);
+    }
+  }
+  return ok({ weight, total });
+}

@@ -1,0 +1,218 @@
+/**
+ * Blocks become states (spec STATE-2). Deterministic and total: whatever verified transactions a block holds,
+ * there is one next state, and what was refused has a receipt that says why.
+ */
+import { equalBytes } from '../bytes/hex.ts';
+import { ok, refused, type Result } from '../bytes/result.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import { amount, type Amount } from '../ledger/ids.ts';
+import type { Receipt } from '../ledger/receipt.ts';
+import type { Body } from '../ledger/transaction.ts';
+import type { Address } from '../ledger/address.ts';
+import { applyRegisterMaker, applyTransfer, makerFlaw } from './apply-account.ts';
+import { applyClaim, applyRegisterBatch, batchFlaw } from './apply-device.ts';
+import { applyGrant, applyRevoke, grantFlaw } from './apply-grant.ts';
+import { applyCheckpoint, applyCreateSubnet, checkpointWeight, subnetFlaw } from './apply-subnet.ts';
+import type { BlockContext, Flaw } from './block-context.ts';
+import { Draft } from './draft.ts';
+import type { LedgerEvent, LedgerEventBody } from './events.ts';
+import type { LedgerState, RecordChange } from './ledger-state.ts';
+import { STATE_LIMITS } from './limits.ts';
+import type { VerifiedTransaction } from './verified-transaction.ts';
+
+export interface AppliedBlock {
+  readonly state: LedgerState;
+  /** One per transaction, in order. */
+  readonly receipts: readonly Receipt[];
+  /** For a shell to persist: with these, `LedgerState.fromRecords` gives this state again. */
+  readonly changes: readonly RecordChange[];
+  /** One per accepted transaction, in order. */
+  readonly events: readonly LedgerEvent[];
+}
+
+/** `state` stays as it was. A chain other than the state's is our bug and throws. */
+export function applyBlock(
+  state: LedgerState,
+  context: BlockContext,
+  transactions: readonly VerifiedTransaction[],
+): AppliedBlock {
+  if (!equalBytes(context.chain, state.parameters.chain))
+    throw new Error('the block and the state are of different chains');
+  const draft = new Draft(state);
+  const receipts: Receipt[] = [];
+  const events: LedgerEvent[] = [];
+  for (const [index, transaction] of transactions.entries()) {
+    const { receipt, event } = applyTransaction(draft, context, transaction, index);
+    receipts.push(receipt);
+    if (event !== undefined) events.push(event);
+  }
+  return { ...state.advance(draft.changed), receipts, events };
+}
+
+/** One transaction on the draft of its block. A refused one leaves at most its fee and its nonce behind. */
+export function applyTransaction(
+  draft: Draft,
+  context: BlockContext,
+  transaction: VerifiedTransaction,
+  index: number,
+): { readonly receipt: Receipt; readonly event: LedgerEvent | undefined } {
+  const { tx, id } = transaction;
+  const admitted = tx.body.kind === 'checkpoint' ? ok(0n as Amount) : takeFee(draft, context, transaction);
+  const fee = admitted.ok ? admitted.value : amount(0n);
+  const timely = tx.body.kind === 'checkpoint' ? expiryFlaw(context, transaction) : undefined;
+  const result = !admitted.ok ? admitted : (timely ?? applyBody(draft, context, transaction.sender, tx.body));
+  const outcome = result.ok
+    ? { ok: true as const }
+    : { ok: false as const, code: result.code, message: result.message };
+  const receipt: Receipt = {
+    transaction: id,
+    height: context.height,
+    index,
+    kind: tx.body.kind,
+    fee,
+    outcome,
+  };
+  if (!result.ok) return { receipt, event: undefined };
+  const { height, time } = context;
+  return { receipt, event: { ...result.value, height, at: time, transaction: id, index } };
+}
+
+/**
+ * Expiry, nonce, fee; then the fee moves to the proposer and the lane advances, whatever becomes of the body.
+ * When one of the three fails nothing changes: a transaction that was never due costs its sender nothing.
+ */
+function takeFee(
+  draft: Draft,
+  context: BlockContext,
+  transaction: VerifiedTransaction,
+): Result<Amount, ErrorCode> {
+  const { tx, sender } = transaction;
+  const account = draft.account(sender);
+  const next = account.nonces[tx.lane] ?? 0;
+  const flaw =
+    expiryFlaw(context, transaction) ??
+    nonceFlaw(next, tx.nonce, 0) ??
+    feeFlaw(draft.feePerByte, account.balance, transaction);
+  if (flaw !== undefined) return flaw;
+  const nonces = Array.from(
+    { length: Math.max(account.nonces.length, tx.lane + 1) },
+    (_, lane) => account.nonces[lane] ?? 0,
+  );
+  nonces[tx.lane] = next + 1;
+  draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
+  draft.credit(context.proposer, tx.fee);
+  return ok(tx.fee);
+}
+
+function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: VerifiedTransaction): Flaw {
+  if (context.height <= tx.validUntil) return undefined;
+  return refused('transaction.expired', `valid up to height ${tx.validUntil}, this is ${context.height}`);
+}
+
+function nonceFlaw(next: number, nonce: number, ahead: number): Flaw {
+  if (nonce >= next && nonce <= next + ahead) return undefined;
+  return refused(
+    'transaction.nonce',
+    ahead === 0
+      ? `expected nonce ${next}, got ${nonce}`
+      : `expected a nonce from ${next} to ${next + ahead}, got ${nonce}`,
+  );
+}
+
+function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: VerifiedTransaction): Flaw {
+  const price = feePerByte * BigInt(encoded.length);
+  if (tx.fee < price)
+    return refused(
+      'transaction.fee',
+      `expected at least ${price} for ${encoded.length} bytes, got ${tx.fee}`,
+    );
+  if (balance < tx.fee)
+    return refused('transaction.balance', `the fee is ${tx.fee}, the balance is ${balance}`);
+  return undefined;
+}
+
+/** What no state could accept; asked by a pool before and by `applyBody` in any case. */
+function bodyFlaw(sender: Address, body: Body): Flaw {
+  switch (body.kind) {
+    case 'register-maker':
+      return makerFlaw(body);
+    case 'register-batch':
+      return batchFlaw(body.batch);
+    case 'grant':
+      return grantFlaw(sender, body.grant);
+    case 'create-subnet':
+      return subnetFlaw(body);
+    case 'transfer':
+    case 'claim':
+    case 'revoke':
+    case 'checkpoint':
+      return undefined;
+  }
+}
+
+function applyBody(
+  draft: Draft,
+  context: BlockContext,
+  sender: Address,
+  body: Body,
+): Result<LedgerEventBody, ErrorCode> {
+  const flaw = bodyFlaw(sender, body);
+  if (flaw !== undefined) return flaw;
+  switch (body.kind) {
+    case 'transfer':
+      return applyTransfer(draft, sender, body);
+    case 'register-maker':
+      return applyRegisterMaker(draft, context, sender, body);
+    case 'register-batch':
+      return applyRegisterBatch(draft, context, sender, body.batch);
+    case 'claim':
+      return applyClaim(draft, context, sender, body.claim);
+    case 'grant':
+      return applyGrant(draft, sender, body.grant);
+    case 'revoke':
+      return applyRevoke(draft, sender, body.device, body.subject);
+    case 'create-subnet':
+      return applyCreateSubnet(draft, sender, body);
+    case 'checkpoint':
+      return applyCheckpoint(draft, context, body.certificate);
+  }
+}
+
+/**
+ * Whether a pool should take a transaction that is to be executed at `context.height` or later. Nonces and
+ * checkpoints may run ahead by a bounded number; bodies are judged only as far as no state could accept them,
+ * because what they need may be waiting in the same pool. A checkpoint pays nothing, so its signatures are
+ * checked here: otherwise blocks could be filled for free.
+ */
+export function precheck(
+  state: LedgerState,
+  context: Pick<BlockContext, 'chain' | 'height' | 'verify'>,
+  transaction: VerifiedTransaction,
+): Result<void, ErrorCode> {
+  const { tx, sender } = transaction;
+  const expiry = expiryFlaw(context, transaction);
+  if (expiry !== undefined) return expiry;
+  const { body } = tx;
+  if (body.kind === 'checkpoint') {
+    const { checkpoint } = body.certificate;
+    const subnet = state.subnet(checkpoint.subnet);
+    if (subnet === undefined)
+      return refused('subnet.unknown', 'the checkpoint names a subnet that does not exist');
+    const ahead = checkpoint.sequence - subnet.lastSequence;
+    if (ahead < 1 || ahead > STATE_LIMITS.checkpointsAheadMax) {
+      return refused(
+        'checkpoint.sequence',
+        `expected a sequence above ${subnet.lastSequence}, got ${checkpoint.sequence}`,
+      );
+    }
+    const signed = checkpointWeight(subnet, context, body.certificate);
+    return signed.ok ? ok(undefined) : signed;
+  }
+  const account = state.account(sender);
+  const next = account?.nonces[tx.lane] ?? 0;
+  const flaw =
+    nonceFlaw(next, tx.nonce, STATE_LIMITS.nonceAheadMax) ??
+    feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
+    bodyFlaw(sender, body);
+  return flaw ?? ok(undefined);
+}

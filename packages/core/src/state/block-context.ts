@@ -1,0 +1,21 @@
+/** What applying a block needs to know beside the state. */
+import type { Refused } from '../bytes/result.ts';
+import type { Hash } from '../crypto/hash.ts';
+import type { SignatureVerifier } from '../crypto/signature.ts';
+import type { Address } from '../ledger/address.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import type { Height, Millis } from '../ledger/ids.ts';
+
+export interface BlockContext {
+  readonly chain: Hash;
+  readonly height: Height;
+  /** Of the block's header. */
+  readonly time: Millis;
+  /** Receives the fees. */
+  readonly proposer: Address;
+  /** For the signatures inside bodies: claims and checkpoints. */
+  readonly verify: SignatureVerifier;
+}
+
+/** Why a body cannot be accepted in any state, or undefined. */
+export type Flaw = Refused<ErrorCode> | undefined;

@@ -1,0 +1,9 @@
+/** Bounds of the state machine that `ledger/limits.ts` does not have (spec STATE-2, STATE-4, STATE-6). */
+export const STATE_LIMITS = {
+  /** Devices of one batch. */
+  batchDevicesMax: 16_777_216,
+  /** How far a nonce may run ahead of its lane in a pool of waiting transactions. */
+  nonceAheadMax: 4096,
+  /** How far a checkpoint may run ahead of its subnet in a pool of waiting transactions. */
+  checkpointsAheadMax: 64,
+} as const;
