@@ -1,6 +1,6 @@
 /**
  * The part of CBOR that COSE headers and structures need, in its one deterministic form (RFC 8949 §4.2.1, spec
- * WIRE-4): shortest heads, definite lengths, map keys in bytewise order of their encodings, each once.
+ * WIRE-7): shortest heads, definite lengths, map keys in bytewise order of their encodings, each once.
  * Floats, simple values and integers beyond 2^53 − 1 are refused.
  */
 import { decode, type DecodeCode, type Reader, utf8Decode } from './reader.ts';

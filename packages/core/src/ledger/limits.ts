@@ -35,4 +35,8 @@ export const LIMITS = {
   /** Light proofs. */
   proofBytesMax: 65_536,
   stateProofSiblingsMax: 256,
+  /** A device or grant record inside an access proof. */
+  recordBytesMax: 1024,
+  /** Signers of commands that a device remembers at a time. */
+  commandLanesMax: 64,
 } as const;
