@@ -46,6 +46,7 @@ export const TAGS = {
   subnet: 'ITC1:subnet',
   checkpoint: 'ITC1:checkpoint',
   envelope: 'ITC1:envelope',
+  envelopeBody: 'ITC1:envelope-body',
   proofOfWork: 'ITC1:pow',
   payload: 'ITC1:payload',
   command: 'ITC1:command',

@@ -39,4 +39,41 @@ export const LIMITS = {
   recordBytesMax: 1024,
   /** Signers of commands that a device remembers at a time. */
   commandLanesMax: 64,
+  /** Subnet DAG: lanes of one member, and of all members together (a member's share follows its stake). */
+  envelopeLanesMax: 16,
+  subnetLanesMax: 64,
+  /** Checkpoints an envelope's anchor may be behind when it arrives unasked, and how many are remembered at all. */
+  anchorAgeMax: 30,
+  anchorsKeptMax: 16_384,
+  /** Depth in checkpoints: parents below it are refused; a tip beyond one of the others is lazy. */
+  parentDepthMax: 15,
+  lazyNewestMax: 8,
+  lazyOldestMax: 13,
+  /** Finalised envelopes remembered by hash; older ones are looked up in storage. */
+  finalisedKeptMax: 65_536,
+  /** Held in memory: envelopes not final yet, and envelopes waiting for parents. */
+  pendingEnvelopesMax: 65_536,
+  pendingBytesMax: 134_217_728,
+  unsolidEnvelopesMax: 8_192,
+  unsolidBytesMax: 33_554_432,
+  /** Parents being looked for: in all, for one author, for one peer. */
+  missingMax: 8_192,
+  missingPerAuthorMax: 1_024,
+  missingPerPeerMax: 2_048,
+  /** How far ahead of the last known envelope of a lane one may be, unasked. */
+  sequenceAheadMax: 4_096,
+  /** Messages between members. */
+  subnetMessageBytesMax: 1_048_576,
+  requestHashesMax: 64,
+  replyEnvelopesMax: 256,
+  replyBytesMax: 786_432,
+  /** Checkpoints: identifiers in one reply, rounds for one sequence, committed ones waiting to be applied. */
+  checkpointIdsMax: 20_000,
+  roundsMax: 64,
+  committedQueueMax: 64,
+  /** Lanes of payloads (signer and device) a subnet remembers; each member may open its share by stake. */
+  payloadLanesMax: 131_072,
+  /** Finalised envelopes per second above and below which the base proof of work moves by one bit. */
+  loadHigh: 1_000,
+  loadLow: 250,
 } as const;
