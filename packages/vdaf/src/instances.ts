@@ -4,7 +4,7 @@ import type { Integer } from './flp/circuit.ts';
 import { Prio3 } from './prio3.ts';
 import type { Prio3Options } from './prio3.ts';
 
-/** Codepoints of draft-irtf-cfrg-vdaf-20 §10 and, for the last two, the values in the published vectors. */
+/** Codepoints of the drafts; that of the multiproof variants is the experimental one of the published vectors. */
 export const ALGORITHM_ID: Readonly<
   Record<'count' | 'sum' | 'sumVec' | 'histogram' | 'multihotCountVec' | 'l1BoundSum' | 'multiproof', number>
 > = {
@@ -13,7 +13,7 @@ export const ALGORITHM_ID: Readonly<
   sumVec: 0x0000_0003,
   histogram: 0x0000_0004,
   multihotCountVec: 0x0000_0005,
-  l1BoundSum: 0xffff_0000,
+  l1BoundSum: 0x0000_0007,
   multiproof: 0xffff_ffff,
 };
 
