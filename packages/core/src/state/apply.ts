@@ -56,52 +56,62 @@ export function applyTransaction(
   transaction: VerifiedTransaction,
   index: number,
 ): { readonly receipt: Receipt; readonly event: LedgerEvent | undefined } {
-  const { tx, id } = transaction;
-  const admitted = tx.body.kind === 'checkpoint' ? ok(0n as Amount) : takeFee(draft, context, transaction);
-  const fee = admitted.ok ? admitted.value : amount(0n);
-  const timely = tx.body.kind === 'checkpoint' ? expiryFlaw(context, transaction) : undefined;
-  const result = !admitted.ok ? admitted : (timely ?? applyBody(draft, context, transaction.sender, tx.body));
-  const outcome = result.ok
-    ? { ok: true as const }
-    : { ok: false as const, code: result.code, message: result.message };
+  const { fee, result } = execute(draft, context, transaction);
+  const { height, time } = context;
+  const { id } = transaction;
+  const { kind } = transaction.tx.body;
+  if (result.ok) {
+    const receipt: Receipt = { transaction: id, height, index, kind, fee, outcome: { ok: true } };
+    return { receipt, event: { ...result.value, height, at: time, transaction: id, index } };
+  }
+  const { code, message } = result;
   const receipt: Receipt = {
     transaction: id,
-    height: context.height,
+    height,
     index,
-    kind: tx.body.kind,
+    kind,
     fee,
-    outcome,
+    outcome: { ok: false, code, message },
   };
-  if (!result.ok) return { receipt, event: undefined };
-  const { height, time } = context;
-  return { receipt, event: { ...result.value, height, at: time, transaction: id, index } };
+  return { receipt, event: undefined };
 }
 
-/**
- * Expiry, nonce, fee; then the fee moves to the proposer and the lane advances, whatever becomes of the body.
- * When one of the three fails nothing changes: a transaction that was never due costs its sender nothing.
- */
-function takeFee(
+const NO_FEE = amount(0n);
+
+function execute(
   draft: Draft,
   context: BlockContext,
   transaction: VerifiedTransaction,
-): Result<Amount, ErrorCode> {
+): { readonly fee: Amount; readonly result: Result<LedgerEventBody, ErrorCode> } {
+  const { tx, sender } = transaction;
+  const expiry = expiryFlaw(context, transaction);
+  if (expiry !== undefined) return { fee: NO_FEE, result: expiry };
+  // A checkpoint is useful to all and replays against its own sequence: it needs neither fee nor nonce. With a
+  // nonce, a member that lost the race for one checkpoint could not place the next one it has signed already.
+  if (tx.body.kind === 'checkpoint') {
+    return { fee: NO_FEE, result: applyCheckpoint(draft, context, tx.body.certificate) };
+  }
+  const admission = takeFee(draft, context, transaction);
+  if (admission !== undefined) return { fee: NO_FEE, result: admission };
+  return { fee: tx.fee, result: applyBody(draft, context, sender, tx.body) };
+}
+
+/**
+ * Nonce and fee; then the fee moves to the proposer and the lane advances, whatever becomes of the body.
+ * When a check fails nothing changes: a transaction that was never due costs its sender nothing.
+ */
+function takeFee(draft: Draft, context: BlockContext, transaction: VerifiedTransaction): Flaw {
   const { tx, sender } = transaction;
   const account = draft.account(sender);
   const next = account.nonces[tx.lane] ?? 0;
-  const flaw =
-    expiryFlaw(context, transaction) ??
-    nonceFlaw(next, tx.nonce, 0) ??
-    feeFlaw(draft.feePerByte, account.balance, transaction);
+  const flaw = nonceFlaw(next, tx.nonce, 0) ?? feeFlaw(draft.feePerByte, account.balance, transaction);
   if (flaw !== undefined) return flaw;
-  const nonces = Array.from(
-    { length: Math.max(account.nonces.length, tx.lane + 1) },
-    (_, lane) => account.nonces[lane] ?? 0,
-  );
+  const lanes = Math.max(account.nonces.length, tx.lane + 1);
+  const nonces = Array.from({ length: lanes }, (_, lane) => account.nonces[lane] ?? 0);
   nonces[tx.lane] = next + 1;
   draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
   draft.credit(context.proposer, tx.fee);
-  return ok(tx.fee);
+  return undefined;
 }
 
 function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: VerifiedTransaction): Flaw {

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AMOUNT_MAX, SUPPLY } from '../ledger/ids.ts';
+import type { Body } from '../ledger/transaction.ts';
+import { makeBatch, person, transfer, World, type Batch } from '../testing/state-world.ts';
+import { STATE_LIMITS } from './limits.ts';
+
+const maker = person('maker');
+const alice = person('alice');
+const mallory = person('mallory');
+const DEPOSIT = 1_000_000n;
+
+function world(): World {
+  return new World(['maker', 'alice', 'mallory']);
+}
+
+/** A registered maker with one registered batch. */
+function shipped(count = 5): { readonly w: World; readonly batch: Batch } {
+  const w = world();
+  const batch = makeBatch(maker, 'lamp', count);
+  assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen' }), 'ok');
+  assert.equal(w.send(maker, w.registerBatch(maker, batch, DEPOSIT)), 'ok');
+  return { w, batch };
+}
+
+const claimed = (w: World, batch: Batch, index: number, owner = alice): Body => ({
+  kind: 'claim',
+  claim: w.claim(batch, index, owner),
+});
+
+test('STATE-4.1: whoever has a name becomes a maker, once', () => {
+  const w = world();
+  assert.equal(w.send(maker, { kind: 'register-maker', name: '' }), 'maker.malformed');
+  assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen' }), 'ok');
+  assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen 2' }), 'maker.exists');
+  assert.deepEqual(w.state.maker(maker.address), { name: 'Lumen', registeredAt: 2 });
+});
+
+test('STATE-4.2: only a maker registers batches', () => {
+  const w = world();
+  assert.equal(w.send(maker, w.registerBatch(maker, makeBatch(maker, 'lamp', 1), 0n)), 'maker.unknown');
+});
+
+test('STATE-4.3: the maker pays the built-in ITC of the whole batch, and the batch holds it', () => {
+  const { w, batch } = shipped(5);
+  assert.deepEqual(w.state.batch(batch.id), {
+    maker: maker.address,
+    root: batch.root,
+    count: 5,
+    model: w.state.batch(batch.id)?.model,
+    depositPerDevice: DEPOSIT,
+    claimed: 0,
+    registeredAt: 2,
+  });
+  const fees = w.balance(w.proposer);
+  assert.equal(w.balance(maker), 1_000_000_000_000n - 5n * DEPOSIT - fees);
+  assert.equal(w.state.supply(), SUPPLY);
+});
+
+test('STATE-4.3: a deposit beyond the balance is refused, also where 64 bits would wrap', () => {
+  const w = world();
+  assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen' }), 'ok');
+  const batch = makeBatch(maker, 'lamp', 4);
+  // 4 · 2^62 = 2^64, which a wrapping multiplication takes for nothing.
+  for (const deposit of [SUPPLY, 1n << 62n, 1n << 63n, AMOUNT_MAX]) {
+    assert.equal(w.send(maker, w.registerBatch(maker, batch, deposit)), 'transaction.balance');
+  }
+  assert.equal(w.state.supply(), SUPPLY);
+});
+
+test('STATE-4.4: a batch has between one device and the limit', () => {
+  const { w, batch } = shipped();
+  const body = w.registerBatch(maker, batch, 0n);
+  assert.equal(body.kind, 'register-batch');
+  if (body.kind !== 'register-batch') return;
+  for (const count of [0, STATE_LIMITS.batchDevicesMax + 1, 0xffff_ffff]) {
+    assert.equal(w.send(maker, { ...body, batch: { ...body.batch, count } }), 'batch.malformed');
+  }
+});
+
+test('STATE-4.5: one root registers once per maker', () => {
+  const { w, batch } = shipped();
+  assert.equal(w.send(maker, w.registerBatch(maker, batch, 0n)), 'batch.exists');
+  assert.equal(w.send(alice, { kind: 'register-maker', name: 'Copy' }), 'ok');
+  assert.equal(w.send(alice, w.registerBatch(alice, batch, 0n)), 'ok');
+});
+
+test('STATE-5.1: a claim makes the sender the owner and gives the device its built-in ITC', () => {
+  const { w, batch } = shipped();
+  const { device } = batch.devices[2] as Batch['devices'][number];
+  const { events } = w.block(w.transaction(alice, claimed(w, batch, 2)));
+  const model = w.state.batch(batch.id)?.model;
+  assert.deepEqual(w.state.device(device.address), {
+    key: device.key,
+    owner: alice.address,
+    batch: batch.id,
+    model,
+    claimedAt: 1_003_000,
+  });
+  assert.equal(w.balance(device), DEPOSIT);
+  assert.equal(w.state.batch(batch.id)?.claimed, 1);
+  assert.equal(w.state.supply(), SUPPLY);
+  assert.equal(events[0]?.kind, 'device-claimed');
+});
+
+test('STATE-5.1: every device of a batch of any size can be claimed, and then the batch holds nothing', () => {
+  for (const count of [1, 2, 3, 7]) {
+    const { w, batch } = shipped(count);
+    for (const { index } of batch.devices)
+      assert.equal(w.send(alice, claimed(w, batch, index)), 'ok', `${index} of ${count}`);
+    assert.equal(w.state.batch(batch.id)?.claimed, count);
+    assert.equal(w.state.count('device'), count);
+    assert.equal(w.state.supply(), SUPPLY);
+  }
+});
+
+test('STATE-5.2: a claim from a batch that is not registered is refused', () => {
+  const { w } = shipped();
+  const other = makeBatch(maker, 'other', 2);
+  assert.equal(w.send(alice, claimed(w, other, 0)), 'batch.unknown');
+});
+
+test('STATE-5.3: device, claim key, index and path must lead to the root', () => {
+  const { w, batch } = shipped();
+  const { claim } = claimed(w, batch, 1) as Extract<Body, { kind: 'claim' }>;
+  const spare = person('spare').key;
+  const wrong = [
+    { ...claim, index: 2 },
+    { ...claim, index: 5 },
+    { ...claim, path: claim.path.slice(1) },
+    { ...claim, path: [...claim.path, batch.root] },
+    { ...claim, path: claim.path.toReversed() },
+    { ...claim, device: spare },
+    { ...claim, claimKey: spare },
+  ];
+  for (const forged of wrong)
+    assert.equal(w.send(alice, { kind: 'claim', claim: forged }), 'device.not-in-batch');
+  assert.equal(w.state.count('device'), 0);
+});
+
+test('STATE-5.4: a claim seen in the pool cannot be redirected to another sender (front running)', () => {
+  const { w, batch } = shipped();
+  const body = claimed(w, batch, 0, alice);
+  assert.equal(w.send(mallory, body), 'claim.signature');
+  assert.equal(w.send(alice, body), 'ok');
+});
+
+test('STATE-5.4: a claim made out on another chain is refused', () => {
+  const { w, batch } = shipped();
+  const elsewhere = new World(['maker', 'alice', 'mallory'], 11n);
+  assert.equal(w.send(alice, claimed(elsewhere, batch, 0)), 'claim.signature');
+});
+
+test('STATE-5.5: a device is claimed once, by whichever claim comes first (double claim)', () => {
+  const { w, batch } = shipped();
+  const { receipts } = w.block(
+    w.transaction(alice, claimed(w, batch, 0, alice)),
+    w.transaction(mallory, claimed(w, batch, 0, mallory)),
+    w.transaction(alice, claimed(w, batch, 0, alice), { nonce: 1 }),
+  );
+  assert.deepEqual(
+    receipts.map(({ outcome }) => (outcome.ok ? 'ok' : outcome.code)),
+    ['ok', 'device.claimed', 'device.claimed'],
+  );
+  const { device } = batch.devices[0] as Batch['devices'][number];
+  assert.deepEqual(w.state.device(device.address)?.owner, alice.address);
+  assert.equal(w.balance(device), DEPOSIT);
+});
+
+test('STATE-5.5: a second batch that holds a claimed device gives no second owner', () => {
+  const { w, batch } = shipped();
+  assert.equal(w.send(alice, claimed(w, batch, 0)), 'ok');
+  assert.equal(w.send(mallory, { kind: 'register-maker', name: 'Copy' }), 'ok');
+  const copy = { ...makeBatch(mallory, 'lamp', 5) };
+  assert.equal(w.send(mallory, w.registerBatch(mallory, copy, 0n)), 'ok');
+  assert.equal(w.send(mallory, claimed(w, copy, 0, mallory)), 'device.claimed');
+});
+
+test('STATE-5.1: money that lies at a device’s address already stays there beside the deposit', () => {
+  const { w, batch } = shipped();
+  const { device } = batch.devices[0] as Batch['devices'][number];
+  assert.equal(w.send(alice, transfer(device, 5n)), 'ok');
+  assert.equal(w.send(alice, claimed(w, batch, 0)), 'ok');
+  assert.equal(w.balance(device), DEPOSIT + 5n);
+});

@@ -1,0 +1,237 @@
+/**
+ * A small world for tests of the ledger: people with keys, a chain, and blocks at a word. Its signature scheme
+ * is a fake that binds key and message and can be computed by anyone: tests run thousands of transactions.
+ */
+import { concatBytes, equalBytes } from '../bytes/hex.ts';
+import { utf8Encode } from '../bytes/writer.ts';
+import { MerkleTree } from '../crypto/merkle.ts';
+import { sha256, type Hash } from '../crypto/hash.ts';
+import { ED25519, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
+import { addressOf, type Address } from '../ledger/address.ts';
+import {
+  checkpointSigningBytes,
+  type CheckpointCertificate,
+  type SubnetCheckpoint,
+} from '../ledger/checkpoint.ts';
+import { genesisHash, type Genesis } from '../ledger/genesis.ts';
+import { amount, height, millis, SUPPLY, type Amount } from '../ledger/ids.ts';
+import {
+  batchId,
+  batchLeaf,
+  claimSigningBytes,
+  encodeTransaction,
+  transactionSigningBytes,
+  type Body,
+  type Claim,
+  type UnsignedTransaction,
+} from '../ledger/transaction.ts';
+import { bitmapOf, sortValidators, type ValidatorSet } from '../ledger/validators.ts';
+import { applyBlock, type AppliedBlock } from '../state/apply.ts';
+import type { BlockContext } from '../state/block-context.ts';
+import { LedgerState } from '../state/ledger-state.ts';
+import { verifyTransaction, type VerifiedTransaction } from '../state/verified-transaction.ts';
+
+export interface Person {
+  readonly name: string;
+  readonly key: PublicKey;
+  readonly address: Address;
+}
+
+export function person(name: string): Person {
+  const key: PublicKey = { algorithm: ED25519, bytes: sha256(utf8Encode(`person ${name}`)) };
+  return { name, key, address: addressOf(key) };
+}
+
+export function fakeSign(key: PublicKey, message: Uint8Array): Uint8Array {
+  const half = sha256(concatBytes(key.bytes, message));
+  return concatBytes(half, sha256(half));
+}
+
+export const fakeVerify: SignatureVerifier = (key, message, signature) =>
+  equalBytes(signature, fakeSign(key, message));
+
+export const members: readonly Person[] = ['m0', 'm1', 'm2', 'm3'].map(person);
+
+export const memberSet: ValidatorSet = sortValidators(members.map(({ key }) => ({ key, weight: 1 })));
+
+/** In the order of `memberSet`, so that an index means the same. */
+export const sortedMembers: readonly Person[] = memberSet.map(
+  ({ key }) => members.find((member) => member.key === key) as Person,
+);
+
+export const subnetOfGenesis: Hash = sha256(utf8Encode('subnet of genesis'));
+
+const ITC = 1_000_000_000n;
+
+export interface Batch {
+  readonly id: Hash;
+  readonly root: Hash;
+  readonly devices: readonly {
+    readonly device: Person;
+    readonly claimKey: Person;
+    readonly index: number;
+    readonly path: readonly Hash[];
+  }[];
+}
+
+/** A batch of devices `<label>-0`… as its maker would build it. */
+export function makeBatch(maker: Person, label: string, count: number): Batch {
+  const people = Array.from({ length: count }, (_, i) => ({
+    device: person(`${label}-${i}`),
+    claimKey: person(`${label}-${i} claim`),
+  }));
+  const tree = new MerkleTree(people.map(({ device, claimKey }) => batchLeaf(device.key, claimKey.key)));
+  return {
+    id: batchId(maker.address, tree.root),
+    root: tree.root,
+    devices: people.map((pair, index) => ({ ...pair, index, path: tree.path(index) })),
+  };
+}
+
+export interface SendOptions {
+  readonly lane?: number;
+  readonly nonce?: number;
+  readonly fee?: bigint;
+  readonly validUntil?: number;
+}
+
+export class World {
+  readonly genesis: Genesis;
+  readonly chain: Hash;
+  state: LedgerState;
+  height = 0;
+  readonly proposer: Person = person('proposer');
+  readonly people: readonly Person[];
+
+  /** Everybody named has 1 000 ITC; the treasury holds the rest of the supply. */
+  constructor(names: readonly string[], feePerByte = 10n) {
+    this.people = names.map(person);
+    const accounts = this.people.map(({ address }) => ({ address, balance: amount(1000n * ITC) }));
+    const rest = SUPPLY - BigInt(accounts.length) * 1000n * ITC;
+    this.genesis = {
+      name: 'test',
+      time: millis(1_000_000),
+      validators: memberSet,
+      accounts: [...accounts, { address: person('treasury').address, balance: amount(rest) }],
+      subnets: [{ id: subnetOfGenesis, name: 'home', members: memberSet, powBits: 4 }],
+      feePerByte: amount(feePerByte),
+    };
+    this.chain = genesisHash(this.genesis);
+    this.state = LedgerState.fromGenesis(this.genesis);
+  }
+
+  /** Of the next block. */
+  get context(): BlockContext {
+    return {
+      chain: this.chain,
+      height: height(this.height + 1),
+      time: millis(1_000_000 + 1000 * (this.height + 1)),
+      proposer: this.proposer.address,
+      verify: fakeVerify,
+    };
+  }
+
+  /** The lane's next nonce and exactly the price of the bytes, unless told otherwise. */
+  transaction(sender: Person, body: Body, options: SendOptions = {}): VerifiedTransaction {
+    const lane = options.lane ?? 0;
+    const nonce = options.nonce ?? this.state.account(sender.address)?.nonces[lane] ?? 0;
+    const unsigned = (fee: bigint): UnsignedTransaction => ({
+      key: sender.key,
+      lane,
+      nonce,
+      fee: amount(fee),
+      validUntil: height(options.validUntil ?? this.height + 100),
+      body,
+    });
+    const fee = options.fee ?? this.genesis.feePerByte * BigInt(this.sign(unsigned(0n)).length);
+    const verified = verifyTransaction(this.chain, this.sign(unsigned(fee)), fakeVerify);
+    if (!verified.ok) throw new Error(`${verified.code}: ${verified.message}`);
+    return verified.value;
+  }
+
+  sign(tx: UnsignedTransaction): Uint8Array {
+    return encodeTransaction({ ...tx, signature: fakeSign(tx.key, transactionSigningBytes(this.chain, tx)) });
+  }
+
+  /** Applies one block and moves on. */
+  block(...transactions: VerifiedTransaction[]): AppliedBlock {
+    const applied = applyBlock(this.state, this.context, transactions);
+    this.state = applied.state;
+    this.height += 1;
+    return applied;
+  }
+
+  /** One transaction in a block of its own; `ok` or the code of its receipt. */
+  send(sender: Person, body: Body, options: SendOptions = {}): string {
+    const [receipt] = this.block(this.transaction(sender, body, options)).receipts;
+    if (receipt === undefined) throw new Error('a block of one has one receipt');
+    return receipt.outcome.ok ? 'ok' : receipt.outcome.code;
+  }
+
+  balance(who: Person): Amount {
+    return this.state.account(who.address)?.balance ?? amount(0n);
+  }
+
+  registerBatch(maker: Person, batch: Batch, depositPerDevice: bigint): Body {
+    return {
+      kind: 'register-batch',
+      batch: {
+        root: batch.root,
+        count: batch.devices.length,
+        model: sha256(utf8Encode(maker.name)),
+        depositPerDevice: amount(depositPerDevice),
+      },
+    };
+  }
+
+  /** The claim of one device of a batch, made out to an owner. */
+  claim(batch: Batch, index: number, owner: Person): Claim {
+    const entry = batch.devices[index];
+    if (entry === undefined) throw new Error(`no device ${index}`);
+    const proof = fakeSign(
+      entry.claimKey.key,
+      claimSigningBytes(this.chain, entry.device.key, owner.address),
+    );
+    return {
+      batch: batch.id,
+      device: entry.device.key,
+      claimKey: entry.claimKey.key,
+      index,
+      path: entry.path,
+      proof,
+    };
+  }
+
+  /** The next checkpoint of a subnet, as honest members would make it. */
+  nextCheckpoint(subnet: Hash, changes: Partial<SubnetCheckpoint> = {}): SubnetCheckpoint {
+    const record = this.state.subnet(subnet);
+    return {
+      subnet,
+      sequence: (record?.lastSequence ?? 0) + 1,
+      previous: record?.lastHash ?? subnet,
+      time: millis((record?.lastTime ?? 0) + 500),
+      anchors: [sha256(utf8Encode(`anchor ${record?.lastSequence ?? 0}`))],
+      inclusionRoot: sha256(utf8Encode('inclusion')),
+      appliedRoot: sha256(utf8Encode('applied')),
+      stateRoot: sha256(utf8Encode('state')),
+      envelopeCount: 3,
+      payloadCount: 7,
+      powBits: 5,
+      ...changes,
+    };
+  }
+
+  /** By members of the given indices of `memberSet`. */
+  certify(checkpoint: SubnetCheckpoint, signers: readonly number[] = [0, 1, 2]): CheckpointCertificate {
+    const message = checkpointSigningBytes(this.chain, checkpoint);
+    return {
+      checkpoint,
+      signers: bitmapOf(signers, sortedMembers.length),
+      signatures: signers.map((index) => fakeSign((sortedMembers[index] as Person).key, message)),
+    };
+  }
+}
+
+export function transfer(to: Person, value: bigint): Body {
+  return { kind: 'transfer', to: to.address, amount: amount(value) };
+}
