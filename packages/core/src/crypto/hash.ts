@@ -16,7 +16,10 @@ export const ZERO_HASH: Hash = new Uint8Array(HASH_BYTES) as Hash;
 
 let implementation: (bytes: Uint8Array) => Uint8Array = portableSha256;
 
-/** Replaces the portable SHA-256 by a native one that computes the same function. */
+/**
+ * Replaces the portable SHA-256 by a native one that computes the same function. It returns a plain `Uint8Array` that
+ * nobody writes to again (not a Node Buffer, whose `slice` does not copy).
+ */
 export function installSha256(native: (bytes: Uint8Array) => Uint8Array): void {
   implementation = native;
 }

@@ -30,12 +30,14 @@ export function formatAddress(address: Address): string {
 }
 
 export function parseAddress(text: string): Result<Address, 'address.malformed'> {
+  // Before any change of case: some letters outside ASCII become ASCII ones by it.
+  if (!/^[0-9A-Za-z]*$/.test(text)) return refused('address.malformed', 'expected letters and digits only');
   const lower = text.toLowerCase();
   if (text !== lower && text !== text.toUpperCase())
     return refused('address.malformed', 'upper and lower case are mixed');
   if (!lower.startsWith(`${ADDRESS_PREFIX}1`))
     return refused('address.malformed', `expected an address beginning with ${ADDRESS_PREFIX}1`);
-  const words = [...lower.slice(ADDRESS_PREFIX.length + 1)].map((character) => CHARSET.indexOf(character));
+  const words = Array.from(lower.slice(ADDRESS_PREFIX.length + 1), (character) => CHARSET.indexOf(character));
   if (words.length !== 52 + 6 || words.includes(-1))
     return refused('address.malformed', 'expected 58 bech32 characters after itc1');
   if (polymod([...expandedPrefix(), ...words]) !== BECH32M)
@@ -46,7 +48,7 @@ export function parseAddress(text: string): Result<Address, 'address.malformed'>
 }
 
 function expandedPrefix(): number[] {
-  const codes = [...ADDRESS_PREFIX].map((character) => character.charCodeAt(0));
+  const codes = Array.from(ADDRESS_PREFIX, (character) => character.charCodeAt(0));
   return [...codes.map((code) => code >> 5), 0, ...codes.map((code) => code & 31)];
 }
 

@@ -67,7 +67,7 @@ export function parsePayload(
       `expected at most ${LIMITS.payloadBytesMax} bytes, got ${bytes.length}`,
     );
   }
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes);
   const outer = decodeCbor(copy);
   if (!outer.ok) return refused('payload.malformed', outer.message);
   const sign1 = untag(outer.value);

@@ -1,0 +1,71 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { toHex } from '../bytes/hex.ts';
+import { Writer } from '../bytes/writer.ts';
+import { installNativeSha256 } from '../testing/keys.ts';
+import { hashTagged, sha256, type Hash } from './hash.ts';
+import { merkleRoot } from './merkle.ts';
+import { EMPTY_MMR, mmrAppend, MmrLog, mmrPath, mmrRoot, verifyMmrPath, type Mmr } from './mmr.ts';
+
+installNativeSha256();
+
+const leaf = (i: number): Hash => sha256(Uint8Array.of(1, i >> 8, i & 255));
+const leaves = (n: number): Hash[] => Array.from({ length: n }, (_, i) => leaf(i));
+const grown = (n: number): Mmr => leaves(n).reduce(mmrAppend, EMPTY_MMR);
+
+test('CRYPTO-6.1: the root commits the count and the Merkle root of all leaves, for every count up to 130', () => {
+  const log = new MmrLog();
+  let mmr = EMPTY_MMR;
+  for (let n = 0; n <= 130; n += 1) {
+    const expected = hashTagged('mmr', new Writer().u53(n).finish(), merkleRoot(leaves(n)));
+    assert.equal(toHex(mmrRoot(mmr)), toHex(expected));
+    assert.equal(toHex(log.root()), toHex(expected));
+    assert.equal(mmr.peaks.length, [...n.toString(2)].filter((bit) => bit === '1').length);
+    mmr = mmrAppend(mmr, leaf(n));
+    log.append(leaf(n));
+  }
+});
+
+test('CRYPTO-6.1: appending leaves the earlier range as it was', () => {
+  const seven = grown(7);
+  const before = toHex(mmrRoot(seven));
+  mmrAppend(seven, leaf(7));
+  assert.equal(toHex(mmrRoot(seven)), before);
+});
+
+test('CRYPTO-6.2: the log gives the same path as brute force, against every earlier count', () => {
+  const log = new MmrLog();
+  for (const hash of leaves(45)) log.append(hash);
+  for (let count = 1; count <= 45; count += 1) {
+    assert.equal(toHex(log.root(count)), toHex(mmrRoot(grown(count))));
+    for (let index = 0; index < count; index += 1) {
+      const path = log.path(index, count);
+      assert.deepEqual(path, mmrPath(leaves(count), index));
+      assert.ok(verifyMmrPath({ root: log.root(count), leaf: leaf(index), path }));
+    }
+  }
+});
+
+test('CRYPTO-6.2: attack wrong MMR path: another index, count, leaf, sibling or root is refused', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 200 }), fc.nat(), (count, at) => {
+      const index = at % count;
+      const root = mmrRoot(grown(count));
+      const path = mmrPath(leaves(count), index);
+      assert.ok(verifyMmrPath({ root, leaf: leaf(index), path }));
+      const other = (index + 1) % count;
+      assert.ok(!verifyMmrPath({ root, leaf: leaf(other), path }));
+      assert.ok(!verifyMmrPath({ root, leaf: leaf(index), path: { ...path, index: other } }));
+      assert.ok(!verifyMmrPath({ root, leaf: leaf(index), path: { ...path, count: count + 1 } }));
+      assert.ok(!verifyMmrPath({ root, leaf: leaf(index), path: { ...path, count: count - 1 } }));
+      assert.ok(!verifyMmrPath({ root: mmrRoot(grown(count - 1)), leaf: leaf(index), path }));
+      assert.ok(
+        !verifyMmrPath({ root, leaf: leaf(index), path: { ...path, siblings: path.siblings.slice(1) } }),
+      );
+      const siblings = path.siblings.with(0, leaf(999));
+      assert.ok(!verifyMmrPath({ root, leaf: leaf(index), path: { ...path, siblings } }));
+    }),
+    { numRuns: 40 },
+  );
+});
