@@ -1,0 +1,112 @@
+/** `itc verify`: checks a proof with nothing but the genesis hash: no network, no node. */
+import { readFileSync, statSync } from 'node:fs';
+import { fromHex, toHex } from '@itc/core/bytes/hex.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { verifySignature } from '@itc/core/crypto/ed25519.js';
+import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { verifyReadingBytes, type ReadingVerdict } from '@itc/core/light/reading-proof.js';
+import { parseSenml } from '@itc/edge/2-conversion/senml.js';
+import { parseProofFile, readingText, type ProofFile } from '../proof-file.ts';
+import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+
+type Checked =
+  | { readonly valid: true; readonly verdict: Extract<ReadingVerdict, { valid: true }>; readonly file: ProofFile }
+  | { readonly valid: false; readonly check: string; readonly reason: string };
+
+export const verify: Command = {
+  name: 'verify',
+  summary: 'check the proof of a reading, offline',
+  help: `itc verify FILE --genesis HASH
+
+Checks that the reading in FILE (written by itc proof) was signed by its device, applied by two thirds of its
+subnet, and made final by the validators of the chain whose genesis document has this hash. Needs no network
+and no node. Exit code 0 when valid, 1 when not.
+
+Example:
+  itc verify p.json --genesis 3f0c…`,
+  options: { genesis: { type: 'string' } },
+  run: async (call) => {
+    const [path, ...rest] = call.arguments;
+    if (path === undefined || rest.length > 0) throw new UsageError('expected one file');
+    const genesis = genesisOption(call);
+    const checked = check(readProof(path), genesis);
+    if (!checked.valid) {
+      call.output.result({ valid: false, check: checked.check, reason: checked.reason }, [`NOT VALID  failed check: ${checked.check}`, `           ${checked.reason}`]);
+      return 1;
+    }
+    const { verdict, file } = checked;
+    const signers = verdict.signers.map(({ index, key, weight }) => ({ index, address: formatAddress(addressOf(key)), weight }));
+    const { reading } = file;
+    call.output.result(
+      {
+        valid: true,
+        check: 'all',
+        height: verdict.height,
+        time: verdict.time,
+        signers,
+        weight: verdict.weight,
+        total: verdict.total,
+        device: reading.device,
+        signer: formatAddress(addressOf(verdict.signer)),
+        attested: verdict.attested,
+        reading,
+      },
+      [
+        `VALID  ${reading.name} = ${String(reading.value)}${reading.unit === undefined ? '' : ` ${reading.unit}`}  at ${new Date(reading.time).toISOString()}`,
+        `device      ${reading.device}`,
+        verdict.attested ? `signed by   a gateway for the device: ${formatAddress(addressOf(verdict.signer))}` : 'signed by   the device itself',
+        `final in    block ${verdict.height} of ${new Date(verdict.time).toISOString()}`,
+        `checkpoint  ${verdict.checkpoint.sequence} of subnet ${toHex(verdict.checkpoint.subnet)}`,
+        `certified   by ${verdict.weight} of ${verdict.total} weight:`,
+        ...signers.map((signer) => `            validator ${signer.index}  ${signer.address}`),
+      ],
+    );
+    return 0;
+  },
+};
+
+function genesisOption(call: Call): Hash {
+  const text = textOption(call, 'genesis');
+  if (text === undefined) throw new UsageError('--genesis HASH is needed: it is what you trust');
+  const bytes = fromHex(text);
+  if (!bytes.ok || bytes.value.length !== 32) throw new UsageError('--genesis takes 64 hex digits');
+  return asHash(bytes.value);
+}
+
+function readProof(path: string): string {
+  try {
+    if (statSync(path).size > 4 * LIMITS.proofBytesMax) return '';
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LedgerError('not-found', `${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** The portable verifier decides, as it would in a browser. */
+function check(text: string, genesis: Hash): Checked {
+  let parsed;
+  try {
+    parsed = parseProofFile(text);
+  } catch (error) {
+    if (error instanceof LedgerError) return { valid: false, check: 'format', reason: error.message };
+    throw error;
+  }
+  const { file, proof } = parsed;
+  if (file.genesis !== toHex(genesis)) return { valid: false, check: 'genesis', reason: 'the file names another genesis hash than the one given' };
+  const verdict = verifyReadingBytes({ genesisHash: genesis, bytes: proof, verify: verifySignature });
+  if (!verdict.valid) return verdict;
+  const { contentType, content, id } = verdict.payload;
+  if (contentType !== 'senml+json' && contentType !== 'senml+cbor') {
+    return { valid: false, check: 'reading', reason: `the payload is a ${contentType}, not readings` };
+  }
+  const records = parseSenml(contentType, content, verdict.checkpoint.time);
+  const record = records.ok ? records.value[file.reading.index] : undefined;
+  if (record === undefined) return { valid: false, check: 'reading', reason: `the payload holds no reading ${file.reading.index}` };
+  const proved = readingText({ payload: toHex(id), index: file.reading.index, device: formatAddress(verdict.device), record });
+  if (JSON.stringify(proved) !== JSON.stringify(file.reading)) {
+    return { valid: false, check: 'reading', reason: `the payload says ${JSON.stringify(proved)}` };
+  }
+  return { valid: true, verdict, file };
+}

@@ -1,0 +1,62 @@
+/** Where a devnet keeps what: one folder, one file that describes it. */
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { Role } from '@itc/node/config.js';
+
+export interface DevnetProcess {
+  readonly name: string;
+  readonly role: Role | 'home';
+  /** Base URL of its HTTP API; none for the simulated home. */
+  readonly url?: string;
+}
+
+/** `.itc/devnet.json`: what `itc` needs to find and restart a devnet. Ports are what was bound last. */
+export interface Devnet {
+  readonly version: 1;
+  readonly chain: string;
+  readonly subnets: readonly { readonly id: string; readonly name: string }[];
+  readonly processes: readonly DevnetProcess[];
+  /** Of the front: API and dashboard. */
+  readonly api: string;
+  /** MQTT URLs of the gateways. */
+  readonly mqtt: readonly string[];
+  readonly simulation: boolean;
+}
+
+export interface Layout {
+  readonly root: string;
+  readonly devnetFile: string;
+  readonly genesisFile: string;
+  readonly keys: string;
+  readonly nodes: string;
+  readonly logs: string;
+}
+
+export function layoutOf(dataDir: string): Layout {
+  return {
+    root: dataDir,
+    devnetFile: join(dataDir, 'devnet.json'),
+    genesisFile: join(dataDir, 'genesis.bin'),
+    keys: join(dataDir, 'keys'),
+    nodes: join(dataDir, 'nodes'),
+    logs: join(dataDir, 'logs'),
+  };
+}
+
+export function readDevnet(layout: Layout): Devnet | undefined {
+  if (!existsSync(layout.devnetFile)) return undefined;
+  try {
+    const devnet = JSON.parse(readFileSync(layout.devnetFile, 'utf8')) as Devnet;
+    if (devnet.version === 1) return devnet;
+  } catch (error) {
+    throw new LedgerError('config.invalid', `${layout.devnetFile} cannot be read; move the folder ${layout.root} away to start anew`, {}, error);
+  }
+  throw new LedgerError('config.invalid', `${layout.devnetFile} is of another version; move the folder ${layout.root} away to start anew`);
+}
+
+export function writeDevnet(layout: Layout, devnet: Devnet): void {
+  const draft = `${layout.devnetFile}.new`;
+  writeFileSync(draft, `${JSON.stringify(devnet, null, 2)}\n`);
+  renameSync(draft, layout.devnetFile);
+}

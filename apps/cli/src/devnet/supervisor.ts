@@ -1,0 +1,203 @@
+/**
+ * Starts the processes of a devnet and knows what became of them. A process that dies stays down until it is
+ * asked for again (or comes back by itself with `restart`): whoever kills a validator wants to see the others go on.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { DevnetProcess } from './layout.ts';
+
+export interface ProcessStatus {
+  readonly name: string;
+  readonly role: DevnetProcess['role'];
+  readonly url?: string;
+  readonly pid?: number;
+  readonly state: 'running' | 'stopped' | 'exited';
+  readonly restarts: number;
+  /** What to do about it, when it is not running. */
+  readonly reason?: string;
+}
+
+export interface Launch {
+  readonly process: DevnetProcess;
+  /** Arguments after the node binary. */
+  readonly argv: readonly string[];
+}
+
+interface Child {
+  readonly launch: Launch;
+  running: ChildProcess | undefined;
+  state: ProcessStatus['state'];
+  restarts: number;
+  reason: string | undefined;
+  /** True while we are the one who ends it. */
+  stopping: boolean;
+  startedAt: number;
+}
+
+const STOP_MS_MAX = 8_000;
+const RESTART_DELAY_MS = 1_500;
+/** Give up on a process that dies this often in a row without living for `STEADY_MS`. */
+const RESTARTS_MAX = 5;
+const STEADY_MS = 10_000;
+
+export class Supervisor {
+  readonly #children = new Map<string, Child>();
+  readonly #logFolder: string;
+  readonly #restart: boolean;
+  readonly #listener: (status: ProcessStatus) => void;
+  #closing = false;
+
+  constructor(options: {
+    readonly logFolder: string;
+    readonly restart: boolean;
+    readonly onChange: (status: ProcessStatus) => void;
+  }) {
+    this.#logFolder = options.logFolder;
+    this.#restart = options.restart;
+    this.#listener = options.onChange;
+    mkdirSync(options.logFolder, { recursive: true });
+  }
+
+  /** Starts a process under its name; a second launch of the same name replaces the first's arguments. */
+  launch(launch: Launch): void {
+    const known = this.#children.get(launch.process.name);
+    if (known?.running !== undefined) throw new Error(`${launch.process.name} runs already`);
+    const child: Child = {
+      launch,
+      running: undefined,
+      state: 'stopped',
+      restarts: known?.restarts ?? 0,
+      reason: undefined,
+      stopping: false,
+      startedAt: 0,
+    };
+    this.#children.set(launch.process.name, child);
+    this.#spawn(child);
+  }
+
+  statuses(): ProcessStatus[] {
+    return [...this.#children.values()].map(statusOf);
+  }
+
+  start(name: string): ProcessStatus {
+    const child = this.#find(name);
+    if (child.running === undefined) {
+      child.restarts += 1;
+      this.#spawn(child);
+    }
+    return statusOf(child);
+  }
+
+  /** SIGTERM, and SIGKILL when it does not go in time. It stays down. */
+  async stop(name: string): Promise<ProcessStatus> {
+    const child = this.#find(name);
+    await this.#end(child);
+    return statusOf(child);
+  }
+
+  /** SIGKILL: the process gets no chance to tidy up. It stays down. */
+  async kill(name: string): Promise<ProcessStatus> {
+    const child = this.#find(name);
+    const { running } = child;
+    if (running !== undefined) {
+      const gone = ended(running);
+      running.kill('SIGKILL');
+      await gone;
+    }
+    return statusOf(child);
+  }
+
+  /** Ends all processes, the last started first. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all([...this.#children.values()].reverse().map((child) => this.#end(child)));
+  }
+
+  #find(name: string): Child {
+    const child = this.#children.get(name);
+    if (child === undefined) {
+      throw new LedgerError('not-found', `no process is called ${name}; there are: ${[...this.#children.keys()].join(', ')}`);
+    }
+    return child;
+  }
+
+  #spawn(child: Child): void {
+    const { name } = child.launch.process;
+    const log: WriteStream = createWriteStream(join(this.#logFolder, `${name}.log`), { flags: 'a' });
+    const running = spawn(process.execPath, [...child.launch.argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.running = running;
+    child.state = 'running';
+    child.reason = undefined;
+    child.stopping = false;
+    child.startedAt = performance.now();
+    let lastError = '';
+    running.stdout.pipe(log, { end: false });
+    running.stderr.on('data', (chunk: Buffer) => {
+      lastError = chunk.toString('utf8').trim().split('\n').at(-1) ?? lastError;
+      log.write(chunk);
+    });
+    const ending = (code: number | null, signal: NodeJS.Signals | null, message?: string): void => {
+      if (child.running !== running) return;
+      child.running = undefined;
+      log.end();
+      this.#ended(child, { code, signal, message: message ?? lastError });
+    };
+    running.once('error', (error) => ending(null, null, error.message));
+    running.once('exit', (code, signal) => ending(code, signal));
+    this.#listener(statusOf(child));
+  }
+
+  #ended(child: Child, end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly message: string }): void {
+    const { name } = child.launch.process;
+    if (child.stopping) {
+      child.state = 'stopped';
+      child.reason = `stopped; start it again with: itc devnet start ${name}`;
+    } else {
+      child.state = 'exited';
+      const how = end.signal === null ? `ended with exit code ${end.code ?? '?'}${end.message === '' ? '' : ` (${end.message.slice(0, 200)})`}` : `was ended by ${end.signal}`;
+      child.reason = `${how}; start it again with: itc devnet start ${name}`;
+      if (performance.now() - child.startedAt > STEADY_MS) child.restarts = 0;
+      if (this.#restart && !this.#closing && child.restarts < RESTARTS_MAX) {
+        child.restarts += 1;
+        child.reason = `${how}; starting it again`;
+        setTimeout(() => {
+          if (!this.#closing && child.running === undefined && child.state === 'exited') this.#spawn(child);
+        }, RESTART_DELAY_MS);
+      }
+    }
+    this.#listener(statusOf(child));
+  }
+
+  async #end(child: Child): Promise<void> {
+    const { running } = child;
+    if (running === undefined) return;
+    child.stopping = true;
+    const gone = ended(running);
+    running.kill('SIGTERM');
+    const timer = setTimeout(() => running.kill('SIGKILL'), STOP_MS_MAX);
+    await gone;
+    clearTimeout(timer);
+  }
+}
+
+function ended(running: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (running.exitCode !== null || running.signalCode !== null) resolve();
+    else running.once('exit', () => resolve());
+  });
+}
+
+function statusOf(child: Child): ProcessStatus {
+  const { process: described } = child.launch;
+  return {
+    name: described.name,
+    role: described.role,
+    ...(described.url === undefined ? {} : { url: described.url }),
+    ...(child.running?.pid === undefined ? {} : { pid: child.running.pid }),
+    state: child.state,
+    restarts: child.restarts,
+    ...(child.reason === undefined ? {} : { reason: child.reason }),
+  };
+}

@@ -1,0 +1,107 @@
+/** The frame every command stands in: options, help, errors and exit codes. */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { createOutput, type Output } from './output.ts';
+
+export type OptionTable = NonNullable<ParseArgsConfig['options']>;
+
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** Shown by `--help`: synopsis, what it does, examples. */
+  readonly help: string;
+  readonly options?: OptionTable;
+  run(call: Call): Promise<number>;
+}
+
+export interface Call {
+  readonly arguments: readonly string[];
+  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly output: Output;
+  /** Where the chain and keys of this machine live. */
+  readonly dataDir: string;
+  /** Base URL of the HTTP API. */
+  readonly api: string;
+}
+
+/** Thrown for a call that cannot be right: exit code 2 and a hint to `--help`. */
+export class UsageError extends Error {}
+
+const COMMON = {
+  json: { type: 'boolean' },
+  quiet: { type: 'boolean', short: 'q' },
+  help: { type: 'boolean', short: 'h' },
+  'data-dir': { type: 'string' },
+  api: { type: 'string' },
+} as const satisfies OptionTable;
+
+export const COMMON_HELP = `Common options:
+  --json             print one JSON object on standard output
+  --quiet, -q        no progress and remarks on standard error
+  --data-dir DIR     chain and keys of this machine (default .itc, or ITC_DATA_DIR)
+  --api URL          HTTP API (default: the devnet of the data folder, or http://127.0.0.1:8080, or ITC_API)
+  --help, -h         this text`;
+
+/** Runs a command; returns the exit code: 0 only on success, 2 for bad usage, 1 for any other failure. */
+export async function runCommand(command: Command, argv: readonly string[], defaultApi: (dataDir: string) => string): Promise<number> {
+  let json = argv.includes('--json');
+  try {
+    const parsed = parse(command, argv);
+    const { values } = parsed;
+    if (values['help'] === true) {
+      process.stdout.write(`${command.help.trim()}\n\n${COMMON_HELP}\n`);
+      return 0;
+    }
+    json = values['json'] === true;
+    const dataDir = text(values['data-dir']) ?? process.env['ITC_DATA_DIR'] ?? '.itc';
+    return await command.run({
+      arguments: parsed.positionals,
+      options: values,
+      output: createOutput({ json, quiet: values['quiet'] === true }),
+      dataDir,
+      api: (text(values['api']) ?? process.env['ITC_API'] ?? defaultApi(dataDir)).replace(/\/+$/, ''),
+    });
+  } catch (error) {
+    return report(command.name, error, json);
+  }
+}
+
+function parse(command: Command, argv: readonly string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+  try {
+    const parsed = parseArgs({ args: [...argv], options: { ...COMMON, ...command.options }, allowPositionals: true, strict: true });
+    return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals };
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function report(name: string, error: unknown, json: boolean): number {
+  const usage = error instanceof UsageError;
+  const code = usage ? 'usage' : error instanceof LedgerError ? error.code : 'internal';
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, code, message })}\n`);
+  process.stderr.write(`itc ${name}: ${message}\n`);
+  if (usage) process.stderr.write(`Try: itc ${name} --help\n`);
+  if (code === 'internal' && error instanceof Error && process.env['ITC_TRACE'] !== undefined) process.stderr.write(`${error.stack}\n`);
+  return usage ? 2 : 1;
+}
+
+function text(value: string | boolean | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** A whole number option within bounds, or its default. */
+export function integerOption(call: Call, name: string, fallback: number, bounds: { readonly min: number; readonly max: number }): number {
+  const given = call.options[name];
+  if (given === undefined) return fallback;
+  const value = Number(given);
+  if (typeof given !== 'string' || !Number.isInteger(value) || value < bounds.min || value > bounds.max) {
+    throw new UsageError(`--${name} takes a whole number from ${bounds.min} to ${bounds.max}, got ${String(given)}`);
+  }
+  return value;
+}
+
+export function textOption(call: Call, name: string): string | undefined {
+  return text(call.options[name]);
+}

@@ -1,0 +1,110 @@
+/** The HTTP server of a process: limits, errors and the OpenAPI document are set here, once for all routes. */
+import swagger from '@fastify/swagger';
+import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { fastify, type FastifyBaseLogger, type FastifyInstance, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
+import { ERROR_CODES, LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
+import type { Logger } from '../runtime/logger.ts';
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression<RawServerDefault>,
+  RawReplyDefaultExpression<RawServerDefault>,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** A set of routes: chain, subnet, gateway, … Order does not matter. */
+export type Routes = (api: Api) => void;
+
+export interface ApiServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly routes: readonly Routes[];
+}
+
+const BODY_BYTES_MAX = 262_144;
+const CONNECTIONS_MAX = 512;
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  'not-found': 404,
+  'not-ready': 503,
+  'pool.full': 429,
+  'request.unauthorised': 403,
+  'transaction.duplicate': 409,
+  'payload.duplicate': 409,
+  'internal': 500,
+  'storage.full': 507,
+};
+
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code] ?? 400;
+}
+
+/** Answers a refusal in the one form of errors. */
+export function refuse(code: ErrorCode, message: string): never {
+  throw new LedgerError(code, message);
+}
+
+export class ApiServer {
+  readonly #options: ApiServerOptions;
+  #api: Api | undefined;
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { routes, version, logger, host, port } = this.#options;
+    const api: Api = fastify({
+      logger: false,
+      bodyLimit: BODY_BYTES_MAX,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 10_000,
+      return503OnClosing: true,
+      forceCloseConnections: true,
+      routerOptions: { maxParamLength: 200 },
+    }).withTypeProvider<TypeBoxTypeProvider>();
+    api.setValidatorCompiler(TypeBoxValidatorCompiler);
+    // Answers are built from typed values; checking them again would only cost time.
+    api.setSerializerCompiler(() => (value) => JSON.stringify(value));
+    api.server.maxConnections = CONNECTIONS_MAX;
+    api.setErrorHandler((error: unknown, _request, reply) => {
+      const { code, message } = describe(error);
+      const status = statusOf(code);
+      if (status >= 500) logger.error({ err: error }, message);
+      return reply.code(status).type('application/problem+json').send({ type: 'about:blank', status, code, title: ERROR_CODES[code], detail: message });
+    });
+    api.setNotFoundHandler((request) => refuse('not-found', `${request.method} ${request.url.split('?', 1)[0] ?? ''} is not part of the API; see /api/v1/openapi.json`));
+    await api.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: { title: 'IoT Chain', version, description: 'The HTTP API of a node. Errors are RFC 9457 problem details.', license: { name: 'Apache-2.0' } },
+      },
+    });
+    await api.register(async (scope) => {
+      for (const add of routes) add(scope as unknown as Api);
+    });
+    api.get('/api/v1/openapi.json', { schema: { hide: true } }, () => api.swagger());
+    await api.ready();
+    try {
+      await api.listen({ host, port });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new LedgerError('port.taken', `port ${port} on ${host} is taken by another program`, { port }, error);
+      throw error;
+    }
+    this.#api = api;
+  }
+
+  async stop(): Promise<void> {
+    await this.#api?.close();
+  }
+}
+
+function describe(error: unknown): { readonly code: ErrorCode; readonly message: string } {
+  if (error instanceof LedgerError) return { code: error.code, message: error.message };
+  const status = (error as { statusCode?: unknown }).statusCode;
+  if (typeof status === 'number' && status >= 400 && status < 500) return { code: 'request.malformed', message: (error as Error).message };
+  return { code: 'internal', message: 'an error inside the node; its log has the details' };
+}

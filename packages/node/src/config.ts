@@ -1,0 +1,74 @@
+/** The configuration of one process: a JSON file checked in full before anything starts. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Type, type Static } from 'typebox';
+import { Value } from 'typebox/value';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+
+const Port = Type.Integer({ minimum: 0, maximum: 65535 });
+const Endpoint = Type.Object({ host: Type.String({ minLength: 1 }), port: Port }, { additionalProperties: false });
+const KeyHex = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+export const PeerConfig = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 64 }),
+    role: Type.Union([Type.Literal('validator'), Type.Literal('gateway'), Type.Literal('member')]),
+    /** Ed25519 public key. */
+    key: KeyHex,
+    host: Type.String({ minLength: 1 }),
+    port: Port,
+  },
+  { additionalProperties: false },
+);
+
+export const NodeConfig = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 64 }),
+    role: Type.Union([Type.Literal('validator'), Type.Literal('gateway'), Type.Literal('member')]),
+    /** Paths are relative to the configuration file. */
+    dataDir: Type.String({ minLength: 1 }),
+    keyFile: Type.String({ minLength: 1 }),
+    genesisFile: Type.String({ minLength: 1 }),
+    peer: Endpoint,
+    api: Endpoint,
+    mqtt: Type.Optional(Endpoint),
+    /** Every other process of the network, by ledger key: who is not named is not let in. */
+    peers: Type.Array(PeerConfig, { maxItems: 256 }),
+    /** Subnet this gateway or member takes part in. */
+    subnet: Type.Optional(KeyHex),
+    logLevel: Type.Optional(Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')])),
+    /** Threads that verify signatures; 0 verifies in line. */
+    verifyThreads: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
+    /** A block is proposed this often when there is nothing to order, so that light clients see time pass. */
+    heartbeatMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+  },
+  { additionalProperties: false },
+);
+
+export type PeerConfig = Static<typeof PeerConfig>;
+export type NodeConfig = Static<typeof NodeConfig>;
+export type Role = NodeConfig['role'];
+
+/** Reads and checks a configuration; its paths come back absolute. Throws `config.invalid` naming the field. */
+export function readConfig(path: string): NodeConfig {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new LedgerError('config.invalid', `${path} cannot be read as JSON: ${(error as Error).message}`, { path }, error);
+  }
+  if (!Value.Check(NodeConfig, parsed)) {
+    const [first] = Value.Errors(NodeConfig, parsed);
+    throw new LedgerError('config.invalid', `${path}: ${first?.instancePath ?? ''} ${first?.message ?? 'is not acceptable'}`, { path });
+  }
+  if (parsed.role !== 'validator' && parsed.subnet === undefined) {
+    throw new LedgerError('config.invalid', `${path}: a ${parsed.role} needs the id of its subnet`, { path });
+  }
+  const base = dirname(resolve(path));
+  return {
+    ...parsed,
+    dataDir: resolve(base, parsed.dataDir),
+    keyFile: resolve(base, parsed.keyFile),
+    genesisFile: resolve(base, parsed.genesisFile),
+  };
+}

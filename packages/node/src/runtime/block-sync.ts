@@ -1,0 +1,197 @@
+/**
+ * Certified blocks by height, from whoever has them. Used by observers always and by a validator that fell
+ * behind. Only certificates move anybody: a height claimed without one is ignored.
+ */
+import { Reader, DecodeError } from '@itc/core/bytes/reader.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { headerHash, decodeBlock, readCertificate, writeCertificate, type Certificate, type Header } from '@itc/core/ledger/block.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Candidate } from '@itc/core/pbft/messages.js';
+import { verifyCertificate, type VerifyContext } from '@itc/core/pbft/verify.js';
+import type { Clock, Peer, PeerId, Timer, Transport } from '../ports.ts';
+import type { Chain } from './chain.ts';
+import { CHANNELS } from './channels.ts';
+
+export interface CertifiedBlock {
+  readonly candidate: Candidate;
+  readonly header: Header;
+  readonly certificate: Certificate;
+}
+
+export interface BlockSyncOptions {
+  readonly chain: Chain;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly context: VerifyContext;
+  /** Blocks in height order, certificates checked. Resolves when they are taken. */
+  readonly accept: (blocks: readonly CertifiedBlock[]) => Promise<void>;
+  readonly warn: (message: string, peer: PeerId) => void;
+}
+
+const REPLY_BLOCKS_MAX = 64;
+const REPLY_MS_MAX = 5_000;
+
+export class BlockSync {
+  readonly #options: BlockSyncOptions;
+  /** Highest height each connected peer has announced: a hint where to ask, nothing more. */
+  readonly #claimed = new Map<PeerId, number>();
+  #asked: { readonly peer: PeerId; readonly timer: Timer } | undefined;
+  #accepting = false;
+  #target = 0;
+
+  constructor(options: BlockSyncOptions) {
+    this.#options = options;
+    const { transport } = options;
+    transport.open({ ...CHANNELS.blockRequest, receive: (peer, bytes) => this.#serve(peer, bytes) });
+    transport.open({ ...CHANNELS.blockReply, receive: (peer, bytes) => this.#receive(peer, bytes) });
+    transport.open({ ...CHANNELS.head, receive: (peer, bytes) => this.#announced(peer, bytes) });
+    transport.listen({
+      connected: (peer) => this.#greet(peer.id),
+      disconnected: (peer) => {
+        this.#claimed.delete(peer.id);
+        if (this.#asked?.peer === peer.id) this.#release();
+      },
+    });
+  }
+
+  /** True while a height is known to exist that is not committed here. */
+  get behind(): boolean {
+    return this.target > this.#options.chain.height;
+  }
+
+  /** Highest height a peer claims. */
+  get target(): number {
+    let target = this.#target;
+    for (const claimed of this.#claimed.values()) target = Math.max(target, claimed);
+    return target;
+  }
+
+  /** After every commit: tells the peers that follow us. */
+  announce(): void {
+    this.#options.transport.broadcast(CHANNELS.head.number, headBytes(this.#options.chain.height));
+    this.pursue();
+  }
+
+  /** Blocks up to `target` are known to exist; `from` has them. */
+  want(target: number, from: PeerId): void {
+    this.#target = Math.max(this.#target, target);
+    this.#claimed.set(from, Math.max(target, this.#claimed.get(from) ?? 0));
+    this.pursue();
+  }
+
+  /** Asks for the next blocks unless an answer is on its way or being worked on. */
+  pursue(): void {
+    if (this.#asked !== undefined || this.#accepting) return;
+    const next = this.#options.chain.height + 1;
+    const candidates = [...this.#claimed].filter(([, claimed]) => claimed >= next).map(([peer]) => peer);
+    const peer = candidates[next % Math.max(1, candidates.length)];
+    if (peer === undefined) return;
+    const request = new Writer(10).u53(next).u16(REPLY_BLOCKS_MAX).finish();
+    if (!this.#options.transport.send(peer, CHANNELS.blockRequest.number, request)) return;
+    const timer = this.#options.clock.after(REPLY_MS_MAX, () => {
+      // No answer: what this peer claims no longer counts until it claims again.
+      this.#claimed.delete(peer);
+      this.#release();
+      this.pursue();
+    });
+    this.#asked = { peer, timer };
+  }
+
+  #release(): void {
+    this.#asked?.timer.cancel();
+    this.#asked = undefined;
+  }
+
+  #greet(peer: PeerId): void {
+    this.#options.transport.send(peer, CHANNELS.head.number, headBytes(this.#options.chain.height));
+  }
+
+  #announced(peer: Peer, bytes: Uint8Array): void {
+    if (bytes.length !== 8) return this.#blame(peer.id, 'a head announcement has eight bytes');
+    try {
+      this.#claimed.set(peer.id, new Reader(bytes).u53());
+    } catch (error) {
+      if (error instanceof DecodeError) return this.#blame(peer.id, error.message);
+      throw error;
+    }
+    this.pursue();
+  }
+
+  #serve(peer: Peer, bytes: Uint8Array): void {
+    if (bytes.length !== 10) return this.#blame(peer.id, 'a block request has ten bytes');
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const from = Number(view.getBigUint64(0));
+    const count = Math.min(view.getUint16(8), REPLY_BLOCKS_MAX);
+    const writer = new Writer(4096);
+    const { chain } = this.#options;
+    for (let at = from; at < from + count && at <= chain.height; at += 1) {
+      const stored = chain.blockAt(at);
+      if (stored === undefined) break;
+      // The first block always fits; further ones as long as the reply stays well below the channel's bound.
+      if (at > from && writer.length + stored.block.length > LIMITS.blockBytesMax) break;
+      writer.bytes(stored.block);
+      writeCertificate(writer, stored.certificate);
+    }
+    this.#options.transport.send(peer.id, CHANNELS.blockReply.number, writer.finish());
+  }
+
+  #receive(peer: Peer, bytes: Uint8Array): void {
+    if (this.#asked?.peer !== peer.id) return;
+    this.#release();
+    const blocks = this.#decode(peer.id, bytes.slice());
+    if (blocks === undefined) return;
+    if (blocks.length === 0) {
+      this.#claimed.delete(peer.id);
+      return this.pursue();
+    }
+    this.#accepting = true;
+    void this.#options
+      .accept(blocks)
+      .finally(() => {
+        this.#accepting = false;
+      })
+      .then(() => this.pursue());
+  }
+
+  #decode(peer: PeerId, bytes: Uint8Array): CertifiedBlock[] | undefined {
+    const reader = new Reader(bytes);
+    const blocks: CertifiedBlock[] = [];
+    let expected = this.#options.chain.height + 1;
+    let parent = this.#options.chain.tipHash;
+    try {
+      while (reader.remaining > 0) {
+        const block = reader.bytes(LIMITS.blockBytesMax);
+        const certificate = readCertificate(reader);
+        const decoded = decodeBlock(block);
+        if (!decoded.ok) throw new DecodeError(decoded.code, reader.offset, decoded.message);
+        const { header } = decoded.value;
+        // An answer that overlaps what another way delivered meanwhile is no fault of the peer.
+        if (header.height < expected) continue;
+        const hash = headerHash(header);
+        if (header.height !== expected || !equalBytes(header.parentHash, parent) || !equalBytes(certificate.hash, hash) || certificate.height !== expected) {
+          return this.#blame(peer, `block ${header.height} does not follow ${expected - 1}`);
+        }
+        if (!verifyCertificate(this.#options.context, certificate)) return this.#blame(peer, `the certificate of block ${expected} does not verify`);
+        blocks.push({ candidate: { height: header.height, parentHash: header.parentHash, hash, bytes: block }, header, certificate });
+        expected += 1;
+        parent = hash;
+      }
+    } catch (error) {
+      if (error instanceof DecodeError) return this.#blame(peer, error.message);
+      throw error;
+    }
+    return blocks;
+  }
+
+  #blame(peer: PeerId, message: string): undefined {
+    this.#options.warn(message, peer);
+    this.#claimed.delete(peer);
+    this.#options.transport.disconnect(peer);
+    return undefined;
+  }
+}
+
+function headBytes(height: number): Uint8Array {
+  return new Writer(8).u53(height).finish();
+}

@@ -1,0 +1,28 @@
+/** Which channel carries what between processes (spec NODE-2). Numbers are part of the peer protocol. */
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { PRIORITY, type Priority } from '../ports.ts';
+
+interface ChannelRule {
+  readonly number: number;
+  readonly bytesMax: number;
+  readonly priority: Priority;
+}
+
+const FRAME_SLACK = 4_096;
+
+export const CHANNELS = {
+  /** Votes, checkpoints, status, fetch. */
+  vote: { number: 1, bytesMax: 64 * 1024, priority: PRIORITY.urgent },
+  /** PRE-PREPARE, bodies, VIEW-CHANGE, NEW-VIEW. */
+  proposal: { number: 2, bytesMax: LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
+  /** Transactions on their way to every validator. */
+  transaction: { number: 3, bytesMax: LIMITS.transactionBytesMax, priority: PRIORITY.normal },
+  /** "I have committed up to here." */
+  head: { number: 4, bytesMax: 8, priority: PRIORITY.urgent },
+  blockRequest: { number: 5, bytesMax: 64, priority: PRIORITY.normal },
+  blockReply: { number: 6, bytesMax: 2 * LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.bulk },
+  /** Envelopes with their payloads. */
+  envelope: { number: 7, bytesMax: LIMITS.envelopeBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
+  /** Everything else members say: requests, checkpoint proposals and votes. */
+  member: { number: 8, bytesMax: LIMITS.envelopeBytesMax + FRAME_SLACK, priority: PRIORITY.urgent },
+} as const satisfies Record<string, ChannelRule>;
