@@ -1,0 +1,181 @@
+/** The state every phase works on, with the few operations all of them share. */
+import { equalBytes } from '../bytes/hex.ts';
+import type { Hash } from '../crypto/hash.ts';
+import type { Certificate } from '../ledger/block.ts';
+import { height, view, type Height, type View } from '../ledger/ids.ts';
+import { noEffects, type Effects, type Evidence } from './effects.ts';
+import { PBFT_LIMITS } from './limits.ts';
+import type {
+  BlockId,
+  Checkpoint,
+  Message,
+  NewView,
+  SoundViewChange,
+  StableCertificate,
+  ViewChange,
+} from './messages.ts';
+import { Weights } from './quorum.ts';
+import type { ReplicaOptions } from './replica.ts';
+import type { Rules } from './rules.ts';
+import { Slot } from './slot.ts';
+import { TIMING, type Timing } from './timing.ts';
+import { primaryOf } from './verify.ts';
+
+/** Evidence is kept for whoever punishes; a culprit that goes on and on needs no further proof. */
+const ACCUSATIONS_MAX = 256;
+
+export class ReplicaState {
+  readonly options: ReplicaOptions;
+  readonly rules: Rules;
+  readonly weights: Weights;
+  readonly timing: Timing;
+
+  /** The view this replica is in, or asks for while it is view-changing. */
+  view: View = view(0);
+  changing = false;
+  /** Why this replica stopped for good; only a broken assumption can do that. */
+  halted: string | undefined;
+
+  /** Last block handed to the shell. */
+  delivered: BlockId;
+  /** Last block the shell has executed and stored. */
+  executed: Height;
+  /** Highest block proved final, with the proof when it is a commit certificate. */
+  certified: BlockId & { readonly certificate: Certificate | undefined };
+  /** Up to here the proof of finality is in the write-ahead log, the block log or a stable checkpoint. */
+  certifiedDurable: Height;
+  /** Who showed that proof, and so can serve the blocks below it. */
+  certifiedFrom: number | undefined;
+  stable: StableCertificate | undefined;
+  /** Kept until the next one is stable. */
+  stablePrevious: StableCertificate | undefined;
+
+  /** Heights above `executed`; bounded by the vote window. */
+  readonly slots: Map<number, Slot> = new Map();
+  /** Heights the NEW-VIEW of this view decides; fresh proposals begin above `reproposedTop`. */
+  reproposals: readonly BlockId[] = [];
+  reproposedTop = 0;
+  /** How this view was entered; undefined in view 0. */
+  newView: NewView | undefined;
+  /** One per author: the latest view asked for. */
+  readonly viewChanges: (SoundViewChange | undefined)[];
+  ownViewChange: ViewChange | undefined;
+
+  readonly checkpoints: Map<number, (Checkpoint | undefined)[]> = new Map();
+  /** What this replica itself computed at checkpoint heights that are not below the stable one. */
+  readonly ownCheckpoints: Map<number, Checkpoint> = new Map();
+
+  now: number | undefined;
+  pending = 0;
+  deadline: number | undefined;
+  /** View changes since the last delivered block. */
+  attempts = 0;
+  /** The proposal the shell was asked for. */
+  wanted: { readonly height: number; readonly view: number; readonly at: number } | undefined;
+  syncWantedAt: number = Number.NEGATIVE_INFINITY;
+  proposedAt: number = Number.NEGATIVE_INFINITY;
+  statusAt: number | undefined;
+  checkpointAt: number = Number.NEGATIVE_INFINITY;
+  viewChangeAt: number = Number.NEGATIVE_INFINITY;
+  /** Grows whenever a 'later' of the application may have become a verdict. */
+  checkRound = 0;
+  readonly peers: { helpedAt: number; servedAt: number; served: number }[];
+  readonly #accused: Set<string> = new Set();
+
+  out: Effects = noEffects();
+
+  constructor(options: ReplicaOptions, rules: Rules) {
+    this.options = options;
+    this.rules = rules;
+    this.weights = new Weights(options.validators);
+    this.timing = { ...TIMING, ...options.timing };
+    const tip = options.tip ?? { height: height(0), hash: options.chain };
+    this.delivered = tip;
+    this.executed = tip.height;
+    this.certified = { ...tip, certificate: undefined };
+    this.certifiedDurable = tip.height;
+    this.viewChanges = Array.from<SoundViewChange | undefined>({ length: this.weights.count });
+    this.peers = Array.from({ length: this.weights.count }, () => ({
+      helpedAt: Number.NEGATIVE_INFINITY,
+      servedAt: Number.NEGATIVE_INFINITY,
+      served: 0,
+    }));
+  }
+
+  get self(): number {
+    return this.options.self;
+  }
+
+  get primary(): number {
+    return primaryOf(this.view, this.weights.count);
+  }
+
+  get canVote(): boolean {
+    return this.self >= 0 && this.options.observer !== true && this.halted === undefined;
+  }
+
+  get syncing(): boolean {
+    return this.certified.height > this.delivered.height;
+  }
+
+  get stableHeight(): number {
+    return this.stable?.height ?? 0;
+  }
+
+  /** The slot of a height, made on demand inside the vote window; undefined outside of it. */
+  slotAt(at: number): Slot | undefined {
+    const known = this.slots.get(at);
+    if (known !== undefined) return known;
+    if (at <= this.delivered.height || at > this.delivered.height + PBFT_LIMITS.voteWindow) return undefined;
+    const slot = new Slot(at, this.weights.count);
+    this.slots.set(at, slot);
+    return slot;
+  }
+
+  /** The block that was accepted in this view, or is final, at a height. */
+  settledHash(at: number): Hash | undefined {
+    if (at === this.certified.height) return this.certified.hash;
+    const accepted = this.slots.get(at)?.accepted;
+    return accepted?.view === this.view ? accepted.block.hash : undefined;
+  }
+
+  send(to: number | 'all', message: Message): void {
+    this.out.send.push({ to, message });
+  }
+
+  accuse(evidence: Evidence, at: number): void {
+    const key = `${evidence.kind}/${evidence.culprit}/${at}`;
+    if (this.#accused.has(key) || this.#accused.size >= ACCUSATIONS_MAX) return;
+    this.#accused.add(key);
+    this.out.evidence.push(evidence);
+  }
+
+  /** A broken assumption (more than F faulty weight, or a corrupt state): stop voting, say why, change nothing more. */
+  halt(reason: string): void {
+    this.halted ??= reason;
+    this.deadline = undefined;
+  }
+
+  /**
+   * Takes note that a block is final. The certificate was verified. Conflicting certificates mean that more than
+   * F of the weight is faulty; going on would only hide it.
+   */
+  learnFinal(id: BlockId, certificate: Certificate | undefined, from: number | undefined): void {
+    if (id.height <= this.delivered.height) return;
+    const slot = this.slotAt(id.height);
+    if (slot !== undefined && certificate !== undefined && slot.committed === undefined) {
+      slot.committed = certificate;
+      this.out.persist.push({ kind: 'committed', certificate });
+      if (id.height > this.certifiedDurable && id.height >= this.certified.height)
+        this.certifiedDurable = id.height;
+    }
+    if (id.height > this.certified.height) {
+      this.certified = { height: id.height, hash: id.hash, certificate };
+      if (from !== undefined && from !== this.self) this.certifiedFrom = from;
+    } else if (id.height === this.certified.height) {
+      if (!equalBytes(id.hash, this.certified.hash))
+        this.halt(`two different blocks are certified at height ${id.height}`);
+      else if (this.certified.certificate === undefined) this.certified = { ...this.certified, certificate };
+    }
+  }
+}

@@ -1,0 +1,183 @@
+/** The PBFT replica: a deterministic step from inputs to effects (spec PBFT). See README.md for the state diagram. */
+import type { Hash } from '../crypto/hash.ts';
+import type { Epoch, Height, Millis, View } from '../ledger/ids.ts';
+import { validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
+import { onFetch, onStatus } from './catch-up.ts';
+import { onCheckpoint, onExecuted } from './checkpoint.ts';
+import { noEffects, type Effects, type Input } from './effects.ts';
+import type { LogRecord } from './log.ts';
+import type { BlockId, Candidate, VerifiedMessage } from './messages.ts';
+import { advance, onBody, onCertified, onPrePrepare, onProposal, onVote } from './normal-case.ts';
+import { ReplicaState } from './replica-state.ts';
+import { resend, wantProposal } from './resend.ts';
+import { restore } from './restore.ts';
+import { RULES, type Rules } from './rules.ts';
+import { statusReport } from './status.ts';
+import type { Timing } from './timing.ts';
+import { armTimer, onNewView, onTimeout, onViewChange } from './view-change.ts';
+
+export interface Application {
+  /**
+   * Whether a block may be voted for. 'later' = cannot be judged yet, for example because an older block is not
+   * executed here; asked again after the next delivery, execution or tick. `fresh` is false when the block was
+   * prepared in an earlier view: then rules about time and proposer do not apply (PBFT-4.6).
+   */
+  check(block: Candidate, fresh: boolean, now: Millis): 'valid' | 'invalid' | 'later';
+}
+
+export interface ReplicaOptions {
+  /** The genesis hash: identity of the chain and parent of the block at height 1. */
+  readonly chain: Hash;
+  readonly epoch: Epoch;
+  readonly validators: ValidatorSet;
+  /** Index in `validators`; −1 for one who only listens. */
+  readonly self: number;
+  /** Never vote: the disk was lost, or the state is not to be trusted. */
+  readonly observer?: boolean;
+  readonly application: Application;
+  /** Deterministic, as Ed25519 is: what is sent again must be the same bytes. */
+  readonly sign: (bytes: Uint8Array) => Uint8Array;
+  /** Seeded; spreads the resend times of replicas. */
+  readonly random: () => number;
+  readonly timing?: Partial<Timing>;
+  /** The write-ahead log, oldest first; empty for a new replica. */
+  readonly restore: readonly LogRecord[];
+  /** The last block that is durable in the block log *and* executed; absent = genesis. Delivery goes on above it. */
+  readonly tip?: BlockId;
+}
+
+export type Phase = 'normal' | 'view-changing' | 'observer' | 'halted';
+
+/** For operators: plain values only. Hashes are lower-case hex. */
+export interface ReplicaStatus {
+  readonly epoch: number;
+  readonly view: number;
+  readonly phase: Phase;
+  readonly self: number;
+  readonly primary: number;
+  /** Last delivered block. */
+  readonly committedHeight: number;
+  /** Highest block known to be final; above `committedHeight` while synchronising. */
+  readonly certifiedHeight: number;
+  readonly executedHeight: number;
+  readonly stableHeight: number;
+  readonly pending: number;
+  /** Blocks above the last final one. */
+  readonly inFlight: readonly {
+    readonly height: number;
+    readonly hash: string | undefined;
+    readonly accepted: boolean;
+    readonly prepareWeight: number;
+    readonly prepared: boolean;
+    readonly commitWeight: number;
+  }[];
+  readonly quorumWeight: number;
+  readonly totalWeight: number;
+  /** Weight that asks for `view` or a later one; only while view-changing. */
+  readonly viewChangeWeight: number;
+  /** Milliseconds after which this replica asks for the next view. */
+  readonly timeoutMs: number;
+  readonly deadline: number | undefined;
+  /** Why there is no progress; undefined when all is well. */
+  readonly reason: string | undefined;
+}
+
+export class Replica {
+  readonly #state: ReplicaState;
+
+  /** Throws for a validator set or index that cannot be: a wrong configuration must not run. */
+  constructor(options: ReplicaOptions, rules: Rules = RULES) {
+    const flaw = validatorSetFlaw(options.validators);
+    if (flaw !== undefined) throw new RangeError(flaw);
+    if (options.self >= options.validators.length || options.self < -1)
+      throw new RangeError(`there is no validator ${options.self}`);
+    this.#state = new ReplicaState(options, rules);
+    restore(this.#state, options.restore);
+  }
+
+  /** Same state and same input give the same effects. Never throws for what a peer sent. */
+  step(input: Input): Effects {
+    const state = this.#state;
+    state.out = noEffects();
+    switch (input.kind) {
+      case 'tick':
+        this.#tick(input.now);
+        break;
+      case 'message':
+        if (state.halted === undefined) receive(state, input.from, input.message);
+        break;
+      case 'proposal':
+        onProposal(state, input.block);
+        break;
+      case 'pending':
+        state.pending = input.count;
+        break;
+      case 'certified':
+        onCertified(state, input.block, input.certificate);
+        break;
+      case 'executed':
+        onExecuted(state, input.height, input.hash, input.stateRoot);
+        break;
+    }
+    advance(state);
+    wantProposal(state);
+    armTimer(state);
+    return state.out;
+  }
+
+  get view(): View {
+    return this.#state.view;
+  }
+
+  /** Height of the last delivered block. */
+  get committedHeight(): Height {
+    return this.#state.delivered.height;
+  }
+
+  /** Index of the validator that leads the present view. */
+  get primary(): number {
+    return this.#state.primary;
+  }
+
+  status(): ReplicaStatus {
+    return statusReport(this.#state);
+  }
+
+  #tick(now: Millis): void {
+    const state = this.#state;
+    // A clock that jumps back stands still here until it has caught up.
+    state.now = Math.max(now, state.now ?? 0);
+    state.checkRound += 1;
+    onTimeout(state);
+    resend(state);
+  }
+}
+
+function receive(state: ReplicaState, from: number, verified: VerifiedMessage): void {
+  // A message of its own that comes back, or that another holder of the same key sent, teaches a replica nothing.
+  if (verified.message.sender === state.self && verified.kind !== 'new-view') return;
+  switch (verified.kind) {
+    case 'view-change':
+      return onViewChange(state, verified.sound);
+    case 'new-view':
+      return onNewView(state, verified.message, verified.sound);
+    case 'plain':
+      break;
+  }
+  const { message } = verified;
+  switch (message.kind) {
+    case 'pre-prepare':
+      return onPrePrepare(state, message);
+    case 'prepare':
+    case 'commit':
+      return onVote(state, message);
+    case 'checkpoint':
+      return onCheckpoint(state, message);
+    case 'status':
+      return onStatus(state, from, message);
+    case 'fetch':
+      return onFetch(state, from, message);
+    case 'body':
+      return onBody(state, message.block);
+  }
+}

@@ -1,0 +1,176 @@
+/** View change: leaving a view that makes no progress without losing what may have been decided in it (spec PBFT-6). */
+import { equalBytes } from '../bytes/hex.ts';
+import { height, view, type View } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { helpPeer } from './catch-up.ts';
+import { learnStable } from './checkpoint.ts';
+import type { BlockId, NewView, SoundViewChange, ViewChange } from './messages.ts';
+import type { ReplicaState } from './replica-state.ts';
+import { newViewBytes, viewChangeBytes } from './signing.ts';
+import { viewTimeout } from './timing.ts';
+
+/** Leaves the present view for good and asks for `target`. */
+export function startViewChange(state: ReplicaState, target: View): void {
+  if (!state.canVote || target < state.view || (target === state.view && state.changing)) return;
+  const { chain, epoch, self, sign } = state.options;
+  const unsigned: Omit<ViewChange, 'signature'> = {
+    kind: 'view-change',
+    sender: self,
+    epoch,
+    view: target,
+    stable: state.stable,
+    committed: state.certified.certificate,
+    prepared: state.rules.preparedHeld(state),
+  };
+  const message: ViewChange = { ...unsigned, signature: sign(viewChangeBytes(chain, unsigned)) };
+  state.view = target;
+  state.changing = true;
+  state.attempts += 1;
+  state.deadline = undefined;
+  state.wanted = undefined;
+  state.ownViewChange = message;
+  state.viewChangeAt = state.now ?? state.viewChangeAt;
+  state.viewChanges[self] = {
+    message,
+    stable: message.stable,
+    committed: message.committed,
+    prepared: message.prepared,
+  };
+  state.out.persist.push({ kind: 'view-change', message });
+  state.send('all', message);
+  openView(state);
+}
+
+export function onViewChange(state: ReplicaState, sound: SoundViewChange): void {
+  const { sender } = sound.message;
+  learnProofs(state, sound, sender);
+  const held = state.viewChanges[sender];
+  if (held === undefined || sound.message.view > held.message.view) state.viewChanges[sender] = sound;
+  joinOthers(state);
+  openView(state);
+  // Whoever asks for a view that is open already has missed the NEW-VIEW.
+  if (!state.changing && sound.message.view <= state.view) helpPeer(state, sender, true);
+}
+
+/**
+ * Weight F + 1 asking for later views holds a correct voice: follow to the smallest of them. One replica alone,
+ * whatever number it names, moves nobody.
+ */
+function joinOthers(state: ReplicaState): void {
+  const later = (index: number): boolean =>
+    index !== state.self && (state.viewChanges[index]?.message.view ?? 0) > state.view;
+  if (state.weights.sum(later) < state.weights.quorum.weak) return;
+  let smallest = Number.MAX_SAFE_INTEGER;
+  for (const [index, held] of state.viewChanges.entries()) {
+    if (held !== undefined && later(index)) smallest = Math.min(smallest, held.message.view);
+  }
+  startViewChange(state, view(smallest));
+}
+
+/** As primary of the view asked for: opens it once quorum weight asks for exactly this view. */
+function openView(state: ReplicaState): void {
+  if (!state.canVote || !state.changing || state.primary !== state.self) return;
+  const set = state.viewChanges.filter((held): held is SoundViewChange => held?.message.view === state.view);
+  if (weightOf(state, set) < state.rules.quorum(state.weights)) return;
+  const { chain, epoch, self, sign } = state.options;
+  const unsigned: Omit<NewView, 'signature'> = {
+    kind: 'new-view',
+    sender: self,
+    epoch,
+    view: state.view,
+    viewChanges: set.map((held) => held.message),
+    ...state.rules.decideNewView(genesisOf(state), set),
+  };
+  const message: NewView = { ...unsigned, signature: sign(newViewBytes(chain, unsigned)) };
+  state.send('all', message);
+  enterView(state, message, set);
+}
+
+/** A backup believes no new primary: it computes the decision again from the proofs inside. */
+export function onNewView(state: ReplicaState, message: NewView, sound: readonly SoundViewChange[]): void {
+  if (message.view < state.view || (message.view === state.view && !state.changing)) return;
+  if (weightOf(state, sound) < state.rules.quorum(state.weights)) return;
+  const decision = state.rules.decideNewView(genesisOf(state), sound);
+  if (!sameId(decision.base, message.base) || decision.reproposals.length !== message.reproposals.length)
+    return;
+  if (!decision.reproposals.every((id, i) => sameId(id, message.reproposals[i]))) return;
+  enterView(state, message, sound);
+}
+
+function enterView(state: ReplicaState, message: NewView, sound: readonly SoundViewChange[]): void {
+  state.out.persist.push({ kind: 'new-view', message });
+  for (const proofs of sound) learnProofs(state, proofs, proofs.message.sender);
+  adoptView(state, message);
+  state.deadline = undefined;
+}
+
+/** The effect of a NEW-VIEW on the state alone; also when it is read back from the log. */
+export function adoptView(state: ReplicaState, message: NewView): void {
+  state.view = message.view;
+  state.changing = false;
+  state.newView = message;
+  state.reproposals = message.reproposals;
+  state.reproposedTop = message.base.height + message.reproposals.length;
+  state.wanted = undefined;
+  state.checkRound += 1;
+}
+
+function learnProofs(state: ReplicaState, proofs: SoundViewChange, from: number): void {
+  if (proofs.stable !== undefined) learnStable(state, proofs.stable, from);
+  if (proofs.committed !== undefined) state.learnFinal(proofs.committed, proofs.committed, from);
+}
+
+/**
+ * The timer of the view (PBFT-6.6). In a view it runs while there is work, not while blocks known to be final
+ * are fetched. Between views it starts only when quorum weight has left too: a replica that is alone with its
+ * suspicion must not run ahead of the others.
+ */
+export function armTimer(state: ReplicaState): void {
+  if (state.now === undefined || !state.canVote) {
+    state.deadline = undefined;
+    return;
+  }
+  const runs = state.changing
+    ? changingWeight(state) >= state.weights.quorum.strong
+    : hasWork(state) && !state.syncing;
+  state.deadline = runs
+    ? (state.deadline ?? state.now + viewTimeout(state.timing, state.attempts))
+    : undefined;
+}
+
+export function onTimeout(state: ReplicaState): void {
+  if (state.now === undefined || state.deadline === undefined || state.now < state.deadline) return;
+  startViewChange(state, view(state.view + 1));
+}
+
+/** Weight that asks for this view or a later one. */
+export function changingWeight(state: ReplicaState): number {
+  return state.weights.sum((index) => (state.viewChanges[index]?.message.view ?? 0) >= state.view);
+}
+
+/** Requests wait, or a block of this view is not final yet. */
+export function hasWork(state: ReplicaState): boolean {
+  if (state.pending > 0 || state.reproposedTop > state.certified.height) return true;
+  for (
+    let at = state.certified.height + 1;
+    at <= state.delivered.height + LIMITS.pipelineDepth * 2;
+    at += 1
+  ) {
+    const slot = state.slots.get(at);
+    if (slot?.proposal?.view === state.view || slot?.accepted?.view === state.view) return true;
+  }
+  return false;
+}
+
+function weightOf(state: ReplicaState, set: readonly SoundViewChange[]): number {
+  const authors = new Set(set.map((held) => held.message.sender));
+  return state.weights.sum((index) => authors.has(index));
+}
+
+function genesisOf(state: ReplicaState): BlockId {
+  return { height: height(0), hash: state.options.chain };
+}
+
+function sameId(a: BlockId, b: BlockId | undefined): boolean {
+  return b !== undefined && a.height === b.height && equalBytes(a.hash, b.hash);
+}
