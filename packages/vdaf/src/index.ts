@@ -33,7 +33,14 @@ export type { Field } from './field.ts';
 export { kernelInUse } from './machine.ts';
 export type { KernelChoice } from './machine.ts';
 export { XofTurboShake128 } from './xof.ts';
-export { NANO, epsilonOf, gaussianCost, gaussianVariance, laplaceScale, pureCost } from './noise/accountant.ts';
+export {
+  NANO,
+  epsilonOf,
+  gaussianCost,
+  gaussianVariance,
+  laplaceScale,
+  pureCost,
+} from './noise/accountant.ts';
 export type { NanoRho } from './noise/accountant.ts';
 export { PrivacyFilter } from './noise/filter.ts';
 export type { Charge } from './noise/filter.ts';

@@ -29,7 +29,10 @@ export interface VectorInstanceOptions extends Prio3Options {
   readonly algorithmId?: number | undefined;
 }
 
-function shape(options: VectorInstanceOptions, id: number): {
+function shape(
+  options: VectorInstanceOptions,
+  id: number,
+): {
   readonly algorithmId: number;
   readonly proofs: number;
   readonly field: typeof FIELD64;

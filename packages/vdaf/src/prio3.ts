@@ -220,8 +220,18 @@ export class Prio3<Measurement, Result> {
     const proofsLength = proof.proofLength * this.proofs;
     const leaderProofs = arena.allocate(proofsLength * size);
     const proveRands = arena.allocate(proof.proveRandLength * this.proofs * size);
-    this.#expand(frame, context, USAGE.proveRandomness, proveSeed, [this.#proofsByte()], proveRands, proof.proveRandLength * this.proofs);
-    const jointRands = joint ? this.#jointRands(frame, context, this.#jointRandSeed(arena, context, parts)) : 0;
+    this.#expand(
+      frame,
+      context,
+      USAGE.proveRandomness,
+      proveSeed,
+      [this.#proofsByte()],
+      proveRands,
+      proof.proveRandLength * this.proofs,
+    );
+    const jointRands = joint
+      ? this.#jointRands(frame, context, this.#jointRandSeed(arena, context, parts))
+      : 0;
     for (let i = 0; i < this.proofs; i += 1) {
       const rand = proveRands + i * proof.proveRandLength * size;
       const jointRand = jointRands + i * this.#jointRandLength * size;
@@ -320,7 +330,15 @@ export class Prio3<Measurement, Result> {
 
     const queryLength = proof.queryRandLength * this.proofs;
     const queryRands = arena.allocate(queryLength * size);
-    this.#expand(frame, context, USAGE.queryRandomness, task.verifyKey, [this.#proofsByte(), nonce], queryRands, queryLength);
+    this.#expand(
+      frame,
+      context,
+      USAGE.queryRandomness,
+      task.verifyKey,
+      [this.#proofsByte(), nonce],
+      queryRands,
+      queryLength,
+    );
     const verifier = arena.allocate(proof.verifierLength * this.proofs * size);
     for (let i = 0; i < this.proofs; i += 1) {
       const input = {

@@ -53,7 +53,11 @@ class Replay {
     const { nonce, public_share, input_shares, verifier_shares } = this.#report;
     const outcome = this.#prio3.verifyInit(
       { verifyKey: unhex(this.#vector.verify_key), context: unhex(this.#vector.ctx), aggregatorId },
-      { nonce: unhex(nonce), publicShare: unhex(public_share), inputShare: unhex(input_shares[aggregatorId] ?? '') },
+      {
+        nonce: unhex(nonce),
+        publicShare: unhex(public_share),
+        inputShare: unhex(input_shares[aggregatorId] ?? ''),
+      },
     );
     if (outcome.kind === 'ok') {
       this.#states[aggregatorId] = outcome.value.state;
@@ -79,55 +83,66 @@ class Replay {
 
 for (const kernel of kernels) {
   for (const name of prio3Vectors()) {
-    test(`VDAF-2.1: ${kernel}: the published vector ${name} is reproduced, and refused where it must be`, { skip }, () => {
-      const vector = readVector(name);
-      const prio3 = instanceOf(name, vector, kernel);
-      const replays = vector.reports.map((report) => new Replay(prio3, vector, report));
-      let failed = false;
-      for (const operation of vector.operations) {
-        if (!('report_index' in operation)) continue;
-        const replay = replays[operation.report_index];
-        assert.ok(replay);
-        if (operation.operation === 'shard') {
-          replay.shard();
-          continue;
+    test(
+      `VDAF-2.1: ${kernel}: the published vector ${name} is reproduced, and refused where it must be`,
+      { skip },
+      () => {
+        const vector = readVector(name);
+        const prio3 = instanceOf(name, vector, kernel);
+        const replays = vector.reports.map((report) => new Replay(prio3, vector, report));
+        let failed = false;
+        for (const operation of vector.operations) {
+          if (!('report_index' in operation)) continue;
+          const replay = replays[operation.report_index];
+          assert.ok(replay);
+          if (operation.operation === 'shard') {
+            replay.shard();
+            continue;
+          }
+          const outcome =
+            operation.operation === 'verify_init'
+              ? replay.verifyInit(operation.aggregator_id)
+              : operation.operation === 'verify_next'
+                ? replay.verifyNext(operation.aggregator_id)
+                : replay.combine();
+          assert.equal(outcome.kind === 'ok', operation.success, operation.operation);
+          if (outcome.kind === 'refused') {
+            failed = true;
+            assert.equal(outcome.code, REASONS[operation.operation]);
+          }
         }
-        const outcome =
-          operation.operation === 'verify_init'
-            ? replay.verifyInit(operation.aggregator_id)
-            : operation.operation === 'verify_next'
-              ? replay.verifyNext(operation.aggregator_id)
-              : replay.combine();
-        assert.equal(outcome.kind === 'ok', operation.success, operation.operation);
-        if (outcome.kind === 'refused') {
-          failed = true;
-          assert.equal(outcome.code, REASONS[operation.operation]);
-        }
-      }
-      assert.equal(failed, name.includes('_bad_'));
-      if (failed) return;
-      const outputs = vector.reports.map((report, index) =>
-        report.out_shares.map((expected, aggregator) => {
-          const output = value(replays[index]?.verifyNext(aggregator) ?? { kind: 'refused', code: 'malformed-length' });
-          assert.equal(hex(output), expected);
-          return output;
-        }),
-      );
-      const aggregates = vector.agg_shares.map((expected, aggregator) => {
-        const share = prio3.aggregate(outputs.map((o) => o[aggregator] ?? new Uint8Array()));
-        assert.equal(hex(share), expected);
-        return share;
-      });
-      const result = value(prio3.unshard(aggregates));
-      const numbers = (Array.isArray(result) ? result : [result]) as bigint[];
-      assert.deepEqual(numbers, [vector.agg_result].flat().map((n) => BigInt(n as number)));
-    });
+        assert.equal(failed, name.includes('_bad_'));
+        if (failed) return;
+        const outputs = vector.reports.map((report, index) =>
+          report.out_shares.map((expected, aggregator) => {
+            const output = value(
+              replays[index]?.verifyNext(aggregator) ?? { kind: 'refused', code: 'malformed-length' },
+            );
+            assert.equal(hex(output), expected);
+            return output;
+          }),
+        );
+        const aggregates = vector.agg_shares.map((expected, aggregator) => {
+          const share = prio3.aggregate(outputs.map((o) => o[aggregator] ?? new Uint8Array()));
+          assert.equal(hex(share), expected);
+          return share;
+        });
+        const result = value(prio3.unshard(aggregates));
+        const numbers = (Array.isArray(result) ? result : [result]) as bigint[];
+        assert.deepEqual(
+          numbers,
+          [vector.agg_result].flat().map((n) => BigInt(n as number)),
+        );
+      },
+    );
   }
 
   test(`VDAF-2.2: ${kernel}: the published vector of XofTurboShake128 is reproduced`, { skip }, () => {
-    const v = readVector<Record<'seed' | 'dst' | 'binder' | 'derived_seed' | 'expanded_vec_field128', string> & { length: number }>(
-      'XofTurboShake128.json',
-    );
+    const v = readVector<
+      Record<'seed' | 'dst' | 'binder' | 'derived_seed' | 'expanded_vec_field128', string> & {
+        length: number;
+      }
+    >('XofTurboShake128.json');
     const [seed, dst, binder] = [unhex(v.seed), unhex(v.dst), unhex(v.binder)];
     const arena = arenaOf(kernel);
     assert.equal(hex(deriveSeed(arena, seed, dst, [binder])), v.derived_seed);
@@ -137,7 +152,10 @@ for (const kernel of kernels) {
     const expanded = arena.read(out, 16 * v.length);
     arena.release(mark);
     assert.equal(hex(expanded), v.expanded_vec_field128);
-    assert.equal(hex(encodeElements(FIELD128, expandReference(FIELD128, seed, dst, binder, v.length))), v.expanded_vec_field128);
+    assert.equal(
+      hex(encodeElements(FIELD128, expandReference(FIELD128, seed, dst, binder, v.length))),
+      v.expanded_vec_field128,
+    );
     assert.equal(decodeElements(FIELD128, expanded).length, v.length);
     const stream = new XofTurboShake128(seed, dst, binder);
     assert.equal(hex(stream.next(10)) + hex(stream.next(22)), v.derived_seed);

@@ -103,10 +103,7 @@ export function expandIntoVector(
     let taken = 0;
     let from = 0;
     while (taken < length && from < length + spare) {
-      const run = Math.min(
-        kernel.firstOverflow(stream + from * size, length + spare - from),
-        length - taken,
-      );
+      const run = Math.min(kernel.firstOverflow(stream + from * size, length + spare - from), length - taken);
       arena.move(out + taken * size, stream + from * size, run * size);
       taken += run;
       from += run + 1;

@@ -154,11 +154,12 @@ export class ProofSystem {
     };
     // Coset s holds the values at fineRoot^(s + cosets·k); the division by the length is folded in.
     this.#shifts = Array.from({ length: this.#cosets - 1 }, (_, s) =>
-      constants.add(
-        bitReversed(powers(power(fineRoot, BigInt(s + 1), p), wires, field, inverseWires)),
-      ),
+      constants.add(bitReversed(powers(power(fineRoot, BigInt(s + 1), p), wires, field, inverseWires))),
     );
-    this.#nodes = [constants.add(powers(root, wires, field)), constants.add(powers(fineRoot, gadgets, field))];
+    this.#nodes = [
+      constants.add(powers(root, wires, field)),
+      constants.add(powers(fineRoot, gadgets, field)),
+    ];
     this.#inverses = [constants.add([inverseWires]), constants.add([inverse(BigInt(gadgets), field)])];
     this.#extension = extensionRows(field, this.#gadgetValues, gadgets).map((row) => constants.add(row));
     this.#evaluations =
@@ -300,8 +301,7 @@ export class ProofSystem {
         const bits = measurement + k * gadget.count * size;
         kernel.rangeWires(column, row, bits, gadget.count, jointRand + k * size, share);
       } else {
-        for (let j = 0; j < this.#arity; j += 1)
-          arena.move(column + j * row, measurement + k * size, size);
+        for (let j = 0; j < this.#arity; j += 1) arena.move(column + j * row, measurement + k * size, size);
       }
     }
     return out;

@@ -172,7 +172,14 @@ function section(id: number, items: readonly (readonly number[])[]): number[] {
   return [id, ...unsigned(body.length), ...body];
 }
 
-const text = (value: string): number[] => [value.length, ...[...value].map((c) => c.charCodeAt(0))];
+/** The magic word and the version. */
+const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+
+/** A name of ASCII letters, shorter than 128. */
+const text = (value: string): number[] => [
+  value.length,
+  ...Array.from({ length: value.length }, (_, index) => value.charCodeAt(index)),
+];
 
 /** Assembles a module that exports every routine and a growable memory named `memory`. */
 export function assemble(
@@ -188,7 +195,7 @@ export function assemble(
   ]);
   const exports = routines.map((r, index) => [...text(r.name), 0x00, ...unsigned(index)]);
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...HEADER,
     ...section(1, types),
     ...section(
       3,
@@ -200,8 +207,6 @@ export function assemble(
       10,
       routines.map((r) => r.encode()),
     ),
-    ...section(11, [
-      [0x00, 0x41, 0x00, 0x0b, ...unsigned(options.constants.length), ...options.constants],
-    ]),
+    ...section(11, [[0x00, 0x41, 0x00, 0x0b, ...unsigned(options.constants.length), ...options.constants]]),
   ]);
 }

@@ -199,11 +199,7 @@ export const field64: FieldEmitter = {
       set(difference, sub64(get(word(a, 0)), get(word(b, 0)))),
       set(
         word(out, 0),
-        select(
-          below64(get(word(a, 0)), get(word(b, 0))),
-          sub64(get(difference), EPSILON),
-          get(difference),
-        ),
+        select(below64(get(word(a, 0)), get(word(b, 0))), sub64(get(difference), EPSILON), get(difference)),
       ),
     );
   },
@@ -218,10 +214,7 @@ const C28 = i64(28n);
 
 /** Leaves 1 when (low, high) is at or above p128. */
 const overflows128 = (low: number, high: number): Code =>
-  or32(
-    above64(get(high), P128_HIGH),
-    and32(equal64(get(high), P128_HIGH), isZero32(isZero64(get(low)))),
-  );
+  or32(above64(get(high), P128_HIGH), and32(equal64(get(high), P128_HIGH), isZero32(isZero64(get(low)))));
 
 class Multiplier128 implements Multiplier {
   readonly #routine: Routine;
@@ -326,10 +319,7 @@ class Multiplier128 implements Multiplier {
     // (c0, c1, c2) = 28·(h0, h1)
     this.#times28(c0, carry, h0);
     this.#times28(c1, c2, h1);
-    emit(
-      set(c1, add64(get(c1), get(carry))),
-      set(c2, add64(get(c2), widen(below64(get(c1), get(carry))))),
-    );
+    emit(set(c1, add64(get(c1), get(carry))), set(c2, add64(get(c2), widen(below64(get(c1), get(carry))))));
     // Second folding, of c1·W² + c2·W³: 28·c1 = (d0, d1) goes to W, e = d1 + 28·c2 stays at W².
     this.#times28(d0, d1, c1);
     emit(set(e, add64(get(d1), mul64(get(c2), C28))));

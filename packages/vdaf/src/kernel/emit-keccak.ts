@@ -1,4 +1,17 @@
-import { Routine, and64, below32, get, i32, i64, load64, rotl64, set, store64, whileLoop, xor64 } from './assembler.ts';
+import {
+  Routine,
+  and64,
+  below32,
+  get,
+  i32,
+  i64,
+  load64,
+  rotl64,
+  set,
+  store64,
+  whileLoop,
+  xor64,
+} from './assembler.ts';
 import type { Code } from './assembler.ts';
 import { advance } from './emit-field.ts';
 import { RATE } from './kernel.ts';
@@ -47,7 +60,12 @@ function permutation(routine: Routine, lanes: readonly number[]): Code {
   const round = routine.capture(() => {
     for (let x = 0; x < 5; x += 1) {
       const column = [0, 5, 10, 15, 20].map((y) => get(at(lanes, x + y)));
-      routine.emit(set(at(columns, x), column.reduce((a, b) => xor64(a, b))));
+      routine.emit(
+        set(
+          at(columns, x),
+          column.reduce((a, b) => xor64(a, b)),
+        ),
+      );
     }
     for (let x = 0; x < 5; x += 1) {
       const left = get(at(columns, (x + 4) % 5));
@@ -85,9 +103,7 @@ export function turboShake(): Routine {
   const permute = permutation(routine, lanes);
   const rate = lanes.slice(0, RATE / 8);
   const absorb = routine.capture(() => {
-    rate.forEach((lane, index) =>
-      routine.emit(set(lane, xor64(get(lane), load64(get(message), 8 * index)))),
-    );
+    rate.forEach((lane, index) => routine.emit(set(lane, xor64(get(lane), load64(get(message), 8 * index)))));
     routine.emit(permute, advance(message, RATE), advance(blocks, -1));
   });
   const squeeze = routine.capture(() => {

@@ -253,10 +253,7 @@ function firstOverflow(name: string, field: FieldEmitter): Routine {
       set(index, add32(get(index), sub32(i32(1), get(stop)))),
     );
   });
-  routine.emit(
-    whileLoop(and32(below32(get(index), get(length)), isZero32(get(stop))), body),
-    get(index),
-  );
+  routine.emit(whileLoop(and32(below32(get(index), get(length)), isZero32(get(stop))), body), get(index));
   return routine;
 }
 

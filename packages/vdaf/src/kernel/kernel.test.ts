@@ -19,7 +19,21 @@ const fieldOf = (kernel: Kernel, field: Field): FieldKernel =>
 const element = (field: Field): fc.Arbitrary<bigint> => {
   const { modulus: p } = field;
   const word = 1n << 64n;
-  const edges = [0n, 1n, 2n, 27n, 28n, p - 1n, p - 2n, p >> 1n, 0xffff_ffffn, 1n << 32n, word - 1n, word, p - word];
+  const edges = [
+    0n,
+    1n,
+    2n,
+    27n,
+    28n,
+    p - 1n,
+    p - 2n,
+    p >> 1n,
+    0xffff_ffffn,
+    1n << 32n,
+    word - 1n,
+    word,
+    p - word,
+  ];
   return fc.oneof(
     fc.constantFrom(...edges.filter((edge) => edge >= 0n && edge < p)),
     fc.bigInt({ min: 0n, max: p - 1n }),
@@ -28,7 +42,10 @@ const element = (field: Field): fc.Arbitrary<bigint> => {
 };
 
 /** Runs `body` on each kernel with its own arena and checks that both give the same elements. */
-function agree(field: Field, body: (arena: Arena, kernel: FieldKernel) => readonly [number, number]): bigint[] {
+function agree(
+  field: Field,
+  body: (arena: Arena, kernel: FieldKernel) => readonly [number, number],
+): bigint[] {
   const [first, second] = kernels.map((kernel) => {
     const arena = new Arena(kernel);
     const mark = arena.mark();
@@ -57,10 +74,19 @@ for (const field of [FIELD64, FIELD128]) {
             return [x, 9];
           });
         const expected = (f: (x: bigint, y: bigint) => bigint): bigint[] =>
-          a.map((x, i) => (((f(x, b[i] ?? 0n) % p) + p) % p));
-        assert.deepEqual(run('add'), expected((x, y) => x + y));
-        assert.deepEqual(run('subtract'), expected((x, y) => x - y));
-        assert.deepEqual(run('multiply'), expected((x, y) => x * y));
+          a.map((x, i) => ((f(x, b[i] ?? 0n) % p) + p) % p);
+        assert.deepEqual(
+          run('add'),
+          expected((x, y) => x + y),
+        );
+        assert.deepEqual(
+          run('subtract'),
+          expected((x, y) => x - y),
+        );
+        assert.deepEqual(
+          run('multiply'),
+          expected((x, y) => x * y),
+        );
       }),
       { numRuns: 300 },
     );
@@ -68,17 +94,25 @@ for (const field of [FIELD64, FIELD128]) {
 
   test(`VDAF-1.2: ${field.name} sums of products are reduced once, also when every product is the largest`, () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1, max: 3 }), fc.infiniteStream(element(field)), (length, step, stream) => {
-        const take = (n: number): bigint[] => Array.from({ length: n }, () => stream.next().value);
-        const [a, b] = [take(length * step), take(length)];
-        const [sum] = agree(field, (arena, kernel) => {
-          const [x, y] = [arena.place(encodeElements(field, a)), arena.place(encodeElements(field, b))];
-          const out = arena.allocate(size);
-          kernel.dot(out, x, step * size, y, size, length);
-          return [out, 1];
-        });
-        assert.equal(sum, b.reduce((total, y, i) => (total + y * (a[i * step] ?? 0n)) % p, 0n));
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 40 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.infiniteStream(element(field)),
+        (length, step, stream) => {
+          const take = (n: number): bigint[] => Array.from({ length: n }, () => stream.next().value);
+          const [a, b] = [take(length * step), take(length)];
+          const [sum] = agree(field, (arena, kernel) => {
+            const [x, y] = [arena.place(encodeElements(field, a)), arena.place(encodeElements(field, b))];
+            const out = arena.allocate(size);
+            kernel.dot(out, x, step * size, y, size, length);
+            return [out, 1];
+          });
+          assert.equal(
+            sum,
+            b.reduce((total, y, i) => (total + y * (a[i * step] ?? 0n)) % p, 0n),
+          );
+        },
+      ),
       { numRuns: 200 },
     );
     const length = 70_000;
@@ -110,7 +144,10 @@ for (const field of [FIELD64, FIELD128]) {
         kernel.transformIn(v, length, arena.place(encodeElements(field, powers(root))));
         return [v, length];
       });
-      assert.deepEqual(back, values.map((x) => (x * BigInt(length)) % p));
+      assert.deepEqual(
+        back,
+        values.map((x) => (x * BigInt(length)) % p),
+      );
       // Bit-reversed coefficients, evaluated directly.
       const bits = Math.log2(length);
       const reversed = (i: number): number => {
@@ -129,9 +166,13 @@ for (const field of [FIELD64, FIELD128]) {
   test(`VDAF-1.4: ${field.name} an element at or above the modulus is found wherever it stands`, () => {
     for (const bad of [p, p + 1n, (1n << BigInt(8 * size)) - 1n]) {
       for (const place of [0, 1, 6, 7]) {
-        const encoded = encodeElements(field, Array.from({ length: 7 }, () => p - 1n));
+        const encoded = encodeElements(
+          field,
+          Array.from({ length: 7 }, () => p - 1n),
+        );
         if (place < 7) {
-          for (let i = 0; i < size; i += 1) encoded[place * size + i] = Number((bad >> BigInt(8 * i)) & 0xffn);
+          for (let i = 0; i < size; i += 1)
+            encoded[place * size + i] = Number((bad >> BigInt(8 * i)) & 0xffn);
         }
         for (const kernel of kernels) {
           const arena = new Arena(kernel);
@@ -148,7 +189,11 @@ for (const field of [FIELD64, FIELD128]) {
       fc.property(vector(5), element(field), element(field), (bits, r, share) => {
         const wires = agree(field, (arena, kernel) => {
           const out = arena.allocate(20 * size);
-          const [b, rr, s] = [bits, [r], [share]].map((x) => arena.place(encodeElements(field, x))) as [number, number, number];
+          const [b, rr, s] = [bits, [r], [share]].map((x) => arena.place(encodeElements(field, x))) as [
+            number,
+            number,
+            number,
+          ];
           kernel.rangeWires(out + size, 2 * size, b, 5, rr, s);
           return [out, 20];
         });
@@ -163,11 +208,16 @@ for (const field of [FIELD64, FIELD128]) {
           kernel.scale(x, x, arena.place(encodeElements(field, [r])), 5);
           return [x, 5];
         });
-        assert.deepEqual(scaled, bits.map((x) => (x * r) % p));
+        assert.deepEqual(
+          scaled,
+          bits.map((x) => (x * r) % p),
+        );
         const root = rootOfUnity(field, 4);
         const nodes = [1n, root, (root * root) % p, (root * root * root) % p];
         const basis = agree(field, (arena, kernel) => {
-          const [n, t, i] = [nodes, [r], [inverse(4n, field)]].map((x) => arena.place(encodeElements(field, x))) as [number, number, number];
+          const [n, t, i] = [nodes, [r], [inverse(4n, field)]].map((x) =>
+            arena.place(encodeElements(field, x)),
+          ) as [number, number, number];
           const out = arena.allocate(4 * size);
           kernel.lagrange(out, n, 4, t, i, arena.allocate(4 * size));
           return [out, 4];

@@ -18,7 +18,7 @@ interface Exports {
 
 const PAGE = 65536;
 
-/** The bytes of the kernel. The same source gives the same bytes; a test pins their digest. */
+/** The bytes of the kernel. They depend on nothing but this source. */
 export function kernelBytes(): Uint8Array<ArrayBuffer> {
   return assemble([...vectorRoutines('64', field64), ...vectorRoutines('128', field128), turboShake()], {
     pagesMax: KERNEL_PAGES_MAX,
@@ -68,7 +68,7 @@ export function webAssemblyKernel(): Kernel | undefined {
       const missing = Math.ceil((bytes - view.length) / PAGE);
       if (missing <= 0) return;
       // Growing by half as much again keeps the number of copies small.
-      const wish = Math.min(missing + (view.length / PAGE >> 1), KERNEL_PAGES_MAX - view.length / PAGE);
+      const wish = Math.min(missing + ((view.length / PAGE) >> 1), KERNEL_PAGES_MAX - view.length / PAGE);
       memory.grow(Math.max(missing, wish));
       view = new Uint8Array(memory.buffer);
     },

@@ -25,10 +25,7 @@ export function gaussianVariance(rho: NanoRho, sensitivitySquared: bigint): Rati
 /** What a discrete Gaussian of this variance spends: Δ²/2σ², rounded up. */
 export function gaussianCost(variance: Rational, sensitivitySquared: bigint): NanoRho {
   positive(variance.numerator, 'the variance');
-  return ceilingDivision(
-    sensitivitySquared * NANO * variance.denominator,
-    2n * variance.numerator,
-  );
+  return ceilingDivision(sensitivitySquared * NANO * variance.denominator, 2n * variance.numerator);
 }
 
 /** Scale of the discrete Laplace that gives pure ε on a query of L1 sensitivity Δ. */

@@ -54,9 +54,9 @@ function chiSquared(
   for (let x = -span; x <= span; x += 1) total += weight(x);
   const bins = 2 * edge + 3;
   const binOf = (x: number): number => Math.max(-edge - 1, Math.min(edge + 1, x)) + edge + 1;
-  const expected = new Array<number>(bins).fill(0);
+  const expected = Array.from({ length: bins }, () => 0);
   for (let x = -span; x <= span; x += 1) expected[binOf(x)]! += (draws * weight(x)) / total;
-  const seen = new Array<number>(bins).fill(0);
+  const seen = Array.from({ length: bins }, () => 0);
   for (let i = 0; i < draws; i += 1) seen[binOf(Number(draw()))]! += 1;
   const statistic = expected.reduce((sum, e, i) => sum + ((seen[i] ?? 0) - e) ** 2 / e, 0);
   return { statistic, limit: chiSquaredLimit(bins - 1) };
@@ -106,7 +106,7 @@ test('VDAF-6.4: a wrong closed form fails the same chi-squared test', () => {
 
 test('VDAF-6.5: uniform and exponential Bernoulli draws have their probabilities', () => {
   const random = seeded(3);
-  const buckets = new Array<number>(7).fill(0);
+  const buckets = Array.from({ length: 7 }, () => 0);
   for (let i = 0; i < 7000; i += 1) buckets[Number(uniformBelow(random, 7n))]! += 1;
   const statistic = buckets.reduce((sum, n) => sum + (n - 1000) ** 2 / 1000, 0);
   assert.ok(statistic < chiSquaredLimit(6));
@@ -144,11 +144,18 @@ test('VDAF-6.7: the square root is exact on both sides of every square', () => {
 
 test('VDAF-7.1: noise for a cost costs at most that, and conversions round against the spender', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: 1n, max: 10n * NANO }), fc.bigInt({ min: 1n, max: 1n << 40n }), (rho, delta2) => {
-      assert.equal(gaussianCost(gaussianVariance(rho, delta2), delta2), rho);
-      const coarser = rational(gaussianVariance(rho, delta2).numerator + 1n, gaussianVariance(rho, delta2).denominator);
-      assert.ok(gaussianCost(coarser, delta2) <= rho);
-    }),
+    fc.property(
+      fc.bigInt({ min: 1n, max: 10n * NANO }),
+      fc.bigInt({ min: 1n, max: 1n << 40n }),
+      (rho, delta2) => {
+        assert.equal(gaussianCost(gaussianVariance(rho, delta2), delta2), rho);
+        const coarser = rational(
+          gaussianVariance(rho, delta2).numerator + 1n,
+          gaussianVariance(rho, delta2).denominator,
+        );
+        assert.ok(gaussianCost(coarser, delta2) <= rho);
+      },
+    ),
   );
   // sigma = 4 at sensitivity 1: rho = 1/32.
   assert.equal(gaussianCost(rational(16n), 1n), NANO / 32n);
@@ -160,7 +167,12 @@ test('VDAF-7.1: noise for a cost costs at most that, and conversions round again
 });
 
 test('VDAF-7.2: the epsilon shown for a rho is the closed form, rounded up', () => {
-  for (const [rho, digits] of [[NANO, 9], [NANO / 10n, 6], [1n, 9], [123_456_789n, 12]] as const) {
+  for (const [rho, digits] of [
+    [NANO, 9],
+    [NANO / 10n, 6],
+    [1n, 9],
+    [123_456_789n, 12],
+  ] as const) {
     const r = Number(rho) / 1e9;
     const exact = r + 2 * Math.sqrt(r * digits * Math.LN10);
     const shown = Number(epsilonOf(rho, digits)) / 1e9;
@@ -173,20 +185,24 @@ test('VDAF-7.2: the epsilon shown for a rho is the closed form, rounded up', () 
 
 test('VDAF-7.3: a filter never lets adaptive charges pass the budget, and a refusal changes nothing', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: 0n, max: 1000n }), fc.array(fc.bigInt({ min: 1n, max: 400n })), (budget, costs) => {
-      const filter = new PrivacyFilter(budget);
-      let spent = 0n;
-      for (const cost of costs) {
-        const before = filter.remaining;
-        const charge = filter.charge(cost);
-        if (cost <= before) spent += cost;
-        assert.equal(charge.kind, cost <= before ? 'charged' : 'refused');
-        assert.equal(filter.spent, spent);
-        assert.equal(charge.remaining, budget - spent);
-        assert.ok(filter.spent <= budget);
-      }
-      assert.equal(new PrivacyFilter(budget, filter.spent).remaining, filter.remaining);
-    }),
+    fc.property(
+      fc.bigInt({ min: 0n, max: 1000n }),
+      fc.array(fc.bigInt({ min: 1n, max: 400n })),
+      (budget, costs) => {
+        const filter = new PrivacyFilter(budget);
+        let spent = 0n;
+        for (const cost of costs) {
+          const before = filter.remaining;
+          const charge = filter.charge(cost);
+          if (cost <= before) spent += cost;
+          assert.equal(charge.kind, cost <= before ? 'charged' : 'refused');
+          assert.equal(filter.spent, spent);
+          assert.equal(charge.remaining, budget - spent);
+          assert.ok(filter.spent <= budget);
+        }
+        assert.equal(new PrivacyFilter(budget, filter.spent).remaining, filter.remaining);
+      },
+    ),
   );
   assert.throws(() => new PrivacyFilter(1n).charge(0n), RangeError);
   assert.throws(() => new PrivacyFilter(1n).charge(-1n), RangeError);

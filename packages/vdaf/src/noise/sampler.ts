@@ -56,10 +56,7 @@ export function bernoulliExp(random: RandomBytes, gamma: Rational): boolean {
     bound(Number(i));
     if (!bernoulliExpSmall(random, ONE)) return false;
   }
-  return bernoulliExpSmall(
-    random,
-    rational(gamma.numerator - whole * gamma.denominator, gamma.denominator),
-  );
+  return bernoulliExpSmall(random, rational(gamma.numerator - whole * gamma.denominator, gamma.denominator));
 }
 
 /** Failures before a success of probability 1 - exp(-γ), γ > 0. */

@@ -46,7 +46,11 @@ export type VectorOperation =
       readonly aggregator_id: number;
       readonly success: boolean;
     }
-  | { readonly operation: 'verifier_shares_to_message'; readonly report_index: number; readonly success: boolean }
+  | {
+      readonly operation: 'verifier_shares_to_message';
+      readonly report_index: number;
+      readonly success: boolean;
+    }
   | { readonly operation: 'aggregate' | 'unshard'; readonly success: boolean };
 
 export interface Vector {
