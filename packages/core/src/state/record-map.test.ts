@@ -30,7 +30,7 @@ test('STATE-1.5: a record map answers as a plain map does, and every earlier ver
   );
 });
 
-test('STATE-1.9: entries of a prefix are exactly those that begin with it, in order', () => {
+test('STATE-1.8: entries of a prefix are exactly those that begin with it, in order', () => {
   fc.assert(
     fc.property(steps, ids, fc.nat(3), (changes, id, length) => {
       let map = RecordMap.empty<number>();
@@ -42,7 +42,7 @@ test('STATE-1.9: entries of a prefix are exactly those that begin with it, in or
   );
 });
 
-test('STATE-1.9: ids chosen to share a long beginning cost depth and nothing else', () => {
+test('STATE-1.8: ids chosen to share a long beginning cost depth and nothing else', () => {
   const idOf = (i: number): string =>
     idText(Uint8Array.from({ length: 32 }, (_, at) => (at < 30 ? 0xff : (i >> (8 * (31 - at))) & 0xff)));
   let map = RecordMap.empty<number>();
@@ -53,7 +53,7 @@ test('STATE-1.9: ids chosen to share a long beginning cost depth and nothing els
   assert.deepEqual([...map.entries()], []);
 });
 
-test('STATE-1.9: an id survives the way through text', () => {
+test('STATE-1.8: an id survives the way through text', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => assert.deepEqual(idBytes(idText(bytes)), bytes)),
   );
