@@ -4,10 +4,9 @@
  */
 import type { DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
-import { type Hash } from '../crypto/hash.ts';
+import { asHash, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateProof } from '../crypto/state-tree.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
-import { asHash } from '../crypto/hash.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { millis, type Amount } from '../ledger/ids.ts';
 import {
@@ -147,6 +146,11 @@ export class LedgerState implements StateView {
 
   get root(): Hash {
     return this.#tree.root;
+  }
+
+  /** For provers of several keys at once. */
+  get tree(): StateTree {
+    return this.#tree;
   }
 
   /** Records of all kinds. */
