@@ -161,6 +161,7 @@ function readMessage(reader: Reader): SubnetMessage {
   if (reader.remaining > LIMITS.subnetMessageBytesMax)
     reader.refuse('decode.too-long', `expected at most ${LIMITS.subnetMessageBytesMax} bytes`);
   const kind = KINDS[reader.u8()];
+  if (kind === undefined) return reader.refuse('decode.unknown-kind', 'expected a message of a subnet');
   switch (kind) {
     case 'envelope':
       return { kind, encoded: reader.bytes(LIMITS.envelopeBytesMax).slice() };
@@ -196,8 +197,6 @@ function readMessage(reader: Reader): SubnetMessage {
       return { kind, sequence: reader.u53() };
     case 'checkpoint-ids':
       return { kind, sequence: reader.u53(), ids: reader.list(LIMITS.checkpointIdsMax, readHash) };
-    case undefined:
-      return reader.refuse('decode.unknown-kind', 'expected a message of a subnet');
   }
 }
 

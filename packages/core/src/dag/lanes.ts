@@ -1,0 +1,227 @@
+/**
+ * The state of a subnet (spec DAG-7): which payloads have been applied, and how far each issuer's lane is final.
+ * It lives in one sparse Merkle tree whose root every checkpoint carries, so a snapshot can be checked against it.
+ *
+ * Lanes of payloads are a high-water mark and a window of bits: constant size for any number of payloads.
+ */
+import { decode, type Reader } from '../bytes/reader.ts';
+import { Writer } from '../bytes/writer.ts';
+import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import { StateTree, type StateChange } from '../crypto/state-tree.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { laneKey, type Payload } from '../ledger/payload.ts';
+import { keyOf } from './slab.ts';
+
+const WINDOW_BYTES = LIMITS.laneWindow / 8;
+
+/** Leading byte of keys and values. */
+const KIND = { payloadLane: 1, issuerLane: 2, member: 3 } as const;
+
+interface PayloadLane {
+  readonly key: Hash;
+  high: number;
+  /** Bit `sequence mod laneWindow`, for sequences above high − window. */
+  window: Uint8Array;
+}
+
+/** The last envelope of an issuer's lane that is final and counted. */
+export interface IssuerLane {
+  readonly issuer: number;
+  readonly lane: number;
+  readonly sequence: number;
+  readonly hash: Hash;
+  readonly time: number;
+  readonly level: number;
+}
+
+export type PayloadOutcome = 'applied' | 'duplicate' | 'stale' | 'lanes-full';
+
+function treeKey(kind: number, ...parts: readonly Uint8Array[]): Hash {
+  return hashTagged('stateKey', Uint8Array.of(kind), ...parts);
+}
+
+export const payloadLaneKey = (payload: Pick<Payload, 'signer' | 'device'>): Hash =>
+  treeKey(KIND.payloadLane, laneKey(payload));
+
+const issuerLaneKey = (issuer: number, lane: number): Hash =>
+  treeKey(KIND.issuerLane, Uint8Array.of(issuer, lane));
+const memberKey = (issuer: number): Hash => treeKey(KIND.member, Uint8Array.of(issuer));
+
+function encodePayloadLane(lane: PayloadLane): Uint8Array {
+  return new Writer(160).u8(KIND.payloadLane).u53(lane.high).raw(lane.window).finish();
+}
+
+function encodeIssuerLane(lane: IssuerLane): Uint8Array {
+  return new Writer(80)
+    .u8(KIND.issuerLane)
+    .u8(lane.issuer)
+    .u8(lane.lane)
+    .u53(lane.sequence)
+    .fixed(lane.hash, HASH_BYTES)
+    .u53(lane.time)
+    .u53(lane.level)
+    .finish();
+}
+
+/** The table as of the last checkpoint applied. Changed through a `LaneDraft` only. */
+export class LaneTable {
+  tree: StateTree = StateTree.empty;
+  readonly payloadLanes: Map<string, PayloadLane> = new Map();
+  /** By issuer · envelopeLanesMax + lane. */
+  readonly issuerLanes: Map<number, IssuerLane> = new Map();
+  /** Lanes of payloads each member has opened. */
+  readonly opened: number[];
+  /** How many each may. */
+  readonly share: readonly number[];
+
+  constructor(stake: readonly number[]) {
+    const total = stake.reduce((sum, weight) => sum + weight, 0);
+    this.opened = stake.map(() => 0);
+    this.share = stake.map((weight) => Math.floor((LIMITS.payloadLanesMax * weight) / total));
+  }
+
+  get root(): Hash {
+    return this.tree.root;
+  }
+
+  issuerLane(issuer: number, lane: number): IssuerLane | undefined {
+    return this.issuerLanes.get(issuer * LIMITS.envelopeLanesMax + lane);
+  }
+
+  /** Whether the payload would be applied now: what a gateway asks before it packs one again. */
+  outcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
+    const lane = this.payloadLanes.get(keyOf(payloadLaneKey(payload)));
+    if (lane === undefined) return 'new';
+    const verdict = judge(lane, payload.sequence);
+    return verdict === 'applied' ? 'new' : verdict;
+  }
+
+  adopt(draft: LaneDraft): void {
+    this.tree = draft.finish();
+    for (const [key, lane] of draft.payloadLanes) this.payloadLanes.set(key, lane);
+    for (const [key, lane] of draft.issuerLanes) this.issuerLanes.set(key, lane);
+    for (const [i, opened] of draft.opened.entries()) this.opened[i] = opened;
+  }
+
+  entries(): Iterable<{ readonly key: Hash; readonly value: Uint8Array }> {
+    return this.tree.entries();
+  }
+
+  /** From the entries of a snapshot; throws on entries no table writes. */
+  static from(stake: readonly number[], entries: readonly { key: Hash; value: Uint8Array }[]): LaneTable {
+    const table = new LaneTable(stake);
+    table.tree = StateTree.empty.update(entries);
+    for (const { key, value } of entries) {
+      const read = decode((reader) => table.#read(reader, key), value);
+      if (!read.ok) throw new Error(`a lane of the snapshot is not readable: ${read.message}`);
+    }
+    return table;
+  }
+
+  #read(reader: Reader, key: Hash): void {
+    const kind = reader.u8();
+    if (kind === KIND.payloadLane) {
+      const high = reader.u53();
+      this.payloadLanes.set(keyOf(key), { key, high, window: reader.fixed(WINDOW_BYTES).slice() });
+    } else if (kind === KIND.issuerLane) {
+      const lane: IssuerLane = {
+        issuer: reader.u8(),
+        lane: reader.u8(),
+        sequence: reader.u53(),
+        hash: asHash(reader.fixed(HASH_BYTES).slice()),
+        time: reader.u53(),
+        level: reader.u53(),
+      };
+      this.issuerLanes.set(lane.issuer * LIMITS.envelopeLanesMax + lane.lane, lane);
+    } else if (kind === KIND.member) {
+      const issuer = reader.u8();
+      this.opened[issuer] = reader.u53();
+    } else reader.refuse('decode.unknown-kind', 'expected a lane or a member');
+  }
+}
+
+function judge(
+  lane: { high: number; window: Uint8Array },
+  sequence: number,
+): 'applied' | 'duplicate' | 'stale' {
+  if (sequence > lane.high) return 'applied';
+  if (sequence + LIMITS.laneWindow <= lane.high) return 'stale';
+  const bit = sequence % LIMITS.laneWindow;
+  return (((lane.window[bit >> 3] as number) >> (bit & 7)) & 1) === 1 ? 'duplicate' : 'applied';
+}
+
+/** Marks a sequence; sliding forward clears the bits of the sequences that come into the window. */
+function take(lane: PayloadLane, sequence: number): void {
+  if (sequence - lane.high >= LIMITS.laneWindow) lane.window.fill(0);
+  else {
+    for (let s = lane.high + 1; s <= sequence; s += 1) {
+      const bit = s % LIMITS.laneWindow;
+      lane.window[bit >> 3] = (lane.window[bit >> 3] as number) & ~(1 << (bit & 7));
+    }
+  }
+  const bit = sequence % LIMITS.laneWindow;
+  lane.window[bit >> 3] = (lane.window[bit >> 3] as number) | (1 << (bit & 7));
+  if (sequence > lane.high) lane.high = sequence;
+}
+
+/** Changes on top of a table: a proposal is tried out here and forgotten, or adopted when it is committed. */
+export class LaneDraft {
+  readonly #base: LaneTable;
+  readonly payloadLanes: Map<string, PayloadLane> = new Map();
+  readonly issuerLanes: Map<number, IssuerLane> = new Map();
+  readonly opened: number[];
+  #tree: StateTree | undefined;
+
+  constructor(base: LaneTable) {
+    this.#base = base;
+    this.opened = [...base.opened];
+  }
+
+  /** Applies a payload once: the sequence is above the window's end and has not been seen (spec DAG-7.2). */
+  apply(payload: Payload, issuer: number): PayloadOutcome {
+    const key = payloadLaneKey(payload);
+    const name = keyOf(key);
+    let lane = this.payloadLanes.get(name);
+    if (lane === undefined) {
+      const held = this.#base.payloadLanes.get(name);
+      if (held === undefined) {
+        if ((this.opened[issuer] as number) >= (this.#base.share[issuer] as number)) return 'lanes-full';
+        this.opened[issuer] = (this.opened[issuer] as number) + 1;
+        lane = { key, high: 0, window: new Uint8Array(WINDOW_BYTES) };
+      } else {
+        const verdict = judge(held, payload.sequence);
+        if (verdict !== 'applied') return verdict;
+        lane = { key, high: held.high, window: held.window.slice() };
+      }
+      this.payloadLanes.set(name, lane);
+    }
+    const verdict = judge(lane, payload.sequence);
+    if (verdict === 'applied') take(lane, payload.sequence);
+    return verdict;
+  }
+
+  issuerLane(index: number): IssuerLane | undefined {
+    return this.issuerLanes.get(index) ?? this.#base.issuerLanes.get(index);
+  }
+
+  setIssuerLane(lane: IssuerLane): void {
+    this.issuerLanes.set(lane.issuer * LIMITS.envelopeLanesMax + lane.lane, lane);
+  }
+
+  /** The tree with all changes; computed once. */
+  finish(): StateTree {
+    if (this.#tree !== undefined) return this.#tree;
+    const changes: StateChange[] = [];
+    for (const lane of this.payloadLanes.values())
+      changes.push({ key: lane.key, value: encodePayloadLane(lane) });
+    for (const lane of this.issuerLanes.values())
+      changes.push({ key: issuerLaneKey(lane.issuer, lane.lane), value: encodeIssuerLane(lane) });
+    for (const [issuer, opened] of this.opened.entries()) {
+      if (opened === this.#base.opened[issuer]) continue;
+      const value = new Writer(16).u8(KIND.member).u8(issuer).u53(opened).finish();
+      changes.push({ key: memberKey(issuer), value });
+    }
+    this.#tree = this.#base.tree.update(changes);
+    return this.#tree;
+  }
+}
