@@ -1,0 +1,264 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { equalBytes, toHex } from '../bytes/hex.ts';
+import { decode } from '../bytes/reader.ts';
+import { Writer } from '../bytes/writer.ts';
+import { hashTagged, TAGS } from '../crypto/hash.ts';
+import { merkleRoot } from '../crypto/merkle.ts';
+import { SIGNATURE_DOMAINS } from '../crypto/signature.ts';
+import {
+  anyAcknowledgement,
+  anyBlock,
+  anyCertificate,
+  anyCheckpoint,
+  anyCheckpointCertificate,
+  anyCommand,
+  anyGenesis,
+  anyHash,
+  anyHeader,
+  anyTransaction,
+  anyValidatorSet,
+  assertStrict,
+} from '../testing/arbitraries.ts';
+import { signedTransaction, world } from '../testing/chain.ts';
+import { installNativeSha256, keyPair } from '../testing/keys.ts';
+import {
+  decodeBlock,
+  decodeCertificate,
+  encodeBlock,
+  encodeCertificate,
+  encodeHeader,
+  headerHash,
+  readHeader,
+  transactionsRoot,
+  voteSigningBytes,
+  type Header,
+} from './block.ts';
+import {
+  checkpointHash,
+  checkpointSigningBytes,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  readCheckpointCertificate,
+  writeCheckpointCertificate,
+} from './checkpoint.ts';
+import { decodeAcknowledgement, decodeCommand, encodeAcknowledgement, encodeCommand } from './command.ts';
+import { decodeGenesis, encodeGenesis, genesisHash } from './genesis.ts';
+import { amount, epoch, height, SUPPLY, view } from './ids.ts';
+import {
+  decodeTransaction,
+  encodeTransaction,
+  transactionId,
+  transactionSigningBytes,
+} from './transaction.ts';
+import { readValidatorSet, writeValidatorSet } from './validators.ts';
+
+installNativeSha256();
+
+test('WIRE-1.4, WIRE-2.1: validator sets have one encoding', () => {
+  const encode = (set: Parameters<typeof writeValidatorSet>[1]): Uint8Array => {
+    const writer = new Writer();
+    writeValidatorSet(writer, set);
+    return writer.finish();
+  };
+  assertStrict(anyValidatorSet, { encode, decode: (bytes) => decode(readValidatorSet, bytes) });
+});
+
+test('WIRE-1.4, WIRE-2.3: a genesis has one encoding', () => {
+  assertStrict(anyGenesis, { encode: encodeGenesis, decode: decodeGenesis });
+});
+
+test('WIRE-1.4, WIRE-3.1: transactions of every kind have one encoding', () => {
+  assertStrict(anyTransaction, { encode: encodeTransaction, decode: decodeTransaction }, 400);
+});
+
+test('WIRE-1.4, WIRE-4.1: headers have one encoding, of 214 bytes', () => {
+  assertStrict(anyHeader, { encode: encodeHeader, decode: (bytes) => decode(readHeader, bytes) });
+  assert.equal(encodeHeader(fc.sample(anyHeader, 1)[0] as Header).length, 214);
+});
+
+test('WIRE-1.4, WIRE-4.3: blocks have one encoding', () => {
+  assertStrict(anyBlock, { encode: encodeBlock, decode: decodeBlock });
+});
+
+test('WIRE-1.4, WIRE-4.4: certificates have one encoding', () => {
+  assertStrict(anyCertificate, { encode: encodeCertificate, decode: decodeCertificate });
+});
+
+test('WIRE-1.4, WIRE-6.1: commands have one encoding', () => {
+  assertStrict(anyCommand, { encode: encodeCommand, decode: decodeCommand }, 150);
+});
+
+test('WIRE-1.4, WIRE-6.2: acknowledgements have one encoding', () => {
+  assertStrict(anyAcknowledgement, { encode: encodeAcknowledgement, decode: decodeAcknowledgement }, 150);
+});
+
+test('WIRE-1.4, WIRE-8.1: checkpoints and their certificates have one encoding', () => {
+  assertStrict(anyCheckpoint, { encode: encodeCheckpoint, decode: decodeCheckpoint }, 150);
+  const encode = (certificate: Parameters<typeof writeCheckpointCertificate>[1]): Uint8Array => {
+    const writer = new Writer();
+    writeCheckpointCertificate(writer, certificate);
+    return writer.finish();
+  };
+  assertStrict(anyCheckpointCertificate, {
+    encode,
+    decode: (bytes) => decode(readCheckpointCertificate, bytes),
+  });
+});
+
+test('WIRE-8.1: a checkpoint names one anchor or more, in ascending order, each once', () => {
+  fc.assert(
+    fc.property(anyCheckpoint, (checkpoint) => {
+      const again = [...checkpoint.anchors, checkpoint.anchors[0] as (typeof checkpoint.anchors)[0]];
+      assert.ok(!decodeCheckpoint(encodeCheckpoint({ ...checkpoint, anchors: [] })).ok);
+      assert.ok(!decodeCheckpoint(encodeCheckpoint({ ...checkpoint, anchors: again })).ok);
+      assert.ok(!decodeCheckpoint(encodeCheckpoint({ ...checkpoint, powBits: 25 })).ok);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('WIRE-2.3: a genesis whose balances do not add up to the supply, or are out of order, is refused', () => {
+  const { genesis } = world({ balances: [{ address: keyPair(7).address, balance: 5n }] });
+  const accepts = (changed: Partial<typeof genesis>): boolean =>
+    decodeGenesis(encodeGenesis({ ...genesis, ...changed })).ok;
+  assert.ok(accepts({}));
+  const [first, second] = genesis.accounts;
+  assert.ok(first && second);
+  assert.ok(!accepts({ accounts: [second, first] }));
+  assert.ok(!accepts({ accounts: [first] }));
+  assert.ok(
+    !accepts({
+      accounts: [
+        { ...first, balance: SUPPLY },
+        { ...second, balance: amount(1n) },
+      ],
+    }),
+  );
+  assert.ok(!accepts({ accounts: [first, first, second] }));
+  const [subnet] = genesis.subnets;
+  assert.ok(subnet);
+  assert.ok(!accepts({ subnets: [subnet, subnet] }));
+  assert.ok(!accepts({ subnets: [{ ...subnet, powBits: 25 }] }));
+});
+
+test('WIRE-3.2: the id of a transaction covers its signature', () => {
+  const bytes = signedTransaction(world().chain, keyPair(1), { kind: 'register-maker', name: 'x' });
+  const other = bytes.with(bytes.length - 1, (bytes[bytes.length - 1] as number) ^ 1);
+  assert.notEqual(toHex(transactionId(bytes)), toHex(transactionId(other)));
+  assert.equal(toHex(transactionId(bytes)), toHex(hashTagged('transaction', bytes)));
+});
+
+test('WIRE-3.3: attack algorithm downgrade: an unknown algorithm, kind or lane is refused', () => {
+  const bytes = signedTransaction(world().chain, keyPair(1), { kind: 'register-maker', name: 'x' });
+  assert.ok(decodeTransaction(bytes).ok);
+  const codeWith = (at: number, byte: number): string => {
+    const result = decodeTransaction(bytes.with(at, byte));
+    return result.ok ? 'ok' : result.code;
+  };
+  assert.equal(codeWith(0, 0), 'decode.unknown-kind');
+  assert.equal(codeWith(0, 2), 'decode.unknown-kind');
+  assert.equal(codeWith(33, 16), 'decode.out-of-range');
+  // key 33, lane 1, nonce 8, fee 8, validUntil 8: the kind is byte 58.
+  assert.equal(codeWith(58, 0), 'decode.unknown-kind');
+  assert.equal(codeWith(58, 9), 'decode.unknown-kind');
+});
+
+test('WIRE-4.2: the transactions root commits their order and number', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(anyHash, { minLength: 2, maxLength: 9, selector: toHex }), (ids) => {
+      const root = toHex(transactionsRoot(ids));
+      assert.notEqual(toHex(transactionsRoot(ids.toReversed())), root);
+      assert.notEqual(toHex(transactionsRoot(ids.slice(1))), root);
+      assert.notEqual(toHex(merkleRoot(ids)), root);
+    }),
+  );
+});
+
+test('WIRE-4.1: neither view nor certificate is in the hash of a header', () => {
+  const header = fc.sample(anyHeader, 1)[0] as Header;
+  assert.deepEqual(Object.keys(header).sort(), [
+    'epoch',
+    'height',
+    'historyRoot',
+    'nextValidatorsHash',
+    'parentHash',
+    'stateRoot',
+    'time',
+    'txRoot',
+    'validatorsHash',
+    'version',
+  ]);
+  assert.equal(toHex(headerHash(header)), toHex(hashTagged('header', encodeHeader(header))));
+});
+
+test('CRYPTO-1.1: every structure has its own tag, and none can pass as a Merkle leaf or node', () => {
+  const tags = Object.values(TAGS);
+  assert.equal(new Set(tags).size, tags.length);
+  for (const tag of tags) assert.match(tag, /^ITC1:[a-z-]+$/);
+  const names = Object.keys(TAGS) as (keyof typeof TAGS)[];
+  assert.equal(new Set(names.map((name) => toHex(hashTagged(name)))).size, names.length);
+});
+
+test('CRYPTO-2.1: every kind of signature has its own domain, none a prefix of another with its end mark', () => {
+  const domains = Object.values(SIGNATURE_DOMAINS).map((domain) => `${domain}\0`);
+  for (const a of domains) {
+    for (const b of domains) assert.ok(a === b || !b.startsWith(a));
+    assert.match(a, /^ITC1:sign-/);
+  }
+  const shared = Object.values<string>(TAGS).filter((tag) =>
+    Object.values<string>(SIGNATURE_DOMAINS).includes(tag),
+  );
+  assert.deepEqual(shared, []);
+});
+
+test('CRYPTO-2.2: attack: a vote of one type, chain, epoch, view, height or block never covers another', () => {
+  const chain = genesisHash(world().genesis);
+  const vote = { chain, epoch: epoch(1), view: view(2), height: height(3), hash: chain };
+  const other = hashTagged('genesis', Uint8Array.of(1));
+  const variants = [
+    voteSigningBytes('commit', vote),
+    voteSigningBytes('prepare', vote),
+    voteSigningBytes('prePrepare', vote),
+    voteSigningBytes('commit', { ...vote, chain: other }),
+    voteSigningBytes('commit', { ...vote, epoch: epoch(2) }),
+    voteSigningBytes('commit', { ...vote, view: view(3) }),
+    voteSigningBytes('commit', { ...vote, height: height(2) }),
+    voteSigningBytes('commit', { ...vote, hash: other }),
+  ];
+  assert.equal(new Set(variants.map(toHex)).size, variants.length);
+});
+
+test('CRYPTO-2.2, WIRE-8.2: attack replay on another chain: what is signed names the chain', () => {
+  const here = world().chain;
+  const there = world({ name: 'elsewhere' }).chain;
+  assert.notEqual(toHex(here), toHex(there));
+  fc.assert(
+    fc.property(anyTransaction, anyCheckpoint, (tx, checkpoint) => {
+      assert.ok(!equalBytes(transactionSigningBytes(here, tx), transactionSigningBytes(there, tx)));
+      assert.ok(
+        !equalBytes(checkpointSigningBytes(here, checkpoint), checkpointSigningBytes(there, checkpoint)),
+      );
+      const next = { ...checkpoint, sequence: (checkpoint.sequence + 1) % 2 ** 53 };
+      assert.ok(!equalBytes(checkpointHash(checkpoint), checkpointHash(next)));
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('WIRE-6.1: a level beyond 254, an action without meaning and a level where none belongs are refused', () => {
+  const good = encodeCommand({
+    device: keyPair(1).address,
+    action: { kind: 'on' },
+    notAfter: world().genesis.time,
+  });
+  const codeWith = (at: number, byte: number): string => {
+    const result = decodeCommand(good.with(at, byte));
+    return result.ok ? 'ok' : result.code;
+  };
+  assert.equal(codeWith(0, 2), 'decode.unknown-kind');
+  assert.equal(codeWith(33, 3), 'decode.unknown-kind');
+  assert.equal(codeWith(34, 255), 'decode.out-of-range');
+  assert.equal(codeWith(34, 1), 'decode.not-canonical');
+});

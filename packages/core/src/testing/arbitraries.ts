@@ -1,0 +1,234 @@
+/** fast-check generators of ledger structures, and the property every strict codec has. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
+import type { Result } from '../bytes/result.ts';
+import { asHash, type Hash } from '../crypto/hash.ts';
+import { ED25519, type PublicKey } from '../crypto/signature.ts';
+import { asAddress, type Address } from '../ledger/address.ts';
+import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
+import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import { REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
+import type { Genesis } from '../ledger/genesis.ts';
+import {
+  amount,
+  AMOUNT_MAX,
+  epoch,
+  height,
+  millis,
+  SUPPLY,
+  view,
+  type Amount,
+  type Height,
+  type Millis,
+} from '../ledger/ids.ts';
+import type { Body, Transaction } from '../ledger/transaction.ts';
+import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
+
+type Arbitrary<T> = fc.Arbitrary<T>;
+
+/** Plain objects, so that they compare equal to decoded ones. */
+function record<T>(model: { [K in keyof T]: Arbitrary<T[K]> }): Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as Arbitrary<T>;
+}
+
+const bytes = (length: number): Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength: length, maxLength: length }).map((value) => new Uint8Array(value));
+const upTo = (max: number): Arbitrary<Uint8Array> =>
+  fc.uint8Array({ maxLength: max }).map((value) => new Uint8Array(value));
+
+export const anyHash: Arbitrary<Hash> = bytes(32).map(asHash);
+export const anyAddress: Arbitrary<Address> = bytes(32).map(asAddress);
+export const anyKey: Arbitrary<PublicKey> = bytes(32).map((key) => ({ algorithm: ED25519, bytes: key }));
+export const anySignature: Arbitrary<Uint8Array> = bytes(64);
+export const anyCounter: Arbitrary<number> = fc.maxSafeNat();
+export const anyMillis: Arbitrary<Millis> = fc.maxSafeNat().map(millis);
+export const anyHeight: Arbitrary<Height> = fc.maxSafeNat().map(height);
+export const anyAmount: Arbitrary<Amount> = fc.bigInt({ min: 0n, max: AMOUNT_MAX }).map(amount);
+const u32 = fc.nat(0xffff_ffff);
+/** At most 64 bytes in UTF-8. */
+const anyText = fc
+  .string({ unit: 'grapheme', maxLength: 12 })
+  .filter((text) => Buffer.byteLength(text) <= 64 && !/\p{Cs}/u.test(text));
+
+/** Three members or fewer, or four to eight of equal weight: always acceptable. */
+export const anyValidatorSet: Arbitrary<ValidatorSet> = fc
+  .tuple(
+    fc.uniqueArray(anyKey, { minLength: 1, maxLength: 8, selector: (key) => toHex(key.bytes) }),
+    fc.integer({ min: 1, max: 1000 }),
+  )
+  .map(([keys, weight]) => sortValidators(keys.map((key) => ({ key, weight }))));
+
+export const anyCheckpoint: Arbitrary<SubnetCheckpoint> = record({
+  subnet: anyHash,
+  sequence: anyCounter,
+  previous: anyHash,
+  time: anyMillis,
+  anchors: fc
+    .uniqueArray(anyHash, { minLength: 1, maxLength: 4, selector: (hash) => toHex(hash) })
+    .map((anchors) => anchors.toSorted(compareBytes)),
+  inclusionRoot: anyHash,
+  appliedRoot: anyHash,
+  stateRoot: anyHash,
+  envelopeCount: u32,
+  payloadCount: u32,
+  powBits: fc.nat(24),
+});
+
+export const anyCheckpointCertificate: Arbitrary<CheckpointCertificate> = record({
+  checkpoint: anyCheckpoint,
+  signers: upTo(4),
+  signatures: fc.array(anySignature, { maxLength: 4 }),
+});
+
+export const anyBody: Arbitrary<Body> = fc.oneof(
+  record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
+  record({ kind: fc.constant('register-maker' as const), name: anyText }),
+  record({
+    kind: fc.constant('register-batch' as const),
+    batch: record({ root: anyHash, count: u32, model: anyHash, depositPerDevice: anyAmount }),
+  }),
+  record({
+    kind: fc.constant('claim' as const),
+    claim: record({
+      batch: anyHash,
+      device: anyKey,
+      claimKey: anyKey,
+      index: u32,
+      path: fc.array(anyHash, { maxLength: 5 }),
+      proof: anySignature,
+    }),
+  }),
+  record({
+    kind: fc.constant('grant' as const),
+    grant: record({
+      device: anyAddress,
+      subject: anyAddress,
+      actions: fc.nat(0xffff),
+      levelMax: fc.nat(255),
+      notBefore: anyMillis,
+      expiresAt: anyMillis,
+    }),
+  }),
+  record({ kind: fc.constant('revoke' as const), device: anyAddress, subject: anyAddress }),
+  record({
+    kind: fc.constant('create-subnet' as const),
+    name: anyText,
+    members: anyValidatorSet,
+    powBits: fc.nat(255),
+  }),
+  record({ kind: fc.constant('checkpoint' as const), certificate: anyCheckpointCertificate }),
+);
+
+export const anyTransaction: Arbitrary<Transaction> = record({
+  key: anyKey,
+  lane: fc.nat(15),
+  nonce: anyCounter,
+  fee: anyAmount,
+  validUntil: anyHeight,
+  body: anyBody,
+  signature: anySignature,
+});
+
+export const anyHeader: Arbitrary<Header> = record({
+  version: fc.constant(HEADER_VERSION),
+  epoch: u32.map(epoch),
+  height: anyHeight,
+  time: anyMillis,
+  parentHash: anyHash,
+  txRoot: anyHash,
+  stateRoot: anyHash,
+  historyRoot: anyHash,
+  validatorsHash: anyHash,
+  nextValidatorsHash: anyHash,
+});
+
+export const anyBlock: Arbitrary<Block> = record({
+  header: anyHeader,
+  transactions: fc.array(upTo(40), { maxLength: 4 }),
+});
+
+export const anyCertificate: Arbitrary<Certificate> = record({
+  epoch: u32.map(epoch),
+  view: anyCounter.map(view),
+  height: anyHeight,
+  hash: anyHash,
+  signers: upTo(16),
+  signatures: fc.array(anySignature, { maxLength: 4 }),
+});
+
+export const anyGenesis: Arbitrary<Genesis> = record({
+  name: anyText,
+  time: anyMillis,
+  validators: anyValidatorSet,
+  addresses: fc.uniqueArray(anyAddress, {
+    minLength: 1,
+    maxLength: 4,
+    selector: (address) => toHex(address),
+  }),
+  subnets: fc.uniqueArray(
+    record({ id: anyHash, name: anyText, members: anyValidatorSet, powBits: fc.nat(24) }),
+    {
+      maxLength: 2,
+      selector: (subnet) => toHex(subnet.id),
+    },
+  ),
+  feePerByte: anyAmount,
+}).map(({ addresses, ...rest }) => ({
+  ...rest,
+  accounts: addresses
+    .toSorted(compareBytes)
+    .map((address, i) => ({ address, balance: i === 0 ? SUPPLY : amount(0n) })),
+}));
+
+export const anyCommand: Arbitrary<Command> = record({
+  device: anyAddress,
+  action: fc.oneof(
+    fc.constant({ kind: 'on' as const }),
+    fc.constant({ kind: 'off' as const }),
+    record({ kind: fc.constant('level' as const), level: fc.nat(254) }),
+  ),
+  notAfter: anyMillis,
+});
+
+export const anyAcknowledgement: Arbitrary<Acknowledgement> = record({
+  command: anyHash,
+  outcome: fc.oneof(
+    fc.constant({ kind: 'done' as const }),
+    record({ kind: fc.constant('refused' as const), reason: fc.constantFrom(...REFUSALS) }),
+  ),
+  on: fc.boolean(),
+  level: fc.nat(254),
+  time: anyMillis,
+});
+
+/**
+ * The property of a strict codec: what was encoded decodes to the same value; cut short or lengthened it is
+ * refused; with any byte changed it is refused or has the changed bytes as its only encoding.
+ */
+export function assertStrict<T>(
+  arbitrary: Arbitrary<T>,
+  codec: { readonly encode: (value: T) => Uint8Array; readonly decode: (encoded: Uint8Array) => Result<T> },
+  runs = 60,
+): void {
+  const property = fc.property(
+    arbitrary,
+    fc.nat(),
+    fc.integer({ min: 1, max: 255 }),
+    (value, position, mask) => {
+      const encoded = codec.encode(value);
+      const back = codec.decode(encoded);
+      assert.ok(back.ok, back.ok ? '' : back.message);
+      assert.deepEqual(back.value, value);
+      assert.ok(equalBytes(codec.encode(back.value), encoded));
+
+      const at = position % encoded.length;
+      assert.ok(!codec.decode(encoded.slice(0, at)).ok, `cut to ${at} of ${encoded.length} bytes`);
+      assert.ok(!codec.decode(Uint8Array.of(...encoded, mask)).ok, 'one byte more');
+      const changed = encoded.with(at, (encoded[at] as number) ^ mask);
+      const read = codec.decode(changed);
+      if (read.ok) assert.equal(toHex(codec.encode(read.value)), toHex(changed), `byte ${at} changed`);
+    },
+  );
+  fc.assert(property, { numRuns: runs });
+}
