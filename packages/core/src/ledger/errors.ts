@@ -31,6 +31,8 @@ export const ERROR_CODES = {
   'device.not-in-batch': 'The path does not lead to the root of the batch.',
   'device.not-owner': 'The sender does not own the device.',
   'claim.signature': 'The claim is not signed by the claim key of the device.',
+  'voucher.malformed': 'Not a device voucher of the known form.',
+  'voucher.checksum': 'A character of the voucher is wrong: its checksum does not match.',
   'grant.unknown': 'No such grant.',
   'grant.malformed': 'The grant contradicts itself.',
   'subnet.unknown': 'No such subnet.',
