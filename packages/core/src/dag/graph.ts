@@ -336,7 +336,7 @@ export class Graph {
 
   #dropTipsOf(lane: number): void {
     const { slab } = this;
-    for (const tip of [...this.tips.places()]) {
+    for (const tip of this.tips.places().slice()) {
       if (laneIndex(slab.issuer[tip] as number, slab.lane[tip] as number) === lane) this.#dropTip(tip);
     }
   }
@@ -410,7 +410,7 @@ export class Graph {
       this.#measureDepth(place);
       this.#takeSlot(place);
     }
-    for (const tip of [...this.tips.places()]) this.#dropTip(tip);
+    for (const tip of this.tips.places().slice()) this.#dropTip(tip);
     for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
       this.#updateTips(place, approving.has(place));
     }
