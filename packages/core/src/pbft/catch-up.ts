@@ -80,16 +80,25 @@ export function onFetch(state: ReplicaState, from: number, message: Fetch): void
 
 /** Final blocks that are missing here: the shell gets them from its peers' block logs. */
 export function wantSync(state: ReplicaState, now: number): void {
-  if (!state.syncing || state.halted !== undefined || state.certifiedFrom === undefined) return;
-  if (now - state.syncWantedAt < state.timing.resendMs) return;
-  // The votes for the last few may be on their way; only a real gap, or one that stays, is worth a request.
-  if (
-    state.syncWantedAt === Number.NEGATIVE_INFINITY &&
-    state.certified.height - state.delivered.height <= PBFT_LIMITS.proposalWindow
-  ) {
-    state.syncWantedAt = now - state.timing.resendMs / 2;
+  if (!state.syncing || state.halted !== undefined) {
+    state.syncingSince = undefined;
     return;
   }
+  const first = state.syncingSince === undefined;
+  state.syncingSince ??= now;
+  // What lacks to the last few blocks may be on its way; a real gap, or one that stays, is worth a request.
+  const patience = state.certified.height - state.delivered.height > PBFT_LIMITS.proposalWindow ? 0 : state.timing.resendMs / 2;
+  if (now - state.syncingSince < patience || now - state.syncWantedAt < state.timing.resendMs) return;
   state.syncWantedAt = now;
-  state.out.want.push({ kind: 'sync', target: state.certified.height, from: state.certifiedFrom });
+  // Who showed the proof may be gone by now, or a liar who has no blocks: later requests go to anyone.
+  const from = first && state.certifiedFrom !== undefined ? state.certifiedFrom : otherPeer(state);
+  if (from !== undefined) state.out.want.push({ kind: 'sync', target: state.certified.height, from });
+}
+
+function otherPeer(state: ReplicaState): number | undefined {
+  const count = state.weights.count;
+  const others = state.self < 0 ? count : count - 1;
+  if (others === 0) return undefined;
+  const chosen = Math.floor(state.options.random() * others);
+  return state.self >= 0 && chosen >= state.self ? chosen + 1 : chosen;
 }

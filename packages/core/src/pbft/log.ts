@@ -95,6 +95,7 @@ export function decodeLogRecord(bytes: Uint8Array, parseBlock: ParseBlock): Resu
 
 function readLogRecord(reader: Reader, parseBlock: ParseBlock): LogRecord {
   const kind = KINDS[reader.u8()];
+  if (kind === undefined) return reader.refuse('decode.unknown-kind', 'expected a known kind of log record');
   switch (kind) {
     case 'accepted':
       return { kind, view: view(reader.u53()), block: readCandidate(reader, parseBlock) };
@@ -112,7 +113,5 @@ function readLogRecord(reader: Reader, parseBlock: ParseBlock): LogRecord {
       return { kind, certificate: readStable(reader) };
     case 'truncate':
       return { kind };
-    case undefined:
-      return reader.refuse('decode.unknown-kind', 'expected a known kind of log record');
   }
 }

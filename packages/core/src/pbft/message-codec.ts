@@ -86,6 +86,7 @@ export function decodeMessage(bytes: Uint8Array, parseBlock: ParseBlock): Result
 
 function readMessage(reader: Reader, parseBlock: ParseBlock): Message {
   const kind = KINDS[reader.u8()];
+  if (kind === undefined) return reader.refuse('decode.unknown-kind', 'expected a known kind of message');
   switch (kind) {
     case 'pre-prepare':
       return {
@@ -140,8 +141,6 @@ function readMessage(reader: Reader, parseBlock: ParseBlock): Message {
         epoch: epoch(reader.u32()),
         block: readCandidate(reader, parseBlock),
       };
-    case undefined:
-      return reader.refuse('decode.unknown-kind', 'expected a known kind of message');
   }
 }
 

@@ -1,6 +1,7 @@
 /** Quorum arithmetic by weight over one validator set (spec PBFT-1). */
 import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
+import type { View } from '../ledger/ids.ts';
 import { bitmapOf, indicesOf, quorumOf, type Quorum, type ValidatorSet } from '../ledger/validators.ts';
 
 export class Weights {
@@ -30,7 +31,7 @@ export class Weights {
 
 /** The author's word on one block, as the slot of its height keeps it. */
 export interface Ballot {
-  readonly view: number;
+  readonly view: View;
   readonly hash: Hash;
   readonly signature: Uint8Array;
 }

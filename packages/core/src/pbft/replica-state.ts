@@ -72,6 +72,8 @@ export class ReplicaState {
   attempts = 0;
   /** The proposal the shell was asked for. */
   wanted: { readonly height: number; readonly view: number; readonly at: number } | undefined;
+  /** Since when final blocks are missing here. */
+  syncingSince: number | undefined;
   syncWantedAt: number = Number.NEGATIVE_INFINITY;
   proposedAt: number = Number.NEGATIVE_INFINITY;
   statusAt: number | undefined;

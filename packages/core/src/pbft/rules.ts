@@ -2,9 +2,9 @@
  * The few decisions the safety argument rests on, apart from the machinery around them. The simulator replaces
  * one at a time by a wrong one, to prove that its checkers would notice; nothing else ever passes other rules.
  */
-import { compareBytes } from '../bytes/hex.ts';
-import type { Height } from '../ledger/ids.ts';
-import { height } from '../ledger/ids.ts';
+import { compareBytes, equalBytes } from '../bytes/hex.ts';
+import type { Hash } from '../crypto/hash.ts';
+import { height, type Height } from '../ledger/ids.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type { BlockId, PreparedCertificate, SoundViewChange } from './messages.ts';
 import type { Weights } from './quorum.ts';
@@ -13,8 +13,8 @@ import type { ReplicaState } from './replica-state.ts';
 export interface Rules {
   /** Weight that prepares, commits and opens a view. */
   readonly quorum: (weights: Weights) => number;
-  /** P2: the parent of this height is final, or prepared here in this very view. */
-  readonly parentHeld: (state: ReplicaState, at: number) => boolean;
+  /** P2: this parent of the block at this height is final, or prepared here in this very view. */
+  readonly parentHeld: (state: ReplicaState, at: number, parentHash: Hash) => boolean;
   /** What a VIEW-CHANGE reports: the highest-view prepared certificate of each height above the last final one. */
   readonly preparedHeld: (state: ReplicaState) => PreparedCertificate[];
   /** What a set of VIEW-CHANGE messages decides for the new view. */
@@ -29,8 +29,11 @@ export interface NewViewDecision {
 export const RULES: Rules = {
   quorum: (weights) => weights.quorum.strong,
 
-  parentHeld: (state, at) =>
-    at - 1 === state.certified.height || state.slots.get(at - 1)?.prepared?.view === state.view,
+  parentHeld: (state, at, parentHash) => {
+    if (at - 1 === state.certified.height) return equalBytes(state.certified.hash, parentHash);
+    const prepared = state.slots.get(at - 1)?.prepared;
+    return prepared !== undefined && prepared.view === state.view && equalBytes(prepared.digest, parentHash);
+  },
 
   preparedHeld: (state) => {
     const held: PreparedCertificate[] = [];

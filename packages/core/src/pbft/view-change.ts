@@ -98,10 +98,11 @@ export function onNewView(state: ReplicaState, message: NewView, sound: readonly
 }
 
 function enterView(state: ReplicaState, message: NewView, sound: readonly SoundViewChange[]): void {
-  state.out.persist.push({ kind: 'new-view', message });
-  for (const proofs of sound) learnProofs(state, proofs, proofs.message.sender);
+  // Adopted before it is recorded: a truncation caused by the proofs must find the new view in the state.
   adoptView(state, message);
   state.deadline = undefined;
+  state.out.persist.push({ kind: 'new-view', message });
+  for (const proofs of sound) learnProofs(state, proofs, proofs.message.sender);
 }
 
 /** The effect of a NEW-VIEW on the state alone; also when it is read back from the log. */
