@@ -52,6 +52,9 @@ function seeded(seed: number, tag: string): Random {
   return (length) => xof.next(length);
 }
 
+/** An aggregation is so short that it is repeated to be seen by the clock. */
+const AGGREGATIONS = 20;
+
 const context = new TextEncoder().encode('bench');
 
 function ours<M, R>(label: string, prio3: Prio3<M, R>, measurement: M, random: Random): Contender {
@@ -82,7 +85,7 @@ function ours<M, R>(label: string, prio3: Prio3<M, R>, measurement: M, random: R
       });
       const aggregated = performance.now();
       const leader = outputs.map((shares) => shares[0] ?? new Uint8Array());
-      prio3.aggregate(leader);
+      for (let i = 0; i < AGGREGATIONS; i += 1) prio3.aggregate(leader);
       const end = performance.now();
       return perReport([start, prepared, aggregated, end], reports);
     },
@@ -98,7 +101,7 @@ function perReport(marks: readonly [number, number, number, number], reports: nu
   return {
     shard: (marks[1] - marks[0]) / reports,
     prepare: (marks[2] - marks[1]) / reports,
-    aggregate: (marks[3] - marks[2]) / reports,
+    aggregate: (marks[3] - marks[2]) / reports / AGGREGATIONS,
   };
 }
 
@@ -168,7 +171,7 @@ function peer(prio3: PeerPrio3, measurement: unknown, random: Random): Contender
         outputs.push(results[0]);
       }
       const aggregated = performance.now();
-      prio3.aggregate(null, outputs);
+      for (let i = 0; i < AGGREGATIONS; i += 1) prio3.aggregate(null, outputs);
       const end = performance.now();
       return perReport([start, prepared, aggregated, end], reports);
     },
@@ -248,22 +251,27 @@ function percentile(values: readonly number[], fraction: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? Number.NaN;
 }
 
-/** Reports per run so that one run takes a few milliseconds: timers are coarse and jitter is not. */
-async function reportsPerRun(contender: Contender): Promise<number> {
-  const warm = await contender.run(2);
-  const milliseconds = warm.shard + warm.prepare;
-  return Math.max(1, Math.min(64, Math.round(8 / milliseconds)));
+/**
+ * Runs a contender until the compiler has settled, and returns the reports per run that make a run
+ * take a few milliseconds: timers are coarse and jitter is not.
+ */
+async function warmUp(contender: Contender, milliseconds: number): Promise<number> {
+  const end = performance.now() + milliseconds;
+  let last: Timed;
+  do last = await contender.run(4);
+  while (performance.now() < end);
+  return Math.max(1, Math.min(64, Math.round(8 / (last.shard + last.prepare))));
 }
 
-async function measure(workload: Workload, rounds: number): Promise<Map<string, Timed[]>> {
+async function measure(workload: Workload, rounds: number, warmUpMs: number): Promise<Map<string, Timed[]>> {
   const samples = new Map<string, Timed[]>(workload.contenders.map((c) => [c.label, []]));
   const reports = new Map<string, number>();
-  for (const contender of workload.contenders) reports.set(contender.label, await reportsPerRun(contender));
-  // The first rounds let the compiler settle and are not counted.
-  for (let round = -2; round < rounds; round += 1) {
+  for (const contender of workload.contenders)
+    reports.set(contender.label, await warmUp(contender, warmUpMs));
+  for (let round = 0; round < rounds; round += 1) {
     for (const contender of workload.contenders) {
       const timed = await contender.run(reports.get(contender.label) ?? 1);
-      if (round >= 0) samples.get(contender.label)?.push(timed);
+      samples.get(contender.label)?.push(timed);
     }
   }
   return samples;
@@ -279,7 +287,7 @@ export async function run(options: {
     options.log(`${PEER} is not installed: no ratios to it. Install it with: ${INSTALL}`);
   const figures: Figure[] = [];
   for (const workload of workloads(options.seed, module)) {
-    const samples = await measure(workload, options.quick ? 5 : 21);
+    const samples = await measure(workload, options.quick ? 5 : 21, options.quick ? 50 : 400);
     const times = (label: string, step: Step): number[] =>
       (samples.get(label) ?? []).map((t) => 1000 * t[step]);
     for (const step of STEPS) {

@@ -205,7 +205,7 @@ export class Prio3<Measurement, Result> {
 
     const length = this.#circuit.measurementLength;
     const whole = arena.allocate(proof.paddedLength * size);
-    encoded.forEach((element, index) => arena.putBit(whole + index * size, element));
+    encoded.forEach((element, index) => arena.putByte(whole + index * size, element));
     const leader: Span = { pointer: arena.allocate(length * size), bytes: length * size };
     arena.move(leader.pointer, whole, leader.bytes);
     const helper: Span = { pointer: arena.allocate(length * size), bytes: length * size };
@@ -417,18 +417,18 @@ export class Prio3<Measurement, Result> {
     return this.#run(({ arena, kernel }) => {
       const bytes = this.sizes.outputShare;
       const { outputLength } = this.#circuit;
-      const sum = arena.allocate(bytes);
+      const sums = arena.allocate(bytes + 8 * outputLength);
       const one = arena.allocate(bytes);
       const add = (share: Uint8Array): void => {
         expect(share, bytes, 'an output share');
         arena.write(one, share);
-        if (kernel.firstOverflow(one, outputLength) < outputLength)
+        if (kernel.accumulate(sums, one, outputLength) !== 0)
           throw new RangeError('vdaf: an output share has an element at or above the modulus');
-        kernel.add(sum, sum, one, outputLength);
       };
       if (onto !== undefined) add(onto);
       for (const share of outputShares) add(share);
-      return arena.read(sum, bytes);
+      kernel.reduce(one, sums, outputLength);
+      return arena.read(one, bytes);
     });
   }
 
@@ -442,22 +442,23 @@ export class Prio3<Measurement, Result> {
   /** The aggregate result from the aggregate shares of all aggregators. */
   unshard(aggregateShares: readonly Uint8Array[]): Outcome<Result> {
     const values = this.#combine(aggregateShares);
-    return values === undefined ? refused('malformed-length') : ok(this.#circuit.decode(values));
+    return values.kind === 'refused' ? values : ok(this.#circuit.decode(values.value));
   }
 
   /** The same when noise was added: values above half the modulus are read as negative. */
   unshardSigned(aggregateShares: readonly Uint8Array[]): Outcome<Result> {
     const values = this.#combine(aggregateShares);
-    if (values === undefined) return refused('malformed-length');
+    if (values.kind === 'refused') return values;
     const { modulus } = this.field;
-    return ok(this.#circuit.decode(values.map((v) => (v > modulus / 2n ? v - modulus : v))));
+    return ok(this.#circuit.decode(values.value.map((v) => (v > modulus / 2n ? v - modulus : v))));
   }
 
-  #combine(aggregateShares: readonly Uint8Array[]): bigint[] | undefined {
-    const wellFormed =
-      aggregateShares.length === this.shares &&
-      aggregateShares.every((s) => s.length === this.sizes.outputShare && this.#canonical(s));
-    return wellFormed ? decodeElements(this.field, this.aggregate(aggregateShares)) : undefined;
+  #combine(aggregateShares: readonly Uint8Array[]): Outcome<bigint[]> {
+    const bytes = this.sizes.outputShare;
+    if (aggregateShares.length !== this.shares || aggregateShares.some((share) => share.length !== bytes))
+      return refused('malformed-length');
+    if (!aggregateShares.every((share) => this.#canonical(share))) return refused('element-overflow');
+    return ok(decodeElements(this.field, this.aggregate(aggregateShares)));
   }
 
   #canonical(elements: Uint8Array): boolean {

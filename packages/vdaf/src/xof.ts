@@ -50,12 +50,16 @@ function squeeze(
   binder: readonly (Uint8Array | Span)[],
   bytes: number,
 ): number {
-  const head = prefix(seed, dst);
-  let length = head.length;
+  let length = 3 + dst.length + seed.length;
   for (const part of binder) length += part instanceof Uint8Array ? part.length : part.bytes;
   const message = arena.allocate(length + RATE);
-  arena.write(message, head);
-  let end = message + head.length;
+  arena.putByte(message, dst.length & 0xff);
+  arena.putByte(message + 1, dst.length >> 8);
+  arena.write(message + 2, dst);
+  arena.putByte(message + 2 + dst.length, seed.length);
+  let end = message + 3 + dst.length;
+  arena.write(end, seed);
+  end += seed.length;
   for (const part of binder) {
     if (part instanceof Uint8Array) {
       arena.write(end, part);
@@ -113,20 +117,21 @@ export function expandIntoVector(
   }
 }
 
-/** `format_dst` of the draft: version, class 0 (VDAF), algorithm, usage, then the application's context. */
+/** Version byte of drafts 18 to 20, which are equal on the wire. */
+const VERSION = 18;
+
+/**
+ * `format_dst` of the draft: version, class 0 (VDAF), algorithm and usage, most significant byte
+ * first; then the application's context.
+ */
 export function domainSeparationTag(algorithm: number, usage: number, context: Uint8Array): Uint8Array {
   const out = new Uint8Array(8 + context.length);
-  const view = new DataView(out.buffer);
-  view.setUint8(0, VERSION);
-  view.setUint8(1, 0);
-  view.setUint32(2, algorithm);
-  view.setUint16(6, usage);
+  out[0] = VERSION;
+  for (let i = 0; i < 4; i += 1) out[2 + i] = algorithm >>> (24 - 8 * i);
+  out[7] = usage;
   out.set(context, 8);
   return out;
 }
-
-/** Version byte of drafts 18 to 20, which are equal on the wire. */
-const VERSION = 18;
 
 /** Expands a seed with the streaming XOF, one element at a time, exactly as the draft writes it. */
 export function expandReference(

@@ -1,17 +1,23 @@
 import {
   Routine,
   add32,
+  add64,
   and32,
   below32,
+  below64,
   get,
   i32,
   i64,
   isZero32,
+  load64,
   mul32,
+  or32,
   set,
   shr32,
+  store64,
   sub32,
   whileLoop,
+  widen,
 } from './assembler.ts';
 import type { Code } from './assembler.ts';
 import { advance, loadWords, storeWords } from './emit-field.ts';
@@ -238,6 +244,58 @@ function lagrange(name: string, field: FieldEmitter): Routine {
   return routine;
 }
 
+/**
+ * (sums, vector, length) → 1 when an element overflows: sums of one word more than an element, not
+ * reduced.
+ */
+function accumulate(name: string, field: FieldEmitter): Routine {
+  const routine = new Routine(name, 3, { returnsValue: true });
+  const [sums, vector, length] = [0, 1, 2];
+  const x = words(field, routine);
+  const [sum, carry] = [routine.i64(), routine.i64()];
+  const overflow = routine.i32();
+  const body = routine.capture(() => {
+    loadWords(routine, x, get(vector));
+    routine.emit(set(overflow, or32(get(overflow), field.overflows(x))), set(carry, i64(0n)));
+    x.forEach((part, index) => {
+      routine.emit(
+        set(part, add64(get(part), get(carry))),
+        set(sum, add64(load64(get(sums), 8 * index), get(part))),
+        store64(get(sums), 8 * index, get(sum)),
+        set(carry, add64(widen(below64(get(part), get(carry))), widen(below64(get(sum), get(part))))),
+      );
+    });
+    const top = field.bytes;
+    routine.emit(
+      store64(get(sums), top, add64(load64(get(sums), top), get(carry))),
+      advance(sums, field.bytes + 8),
+      advance(vector, field.bytes),
+      advance(length, -1),
+    );
+  });
+  routine.emit(whileLoop(get(length), body), get(overflow));
+  return routine;
+}
+
+/** (out, sums, length): the canonical elements of accumulated sums. */
+function reduce(name: string, field: FieldEmitter): Routine {
+  const routine = new Routine(name, 3);
+  const [out, sums, length] = [0, 1, 2];
+  const x = words(field, routine);
+  const wide = Array.from({ length: field.wideWords }, () => routine.i64());
+  const used = wide.slice(0, x.length + 1);
+  const multiplier = field.multiplier(routine);
+  const body = routine.capture(() => {
+    loadWords(routine, used, get(sums));
+    for (const unused of wide.slice(used.length)) routine.emit(set(unused, i64(0n)));
+    multiplier.reduce(x, wide);
+    storeWords(routine, get(out), x);
+    routine.emit(advance(out, field.bytes), advance(sums, field.bytes + 8), advance(length, -1));
+  });
+  routine.emit(whileLoop(get(length), body));
+  return routine;
+}
+
 /** (vector, length) → index */
 function firstOverflow(name: string, field: FieldEmitter): Routine {
   const routine = new Routine(name, 2, { returnsValue: true });
@@ -270,5 +328,7 @@ export function vectorRoutines(suffix: string, field: FieldEmitter): Routine[] {
     transform(`transformIn${suffix}`, field, 'in'),
     lagrange(`lagrange${suffix}`, field),
     firstOverflow(`firstOverflow${suffix}`, field),
+    accumulate(`accumulate${suffix}`, field),
+    reduce(`reduce${suffix}`, field),
   ];
 }

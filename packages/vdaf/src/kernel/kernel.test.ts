@@ -184,6 +184,38 @@ for (const field of [FIELD64, FIELD128]) {
     }
   });
 
+  test(`VDAF-1.5: ${field.name} accumulated sums reduce to the sum, and report an element that overflows`, () => {
+    fc.assert(
+      fc.property(fc.array(vector(3), { maxLength: 12 }), (rows) => {
+        const sums = agree(field, (arena, kernel) => {
+          const wide = arena.allocate(3 * (size + 8));
+          for (const row of rows)
+            assert.equal(kernel.accumulate(wide, arena.place(encodeElements(field, row)), 3), 0);
+          const out = arena.allocate(3 * size);
+          kernel.reduce(out, wide, 3);
+          return [out, 3];
+        });
+        assert.deepEqual(
+          sums,
+          [0, 1, 2].map((i) => rows.reduce((sum, row) => (sum + (row[i] ?? 0n)) % p, 0n)),
+        );
+      }),
+      { numRuns: 100 },
+    );
+    for (const kernel of kernels) {
+      const arena = new Arena(kernel);
+      const mark = arena.mark();
+      const [wide, bad] = [arena.allocate(2 * (size + 8)), arena.allocate(2 * size)];
+      arena.write(bad, new Uint8Array(size).fill(0xff));
+      for (let i = 0; i < 5; i += 1) assert.notEqual(fieldOf(kernel, field).accumulate(wide, bad, 2), 0);
+      // Even so nothing is lost: the carry goes into the last word.
+      fieldOf(kernel, field).reduce(bad, wide, 1);
+      const expected = (5n * ((1n << BigInt(8 * size)) - 1n)) % p;
+      assert.deepEqual(decodeElements(field, arena.read(bad, size)), [expected]);
+      arena.release(mark);
+    }
+  });
+
   test(`VDAF-1.5: ${field.name} scaling, range wires and the Lagrange basis agree between both kernels and their definitions`, () => {
     fc.assert(
       fc.property(vector(5), element(field), element(field), (bits, r, share) => {

@@ -39,6 +39,13 @@ export interface FieldKernel {
   lagrange(out: number, nodes: number, length: number, t: number, inverse: number, scratch: number): void;
   /** Index of the first element that is not below the modulus, or `length`. */
   firstOverflow(vector: number, length: number): number;
+  /**
+   * sums[i] += vector[i] without reduction, in words of 8 bytes more than an element; not zero when an
+   * element is not below the modulus.
+   */
+  accumulate(sums: number, vector: number, length: number): number;
+  /** out[i] = sums[i] modulo p, of sums made by `accumulate`. */
+  reduce(out: number, sums: number, length: number): void;
 }
 
 export interface Kernel {
@@ -108,9 +115,9 @@ export class Arena {
     return this.#bytes.slice(pointer, pointer + bytes);
   }
 
-  /** Writes a small integer as the element at `pointer`, which must be zero before. */
-  putBit(pointer: number, bit: number): void {
-    this.#bytes[pointer] = bit;
+  /** Writes one byte: also a small integer as the element at `pointer`, in memory just allocated. */
+  putByte(pointer: number, byte: number): void {
+    this.#bytes[pointer] = byte;
   }
 
   /** Marks the present top, to release what is allocated after it with `release`. */

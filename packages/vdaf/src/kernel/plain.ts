@@ -20,6 +20,16 @@ class Elements {
     return this.#field.bytes === 8 ? low : low | (view.getBigUint64(pointer + 8, true) << 64n);
   }
 
+  /** An element followed by one more word, as sums are kept. */
+  getWide(pointer: number): bigint {
+    const { bytes } = this.#field;
+    return this.get(pointer) | (this.#view().getBigUint64(pointer + bytes, true) << BigInt(8 * bytes));
+  }
+
+  setWord(pointer: number, value: bigint): void {
+    this.#view().setBigUint64(pointer, value, true);
+  }
+
   set(pointer: number, value: bigint): void {
     const view = this.#view();
     view.setBigUint64(pointer, BigInt.asUintN(64, value), true);
@@ -93,6 +103,20 @@ function fieldKernel(field: Field, view: () => DataView): FieldKernel {
     firstOverflow: (vector, length) => {
       for (let i = 0; i < length; i += 1) if (e.get(vector + i * bytes) >= p) return i;
       return length;
+    },
+    accumulate: (sums, vector, length) => {
+      let overflow = 0;
+      for (let i = 0; i < length; i += 1) {
+        const [sum, element] = [sums + i * (bytes + 8), e.get(vector + i * bytes)];
+        if (element >= p) overflow = 1;
+        const total = e.getWide(sum) + element;
+        e.set(sum, BigInt.asUintN(8 * bytes, total));
+        e.setWord(sum + bytes, total >> BigInt(8 * bytes));
+      }
+      return overflow;
+    },
+    reduce: (out, sums, length) => {
+      for (let i = 0; i < length; i += 1) e.set(out + i * bytes, e.getWide(sums + i * (bytes + 8)) % p);
     },
   };
 }

@@ -40,6 +40,8 @@ function fieldKernel(exports: Exports, bytes: 8 | 16): FieldKernel {
     transformIn: routine('transformIn'),
     lagrange: routine('lagrange'),
     firstOverflow: routine('firstOverflow'),
+    accumulate: routine('accumulate'),
+    reduce: routine('reduce'),
   };
 }
 
