@@ -1,10 +1,10 @@
 /** Makes a devnet: keys, genesis, one configuration per process. Done once; later starts only pick ports again. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { decodeGenesis, encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
+import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { subnetId } from '@itc/core/ledger/transaction.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
@@ -12,6 +12,7 @@ import { readKeyFile, writeKeyFile } from '@itc/node/crypto/key-file.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeConfig, PeerConfig } from '@itc/node/config.js';
 import { systemRandom } from '@itc/node/random.js';
+import { readGenesis } from '@itc/node/runtime/process.js';
 import { writeDevnet, type Devnet, type DevnetProcess, type Layout } from './layout.ts';
 import { nextFreePort } from './ports.ts';
 
@@ -62,18 +63,6 @@ export function keyPath(layout: Layout, name: string): string {
   return join(layout.keys, `${name}.json`);
 }
 
-export function readGenesisFile(path: string): Genesis {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new LedgerError('not-found', `${path} cannot be read`, { path }, error);
-  }
-  const genesis = decodeGenesis(bytes);
-  if (!genesis.ok) throw new LedgerError('config.invalid', `${path} is not a genesis document: ${genesis.message}`, { path });
-  return genesis.value;
-}
-
 /** Creates what is missing and writes the configurations with ports that are free now. */
 export async function setUpDevnet(layout: Layout, options: DevnetOptions, previous: Devnet | undefined): Promise<Devnet> {
   for (const folder of [layout.root, layout.nodes, layout.logs]) mkdirSync(folder, { recursive: true });
@@ -113,7 +102,7 @@ export async function setUpDevnet(layout: Layout, options: DevnetOptions, previo
     });
     writeFileSync(layout.genesisFile, encodeGenesis(genesis));
   }
-  const chain = toHex(genesisHash(readGenesisFile(layout.genesisFile)));
+  const chain = toHex(genesisHash(readGenesis(layout.genesisFile)));
 
   const taken = new Set<number>();
   const claim = async (from: number): Promise<number> => {

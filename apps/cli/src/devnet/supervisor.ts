@@ -126,13 +126,18 @@ export class Supervisor {
   #spawn(child: Child): void {
     const { name } = child.launch.process;
     const log: WriteStream = createWriteStream(join(this.#logFolder, `${name}.log`), { flags: 'a' });
-    const running = spawn(process.execPath, [...child.launch.argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const running = spawn(process.execPath, [...child.launch.argv], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // When we are gone without a word, our end of its standard input closes, and it ends too.
+      env: { ...process.env, ITC_SUPERVISED: '1' },
+    });
     child.running = running;
     child.state = 'running';
     child.reason = undefined;
     child.stopping = false;
     child.startedAt = performance.now();
     let lastError = '';
+    running.stdin.on('error', () => {});
     running.stdout.pipe(log, { end: false });
     running.stderr.on('data', (chunk: Buffer) => {
       lastError = chunk.toString('utf8').trim().split('\n').at(-1) ?? lastError;

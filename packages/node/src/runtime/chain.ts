@@ -6,11 +6,10 @@
  * from the log, so that every state a header may refer to is in memory, also with all peers gone.
  */
 import { toHex, equalBytes } from '@itc/core/bytes/hex.js';
+import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
-import { asHash } from '@itc/core/crypto/hash.js';
-import { MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
-import { EMPTY_MMR } from '@itc/core/crypto/mmr.js';
+import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { decodeBlock, encodeCertificate, decodeCertificate, headerHash, HEADER_VERSION, type Certificate, type Header } from '@itc/core/ledger/block.js';
@@ -54,6 +53,14 @@ interface Pending {
   readonly hash: Hash;
   readonly changes: readonly RecordChange[];
   readonly receipts: readonly Receipt[];
+  /** Subnet checkpoints accepted in the block, by the key of `checkpointKey`. */
+  readonly checkpoints: readonly { readonly key: Uint8Array; readonly place: TransactionPlace }[];
+}
+
+export interface TransactionPlace {
+  readonly height: Height;
+  /** Position in the block. */
+  readonly index: number;
 }
 
 /** A block above the committed ones that passed `check`, with the history a child must commit. */
@@ -78,6 +85,7 @@ export class Chain {
   readonly #inFlight = new Map<string, InFlight>();
   #pending: Pending[] = [];
   readonly #recent = new Map<string, Receipt>();
+  readonly #recentCheckpoints = new Map<string, TransactionPlace>();
   readonly #listeners = new Set<(committed: CommittedBlock) => void>();
   #transactions = 0;
 
@@ -153,6 +161,17 @@ export class Chain {
     if (recent !== undefined) return recent;
     const stored = this.#tables.table('receipts').get(id);
     return stored === undefined ? undefined : decodeReceipt(stored);
+  }
+
+  /** Where the checkpoint of this subnet and sequence was accepted. */
+  checkpointPlace(subnet: Hash, sequence: number): TransactionPlace | undefined {
+    const key = checkpointKey(subnet, sequence);
+    const recent = this.#recentCheckpoints.get(toHex(key));
+    if (recent !== undefined) return recent;
+    const stored = this.#tables.table('checkpoints').get(key);
+    if (stored === undefined) return undefined;
+    const reader = new Reader(stored);
+    return { height: height(reader.u53()), index: reader.u32() };
   }
 
   onCommitted(listener: (committed: CommittedBlock) => void): () => void {
@@ -263,7 +282,13 @@ export class Chain {
     this.#states.delete(header.height - STATES_KEPT);
     this.#transactions += transactions.length;
     for (const receipt of receipts) this.#recent.set(toHex(receipt.transaction), receipt);
-    this.#pending.push({ height: header.height, hash: candidate.hash, changes, receipts });
+    const checkpoints = events.flatMap((event) =>
+      event.kind === 'checkpoint-committed'
+        ? [{ key: checkpointKey(event.subnet, event.sequence), place: { height: header.height, index: event.index } }]
+        : [],
+    );
+    for (const { key, place } of checkpoints) this.#recentCheckpoints.set(toHex(key), place);
+    this.#pending.push({ height: header.height, hash: candidate.hash, changes, receipts, checkpoints });
     for (const [key, other] of this.#inFlight) if (other.header.height < header.height) this.#inFlight.delete(key);
     return { receipts, events };
   }
@@ -272,7 +297,10 @@ export class Chain {
     const due = this.#pending.filter((pending) => pending.height <= this.#height - LAG);
     if (due.length === 0) return;
     const changes: Change[] = [];
-    for (const { height: of, hash, changes: records, receipts } of due) {
+    for (const { height: of, hash, changes: records, receipts, checkpoints } of due) {
+      for (const { key, place } of checkpoints) {
+        changes.push({ table: 'checkpoints', key, value: new Writer(12).u53(place.height).u32(place.index).finish() });
+      }
       for (const record of records) changes.push({ table: 'state', key: record.key, value: record.value });
       for (const receipt of receipts) changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
       changes.push({ table: 'hashes', key: new Writer(8).u53(of).finish(), value: hash });
@@ -281,7 +309,10 @@ export class Chain {
     changes.push({ table: 'meta', key: APPLIED, value: new Writer(16).u53(last.height).u53(this.#appliedTransactions(last)).finish() });
     await this.#tables.commit(changes);
     this.#pending = this.#pending.filter((pending) => pending.height > last.height);
-    for (const { receipts } of due) for (const receipt of receipts) this.#recent.delete(toHex(receipt.transaction));
+    for (const { receipts, checkpoints } of due) {
+      for (const receipt of receipts) this.#recent.delete(toHex(receipt.transaction));
+      for (const { key } of checkpoints) this.#recentCheckpoints.delete(toHex(key));
+    }
   }
 
   #appliedTransactions(last: Pending): number {
@@ -348,4 +379,8 @@ export class Chain {
     if (header === undefined || state === undefined || equalBytes(state.root, header.stateRoot)) return;
     throw new LedgerError('storage.corrupt', `the stored state does not have the root that header ${header.height} commits`);
   }
+}
+
+function checkpointKey(subnet: Hash, sequence: number): Uint8Array {
+  return new Writer(40).fixed(subnet, HASH_BYTES).u53(sequence).finish();
 }

@@ -32,6 +32,8 @@ export interface ConsensusOptions {
   readonly keys: KeyPair;
   readonly transport: Transport;
   readonly log: WriteAheadLog;
+  /** What the log held when it was opened. */
+  readonly records: readonly Uint8Array[];
   readonly mempool: Mempool;
   readonly pool: VerifyPool;
   readonly clock: Clock;
@@ -68,6 +70,7 @@ export class Consensus {
   #proofHeight = 0;
   #timer: Timer | undefined;
   #batchTimer: Timer | undefined;
+  #poked = false;
   #stopped = false;
   #fatal: unknown;
 
@@ -136,9 +139,14 @@ export class Consensus {
 
   /** New transactions are in the pool. */
   poke(): void {
-    if (this.#stopped) return;
-    if (this.#wanted === undefined) this.#step({ kind: 'pending', count: this.#waiting() });
-    this.#maybePropose();
+    if (this.#stopped || this.#poked) return;
+    // Many arrive in one turn of the event loop; one look at the pool serves them all.
+    this.#poked = true;
+    this.#o.clock.after(0, () => {
+      this.#poked = false;
+      if (this.#wanted === undefined) this.#step({ kind: 'pending', count: this.#waiting() });
+      this.#maybePropose();
+    });
   }
 
   #waiting(): number {
@@ -146,7 +154,7 @@ export class Consensus {
   }
 
   #restored(): LogRecord[] {
-    return this.#o.log.records().map((bytes) => {
+    return this.#o.records.map((bytes) => {
       const record = decodeLogRecord(bytes, parseCandidate);
       if (!record.ok) throw new LedgerError('storage.corrupt', `the write-ahead log holds a record that does not decode: ${record.message}`);
       return record.value;
@@ -174,7 +182,7 @@ export class Consensus {
       const records = batch.flatMap((effects) => effects.persist);
       if (records.length > 0) {
         const cut = records.findLastIndex((record) => record.kind === 'truncate');
-        if (cut >= 0) await this.#o.log.replace(records.slice(cut + 1).map(encodeLogRecord));
+        if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1).map(encodeLogRecord));
         else await this.#o.log.append(records.map(encodeLogRecord));
       }
       for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
@@ -287,7 +295,7 @@ export class Consensus {
     const { chain, mempool, clock } = this.#o;
     const inFlight = want.height - chain.height - 1;
     const excluded = this.#inFlightIds(want.parentHash);
-    const transactions = mempool.take({ bytesMax: BLOCK_TRANSACTIONS_BYTES, countMax: LIMITS.blockTransactionsMax, exclude: excluded });
+    const transactions = mempool.take(chain.state, { bytesMax: BLOCK_TRANSACTIONS_BYTES, countMax: LIMITS.blockTransactionsMax, exclude: excluded });
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= this.#o.heartbeatMs && inFlight === 0;
       const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth;

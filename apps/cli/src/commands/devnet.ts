@@ -1,0 +1,177 @@
+/** `itc devnet`: the whole system on this machine, one process per node. */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { getJson, postJson } from '../api.ts';
+import { bootstrap, pairBrowser } from '../devnet/bootstrap.ts';
+import { Front } from '../devnet/front.ts';
+import { writeHomeConfig } from '../devnet/home.ts';
+import { layoutOf, readDevnet, type Devnet, type Layout } from '../devnet/layout.ts';
+import { configPath, setUpDevnet } from '../devnet/setup.ts';
+import { Supervisor, type ProcessStatus } from '../devnet/supervisor.ts';
+import { integerOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import { formatDuration } from '../terminal/output.ts';
+import type { StatusAnswer } from './status.ts';
+
+const READY_MS_MAX = 90_000;
+const ITC = fileURLToPath(new URL('../../bin/itc.mjs', import.meta.url));
+const WWW = fileURLToPath(new URL('../../../dashboard/dist/www', import.meta.url));
+
+export const devnet: Command = {
+  name: 'devnet',
+  summary: 'run the whole system on this machine',
+  help: `itc devnet [OPTIONS]                run until interrupted
+itc devnet start|stop|kill NAME     one process of a running devnet
+
+Starts validators, gateways, always-on members and simulated lamps and sensors as separate processes, with the API
+and the dashboard on one address. The chain lives in the data folder and goes on where it stopped. A process that
+dies stays down, so that you can watch the others go on; start it again by name, or run with --restart.
+
+Options:
+  --api-port N       API and dashboard (default 8080, or the next free one)
+  --mqtt-port N      MQTT of the first gateway (default 1883, or the next free one)
+  --validators N     1 to 16 (default 4)
+  --gateways N       1 to 8 (default 2)
+  --subnets N        1 to 4 (default 1)
+  --no-simulation    no simulated lamps and sensors
+  --restart          start processes again that die`,
+  options: {
+    'api-port': { type: 'string' },
+    'mqtt-port': { type: 'string' },
+    validators: { type: 'string' },
+    gateways: { type: 'string' },
+    subnets: { type: 'string' },
+    'no-simulation': { type: 'boolean' },
+    restart: { type: 'boolean' },
+  },
+  run: async (call) => {
+    const [verb, name, ...rest] = call.arguments;
+    if (verb === undefined) return run(call);
+    if ((verb !== 'start' && verb !== 'stop' && verb !== 'kill') || name === undefined || rest.length > 0) {
+      throw new UsageError('expected no argument, or: start NAME, stop NAME, kill NAME');
+    }
+    const status = await postJson<ProcessStatus>(call.api, `/api/v1/devnet/processes/${encodeURIComponent(name)}/${verb}`, {});
+    call.output.result(status, [`${status.name}  ${status.state}${status.pid === undefined ? '' : `  pid ${status.pid}`}${status.reason === undefined ? '' : `  ${status.reason}`}`]);
+    return 0;
+  },
+};
+
+async function run(call: Call): Promise<number> {
+  const started = performance.now();
+  const layout = layoutOf(call.dataDir);
+  mkdirSync(layout.root, { recursive: true });
+  lock(layout);
+  const { output } = call;
+  const stopping = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort());
+  const gateways = integerOption(call, 'gateways', 2, { min: 1, max: 8 });
+  const options = {
+    apiPort: integerOption(call, 'api-port', 8080, { min: 1, max: 65_000 }),
+    mqttPort: integerOption(call, 'mqtt-port', 1883, { min: 1, max: 65_000 }),
+    validators: integerOption(call, 'validators', 4, { min: 1, max: 16 }),
+    gateways,
+    subnets: integerOption(call, 'subnets', 1, { min: 1, max: Math.min(4, gateways) }),
+    simulation: call.options['no-simulation'] !== true,
+  };
+  const resumed = existsSync(layout.genesisFile);
+  const network = await setUpDevnet(layout, options, readDevnet(layout));
+  const supervisor = new Supervisor({
+    logFolder: layout.logs,
+    restart: call.options['restart'] === true,
+    onChange: (status) => {
+      if (status.state !== 'running' && !stopping.signal.aborted) output.note(`${status.name} ${status.reason ?? status.state}`);
+    },
+  });
+  const front = new Front({
+    host: '127.0.0.1',
+    port: Number(new URL(network.api).port),
+    www: WWW,
+    supervisor,
+    pair: (publicKey) => pairBrowser(layout, network, publicKey),
+  });
+  try {
+    output.note(resumed ? `Resuming the chain in ${layout.root}` : `A new chain in ${layout.root}`);
+    for (const process of network.processes) {
+      if (process.role !== 'home') supervisor.launch({ process, argv: ['--enable-source-maps', ITC, 'node', '--config', configPath(layout, process.name)] });
+    }
+    await front.start();
+    const height = await untilReady(network, supervisor, stopping.signal);
+    if (!stopping.signal.aborted && options.simulation) {
+      await bootstrap(layout, network, (line) => output.note(line));
+      const config = writeHomeConfig(layout, network);
+      supervisor.launch({ process: { name: 'home', role: 'home' }, argv: ['--enable-source-maps', config.entry, config.path] });
+    }
+    if (!stopping.signal.aborted) tell(call, network, height, performance.now() - started);
+    await aborted(stopping.signal);
+  } finally {
+    output.note('Stopping …');
+    await supervisor.close();
+    await front.stop();
+    rmSync(lockPath(layout), { force: true });
+  }
+  return 0;
+}
+
+function tell(call: Call, network: Devnet, height: number, ms: number): void {
+  call.output.result({ ready: true, api: network.api, dashboard: `${network.api}/`, mqtt: network.mqtt, chain: network.chain, height, startMs: Math.round(ms) }, [
+    '',
+    `IoT Chain is ready (${formatDuration(ms)}), at height ${height}.`,
+    '',
+    `  Dashboard  ${network.api}/`,
+    `  API        ${network.api}/api/v1/status   (OpenAPI: /api/v1/openapi.json)`,
+    ...network.mqtt.map((url, i) => `  ${i === 0 ? 'MQTT     ' : '         '}  ${url}`),
+    `  Genesis    ${network.chain}`,
+    '',
+    '  Try:  npx itc status      npx itc lamp on lamp-1      Stop with ctrl-C.',
+    '',
+  ]);
+}
+
+/** Polls the front; the reason of the wait is shown when it takes long. */
+async function untilReady(network: Devnet, supervisor: Supervisor, signal: AbortSignal): Promise<number> {
+  const deadline = performance.now() + READY_MS_MAX;
+  let reason = 'no node answers yet';
+  while (!signal.aborted) {
+    const status = await getJson<StatusAnswer>(network.api, '/api/v1/status').catch(() => undefined);
+    if (status?.ready === true) return status.height;
+    reason = status?.reason ?? reason;
+    const dead = supervisor.statuses().filter((process) => process.state === 'exited');
+    if (performance.now() > deadline) {
+      throw new LedgerError('not-ready', `not ready after ${READY_MS_MAX / 1_000} s: ${reason}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`);
+    }
+    await sleep(100, undefined, { signal }).catch(() => undefined);
+  }
+  return 0;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function lockPath(layout: Layout): string {
+  return join(layout.root, 'devnet.pid');
+}
+
+/** One devnet per data folder: two would write the same files. */
+function lock(layout: Layout): void {
+  const path = lockPath(layout);
+  const pid = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
+  if (pid > 0 && pid !== process.pid && isAlive(pid)) {
+    throw new LedgerError('config.invalid', `a devnet runs already in ${layout.root} (process ${pid}); stop it, or choose another --data-dir`);
+  }
+  writeFileSync(path, String(process.pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,52 @@
+/** `itc node`: one process of the network, as its configuration says. */
+import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { readConfig } from '@itc/node/config.js';
+import { EventHub } from '@itc/node/api/events.js';
+import { NodeApi } from '@itc/node/api/node-api.js';
+import { NodeProcess } from '@itc/node/runtime/process.js';
+import { openGateway, type GatewayHost } from '../gateway-host.ts';
+import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+
+export const node: Command = {
+  name: 'node',
+  summary: 'run one validator, gateway or member',
+  help: `itc node --config FILE
+
+Runs one process of the network until it is interrupted. The configuration is JSON: name, role (validator, gateway or
+member), dataDir, keyFile, genesisFile, peer and api endpoints, peers by ledger key, and for gateways and members the
+subnet. See docs/guide/operator.md.`,
+  options: { config: { type: 'string' } },
+  run: async (call) => run(call),
+};
+
+async function run(call: Call): Promise<number> {
+  const path = textOption(call, 'config');
+  if (path === undefined) throw new UsageError('--config FILE is needed');
+  installNativeCrypto();
+  const config = readConfig(path);
+  const node = await NodeProcess.open({ config });
+  const hub = new EventHub(Date.now());
+  let gateway: GatewayHost | undefined;
+  if (config.role === 'gateway') gateway = await openGateway(node, hub);
+  const api = new NodeApi({ node, hub, ...(gateway === undefined ? {} : { routes: gateway.routes }) });
+  await node.start();
+  await gateway?.start();
+  await api.start();
+  await interrupted();
+  node.logger.info({}, 'stopping');
+  await api.stop();
+  await gateway?.stop();
+  await node.stop();
+  return 0;
+}
+
+/** A signal, or the end of the process that supervises us: nobody should be left behind. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+    if (process.env['ITC_SUPERVISED'] === undefined) return;
+    process.stdin.once('end', () => resolve());
+    process.stdin.once('error', () => resolve());
+    process.stdin.resume();
+  });
+}

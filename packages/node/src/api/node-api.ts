@@ -1,0 +1,128 @@
+/** The HTTP face of one process: chain and subnet routes, events, metrics, health. A gateway adds its own routes. */
+import { Type } from 'typebox';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
+import type { NodeProcess } from '../runtime/process.ts';
+import { BlockRate, statusOf } from '../runtime/status.ts';
+import { chainRoutes, summarise } from './chain-routes.ts';
+import { EventHub, eventRoutes } from './events.ts';
+import { createMetrics, metricsRoutes, type Metrics } from './metrics.ts';
+import { ApiServer, refuse, type Routes } from './server.ts';
+import { subnetRoutes, vertexOf } from './subnet-routes.ts';
+
+export const VERSION = '0.1.0';
+
+export interface NodeApiOptions {
+  readonly node: NodeProcess;
+  readonly hub: EventHub;
+  /** Of a gateway: devices, payloads, commands. */
+  readonly routes?: readonly Routes[];
+}
+
+export class NodeApi {
+  readonly hub: EventHub;
+  readonly metrics: Metrics;
+  readonly #node: NodeProcess;
+  readonly #server: ApiServer;
+  readonly #rate = new BlockRate();
+
+  constructor(options: NodeApiOptions) {
+    const { node, hub } = options;
+    this.#node = node;
+    this.hub = hub;
+    this.metrics = createMetrics(node.config.name);
+    this.#observe();
+    const { subnet, subnetStore } = node;
+    this.#server = new ApiServer({
+      host: node.config.api.host,
+      port: node.config.api.port,
+      version: VERSION,
+      logger: node.logger,
+      routes: [
+        this.#healthRoutes(),
+        eventRoutes(hub),
+        metricsRoutes(this.metrics),
+        chainRoutes({ chain: node.chain, status: () => this.status(), submit: (encoded) => node.submit(encoded), isPending: (id) => node.isPending(id) }),
+        ...(subnet === undefined || subnetStore === undefined
+          ? []
+          : [subnetRoutes({ chain: node.chain, subnet, store: subnetStore, subnets: () => this.status().subnets })]),
+        ...(options.routes ?? []),
+      ],
+    });
+  }
+
+  status(): ReturnType<typeof statusOf> {
+    return statusOf(this.#node, VERSION, this.#rate);
+  }
+
+  start(): Promise<void> {
+    return this.#server.start();
+  }
+
+  async stop(): Promise<void> {
+    this.hub.close();
+    await this.#server.stop();
+  }
+
+  #observe(): void {
+    const { chain, subnet, clock, mempool } = this.#node;
+    const { hub, metrics } = this;
+    chain.onCommitted(({ block, certificate, receipts }) => {
+      this.#rate.note(clock.now());
+      metrics.blocks.inc();
+      metrics.commitSeconds.observe(Math.max(0, clock.now() - block.header.time) / 1_000);
+      for (const receipt of receipts) metrics.transactions.inc({ kind: receipt.kind, outcome: receipt.outcome.ok ? 'ok' : receipt.outcome.code });
+      const { header, candidate, transactions } = block;
+      hub.publish('block', summarise(chain, { height: header.height, time: header.time, hash: candidate.hash, transactions: transactions.length, bytes: candidate.bytes.length }, certificate));
+    });
+    metrics.gauge('itc_height', 'Height of the last committed block', () => chain.height);
+    metrics.gauge('itc_pool_transactions', 'Transactions waiting for a block', () => mempool.size);
+    metrics.gauge('itc_peers', 'Connected peers', () => this.#node.transport.peers().length);
+    if (subnet === undefined) return;
+    metrics.gauge('itc_subnet_checkpoint', 'Last checkpoint applied', () => subnet.status().checkpoint);
+    metrics.gauge('itc_subnet_pending_envelopes', 'Envelopes that are not final', () => subnet.status().pending);
+    metrics.gauge('itc_subnet_waiting_payloads', 'Payloads waiting for an envelope', () => subnet.waiting);
+    const id = toHex(subnet.id);
+    subnet.listen({
+      envelope: (envelope) => {
+        if (!hub.observed) return;
+        const { issuer, hash, payloads } = envelope;
+        const { lane, sequence, parents, time } = envelope.envelope;
+        hub.publish('envelope', {
+          subnet: id,
+          ...vertexOf(subnet, { hash, issuer, lane, sequence, parents, time, payloads: payloads.length, weight: 0, state: 'pending', tip: true }),
+        });
+      },
+      accepted: (hashes) => {
+        if (hub.observed) hub.publish('weight', { subnet: id, accepted: hashes.map(toHex) });
+      },
+      delivered: ({ committed, envelopes, applied }) => {
+        const { checkpoint } = committed.certificate;
+        hub.publish('checkpoint', {
+          subnet: id,
+          sequence: checkpoint.sequence,
+          hash: toHex(checkpointHash(checkpoint)),
+          time: checkpoint.time,
+          height: committed.height,
+          payloads: applied.length,
+          final: envelopes.map(({ hash }) => toHex(hash)),
+        });
+      },
+    });
+  }
+
+  #healthRoutes(): Routes {
+    return (api) => {
+      const Alive = Type.Object({ alive: Type.Boolean() });
+      for (const path of ['/livez', '/api/v1/livez']) {
+        api.get(path, { schema: { summary: 'The process answers', response: { 200: Alive } } }, () => ({ alive: true }));
+      }
+      for (const path of ['/readyz', '/api/v1/readyz']) {
+        api.get(path, { schema: { summary: 'The process does its work', response: { 200: Alive } } }, () => {
+          const { ready, reason } = this.status();
+          return ready ? { alive: true } : refuse('not-ready', reason ?? 'not ready');
+        });
+      }
+    };
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * Transactions on their way into a block (spec NODE-4). Lanes keep the order of their nonces, fees decide between
+ * lanes, checkpoints go first. Everything is bounded, and what does not fit is refused with a code.
+ */
+import { toHex } from '@itc/core/bytes/hex.js';
+import { ok, refused, type Result } from '@itc/core/bytes/result.js';
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import type { LedgerState } from '@itc/core/state/ledger-state.js';
+import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+
+export interface MempoolLimits {
+  readonly countMax: number;
+  readonly bytesMax: number;
+  readonly perAccountMax: number;
+  readonly checkpointsMax: number;
+}
+
+export const MEMPOOL_LIMITS: MempoolLimits = {
+  countMax: 50_000,
+  bytesMax: 32 * 1024 * 1024,
+  perAccountMax: 10_000,
+  checkpointsMax: 256,
+};
+
+export interface TakeOptions {
+  readonly bytesMax: number;
+  readonly countMax: number;
+  /** Ids in blocks that are proposed but not committed: passed over, yet their nonces count as used. */
+  readonly exclude: ReadonlySet<string>;
+}
+
+interface Entry {
+  readonly transaction: VerifiedTransaction;
+  readonly id: string;
+  readonly sender: string;
+  readonly lane: string;
+  /** Base units per byte, as a float: an order, not an amount. */
+  readonly price: number;
+}
+
+/** Bytes a transaction takes in a block besides its own: its length prefix. */
+const FRAMING_BYTES = 4;
+
+export class Mempool {
+  readonly #limits: MempoolLimits;
+  readonly #entries = new Map<string, Entry>();
+  readonly #lanes = new Map<string, Map<number, Entry>>();
+  readonly #perAccount = new Map<string, number>();
+  readonly #checkpoints = new Map<string, Entry>();
+  #bytes = 0;
+
+  constructor(limits: MempoolLimits = MEMPOOL_LIMITS) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(id: string): VerifiedTransaction | undefined {
+    return this.#entries.get(id)?.transaction;
+  }
+
+  /** Takes what the caller has prechecked against its state. A waiting transaction with the same lane and nonce gives way to a higher fee only. */
+  add(transaction: VerifiedTransaction): Result<void, ErrorCode> {
+    const id = toHex(transaction.id);
+    if (this.#entries.has(id)) return refused('transaction.duplicate', 'the transaction waits here already');
+    const sender = toHex(transaction.sender);
+    const { tx, encoded } = transaction;
+    const entry: Entry = { transaction, id, sender, lane: `${sender}/${tx.lane}`, price: Number(tx.fee) / encoded.length };
+    if (tx.body.kind === 'checkpoint') {
+      if (this.#checkpoints.size >= this.#limits.checkpointsMax) return refused('pool.full', `${this.#limits.checkpointsMax} checkpoints wait already`);
+      this.#checkpoints.set(id, entry);
+      this.#insert(entry);
+      return ok(undefined);
+    }
+    const rival = this.#lanes.get(entry.lane)?.get(tx.nonce);
+    if (rival !== undefined) {
+      if (rival.price >= entry.price) return refused('transaction.nonce', `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`);
+      this.#remove(rival);
+    }
+    if ((this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax) return refused('pool.full', `${this.#limits.perAccountMax} transactions of this account wait already`);
+    if (this.#entries.size >= this.#limits.countMax || this.#bytes + encoded.length > this.#limits.bytesMax) {
+      const evicted = this.#cheapestTail();
+      if (evicted === undefined || evicted.price >= entry.price) return refused('pool.full', 'the pool is full; a higher fee would be taken');
+      this.#remove(evicted);
+    }
+    this.#insert(entry);
+    return ok(undefined);
+  }
+
+  /** For a proposal: checkpoints first, then lanes by the fee of their next transaction. Nothing is removed. */
+  take(state: LedgerState, options: TakeOptions): VerifiedTransaction[] {
+    const taken: VerifiedTransaction[] = [];
+    let bytes = 0;
+    const fits = (entry: Entry): boolean => taken.length < options.countMax && bytes + entry.transaction.encoded.length + FRAMING_BYTES <= options.bytesMax;
+    const push = (entry: Entry): void => {
+      taken.push(entry.transaction);
+      bytes += entry.transaction.encoded.length + FRAMING_BYTES;
+    };
+    for (const entry of this.#checkpoints.values()) if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
+    const heads = new Heap();
+    for (const lane of this.#lanes.values()) {
+      const head = this.#next(lane, firstNonce(lane, state), options.exclude);
+      if (head !== undefined) heads.push(head);
+    }
+    for (let best = heads.pop(); best !== undefined && fits(best); best = heads.pop()) {
+      push(best);
+      const lane = this.#lanes.get(best.lane);
+      const next = lane && this.#next(lane, best.transaction.tx.nonce + 1, options.exclude);
+      if (next !== undefined) heads.push(next);
+    }
+    return taken;
+  }
+
+  /** A block was executed: what it held, what it made stale and what it let expire leaves. */
+  committed(transactions: readonly VerifiedTransaction[], state: LedgerState, height: number): void {
+    const touched = new Set<string>();
+    for (const transaction of transactions) {
+      const entry = this.#entries.get(toHex(transaction.id));
+      if (entry !== undefined) this.#remove(entry);
+      touched.add(`${toHex(transaction.sender)}/${transaction.tx.lane}`);
+    }
+    for (const key of touched) {
+      const lane = this.#lanes.get(key);
+      if (lane === undefined) continue;
+      const first = firstNonce(lane, state);
+      for (const [nonce, entry] of lane) if (nonce < first) this.#remove(entry);
+    }
+    // A checkpoint of the same sequence by another proposer may have won; the losers are refused at once by `precheck`.
+    for (const entry of this.#checkpoints.values()) {
+      const { body } = entry.transaction.tx;
+      if (body.kind !== 'checkpoint') continue;
+      const { subnet, sequence } = body.certificate.checkpoint;
+      if (sequence <= (state.subnet(subnet)?.lastSequence ?? 0)) this.#remove(entry);
+    }
+    // Expiry is swept now and then: an expired transaction only costs its place.
+    if (height % 64 === 0) for (const entry of this.#entries.values()) if (entry.transaction.tx.validUntil <= height) this.#remove(entry);
+  }
+
+  #next(lane: ReadonlyMap<number, Entry>, from: number, exclude: ReadonlySet<string>): Entry | undefined {
+    let nonce = from;
+    let entry = lane.get(nonce);
+    while (entry !== undefined && exclude.has(entry.id)) {
+      nonce += 1;
+      entry = lane.get(nonce);
+    }
+    return entry;
+  }
+
+  #insert(entry: Entry): void {
+    this.#entries.set(entry.id, entry);
+    this.#bytes += entry.transaction.encoded.length;
+    if (this.#checkpoints.has(entry.id)) return;
+    let lane = this.#lanes.get(entry.lane);
+    if (lane === undefined) this.#lanes.set(entry.lane, (lane = new Map()));
+    lane.set(entry.transaction.tx.nonce, entry);
+    this.#perAccount.set(entry.sender, (this.#perAccount.get(entry.sender) ?? 0) + 1);
+  }
+
+  #remove(entry: Entry): void {
+    if (!this.#entries.delete(entry.id)) return;
+    this.#bytes -= entry.transaction.encoded.length;
+    if (this.#checkpoints.delete(entry.id)) return;
+    const lane = this.#lanes.get(entry.lane);
+    lane?.delete(entry.transaction.tx.nonce);
+    if (lane?.size === 0) this.#lanes.delete(entry.lane);
+    const left = (this.#perAccount.get(entry.sender) ?? 1) - 1;
+    if (left === 0) this.#perAccount.delete(entry.sender);
+    else this.#perAccount.set(entry.sender, left);
+  }
+
+  /** The last transaction of the cheapest lane: evicting an earlier one would strand those behind it. */
+  #cheapestTail(): Entry | undefined {
+    let cheapest: Entry | undefined;
+    for (const lane of this.#lanes.values()) {
+      let tail: Entry | undefined;
+      for (const entry of lane.values()) if (tail === undefined || entry.transaction.tx.nonce > tail.transaction.tx.nonce) tail = entry;
+      if (tail !== undefined && (cheapest === undefined || tail.price < cheapest.price)) cheapest = tail;
+    }
+    return cheapest;
+  }
+}
+
+function firstNonce(lane: ReadonlyMap<number, Entry>, state: LedgerState): number {
+  const any = lane.values().next().value;
+  if (any === undefined) return 0;
+  return state.account(any.transaction.sender)?.nonces[any.transaction.tx.lane] ?? 0;
+}
+
+/** Binary heap, highest price first. */
+class Heap {
+  readonly #items: Entry[] = [];
+
+  push(entry: Entry): void {
+    const items = this.#items;
+    let at = items.length;
+    items.push(entry);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if ((items[parent] as Entry).price >= entry.price) break;
+      items[at] = items[parent] as Entry;
+      at = parent;
+    }
+    items[at] = entry;
+  }
+
+  pop(): Entry | undefined {
+    const items = this.#items;
+    const top = items[0];
+    const last = items.pop();
+    if (top === undefined || last === undefined || items.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= items.length) break;
+      if (child + 1 < items.length && (items[child + 1] as Entry).price > (items[child] as Entry).price) child += 1;
+      if ((items[child] as Entry).price <= last.price) break;
+      items[at] = items[child] as Entry;
+      at = child;
+    }
+    items[at] = last;
+    return top;
+  }
+}

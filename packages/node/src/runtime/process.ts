@@ -1,0 +1,302 @@
+/**
+ * One process of the network, put together by its role: a validator orders and executes, a gateway or member
+ * observes the main chain and takes part in a subnet. What a gateway adds (devices, vault) is built on top of it.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { ED25519 } from '@itc/core/crypto/signature.js';
+import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
+import { amount, epoch, height } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { encodeTransaction, transactionSigningBytes, type UnsignedTransaction } from '@itc/core/ledger/transaction.js';
+import type { VerifyContext } from '@itc/core/pbft/verify.js';
+import { precheck } from '@itc/core/state/apply.js';
+import { signedBytes, verifyTransaction } from '@itc/core/state/verified-transaction.js';
+import type { NodeConfig } from '../config.ts';
+import { systemClock } from '../clock.ts';
+import { readKeyFile } from '../crypto/key-file.ts';
+import type { KeyPair } from '../crypto/keypair.ts';
+import { verifyNative } from '../crypto/native.ts';
+import { VerifyPool } from '../crypto/verify-pool.ts';
+import { Mempool } from '../mempool/mempool.ts';
+import { PeerTransport } from '../network/peer-transport.ts';
+import type { Clock, Random, Tables, Timer, Transport } from '../ports.ts';
+import { systemRandom } from '../random.ts';
+import { BlockLog } from '../storage/block-log.ts';
+import { nodeDisk } from '../storage/node-disk.ts';
+import { SegmentStore } from '../storage/segment-store.ts';
+import { LmdbTables } from '../storage/lmdb-tables.ts';
+import { WriteAheadLog } from '../storage/write-ahead-log.ts';
+import { Chain } from './chain.ts';
+import { CHANNELS } from './channels.ts';
+import { Consensus } from './consensus.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { Observer } from './observer.ts';
+import { SubnetStore } from './subnet-store.ts';
+import { Subnet } from './subnet.ts';
+
+const HEARTBEAT_MS = 5_000;
+/** A transaction of ours may wait this many blocks. */
+const VALID_BLOCKS = 100_000;
+const RESEND_MS = 3_000;
+const RESEND_MAX = 512;
+
+export interface NodeProcessOptions {
+  readonly config: NodeConfig;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export class NodeProcess implements AsyncDisposable {
+  readonly config: NodeConfig;
+  readonly keys: KeyPair;
+  readonly genesis: Genesis;
+  readonly chain: Chain;
+  readonly tables: Tables;
+  readonly transport: Transport;
+  readonly pool: VerifyPool;
+  readonly mempool: Mempool;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly consensus: Consensus | undefined;
+  readonly observer: Observer | undefined;
+  readonly subnet: Subnet | undefined;
+  readonly subnetStore: SubnetStore | undefined;
+  readonly #closing: (() => Promise<void> | void)[] = [];
+  #resend: Timer | undefined;
+
+  private constructor(parts: {
+    readonly options: NodeProcessOptions;
+    readonly keys: KeyPair;
+    readonly genesis: Genesis;
+    readonly chain: Chain;
+    readonly tables: Tables;
+    readonly transport: Transport;
+    readonly pool: VerifyPool;
+    readonly logger: Logger;
+    readonly replicaLog: { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[] } | undefined;
+    readonly member: { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[]; readonly store: SubnetStore } | undefined;
+    readonly closing: readonly (() => Promise<void> | void)[];
+  }) {
+    const { config, clock = systemClock, random = systemRandom } = parts.options;
+    this.config = config;
+    this.clock = clock;
+    this.random = random;
+    this.keys = parts.keys;
+    this.genesis = parts.genesis;
+    this.chain = parts.chain;
+    this.tables = parts.tables;
+    this.transport = parts.transport;
+    this.pool = parts.pool;
+    this.logger = parts.logger;
+    this.mempool = new Mempool();
+    this.#closing.push(...parts.closing);
+    const { transport, chain, pool, logger } = this;
+    const context: VerifyContext = { chain: chain.id, epoch: epoch(0), validators: parts.genesis.validators, verify: verifyNative };
+    transport.open({ ...CHANNELS.transaction, receive: (peer, bytes) => void this.#relayed(peer.id, bytes.slice()) });
+    if (parts.replicaLog !== undefined) {
+      this.consensus = new Consensus({
+        chain,
+        context,
+        keys: this.keys,
+        transport,
+        ...parts.replicaLog,
+        mempool: this.mempool,
+        pool,
+        clock,
+        random,
+        logger,
+        heartbeatMs: config.heartbeatMs ?? HEARTBEAT_MS,
+      });
+    } else {
+      this.observer = new Observer({ chain, transport, clock, context, logger });
+      chain.onCommitted(({ block }) => this.mempool.committed(block.transactions, chain.state, block.header.height));
+    }
+    if (parts.member !== undefined && config.subnet !== undefined) {
+      const id = hashFrom(config.subnet);
+      const record = chain.state.subnet(id);
+      const listed = parts.genesis.subnets.find((subnet) => equalBytes(subnet.id, id));
+      const members = listed?.members ?? record?.members;
+      if (members === undefined) throw new LedgerError('config.invalid', `the chain has no subnet ${config.subnet}`);
+      this.subnetStore = parts.member.store;
+      this.subnet = new Subnet({
+        chain,
+        subnet: id,
+        members,
+        powBits: listed?.powBits ?? record?.powBits ?? 0,
+        keys: this.keys,
+        transport,
+        pool,
+        log: parts.member.log,
+        records: parts.member.records,
+        store: parts.member.store,
+        clock,
+        random,
+        logger,
+        submit: (certificate) => this.#submitCheckpoint(certificate),
+      });
+    }
+  }
+
+  /** Opens everything on disk; nothing is sent or received before `start`. */
+  static async open(options: NodeProcessOptions): Promise<NodeProcess> {
+    const { config } = options;
+    const clock = options.clock ?? systemClock;
+    const random = options.random ?? systemRandom;
+    const disk = nodeDisk;
+    const logger = createLogger(config.name, config.logLevel ?? 'info');
+    const closing: (() => Promise<void> | void)[] = [];
+    const keys = await readKeyFile(config.keyFile, process.env['ITC_PASSPHRASE']);
+    const genesis = readGenesis(config.genesisFile);
+    mkdirSync(config.dataDir, { recursive: true });
+    const folder = (name: string): string => join(config.dataDir, name);
+    const tables = await LmdbTables.open({ folder: folder('tables') });
+    closing.push(() => tables[Symbol.asyncDispose]());
+    const log = await BlockLog.open({ disk, folder: folder('blocks'), random });
+    closing.push(() => log.close());
+    const chain = await Chain.open({ genesis, log, tables, verify: verifyNative });
+    const pool = new VerifyPool({ workers: config.verifyThreads ?? 1 });
+    closing.push(() => pool[Symbol.asyncDispose]());
+    const transport = new PeerTransport({
+      chain: genesisHash(genesis),
+      keys,
+      role: config.role,
+      host: config.peer.host,
+      port: config.peer.port,
+      peers: config.peers.map((peer) => ({ id: peer.key, host: peer.host, port: peer.port })),
+      clock,
+      random,
+    });
+    const replicaLog = config.role === 'validator' ? await WriteAheadLog.open({ disk, folder: folder('replica'), random }) : undefined;
+    if (replicaLog !== undefined) closing.push(() => replicaLog.log.close());
+    let member;
+    if (config.role !== 'validator' && config.subnet !== undefined) {
+      const opened = await WriteAheadLog.open({ disk, folder: folder('member'), random });
+      const segments = await SegmentStore.open({ disk, folder: folder('envelopes'), random });
+      closing.push(() => opened.log.close(), () => segments.close());
+      member = { ...opened, store: new SubnetStore({ chain: chain.id, tables, segments }) };
+    }
+    return new NodeProcess({ options, keys, genesis, chain, tables, transport, pool, logger, replicaLog, member, closing });
+  }
+
+  async start(): Promise<void> {
+    await this.transport.start();
+    this.consensus?.start();
+    this.observer?.start();
+    this.subnet?.start();
+    if (this.consensus === undefined) this.#sendAgain();
+    this.logger.info({ role: this.config.role, height: this.chain.height, chain: toHex(this.chain.id) }, 'started');
+  }
+
+  /** Ends in the reverse order of opening; what was promised is on disk when it resolves. */
+  async stop(): Promise<void> {
+    this.#resend?.cancel();
+    await this.subnet?.stop();
+    this.observer?.stop();
+    await this.consensus?.stop();
+    await this.transport[Symbol.asyncDispose]();
+    for (const close of this.#closing.splice(0).reverse()) await close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /**
+   * Takes a transaction for the network: a validator pools and passes it on, others bring it to the validators.
+   * Throws with the code of the refusal.
+   */
+  async submit(encoded: Uint8Array): Promise<Hash> {
+    const verified = verifyTransaction(this.chain.id, encoded, verifyNative);
+    if (!verified.ok) throw new LedgerError(verified.code, verified.message);
+    const transaction = verified.value;
+    if (this.chain.receipt(transaction.id) !== undefined) throw new LedgerError('transaction.duplicate', 'the transaction is final already');
+    const fit = precheck(this.chain.state, { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative }, transaction);
+    if (!fit.ok) throw new LedgerError(fit.code, fit.message);
+    const taken = this.mempool.add(transaction);
+    if (!taken.ok && !(taken.code === 'transaction.duplicate' && this.consensus === undefined)) throw new LedgerError(taken.code, taken.message);
+    this.#toValidators(encoded);
+    this.consensus?.poke();
+    return transaction.id;
+  }
+
+  isPending(id: Hash): boolean {
+    return this.mempool.get(toHex(id)) !== undefined;
+  }
+
+  /** From another process. A refusal is not answered: whoever submitted asks for the receipt. */
+  async #relayed(peer: string, encoded: Uint8Array): Promise<void> {
+    if (this.consensus === undefined) return;
+    const verified = verifyTransaction(this.chain.id, encoded, () => true);
+    if (!verified.ok || this.mempool.get(toHex(verified.value.id)) !== undefined) return;
+    const { tx } = verified.value;
+    const [good] = await this.pool.verifyBatch([
+      { key: tx.key.bytes, message: signedBytes(this.chain.id, encoded), signature: tx.signature },
+    ]);
+    if (good !== true) {
+      this.logger.warn({ peer }, 'a relayed transaction is not signed by its sender');
+      this.transport.disconnect(peer);
+      return;
+    }
+    const fit = precheck(this.chain.state, { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative }, verified.value);
+    if (!fit.ok || !this.mempool.add(verified.value).ok) return;
+    // Only what comes from outside the validators is passed on, so that nothing circles.
+    if (!this.#isValidator(peer)) this.#toValidators(encoded);
+    this.consensus.poke();
+  }
+
+  #isValidator(peer: string): boolean {
+    return this.genesis.validators.some((validator) => toHex(validator.key.bytes) === peer);
+  }
+
+  #toValidators(encoded: Uint8Array): void {
+    for (const validator of this.genesis.validators) {
+      const id = toHex(validator.key.bytes);
+      if (id !== this.transport.self) this.transport.send(id, CHANNELS.transaction.number, encoded);
+    }
+  }
+
+  /** What was submitted here and is not final goes out again: validators may have been away. */
+  #sendAgain(): void {
+    const waiting = this.mempool.take(this.chain.state, { bytesMax: LIMITS.blockBytesMax, countMax: RESEND_MAX, exclude: new Set() });
+    for (const { encoded } of waiting) this.#toValidators(encoded);
+    this.#resend = this.clock.after(RESEND_MS, () => this.#sendAgain());
+  }
+
+  #submitCheckpoint(certificate: CheckpointCertificate): void {
+    const unsigned: UnsignedTransaction = {
+      key: { algorithm: ED25519, bytes: this.keys.publicKey.bytes },
+      lane: 0,
+      nonce: 0,
+      fee: amount(0n),
+      validUntil: height(this.chain.height + VALID_BLOCKS),
+      body: { kind: 'checkpoint', certificate },
+    };
+    const signature = this.keys.sign(transactionSigningBytes(this.chain.id, unsigned));
+    this.#toValidators(encodeTransaction({ ...unsigned, signature }));
+  }
+}
+
+export function readGenesis(path: string): Genesis {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new LedgerError('not-found', `the genesis file ${path} cannot be read`, { path }, error);
+  }
+  if (bytes.length > LIMITS.genesisBytesMax) throw new LedgerError('config.invalid', `${path} is too long for a genesis document`, { path });
+  const genesis = decodeGenesis(bytes);
+  if (!genesis.ok) throw new LedgerError('config.invalid', `${path} is not a genesis document: ${genesis.message}`, { path });
+  return genesis.value;
+}
+
+function hashFrom(hex: string): Hash {
+  const bytes = fromHex(hex);
+  if (!bytes.ok) throw new LedgerError('config.invalid', bytes.message);
+  return asHash(bytes.value);
+}
