@@ -1,0 +1,290 @@
+/**
+ * Committed blocks with their certificates, by height: append-only segment files, never rewritten. The log is
+ * the truth a node restarts from; executed state may lag behind it and is caught up from here.
+ */
+import { join } from 'node:path';
+import { Reader } from '@itc/core/bytes/reader.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Disk, Random } from '../ports.ts';
+import { FrameFile, type FrameFileOptions } from './frame-file.ts';
+import { readIndex, sizeOf, writeIndex } from './index-file.ts';
+import { OpenFiles } from './open-files.ts';
+
+export interface BlockLogOptions {
+  readonly disk: Disk;
+  readonly folder: string;
+  readonly random: Random;
+  /** A segment is finished at the first sync that finds it this long. Default 64 MiB. */
+  readonly segmentBytes?: number;
+}
+
+export interface StoredBlock {
+  readonly height: number;
+  /** Encoded block and certificate, as they were appended. */
+  readonly block: Uint8Array;
+  readonly certificate: Uint8Array;
+}
+
+/** Which blocks a file holds and where. */
+interface Segment {
+  readonly path: string;
+  readonly number: number;
+  /** Height of its first block; meaningless while it has none. */
+  first: number;
+  /** Position in the file of height `first + i`; 32 bits, as segments stay far below 4 GiB. */
+  offsets: Uint32Array;
+  count: number;
+  /** Size when finished; the newest segment's is its file's. */
+  bytes: number;
+}
+
+const CERTIFICATE_BYTES_MAX = 64 * 1024;
+const BODY_BYTES_MAX = LIMITS.blockBytesMax + CERTIFICATE_BYTES_MAX + 16;
+const NAME = /^(\d{8})\.blocks$/;
+
+export class BlockLog implements AsyncDisposable {
+  readonly #options: Required<BlockLogOptions>;
+  readonly #segments: Segment[];
+  readonly #finished: OpenFiles;
+  /** The file of the last segment. */
+  #file: FrameFile;
+  #folderIsDurable = false;
+  #isRolling = false;
+
+  private constructor(options: Required<BlockLogOptions>, segments: Segment[], file: FrameFile) {
+    this.#options = options;
+    this.#segments = segments;
+    this.#file = file;
+    this.#finished = new OpenFiles((path) =>
+      openFile(options, { path, tornTailAllowed: false, trustedEnd: sizeOf({ disk: options.disk, path }) }),
+    );
+  }
+
+  /** Recovers what was synced and drops a torn tail. Errors: `storage.corrupt`, `storage.full`, `storage.failed`. */
+  static async open(options: BlockLogOptions): Promise<BlockLog> {
+    const filled = { segmentBytes: 64 << 20, ...options };
+    const { disk, folder } = filled;
+    disk.makeFolder(folder);
+    const names = disk.list(folder).filter((name) => NAME.test(name));
+    const segments: Segment[] = [];
+    let newest: FrameFile | undefined;
+    for (const [i, name] of names.entries()) {
+      const { segment, file } = openSegment(filled, name, i === names.length - 1);
+      const previous = segments.at(-1);
+      if (previous !== undefined && segment.count > 0 && previous.first + previous.count !== segment.first) {
+        throw new LedgerError('storage.corrupt', `blocks before ${segment.path} are missing`, {
+          path: segment.path,
+        });
+      }
+      segments.push(segment);
+      newest = file;
+    }
+    const { segment, file } =
+      newest === undefined ? beginSegment(filled, 1) : { segment: segments.pop() as Segment, file: newest };
+    const log = new BlockLog(filled, [...segments, segment], file);
+    await log.sync();
+    return log;
+  }
+
+  /** Height of the lowest stored block; 0 when empty. */
+  get first(): number {
+    return this.last === 0 ? 0 : (this.#segments[0] as Segment).first;
+  }
+
+  /** Height of the newest block; 0 when empty. */
+  get last(): number {
+    const newest = this.#segments.findLast(({ count }) => count > 0);
+    return newest === undefined ? 0 : newest.first + newest.count - 1;
+  }
+
+  /** Bytes on disk, indexes not counted. */
+  get size(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  }
+
+  /**
+   * Writes the next height (any height when empty); readable at once, durable after `sync`. Errors:
+   * `storage.full` (the log is as before), `storage.failed`.
+   */
+  append(height: number, block: Uint8Array, certificate: Uint8Array): void {
+    if (height < 1 || (this.last > 0 && height !== this.last + 1))
+      throw new RangeError(`expected block ${this.last + 1}, got ${height}`);
+    const body = new Writer(block.length + certificate.length + 16)
+      .u53(height)
+      .bytes(block)
+      .bytes(certificate)
+      .finish();
+    const segment = this.#segments.at(-1) as Segment;
+    const [offset] = this.#file.append([body]);
+    push(segment, { height, offset: offset as number });
+    segment.bytes = this.#file.end;
+  }
+
+  /** Resolves when every block appended before the call is durable. */
+  async sync(): Promise<void> {
+    await this.#file.sync();
+    if (!this.#folderIsDurable) {
+      this.#folderIsDurable = true;
+      await this.#options.disk.syncFolder(this.#options.folder);
+    }
+    if (this.#file.end >= this.#options.segmentBytes && this.#file.isDurable && !this.#isRolling)
+      await this.#roll();
+  }
+
+  /** Errors: `storage.corrupt` when the stored bytes do not have their checksum. */
+  get(height: number): StoredBlock | undefined {
+    const segment = this.#find(height);
+    if (segment === undefined) return undefined;
+    const file = segment === this.#segments.at(-1) ? this.#file : this.#finished.get(segment.path);
+    const stored = decodeBody(file.read(segment.offsets[height - segment.first] as number));
+    if (stored.height !== height)
+      throw new LedgerError(
+        'storage.corrupt',
+        `${segment.path} holds ${stored.height} in place of ${height}`,
+      );
+    return stored;
+  }
+
+  /** Stored blocks from a height upwards, read one by one. */
+  *entries(from = 1): Generator<StoredBlock> {
+    for (let height = Math.max(from, this.first); height <= this.last && height > 0; height += 1) {
+      const stored = this.get(height);
+      if (stored !== undefined) yield stored;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.sync();
+    this.#finished.closeAll();
+    this.#file.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #find(height: number): Segment | undefined {
+    let low = 0;
+    let high = this.#segments.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const segment = this.#segments[middle] as Segment;
+      if (height < segment.first) high = middle - 1;
+      else if (height >= segment.first + segment.count) low = middle + 1;
+      else return segment;
+    }
+    return undefined;
+  }
+
+  /** Begins the next segment. Its name and header are durable before a block goes there. */
+  async #roll(): Promise<void> {
+    this.#isRolling = true;
+    try {
+      const finished = this.#segments.at(-1) as Segment;
+      const { segment, file } = beginSegment(this.#options, finished.number + 1);
+      await file.sync();
+      await this.#options.disk.syncFolder(this.#options.folder);
+      // Blocks that arrived meanwhile are in the old one: it goes on until a sync finds it durable.
+      if (!this.#file.isDurable) return file.close();
+      writeIndex({ disk: this.#options.disk, path: finished.path }, encodeIndex(finished));
+      this.#file.close();
+      this.#file = file;
+      this.#segments.push(segment);
+    } finally {
+      this.#isRolling = false;
+    }
+  }
+}
+
+function beginSegment(
+  options: Required<BlockLogOptions>,
+  number: number,
+): { readonly segment: Segment; readonly file: FrameFile } {
+  const path = join(options.folder, `${String(number).padStart(8, '0')}.blocks`);
+  const file = openFile(options, { path, tornTailAllowed: true });
+  return {
+    segment: { path, number, first: 0, offsets: new Uint32Array(64), count: 0, bytes: file.end },
+    file,
+  };
+}
+
+/** The file comes along for the newest segment only; the others are opened when read. */
+function openSegment(
+  options: Required<BlockLogOptions>,
+  name: string,
+  isLast: boolean,
+): { readonly segment: Segment; readonly file: FrameFile | undefined } {
+  const path = join(options.folder, name);
+  const { disk } = options;
+  const number = Number(NAME.exec(name)?.[1]);
+  // With its index a finished segment need not be read; each block is checked when it is asked for.
+  const index = isLast ? undefined : readIndex({ disk, path });
+  const known = index === undefined ? undefined : decodeIndex(index);
+  if (known !== undefined && known.bytes === sizeOf({ disk, path }))
+    return { segment: { path, number, ...known }, file: undefined };
+  const segment: Segment = { path, number, first: 0, offsets: new Uint32Array(64), count: 0, bytes: 0 };
+  const visit = (body: Uint8Array, offset: number): void => {
+    const { height } = decodeBody(body);
+    if (segment.count > 0 && height !== segment.first + segment.count) {
+      throw new LedgerError(
+        'storage.corrupt',
+        `${path} holds block ${height}, expected ${segment.first + segment.count}`,
+        { path },
+      );
+    }
+    push(segment, { height, offset });
+  };
+  const file = openFile(options, { path, tornTailAllowed: isLast, visit });
+  segment.bytes = file.end;
+  if (isLast) return { segment, file };
+  file.close();
+  writeIndex({ disk, path }, encodeIndex(segment));
+  return { segment, file: undefined };
+}
+
+function openFile(
+  options: Required<BlockLogOptions>,
+  file: Pick<FrameFileOptions, 'path' | 'tornTailAllowed' | 'visit' | 'trustedEnd'>,
+): FrameFile {
+  return FrameFile.open({
+    disk: options.disk,
+    random: options.random,
+    bodyBytesMax: BODY_BYTES_MAX,
+    ...file,
+  });
+}
+
+function push(segment: Segment, entry: { readonly height: number; readonly offset: number }): void {
+  if (segment.count === 0) segment.first = entry.height;
+  if (segment.count === segment.offsets.length) {
+    const grown = new Uint32Array(2 * segment.offsets.length);
+    grown.set(segment.offsets);
+    segment.offsets = grown;
+  }
+  segment.offsets[segment.count] = entry.offset;
+  segment.count += 1;
+}
+
+function decodeBody(body: Uint8Array): StoredBlock {
+  const reader = new Reader(body);
+  return {
+    height: reader.u53(),
+    block: reader.bytes(LIMITS.blockBytesMax),
+    certificate: reader.bytes(CERTIFICATE_BYTES_MAX),
+  };
+}
+
+/** u53 size of the file ‖ u53 first height ‖ u32 offsets. */
+function encodeIndex(segment: Segment): Uint8Array {
+  const writer = new Writer(16 + 4 * segment.count).u53(segment.bytes).u53(segment.first);
+  for (let i = 0; i < segment.count; i += 1) writer.u32(segment.offsets[i] as number);
+  return writer.finish();
+}
+
+function decodeIndex(index: Uint8Array): Pick<Segment, 'bytes' | 'first' | 'offsets' | 'count'> {
+  const reader = new Reader(index);
+  const [bytes, first, count] = [reader.u53(), reader.u53(), reader.remaining / 4];
+  return { bytes, first, count, offsets: Uint32Array.from({ length: count }, () => reader.u32()) };
+}
