@@ -21,7 +21,7 @@ test('CRYPTO-6.1: the root commits the count and the Merkle root of all leaves, 
     const expected = hashTagged('mmr', new Writer().u53(n).finish(), merkleRoot(leaves(n)));
     assert.equal(toHex(mmrRoot(mmr)), toHex(expected));
     assert.equal(toHex(log.root()), toHex(expected));
-    assert.equal(mmr.peaks.length, [...n.toString(2)].filter((bit) => bit === '1').length);
+    assert.equal(mmr.peaks.length, n.toString(2).replaceAll('0', '').length);
     mmr = mmrAppend(mmr, leaf(n));
     log.append(leaf(n));
   }

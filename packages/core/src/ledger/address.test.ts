@@ -58,7 +58,7 @@ test('CRYPTO-4.3: up to four wrong characters are always noticed', () => {
   const places = fc.uniqueArray(fc.integer({ min: 4, max: 61 }), { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(anyAddress, places, fc.integer({ min: 1, max: 31 }), (address, positions, shift) => {
-      const characters = [...formatAddress(address)];
+      const characters = formatAddress(address).split('');
       for (const at of positions) {
         const old = charset.indexOf(characters[at] as string);
         characters[at] = charset[(old + shift) % 32] as string;

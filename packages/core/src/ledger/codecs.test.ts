@@ -43,7 +43,13 @@ import {
   readCheckpointCertificate,
   writeCheckpointCertificate,
 } from './checkpoint.ts';
-import { decodeAcknowledgement, decodeCommand, encodeAcknowledgement, encodeCommand } from './command.ts';
+import {
+  decodeAcknowledgement,
+  decodeCommand,
+  encodeAcknowledgement,
+  encodeCommand,
+  REFUSALS,
+} from './command.ts';
 import { decodeGenesis, encodeGenesis, genesisHash } from './genesis.ts';
 import { amount, epoch, height, SUPPLY, view } from './ids.ts';
 import {
@@ -261,4 +267,29 @@ test('WIRE-6.1: a level beyond 254, an action without meaning and a level where 
   assert.equal(codeWith(33, 3), 'decode.unknown-kind');
   assert.equal(codeWith(34, 255), 'decode.out-of-range');
   assert.equal(codeWith(34, 1), 'decode.not-canonical');
+});
+
+test('WIRE-6.2: every refusal has the number that the specification gives it', () => {
+  const acknowledgement = { command: hashTagged('payload'), on: true, level: 1, time: world().genesis.time };
+  const numbered = [
+    'malformed',
+    'wrong-device',
+    'signature',
+    'expired',
+    'replayed',
+    'not-granted',
+    'not-allowed',
+    'proof',
+    'stale-proof',
+  ];
+  assert.deepEqual([...REFUSALS], numbered);
+  for (const [i, reason] of REFUSALS.entries()) {
+    assert.equal(
+      encodeAcknowledgement({ ...acknowledgement, outcome: { kind: 'refused', reason } })[33],
+      i + 1,
+    );
+  }
+  const done = encodeAcknowledgement({ ...acknowledgement, outcome: { kind: 'done' } });
+  assert.equal(done[33], 0);
+  assert.ok(!decodeAcknowledgement(done.with(33, numbered.length + 1)).ok);
 });

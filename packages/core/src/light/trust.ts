@@ -97,7 +97,7 @@ export function enterEpoch(trust: Trust, validators: ValidatorSet): Result<Trust
   return ok({ ...trust, epoch: epoch(trust.epoch + 1), validators });
 }
 
-/** What must survive a restart, 148 bytes; the set itself is fetched again and checked against its hash. */
+/** What must survive a restart, 180 bytes; the set itself is fetched again and checked against its hash. */
 export function encodeTrust(trust: Trust): Uint8Array {
   const { last } = trust;
   return new Writer(160)

@@ -1,0 +1,68 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { repositoryText } from '../testing/vectors.ts';
+import { ERROR_CODES, LedgerError } from './errors.ts';
+import { LIMITS } from './limits.ts';
+
+/** First two cells of every row whose first cell is a code span. */
+function rows(markdown: string): (readonly [name: string, cell: string])[] {
+  const found: (readonly [string, string])[] = [];
+  for (const line of markdown.split('\n')) {
+    const match = /^\| `([^`]+)` \| ([^|]+?) \|/.exec(line);
+    if (match !== null) found.push([match[1] as string, match[2] as string]);
+  }
+  return found;
+}
+
+test('LIMITS-1: the table of spec/limits.md is the code’s, row by row in the same order', () => {
+  const expected = Object.entries(LIMITS).map(([name, value]) => [name, String(value)]);
+  const written = rows(repositoryText('spec/limits.md')).map(([name, value]) => [
+    name,
+    value.replaceAll(/[\s_]/g, ''),
+  ]);
+  assert.deepEqual(written, expected);
+});
+
+test('LIMITS-2: every limit is a positive safe integer', () => {
+  for (const [name, value] of Object.entries(LIMITS))
+    assert.ok(Number.isSafeInteger(value) && value > 0, name);
+});
+
+test('LIMITS-3: the limits fit each other', () => {
+  // Weights add as plain numbers, and the largest messages fit what carries them.
+  assert.ok(LIMITS.validatorsMax * LIMITS.weightMax < Number.MAX_SAFE_INTEGER);
+  assert.ok(LIMITS.subnetMembersMax <= LIMITS.validatorsMax);
+  const checkpointTransaction = 512 + 32 * LIMITS.anchorsMax + 64 * LIMITS.subnetMembersMax;
+  assert.ok(checkpointTransaction <= LIMITS.transactionBytesMax);
+  const proof =
+    LIMITS.payloadBytesMax +
+    LIMITS.transactionBytesMax +
+    64 * LIMITS.validatorsMax +
+    2 * 32 * LIMITS.merklePathMax;
+  assert.ok(proof + 16_384 <= LIMITS.proofBytesMax);
+  assert.ok(LIMITS.envelopePayloadsMax * 64 < LIMITS.envelopeBytesMax);
+  assert.ok(LIMITS.transactionBytesMax < LIMITS.blockBytesMax);
+  assert.ok(
+    LIMITS.pipelineDepth < LIMITS.checkpointInterval && LIMITS.checkpointInterval <= LIMITS.watermarkWindow,
+  );
+});
+
+test('ERRORS-1: the table of spec/errors.md is the code’s, row by row in the same order', () => {
+  assert.deepEqual(rows(repositoryText('spec/errors.md')), Object.entries(ERROR_CODES));
+});
+
+test('ERRORS-2: codes are lower-case words with hyphens behind the thing they are about; meanings are sentences', () => {
+  for (const [code, meaning] of Object.entries(ERROR_CODES)) {
+    assert.match(code, /^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)?$/);
+    assert.match(meaning, /^[A-Z].*\.$/);
+  }
+});
+
+test('ERRORS-3: trouble in a shell carries its code, its fields and its cause', () => {
+  const cause = new Error('ENOSPC');
+  const error = new LedgerError('storage.full', 'no room for block 7', { height: 7 }, cause);
+  assert.equal(error.code, 'storage.full');
+  assert.equal(error.cause, cause);
+  assert.deepEqual(error.fields, { height: 7 });
+  assert.ok(!('cause' in new LedgerError('internal', 'x')));
+});
