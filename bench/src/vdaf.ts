@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import {
   XofTurboShake128,
+  accepted,
   prio3Count,
   prio3Histogram,
   prio3L1BoundSum,
@@ -90,11 +91,6 @@ function ours<M, R>(label: string, prio3: Prio3<M, R>, measurement: M, random: R
       return perReport([start, prepared, aggregated, end], reports);
     },
   };
-}
-
-function accepted<T>(outcome: { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'refused' }): T {
-  if (outcome.kind === 'refused') throw new Error('bench: an honest report was refused');
-  return outcome.value;
 }
 
 function perReport(marks: readonly [number, number, number, number], reports: number): Timed {

@@ -25,6 +25,7 @@ export type {
 } from './prio3.ts';
 export { helperInitialize, leaderFinish, leaderInitialize } from './ping-pong.ts';
 export type { HelperStep, LeaderStep, PingPongTask } from './ping-pong.ts';
+export { accepted } from './outcome.ts';
 export type { Outcome, RefusalCode } from './outcome.ts';
 export { checkCircuit, chunkLengthFor } from './flp/circuit.ts';
 export type { Circuit, Evaluation, Gadget, Integer } from './flp/circuit.ts';

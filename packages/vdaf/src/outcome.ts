@@ -25,3 +25,9 @@ export const refused = (code: RefusalCode): { readonly kind: 'refused'; readonly
   kind: 'refused',
   code,
 });
+
+/** The value of an outcome, for callers that treat a refusal as an error: then it throws, with the code. */
+export function accepted<T>(outcome: Outcome<T>): T {
+  if (outcome.kind === 'refused') throw new Error(`vdaf: refused: ${outcome.code}`);
+  return outcome.value;
+}

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
+import * as vdaf from './index.ts';
 import { kernelBytes } from './kernel/webassembly.ts';
 
 const GZIPPED_BYTES_MAX = 25_000;
@@ -95,4 +96,22 @@ test('VDAF-9.4: the package depends on @noble/hashes only, and imports nothing o
   });
   const outside = Object.values(result.metafile.outputs).flatMap((o) => o.imports.map((i) => i.path));
   assert.deepEqual([...new Set(outside)], ['@noble/hashes/sha3-addons.js']);
+});
+
+test('VDAF-9.5: the example of the README runs as it is printed', async () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const [, example] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
+  assert.ok(example !== undefined && example.trim().split('\n').length <= 12);
+  const { code } = await transform(example, { loader: 'ts', format: 'cjs' });
+  const printed: unknown[] = [];
+  const scope = {
+    exports: {},
+    module: {},
+    require: () => vdaf,
+    console: { log: (line: unknown) => printed.push(line) },
+    crypto,
+    TextEncoder,
+  };
+  vm.runInNewContext(code, scope);
+  assert.deepEqual(printed, [1n]);
 });

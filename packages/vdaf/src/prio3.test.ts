@@ -21,6 +21,7 @@ import {
   prio3Sum,
   prio3SumVec,
 } from './instances.ts';
+import { accepted } from './outcome.ts';
 import { Prio3 } from './prio3.ts';
 import {
   CONTEXT,
@@ -492,6 +493,11 @@ test('VDAF-5.5: a measurement that the circuit does not count, or an argument of
     () => prio3.verifyInit({ verifyKey: new Uint8Array(16), context: CONTEXT, aggregatorId: 0 }, report),
     RangeError,
   );
+});
+
+test('VDAF-5.5: a refusal throws only where the caller asks for it', () => {
+  assert.equal(accepted({ kind: 'ok', value: 5 }), 5);
+  assert.throws(() => accepted({ kind: 'refused', code: 'proof-invalid' }), /proof-invalid/);
 });
 
 test('VDAF-5.6: parameters outside their bounds, and unsound choices, are refused when an instance is made', () => {
