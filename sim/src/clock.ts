@@ -10,8 +10,9 @@ export class Clock {
   #made = 0;
   readonly #heap: Event[] = [];
 
+  /** Times are whole milliseconds; what lies in the past happens now. */
   at(time: number, run: () => void): void {
-    this.#push({ at: Math.max(time, this.now), order: this.#made, run });
+    this.#push({ at: Math.max(Math.round(time), this.now), order: this.#made, run });
     this.#made += 1;
   }
 

@@ -91,11 +91,11 @@ export class ReplicaState {
     this.rules = rules;
     this.weights = new Weights(options.validators);
     this.timing = { ...TIMING, ...options.timing };
-    const tip = options.tip ?? { height: height(0), hash: options.chain };
-    this.delivered = tip;
-    this.executed = tip.height;
-    this.certified = { ...tip, certificate: undefined };
-    this.certifiedDurable = tip.height;
+    const { tip } = options;
+    this.delivered = tip === undefined ? { height: height(0), hash: options.chain } : { height: tip.height, hash: tip.hash };
+    this.executed = this.delivered.height;
+    this.certified = { ...this.delivered, certificate: tip };
+    this.certifiedDurable = this.delivered.height;
     this.viewChanges = Array.from<SoundViewChange | undefined>({ length: this.weights.count });
     this.peers = Array.from({ length: this.weights.count }, () => ({
       helpedAt: Number.NEGATIVE_INFINITY,

@@ -1,12 +1,13 @@
 /** The PBFT replica: a deterministic step from inputs to effects (spec PBFT). See README.md for the state diagram. */
 import type { Hash } from '../crypto/hash.ts';
+import type { Certificate } from '../ledger/block.ts';
 import type { Epoch, Height, Millis, View } from '../ledger/ids.ts';
 import { validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
 import { onFetch, onStatus } from './catch-up.ts';
 import { onCheckpoint, onExecuted } from './checkpoint.ts';
 import { noEffects, type Effects, type Input } from './effects.ts';
 import type { LogRecord } from './log.ts';
-import type { BlockId, Candidate, VerifiedMessage } from './messages.ts';
+import type { Candidate, VerifiedMessage } from './messages.ts';
 import { advance, onBody, onCertified, onPrePrepare, onProposal, onVote } from './normal-case.ts';
 import { ReplicaState } from './replica-state.ts';
 import { resend, wantProposal } from './resend.ts';
@@ -42,8 +43,11 @@ export interface ReplicaOptions {
   readonly timing?: Partial<Timing>;
   /** The write-ahead log, oldest first; empty for a new replica. */
   readonly restore: readonly LogRecord[];
-  /** The last block that is durable in the block log *and* executed; absent = genesis. Delivery goes on above it. */
-  readonly tip?: BlockId;
+  /**
+   * Commit certificate of the last block that is durable in the block log *and* executed; absent = genesis.
+   * Delivery goes on above it. The certificate is needed, not the height alone: a VIEW-CHANGE has to prove it.
+   */
+  readonly tip?: Certificate;
 }
 
 export type Phase = 'normal' | 'view-changing' | 'observer' | 'halted';

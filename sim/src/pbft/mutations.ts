@@ -1,0 +1,64 @@
+/** Faults put into the protocol itself, to prove that the checkers see them. Each must be caught within some seeds. */
+import { height } from '@itc/core/ledger/ids.js';
+import { RULES } from '@itc/core/pbft/rules.js';
+import type { Action } from '../world.ts';
+import type { Sabotage, SimMessage } from './node.ts';
+
+export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonly sabotage: Sabotage }>> = {
+  'commit-without-quorum': {
+    what: 'one weight short of nothing: F + 1 decides instead of Q',
+    sabotage: { rules: { ...RULES, quorum: (weights) => weights.quorum.weak } },
+  },
+  'quorum-two-thirds-down': {
+    what: 'two thirds rounded down instead of W − F',
+    sabotage: { rules: { ...RULES, quorum: (weights) => Math.floor((2 * weights.quorum.total) / 3) } },
+  },
+  'forget-prepared': {
+    what: 'a VIEW-CHANGE leaves out the prepared certificates',
+    sabotage: { rules: { ...RULES, preparedHeld: () => [] } },
+  },
+  'new-view-drops-prepared': {
+    what: 'a new view begins above its base as if nothing had been prepared',
+    sabotage: { rules: { ...RULES, decideNewView: (genesis, set) => ({ ...RULES.decideNewView(genesis, set), reproposals: [] }) } },
+  },
+  'lowest-view-wins': {
+    what: 'the oldest prepared certificate of a height wins instead of the newest',
+    sabotage: {
+      rules: {
+        ...RULES,
+        decideNewView: (genesis, set) => {
+          // The highest view becomes the lowest: RULES then picks what it should pass over.
+          const turned = set.map((sound) => ({
+            ...sound,
+            prepared: sound.prepared.map((certificate) => ({ ...certificate, view: height(1_000_000 - certificate.view) as unknown as typeof certificate.view })),
+          }));
+          return RULES.decideNewView(genesis, turned);
+        },
+      },
+    },
+  },
+  'prepare-without-parent': {
+    what: 'P2 is left out: PREPARE without the parent prepared or final',
+    sabotage: { rules: { ...RULES, parentHeld: () => true } },
+  },
+  'send-before-persist': {
+    what: 'messages leave before the log is synced',
+    sabotage: { actions: sendFirst },
+  },
+  'forget-accepted': {
+    what: 'accepted digests are not written to the log',
+    sabotage: { keepRecord: (_, kind) => kind !== 'accepted' },
+  },
+  'forget-view-change': {
+    what: 'the log does not say that a view was left',
+    sabotage: { keepRecord: (_, kind) => kind !== 'view-change' },
+  },
+  'forget-prepared-record': {
+    what: 'prepared certificates are not written to the log',
+    sabotage: { keepRecord: (_, kind) => kind !== 'prepared' },
+  },
+};
+
+function sendFirst(actions: Action<SimMessage>[]): Action<SimMessage>[] {
+  return [...actions.filter((action) => action.kind === 'send'), ...actions.filter((action) => action.kind !== 'send')];
+}
