@@ -138,12 +138,12 @@ function mixedOrderCases(): Case[] {
   const cases: Case[] = [];
   const a = 0x1234_5678_9abc_def0n;
   const r = 0xfeed_beefn;
-  for (const [i, ta] of torsion.entries()) {
-    for (const [j, tr] of torsion.entries()) {
-      const key = Point.BASE.multiply(a).add(ta).toBytes();
-      for (let m = 0; m < 6; m += 1) {
+  const keys = torsion.map((point) => Point.BASE.multiply(a).add(point).toBytes());
+  const commitments = torsion.map((point) => Point.BASE.multiply(r).add(point).toBytes());
+  for (const [i, key] of keys.entries()) {
+    for (const [j, rBytes] of commitments.entries()) {
+      for (let m = 0; m < 3; m += 1) {
         const message = Uint8Array.of(i, j, m);
-        const rBytes = Point.BASE.multiply(r).add(tr).toBytes();
         const s = (r + challenge(rBytes, key, message) * a) % L;
         cases.push({
           name: `A + T${i}, R + T${j}, ${m}`,
@@ -158,7 +158,7 @@ function mixedOrderCases(): Case[] {
           signature: concatBytes(rBytes, toBytes(s + L)),
         });
         // R of small order: r = 0.
-        const small = tr.toBytes();
+        const small = (torsion[j] as EdwardsPoint).toBytes();
         const s0 = (challenge(small, key, message) * a) % L;
         cases.push({
           name: `A + T${i}, R = T${j}, ${m}`,

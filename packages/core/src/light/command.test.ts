@@ -20,6 +20,7 @@ import {
   countingVerifier,
   installNativeSha256,
   keyPair,
+  rememberingVerifier,
   verifyQuickly,
   type KeyPair,
 } from '../testing/keys.ts';
@@ -363,8 +364,10 @@ test('LIGHT-5.9, WIRE-9.2: access proofs have one encoding; any byte changed ref
     [guest, withGrant, 'accepted'],
     [stranger, withGrant, 'not-granted'],
   ];
+  const verify = rememberingVerifier(verifyQuickly);
   for (const [signer, at, expected] of cases) {
     const proof = access(at, signer);
+    const sent = command(signer);
     const bytes = encodeAccessProof(proof);
     const back = decodeAccessProof(bytes);
     assert.ok(back.ok);
@@ -375,7 +378,7 @@ test('LIGHT-5.9, WIRE-9.2: access proofs have one encoding; any byte changed ref
       const read = decodeAccessProof(changed);
       if (!read.ok) continue;
       assert.equal(toHex(encodeAccessProof(read.value)), toHex(changed));
-      assert.equal(outcome({ command: command(signer), access: read.value }), 'proof', `byte ${i}`);
+      assert.equal(outcome({ verify, command: sent, access: read.value }), 'proof', `byte ${i}`);
     }
     for (let length = 0; length < bytes.length; length += 7)
       assert.ok(!decodeAccessProof(bytes.slice(0, length)).ok);

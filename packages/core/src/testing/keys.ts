@@ -7,6 +7,7 @@ import {
   sign as nodeSign,
   verify as nodeVerify,
 } from 'node:crypto';
+import { toHex } from '../bytes/hex.ts';
 import { installSha256 } from '../crypto/hash.ts';
 import { ED25519, PUBLIC_KEY_BYTES, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
@@ -62,6 +63,19 @@ export const countingVerifier = (
     calls: () => calls,
   };
 };
+
+/** Answers a repeated question from memory: for tests that change one byte of a proof at a time. */
+export function rememberingVerifier(verify: SignatureVerifier): SignatureVerifier {
+  const answers = new Map<string, boolean>();
+  return (key, message, signature) => {
+    const question = [key.bytes, message, signature].map(toHex).join(' ');
+    const known = answers.get(question);
+    if (known !== undefined) return known;
+    const answer = verify(key, message, signature);
+    answers.set(question, answer);
+    return answer;
+  };
+}
 
 /** A plain array, as `installSha256` asks for. */
 export function nativeSha256(bytes: Uint8Array): Uint8Array {
