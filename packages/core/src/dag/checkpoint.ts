@@ -36,7 +36,6 @@ export class Election {
   /** Undefined while there is nothing to checkpoint. */
   #roundSince: number | undefined;
   certificate: CheckpointCertificate | undefined;
-  #certificateRound = 0;
   #submitAt = 0;
   #submits = 0;
 
@@ -80,6 +79,14 @@ export class Election {
 
   setSigned(round: number, hash: Hash): void {
     this.#ballot(round).signed = hash;
+  }
+
+  /** What we signed in this sequence and may not sign otherwise. */
+  votesOfOurs(): { readonly round: number; readonly hash: Hash }[] {
+    const votes: { round: number; hash: Hash }[] = [];
+    for (const [round, { signed }] of this.#ballots)
+      if (signed !== undefined) votes.push({ round, hash: signed });
+    return votes;
   }
 
   proposalIn(round: number): ProposalMessage | undefined {
@@ -153,7 +160,6 @@ export class Election {
         signers: bitmapOf(signers, this.#members.length),
         signatures: signers.map((member) => votes.get(member) as Uint8Array),
       };
-      this.#certificateRound = round;
       // The proposer submits at once; the others only if it does not get through.
       const turn = (self - this.proposerOf(round) + this.#members.length) % this.#members.length;
       this.#submitAt = now + turn * this.#timing.cadenceMs;
@@ -167,11 +173,6 @@ export class Election {
     this.#submitAt = now + this.#timing.resubmitMs * 2 ** Math.min(this.#submits, 3);
     this.#submits += 1;
     return this.certificate;
-  }
-
-  /** The certified proposal, for members that ask again because they have missed votes. */
-  get certifiedRound(): number | undefined {
-    return this.certificate === undefined ? undefined : this.#certificateRound;
   }
 
   /** Moves on by timer, and joins the rounds that more than a third of the stake has reached. */
@@ -195,11 +196,14 @@ export class Election {
   #enter(round: number, now: number): void {
     this.round = round;
     this.#roundSince = now;
-    for (const old of [...this.#ballots.keys()]) if (!this.isInWindow(old)) this.#ballots.delete(old);
+    for (const old of this.#ballots.keys()) if (!this.isInWindow(old)) this.#ballots.delete(old);
   }
 
   #roundOfWeakQuorum(): number {
-    const rounds = this.#roundOf.map((round, member) => ({ round, weight: this.#members[member]?.weight ?? 0 }));
+    const rounds = this.#roundOf.map((round, member) => ({
+      round,
+      weight: this.#members[member]?.weight ?? 0,
+    }));
     rounds.sort((a, b) => b.round - a.round);
     let stake = 0;
     for (const { round, weight } of rounds) {
@@ -263,4 +267,3 @@ export function acceptedAnchors(
   if (unknown.length > 0) return { unknown };
   return accepted ? { places } : 'unaccepted';
 }
-

@@ -62,11 +62,12 @@ export const TIMING: Timing = {
 
 export type Input =
   | { readonly kind: 'tick'; readonly now: Millis }
-  /** From another member: gossip, or the answer to a request. `from` is its index. */
+  /** From another member. `from` is its index; `reply` says that it came in an 'envelopes' message. */
   | {
       readonly kind: 'envelope';
       readonly from: number;
       readonly envelope: VerifiedEnvelope;
+      readonly reply: boolean;
       readonly now: Millis;
     }
   /** A finished draft of our own. */
@@ -227,3 +228,16 @@ export type Explanation =
     }
   | { readonly state: 'final'; readonly checkpoint: number }
   | { readonly state: 'refused'; readonly code: ErrorCode; readonly reason: string };
+
+export function noEffects(): Effects {
+  return {
+    persist: [],
+    send: [],
+    deliver: [],
+    submit: [],
+    want: [],
+    accepted: [],
+    evidence: [],
+    refused: [],
+  };
+}

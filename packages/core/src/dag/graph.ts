@@ -164,17 +164,34 @@ export class Graph {
   }
 
   #levelAfter(verified: VerifiedEnvelope, selfAt: number): number {
-    if (selfAt === NO_SELF) return rateLevel(0, 0);
     const { envelope, issuer } = verified;
-    const ref = this.#resolved[selfAt] as number;
-    if (ref >= 0) {
-      const elapsed = envelope.time - (this.slab.time[ref] as number);
-      return rateLevel(this.slab.level[ref] as number, Math.max(0, elapsed));
+    return selfAt === NO_SELF
+      ? rateLevel(0, 0)
+      : this.levelAfter({
+          issuer,
+          lane: envelope.lane,
+          previous: envelope.previous,
+          time: envelope.time,
+          self: this.#resolved[selfAt] as number,
+        });
+  }
+
+  /** Level of the issuer's rate bucket after an envelope that follows `previous` at place or reference `self`. */
+  levelAfter(next: {
+    readonly issuer: number;
+    readonly lane: number;
+    readonly previous: Hash;
+    readonly self: number;
+    readonly time: number;
+  }): number {
+    if (next.self >= 0) {
+      const elapsed = next.time - (this.slab.time[next.self] as number);
+      return rateLevel(this.slab.level[next.self] as number, Math.max(0, elapsed));
     }
-    const last = this.lanes.issuerLane(issuer, envelope.lane);
+    const last = this.lanes.issuerLane(next.issuer, next.lane);
     // Behind a final loser of its slot the lane is dead anyway.
-    if (last === undefined || !equalBytes(last.hash, envelope.previous)) return rateLevel(0, 0);
-    return rateLevel(last.level, Math.max(0, envelope.time - last.time));
+    if (last === undefined || !equalBytes(last.hash, next.previous)) return rateLevel(0, 0);
+    return rateLevel(last.level, Math.max(0, next.time - last.time));
   }
 
   /** The issuer's lane is a chain: same lane, next sequence, time not before (spec DAG-2.5). */

@@ -170,7 +170,10 @@ export class Solidifier {
   }
 
   /** A peer holds this and we do not, or a committed checkpoint names it. */
-  want(hash: Hash, from: { readonly announcer: number; readonly certified: boolean; readonly now: number }): void {
+  want(
+    hash: Hash,
+    from: { readonly announcer: number; readonly certified: boolean; readonly now: number },
+  ): void {
     if (!this.#waiting.has(keyOf(hash))) this.#want(hash, { author: -1, ...from });
   }
 

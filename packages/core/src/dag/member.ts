@@ -1,0 +1,472 @@
+/**
+ * A member of a DAG subnet (spec DAG): pure and synchronous. `step` takes one input and gives the effects; the shell
+ * acts on them in the order of their type. See README.md for the picture.
+ */
+import { equalBytes } from '../bytes/hex.ts';
+import type { Hash } from '../crypto/hash.ts';
+import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import { millis, type Millis } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import type { Payload } from '../ledger/payload.ts';
+import { quorumOf } from '../ledger/validators.ts';
+import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
+import { makeDraft } from './draft.ts';
+import {
+  noEffects,
+  TIMING,
+  type Delivery,
+  type Draft,
+  type Effects,
+  type Explanation,
+  type Input,
+  type MemberOptions,
+  type MemberStatus,
+  type Timing,
+  type VertexView,
+} from './effects.ts';
+import { Follow } from './follow.ts';
+import { Graph } from './graph.ts';
+import { Intake } from './intake.ts';
+import {
+  voteSigningBytes,
+  type EnvelopeRequest,
+  type HeadsMessage,
+  type ProposalMessage,
+  type VerifiedMessage,
+  type VoteMessage,
+} from './messages.ts';
+import type { Evaluation } from './order.ts';
+import { voteRecord, type LogRecord } from './records.ts';
+import { explain, snapshotOf, statusOf, survey, vertices, type MemberParts } from './report.ts';
+import { restoreRecords } from './restore.ts';
+import { answerRequest, laneHeads } from './serve.ts';
+import { keyOf } from './slab.ts';
+import { Solidifier } from './solidify.ts';
+import type { AnchorView, VerifiedEnvelope } from './verify.ts';
+
+/** Evaluations kept for one sequence: proposals are few, and each can be worked out again. */
+const EVALUATIONS_MAX = 8;
+/** Doublings of the pause between empty envelopes that bring no progress. */
+const APPROVE_DOUBLINGS_MAX = 7;
+
+export class Member {
+  readonly #options: MemberOptions;
+  readonly #timing: Timing;
+  readonly #graph: Graph;
+  readonly #solidifier: Solidifier;
+  readonly #intake: Intake;
+  readonly #follow: Follow;
+  readonly #parts: MemberParts;
+  #election: Election;
+  readonly #evaluations = new Map<string, Evaluation>();
+  /** Proposals found wrong: looked at once. */
+  readonly #rejected = new Set<string>();
+  /** Messages for the next sequence, from members that applied the last checkpoint a moment before us. */
+  readonly #early: { readonly from: number; readonly message: ProposalMessage | VoteMessage }[] = [];
+  /** Delivered again after a restart, for a shell that had not come to it. */
+  #redeliver: readonly Delivery[] = [];
+  #headsAt = -1;
+  readonly #answeredAt = new Map<number, number>();
+  /** Members heard from, while our own past is not certain. */
+  readonly #heard = new Set<number>();
+  #certainOfPast: boolean;
+  #approval = { target: '', at: 0, doublings: 0 };
+
+  constructor(options: MemberOptions) {
+    const { members, self } = options;
+    if (members.length > LIMITS.subnetMembersMax) throw new RangeError('a subnet has at most 32 members');
+    this.#options = options;
+    this.#timing = { ...TIMING, ...options.timing };
+    this.#graph = new Graph(options);
+    this.#solidifier = new Solidifier({ members: members.length, self, timing: this.#timing });
+    this.#intake = new Intake(this.#graph, this.#solidifier);
+    this.#follow = new Follow(options, this.#graph, this.#solidifier);
+    this.#election = this.#newElection();
+    const restored = options.restore ?? [];
+    this.#certainOfPast = restored.length > 0 || members.length === 1;
+    const parts = {
+      graph: this.#graph,
+      solidifier: this.#solidifier,
+      intake: this.#intake,
+      follow: this.#follow,
+    };
+    this.#parts = parts;
+    if (restored.length > 0) this.#restore(restored);
+  }
+
+  /** For `verifyEnvelope`: which anchors are known, and how old they are. */
+  get anchors(): AnchorView {
+    return this.#graph.anchors;
+  }
+
+  /** Whether an 'envelopes' message of this peer answers a request of ours: then age is not judged. */
+  expectsFrom(peer: number): boolean {
+    return this.#solidifier.expectsFrom(peer);
+  }
+
+  step(input: Input): Effects {
+    const effects = noEffects();
+    const { now } = input;
+    effects.deliver.push(...this.#redeliver);
+    this.#redeliver = [];
+    switch (input.kind) {
+      case 'tick':
+        this.#tick(now, effects);
+        break;
+      case 'envelope': {
+        const { envelope, from, reply } = input;
+        const origin = this.#solidifier.originOf(envelope.hash, from, reply);
+        if (reply) this.#solidifier.spend(from, now);
+        this.#intake.receive({ envelope, from, origin }, now, effects);
+        break;
+      }
+      case 'own':
+        this.#issue(input.envelope, now, effects);
+        break;
+      case 'message':
+        this.#receive(input.from, input.message, now, effects);
+        break;
+      case 'committed':
+        this.#follow.enqueue(input.committed, effects);
+        break;
+      case 'located':
+        this.#intake.located(input, now, effects);
+        break;
+    }
+    this.#follow.run(now, this.#evaluations, effects, (anchor) => this.#applied(anchor, now, effects));
+    this.#judgeOpen(now, effects);
+    return effects;
+  }
+
+  /**
+   * The next own envelope of a lane, or undefined when none can be made: as a follower, with too much of our own
+   * not final yet, or while our own past is not certain. Only one of several drafts of a lane can be used.
+   */
+  draft(payloads: readonly Payload[], now: Millis, lane = 0): Draft | undefined {
+    if (this.draftObstacle() !== undefined) return undefined;
+    const { subnet, members, self, random } = this.#options;
+    const lastAnchors = this.#follow.checkpoint?.anchors ?? [];
+    return makeDraft(this.#graph, { subnet, members, self, random, lastAnchors }, { payloads, now, lane });
+  }
+
+  /** Why `draft` gives nothing now, in a sentence. */
+  draftObstacle(): string | undefined {
+    if (this.#options.self < 0) return 'a follower issues nothing';
+    if (this.#follow.divergence !== undefined) return this.#follow.divergence;
+    if (!this.#certainOfPast)
+      return 'two thirds of the stake have to tell first what they hold of us, lest we issue a sequence twice';
+    if (this.#graph.isCrowded()) return 'too many of our envelopes are not final yet';
+    return undefined;
+  }
+
+  #issue(envelope: VerifiedEnvelope, now: number, effects: Effects): void {
+    const { lane, sequence } = envelope.envelope;
+    const { self } = this.#options;
+    if (envelope.issuer !== self || sequence !== this.#graph.sequenceOf(self, lane) + 1) {
+      const reason = 'another envelope of ours has taken this sequence meanwhile';
+      effects.refused.push({
+        hash: envelope.hash,
+        issuer: envelope.issuer,
+        code: 'envelope.sequence',
+        reason,
+      });
+      return;
+    }
+    this.#intake.receive({ envelope, from: self, origin: 'own' }, now, effects);
+    if (this.#graph.place(envelope.hash) === undefined) return;
+    effects.send.push({ to: 'all', message: { kind: 'envelope', encoded: envelope.encoded } });
+  }
+
+  #receive(from: number, message: VerifiedMessage, now: number, effects: Effects): void {
+    switch (message.kind) {
+      case 'envelope-request':
+        this.#answer(from, message, effects);
+        break;
+      case 'heads':
+        this.#compareHeads(from, message, now, effects);
+        break;
+      case 'proposal':
+        this.#takeProposal(from, message, now, effects);
+        break;
+      case 'vote':
+        this.#takeVote(from, message, now);
+        break;
+      case 'checkpoint-request':
+        if (message.sequence <= this.#graph.anchors.head)
+          effects.want.push({ kind: 'serve-checkpoint', to: from, sequence: message.sequence });
+        break;
+      case 'checkpoint-ids':
+        this.#follow.receiveIds(message);
+        break;
+    }
+  }
+
+  #answer(to: number, request: EnvelopeRequest, effects: Effects): void {
+    const { encoded, elsewhere } = answerRequest(this.#graph, request);
+    if (encoded.length > 0) effects.send.push({ to, message: { kind: 'envelopes', encoded } });
+    if (elsewhere.length > 0) effects.want.push({ kind: 'serve-envelopes', to, hashes: elsewhere });
+  }
+
+  #heads(): HeadsMessage {
+    const heads = laneHeads(this.#graph, this.#options.members.length);
+    return { kind: 'heads', checkpoint: this.#graph.anchors.head, heads };
+  }
+
+  /** Asks for what the other has beyond us, and tells it what we have beyond it. */
+  #compareHeads(from: number, message: HeadsMessage, now: number, effects: Effects): void {
+    const { members } = this.#options;
+    const theirs = new Map<number, number>();
+    for (const head of message.heads) {
+      if (head.issuer >= members.length || head.lane >= LIMITS.envelopeLanesMax) continue;
+      theirs.set(head.issuer * LIMITS.envelopeLanesMax + head.lane, head.sequence);
+      if (head.sequence <= this.#graph.sequenceOf(head.issuer, head.lane)) continue;
+      if (this.#graph.locate(head.hash) === undefined)
+        this.#solidifier.want(head.hash, { announcer: from, certified: false, now });
+    }
+    const ahead = laneHeads(this.#graph, members.length).some(
+      (head) => head.sequence > (theirs.get(head.issuer * LIMITS.envelopeLanesMax + head.lane) ?? 0),
+    );
+    const lost = message.heads.length === 0 || !this.#answeredAt.has(from);
+    const answered = this.#answeredAt.get(from) ?? -this.#timing.headsMs;
+    if ((ahead || lost) && now - answered >= this.#timing.headsMs / 2) {
+      this.#answeredAt.set(from, now);
+      effects.send.push({ to: from, message: this.#heads() });
+    }
+    if (!this.#certainOfPast) this.#learnPast(from, message);
+  }
+
+  /**
+   * Starting without records, we may have issued before and forgotten it. Whoever holds an own envelope of ours tells its
+   * sequence; once two thirds of the stake have spoken and all they hold is here, going on cannot equivocate.
+   */
+  #learnPast(from: number, message: HeadsMessage): void {
+    const { members, self } = this.#options;
+    const unknown = message.heads.some(
+      (head) => head.issuer === self && head.sequence > this.#graph.sequenceOf(self, head.lane),
+    );
+    if (unknown) return;
+    this.#heard.add(from);
+    if (self >= 0) this.#heard.add(self);
+    let stake = 0;
+    for (const member of this.#heard) stake += members[member]?.weight ?? 0;
+    if (stake >= quorumOf(members.map((member) => member.weight)).strong) this.#certainOfPast = true;
+  }
+
+  #takeProposal(from: number, message: ProposalMessage, now: number, effects: Effects): void {
+    const { sequence } = message.checkpoint;
+    if (this.#keepEarly(from, sequence, message)) return;
+    if (sequence !== this.#election.sequence) return;
+    const hash = checkpointHash(message.checkpoint);
+    if (!this.#election.addProposal(from, message, hash)) return;
+    this.#election.addVote(from, { round: message.round, hash, signature: message.signature });
+    const signed = this.#election.signedIn(message.round);
+    if (signed !== undefined && equalBytes(signed, hash)) {
+      // It asks again because our vote was lost.
+      effects.send.push({ to: from, message: this.#vote(message.round, hash) });
+    }
+    this.#election.certify(now, this.#options.self);
+  }
+
+  #takeVote(from: number, message: VoteMessage, now: number): void {
+    if (this.#keepEarly(from, message.sequence, message)) return;
+    if (message.sequence !== this.#election.sequence) return;
+    this.#election.addVote(from, message);
+    this.#election.certify(now, this.#options.self);
+  }
+
+  #keepEarly(from: number, sequence: number, message: ProposalMessage | VoteMessage): boolean {
+    if (sequence !== this.#election.sequence + 1) return false;
+    const ofPeer = this.#early.filter((early) => early.from === from).length;
+    if (ofPeer < 4) this.#early.push({ from, message });
+    return true;
+  }
+
+  #newElection(): Election {
+    const { members } = this.#options;
+    return new Election({ sequence: this.#graph.anchors.head + 1, members, timing: this.#timing });
+  }
+
+  #vote(round: number, hash: Hash): VoteMessage {
+    const signature = this.#options.sign(voteSigningBytes(this.#options.chain, hash));
+    return { kind: 'vote', sequence: this.#election.sequence, round, hash, signature };
+  }
+
+  /** Signs once per sequence and round; the record is durable before the vote leaves. */
+  #castVote(round: number, hash: Hash, now: number, effects: Effects): VoteMessage {
+    const vote = this.#vote(round, hash);
+    effects.persist.push(voteRecord({ sequence: vote.sequence, round, hash }));
+    this.#election.setSigned(round, hash);
+    this.#election.addVote(this.#options.self, vote);
+    this.#election.certify(now, this.#options.self);
+    return vote;
+  }
+
+  /** Judges the proposals that wait for our vote: after every input, because it may have been what they waited for. */
+  #judgeOpen(now: number, effects: Effects): void {
+    if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
+    for (const { round, checkpoint } of this.#election.open()) {
+      const hash = checkpointHash(checkpoint);
+      if (this.#rejected.has(keyOf(hash)) || !this.#election.isInWindow(round)) continue;
+      if (!this.#approves(checkpoint, hash, this.#election.proposerOf(round), now)) continue;
+      effects.send.push({ to: 'all', message: this.#castVote(round, hash, now, effects) });
+    }
+  }
+
+  /** Works the proposal out from its anchors: every field has to come out the same. */
+  #approves(checkpoint: SubnetCheckpoint, hash: Hash, proposer: number, now: number): boolean {
+    const anchors = acceptedAnchors(this.#graph, checkpoint);
+    if (anchors === 'unaccepted') return false;
+    if ('unknown' in anchors) {
+      for (const anchor of anchors.unknown) {
+        if (this.#graph.finals.find(anchor) === undefined)
+          this.#solidifier.want(anchor, { announcer: proposer, certified: false, now });
+      }
+      return false;
+    }
+    const evaluation = this.#evaluations.get(keyOf(hash)) ?? this.#follow.evaluate(anchors.places);
+    if (evaluation === undefined || !equalBytes(evaluation.hash, hash)) {
+      this.#rejected.add(keyOf(hash));
+      return false;
+    }
+    this.#remember(evaluation);
+    return true;
+  }
+
+  #remember(evaluation: Evaluation): void {
+    this.#evaluations.set(keyOf(evaluation.hash), evaluation);
+    if (this.#evaluations.size <= EVALUATIONS_MAX) return;
+    for (const oldest of this.#evaluations.keys()) {
+      this.#evaluations.delete(oldest);
+      break;
+    }
+  }
+
+  #applied(anchor: Hash, now: number, effects: Effects): void {
+    this.#evaluations.clear();
+    this.#rejected.clear();
+    this.#election = this.#newElection();
+    this.#intake.anchored(anchor, now, effects);
+    for (const { from, message } of this.#early.splice(0)) this.#replayEarly(from, message, now, effects);
+  }
+
+  #replayEarly(from: number, message: ProposalMessage | VoteMessage, now: number, effects: Effects): void {
+    if (message.kind === 'proposal') this.#takeProposal(from, message, now, effects);
+    else this.#takeVote(from, message, now);
+  }
+
+  #tick(now: number, effects: Effects): void {
+    this.#exchangeHeads(now, effects);
+    this.#askForMissing(now, effects);
+    const { payloadsAccepted, unapproved } = survey(this.#graph, this.#options.self, now);
+    this.#wantApproval(unapproved, now, effects);
+    if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
+    const election = this.#election;
+    const due = this.#follow.appliedAt < 0 || now - this.#follow.appliedAt >= this.#timing.cadenceMs;
+    const busy = (payloadsAccepted && due) || election.open().length > 0;
+    election.advance(now, busy && election.certificate === undefined);
+    if (busy && due) this.#propose(now, effects);
+    const certificate = election.submission(now);
+    if (certificate !== undefined) effects.submit.push(certificate);
+  }
+
+  #propose(now: number, effects: Effects): void {
+    const election = this.#election;
+    const { self } = this.#options;
+    const { round } = election;
+    if (election.proposerOf(round) !== self || this.#follow.queued > 0) return;
+    const own = election.proposalIn(round);
+    if (own !== undefined) {
+      if (election.certificate === undefined && election.resendDue(round, now))
+        effects.send.push({ to: 'all', message: own });
+      return;
+    }
+    // Signed before a crash and forgotten what: the round passes.
+    if (election.signedIn(round) !== undefined || election.certificate !== undefined) return;
+    const anchors = chooseAnchors(this.#graph);
+    const evaluation = anchors && this.#follow.evaluate(anchors);
+    if (evaluation === undefined) return;
+    this.#remember(evaluation);
+    const { checkpoint, hash } = evaluation;
+    const { signature } = this.#castVote(round, hash, now, effects);
+    const message: ProposalMessage = { kind: 'proposal', round, checkpoint, signature };
+    election.addProposal(self, message, hash);
+    election.certify(now, self);
+    election.resendDue(round, now);
+    effects.send.push({ to: 'all', message });
+  }
+
+  #exchangeHeads(now: number, effects: Effects): void {
+    const quiet = this.#graph.slab.count === 0 && this.#certainOfPast;
+    const pause = quiet ? this.#timing.headsIdleMs : this.#timing.headsMs;
+    if (this.#headsAt >= 0 && now - this.#headsAt < pause) return;
+    this.#headsAt = now;
+    effects.send.push({ to: 'all', message: this.#heads() });
+  }
+
+  #askForMissing(now: number, effects: Effects): void {
+    if (this.#solidifier.missingCount === 0) return;
+    if (this.#graph.finals.forgotten) {
+      const hashes = this.#solidifier.unasked();
+      if (hashes.length > 0) effects.want.push({ kind: 'lookup', hashes });
+    }
+    const asks = this.#solidifier.due(now);
+    if (asks.length === 0) return;
+    const heads = laneHeads(this.#graph, this.#options.members.length);
+    for (const { to, hashes } of asks)
+      effects.send.push({ to, message: { kind: 'envelope-request', hashes, heads } });
+  }
+
+  /** Payloads wait for approval: an envelope is wanted, more and more rarely if it does not help. */
+  #wantApproval(unapproved: Hash | undefined, now: number, effects: Effects): void {
+    if (unapproved === undefined || this.draftObstacle() !== undefined) return;
+    const target = keyOf(unapproved);
+    const { approveMs } = this.#timing;
+    if (this.#approval.target !== target) this.#approval = { target, at: now + approveMs, doublings: 0 };
+    if (now < this.#approval.at) return;
+    const doublings = Math.min(this.#approval.doublings + 1, APPROVE_DOUBLINGS_MAX);
+    this.#approval = { target, at: now + approveMs * 2 ** doublings, doublings };
+    effects.want.push({ kind: 'envelope' });
+  }
+
+  #restore(records: readonly LogRecord[]): void {
+    const { deliveries, votes } = restoreRecords(this.#options, this.#parts, records);
+    this.#redeliver = deliveries;
+    this.#election = this.#newElection();
+    for (const vote of votes) {
+      if (vote.sequence !== this.#election.sequence) continue;
+      this.#election.enterAtLeast(vote.round);
+      this.#election.setSigned(vote.round, vote.hash);
+    }
+  }
+
+  /** Records that replace all earlier ones: for a fresh log, whenever the shell finds the old one long enough. */
+  snapshot(): LogRecord[] {
+    const votes = this.#election
+      .votesOfOurs()
+      .map(({ round, hash }) => voteRecord({ sequence: this.#election.sequence, round, hash }));
+    return [...snapshotOf(this.#parts), ...votes];
+  }
+
+  status(): MemberStatus {
+    return statusOf(this.#parts, this.#election, this.draftObstacle());
+  }
+
+  /** The newest vertices that are not final, at most `limit`, parents before children. */
+  graph(limit: number): VertexView[] {
+    return vertices(this.#graph, limit);
+  }
+
+  explain(hash: Hash): Explanation {
+    return explain(this.#parts, hash);
+  }
+
+  /** Whether a payload would still be applied: before a gateway packs one again. */
+  payloadOutcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
+    return this.#graph.lanes.outcome(payload);
+  }
+
+  /** Time of the last checkpoint applied, 0 before the first. */
+  get checkpointTime(): Millis {
+    return this.#follow.checkpoint?.time ?? millis(0);
+  }
+}

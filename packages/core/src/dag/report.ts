@@ -1,0 +1,165 @@
+/** What operators and people see of a member: state with reasons, vertices for drawing, the fate of one envelope. */
+import type { Hash } from '../crypto/hash.ts';
+import { millis } from '../ledger/ids.ts';
+import type { Election } from './checkpoint.ts';
+import type { Explanation, MemberStatus, VertexView } from './effects.ts';
+import type { Follow } from './follow.ts';
+import type { Graph } from './graph.ts';
+import type { Intake } from './intake.ts';
+import { snapshotRecord, type LogRecord } from './records.ts';
+import { ACCEPTED, NONE, PENDING, type Slab } from './slab.ts';
+import type { Solidifier } from './solidify.ts';
+import { isLazy } from './tips.ts';
+
+export interface MemberParts {
+  readonly graph: Graph;
+  readonly solidifier: Solidifier;
+  readonly intake: Intake;
+  readonly follow: Follow;
+}
+
+/** An own envelope without approval for this long calls for a fresh one that leads others to it. */
+const OWN_PATIENCE_MS = 3_000;
+
+/** One walk per tick: is there something to checkpoint, and what waits for our approval. */
+export function survey(
+  graph: Graph,
+  self: number,
+  now: number,
+): { readonly payloadsAccepted: boolean; readonly unapproved: Hash | undefined } {
+  const { slab } = graph;
+  const bit = self < 0 ? 0 : 1 << self;
+  let payloadsAccepted = false;
+  let unapproved: Hash | undefined;
+  for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
+    const { envelope, hash } = slab.envelope(place);
+    if (envelope.payloadCount === 0) continue;
+    if (slab.state[place] === ACCEPTED) payloadsAccepted = true;
+    else if (unapproved === undefined) {
+      const own = slab.issuer[place] === self;
+      const waits = own
+        ? now - (slab.time[place] as number) > OWN_PATIENCE_MS
+        : ((slab.bits[place] as number) & bit) === 0;
+      if (waits && !graph.isMuted(slab.issuer[place] as number, slab.lane[place] as number))
+        unapproved = hash;
+    }
+    if (payloadsAccepted && unapproved !== undefined) break;
+  }
+  return { payloadsAccepted, unapproved };
+}
+
+export function statusOf(parts: MemberParts, election: Election, obstacle: string | undefined): MemberStatus {
+  const { graph, solidifier, intake, follow } = parts;
+  const { slab } = graph;
+  let accepted = 0;
+  for (let place = slab.first; place !== NONE; place = slab.next[place] as number)
+    if (slab.state[place] === ACCEPTED) accepted += 1;
+  const last = graph.anchors.last;
+  const votes = election.leadingStake();
+  const submitted = election.certificate !== undefined;
+  const state =
+    follow.divergence !== undefined ? 'diverged' : follow.queued > 0 ? 'catching-up' : 'following';
+  return {
+    state,
+    reason: follow.divergence ?? follow.blockedOn ?? obstacle ?? waitingReason(election, accepted, votes),
+    checkpoint: last.sequence,
+    checkpointHash: last.hash,
+    checkpointTime: follow.checkpoint?.time ?? millis(0),
+    powBits: last.powBits,
+    pending: slab.count,
+    pendingBytes: slab.bytes,
+    accepted,
+    tips: graph.tips.size,
+    unsolid: solidifier.waitingCount,
+    missing: solidifier.missingCount,
+    payloadsApplied: follow.payloadsApplied,
+    envelopesFinal: follow.envelopesFinal,
+    round: election.round,
+    votes,
+    quorum: election.quorum,
+    submitted,
+    committedQueue: follow.queued,
+    equivocators: [...intake.equivocators].sort((a, b) => a - b),
+    pendingByMember: [...graph.pendingByMember],
+  };
+}
+
+function waitingReason(election: Election, accepted: number, votes: number): string | undefined {
+  if (election.certificate !== undefined)
+    return `the certificate of checkpoint ${election.sequence} waits for the main chain`;
+  if (accepted > 0 && election.round > 1)
+    return `checkpoint ${election.sequence} has ${votes} of ${election.quorum} stake in round ${election.round}`;
+  return undefined;
+}
+
+function stateName(slab: Slab, place: number): 'pending' | 'accepted' {
+  return slab.state[place] === PENDING ? 'pending' : 'accepted';
+}
+
+export function vertices(graph: Graph, limit: number): VertexView[] {
+  const { slab } = graph;
+  const views: VertexView[] = [];
+  let skip = Math.max(0, slab.count - limit);
+  for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
+    if (skip > 0) {
+      skip -= 1;
+      continue;
+    }
+    const { hash, envelope, payloads, issuer } = slab.envelope(place);
+    views.push({
+      hash,
+      issuer,
+      lane: envelope.lane,
+      sequence: envelope.sequence,
+      parents: envelope.parents,
+      time: envelope.time,
+      weight: slab.weight[place] as number,
+      state: stateName(slab, place),
+      payloads: payloads.length,
+      tip: graph.tips.has(place),
+    });
+  }
+  return views;
+}
+
+export function explain(parts: MemberParts, hash: Hash): Explanation {
+  const { graph, solidifier, intake } = parts;
+  const { slab } = graph;
+  const place = graph.place(hash);
+  if (place !== undefined) {
+    const approvedBy: number[] = [];
+    for (let i = 0; i < 32; i += 1) if ((((slab.bits[place] as number) >>> i) & 1) === 1) approvedBy.push(i);
+    return {
+      state: stateName(slab, place),
+      weight: slab.weight[place] as number,
+      approvedBy,
+      lazy: isLazy(slab, place, graph.anchors.head),
+      tip: graph.tips.has(place),
+      equivocation: graph.isMuted(slab.issuer[place] as number, slab.lane[place] as number),
+    };
+  }
+  const final = graph.finals.find(hash);
+  if (final !== undefined) return { state: 'final', checkpoint: final.checkpoint };
+  if (solidifier.isWaiting(hash)) return { state: 'unsolid', missing: solidifier.missingOf(hash) };
+  const refusal = intake.refusalOf(hash);
+  return refusal === undefined ? { state: 'unknown' } : { state: 'refused', ...refusal };
+}
+
+/** The state after the last checkpoint, then everything that is not final, parents first. */
+export function snapshotOf(parts: MemberParts): LogRecord[] {
+  const { graph, follow } = parts;
+  const { slab } = graph;
+  const records: LogRecord[] = [
+    snapshotRecord({
+      checkpoint: follow.checkpoint,
+      envelopesFinal: follow.envelopesFinal,
+      payloadsApplied: follow.payloadsApplied,
+      entries: [...graph.lanes.entries()],
+      anchors: [...graph.anchors.values()],
+      finalised: [...graph.finals.values()],
+    }),
+  ];
+  for (let place = slab.first; place !== NONE; place = slab.next[place] as number)
+    records.push({ kind: 'envelope', bytes: slab.envelope(place).encoded });
+  return records;
+}
