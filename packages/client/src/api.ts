@@ -1,0 +1,283 @@
+/** What the HTTP API answers. Hashes and ids are hex, addresses `itc1…`, amounts decimal texts, times ms since 1970. */
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import type { Refusal } from '@itc/core/ledger/command.js';
+
+export interface NodeStatus {
+  readonly ready: boolean;
+  /** Why not, in words. Every part below has one of its own. */
+  readonly reason?: string;
+  readonly chain: string;
+  readonly name: string;
+  readonly version: string;
+  readonly role: string;
+  readonly address: string;
+  readonly time: number;
+  readonly height: number;
+  readonly finalisedHeight: number;
+  readonly view: number;
+  readonly epoch: number;
+  readonly blockTime: number;
+  readonly blocksPerMinute: number;
+  readonly transactions: number;
+  readonly peers: readonly PeerStatus[];
+  readonly validators: readonly ValidatorStatus[];
+  readonly quorum: {
+    readonly total: number;
+    readonly strong: number;
+    readonly connected: number;
+    readonly reason?: string;
+  };
+  readonly subnets: readonly SubnetStatus[];
+  /** Of the devnet's front only. */
+  readonly processes?: readonly ProcessStatus[];
+}
+
+export interface PeerStatus {
+  readonly name?: string;
+  readonly address: string;
+  readonly role: string;
+  readonly connected: boolean;
+  readonly rttMs?: number;
+  readonly reason?: string;
+}
+
+export interface ValidatorStatus {
+  readonly index: number;
+  readonly address: string;
+  readonly name?: string;
+  readonly weight: number;
+  readonly connected: boolean;
+  readonly primary: boolean;
+}
+
+export interface SubnetStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly checkpoint: number;
+  readonly checkpointTime: number;
+  readonly payloads: number;
+  readonly members: readonly {
+    readonly index: number;
+    readonly address: string;
+    readonly name?: string;
+    readonly weight: number;
+    readonly connected: boolean;
+  }[];
+  readonly pending?: { readonly payloads: number; readonly envelopes: number };
+  readonly tips?: number;
+  readonly powBits: number;
+  readonly reason?: string;
+}
+
+export interface ProcessStatus {
+  readonly name: string;
+  readonly role: string;
+  readonly pid?: number;
+  readonly state: 'running' | 'stopped' | 'exited';
+  readonly restarts: number;
+  readonly reason?: string;
+  readonly url?: string;
+}
+
+export interface GenesisAnswer {
+  readonly hash: string;
+  /** The canonical document; its hash is the chain. */
+  readonly bytes: string;
+}
+
+export interface BlockSummary {
+  readonly height: number;
+  readonly hash: string;
+  readonly time: number;
+  readonly transactions: number;
+  readonly proposer?: string;
+  readonly view: number;
+  readonly signers: readonly number[];
+  readonly bytes: number;
+}
+
+export interface BlockDetail extends BlockSummary {
+  readonly header: {
+    readonly epoch: number;
+    readonly parentHash: string;
+    readonly txRoot: string;
+    readonly stateRoot: string;
+    readonly historyRoot: string;
+    readonly validatorsHash: string;
+    readonly nextValidatorsHash: string;
+  };
+  readonly certificate: {
+    readonly view: number;
+    readonly signers: readonly number[];
+    readonly signatures: readonly string[];
+  };
+  readonly items: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly sender: string;
+    readonly fee: string;
+    readonly ok: boolean;
+    readonly code?: ErrorCode;
+    readonly message?: string;
+  }[];
+}
+
+export interface TransactionStatus {
+  readonly id: string;
+  readonly status: 'pending' | 'final' | 'unknown';
+  readonly kind?: string;
+  readonly sender?: string;
+  readonly height?: number;
+  readonly index?: number;
+  readonly receipt?: {
+    readonly ok: boolean;
+    readonly code?: ErrorCode;
+    readonly message?: string;
+    readonly fee: string;
+  };
+}
+
+export interface AccountStatus {
+  readonly address: string;
+  readonly balance: string;
+  /** Next nonce per lane; a lane that is absent is at 0. */
+  readonly nonces: Readonly<Record<string, number>>;
+}
+
+export interface DeviceStatus {
+  readonly address: string;
+  readonly name?: string;
+  readonly kind?: string;
+  readonly owner?: string;
+  readonly registered: boolean;
+  readonly attested?: boolean;
+  readonly online: boolean;
+  readonly lastSeen?: number;
+  readonly state?: { readonly on: boolean; readonly level: number };
+  readonly latest: readonly {
+    readonly name: string;
+    readonly unit?: string;
+    readonly value: number | string | boolean;
+    readonly time: number;
+  }[];
+}
+
+export interface DeviceDetail extends DeviceStatus {
+  readonly batch?: string;
+  readonly model?: string;
+  readonly claimedAt?: number;
+  readonly grants: readonly {
+    readonly subject: string;
+    readonly actions: readonly string[];
+    readonly levelMax: number;
+    readonly notBefore: number;
+    readonly expiresAt: number;
+  }[];
+}
+
+export type ReadingStage = 'received' | 'in-dag' | 'accepted' | 'final';
+
+export interface Reading {
+  /** Payload id, colon, position in the payload. */
+  readonly id: string;
+  readonly payload: string;
+  readonly index: number;
+  readonly device: string;
+  readonly name: string;
+  readonly unit?: string;
+  readonly value: number | string | boolean;
+  readonly time: number;
+  readonly status: ReadingStage;
+}
+
+export interface Series {
+  readonly name: string;
+  readonly unit?: string;
+  readonly times: readonly number[];
+  readonly values: readonly number[];
+}
+
+export interface PayloadStatus {
+  readonly id: string;
+  readonly device: string;
+  readonly signer: string;
+  readonly attested: boolean;
+  readonly sequence: number;
+  readonly contentType: string;
+  readonly receivedAt: number;
+  readonly status: ReadingStage;
+  readonly envelope?: string;
+  readonly checkpoint?: number;
+  readonly height?: number;
+  readonly finalAt?: number;
+  readonly readings: number;
+}
+
+export interface PayloadStatuses {
+  readonly statuses: Readonly<Record<string, ReadingStage | 'unknown'>>;
+  readonly final: Readonly<
+    Record<string, { readonly height: number; readonly time: number; readonly finalAt: number }>
+  >;
+}
+
+export interface CommandStatus {
+  readonly id: string;
+  readonly device: string;
+  readonly signer: string;
+  readonly action: { readonly kind: 'on' | 'off' | 'level'; readonly level?: number };
+  /** When each was reached; one that is absent was not reached yet. */
+  readonly stages: {
+    readonly sent: number;
+    readonly acknowledged?: number;
+    readonly inDag?: number;
+    readonly final?: number;
+  };
+  readonly outcome?: { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: Refusal };
+  readonly state?: { readonly on: boolean; readonly level: number };
+  /** What it waits for, in words. */
+  readonly waiting?: string;
+  readonly height?: number;
+}
+
+export interface Vertex {
+  readonly hash: string;
+  /** Member index. */
+  readonly issuer: number;
+  readonly lane: number;
+  readonly sequence: number;
+  readonly parents: readonly string[];
+  readonly time: number;
+  readonly payloads: number;
+  /** Share of the stake that approves it, 0 to 1. */
+  readonly weight: number;
+  readonly state: 'pending' | 'accepted' | 'final';
+}
+
+export interface CheckpointSummary {
+  readonly sequence: number;
+  readonly hash: string;
+  readonly time: number;
+  readonly envelopes: number;
+  readonly payloads: number;
+  readonly height: number;
+}
+
+/** `event` names of `/api/v1/events` and what their data is. */
+export interface LiveEvents {
+  readonly block: BlockSummary;
+  readonly envelope: Vertex & { readonly subnet: string };
+  readonly weight: { readonly subnet: string; readonly accepted: readonly string[] };
+  readonly checkpoint: {
+    readonly subnet: string;
+    readonly sequence: number;
+    readonly final: readonly string[];
+  };
+  readonly reading: Reading;
+  readonly command: CommandStatus;
+  readonly device: DeviceStatus;
+  readonly status: Partial<NodeStatus>;
+}
+
+export type LiveEvent = {
+  readonly [K in keyof LiveEvents]: { readonly id: string; readonly event: K; readonly value: LiveEvents[K] };
+}[keyof LiveEvents];

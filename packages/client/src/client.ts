@@ -1,0 +1,396 @@
+/** A node's HTTP API with types: asking, sending, waiting until something is final, and hearing what happens. */
+import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { formatAddress, type Address } from '@itc/core/ledger/address.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
+import { amount, millis, type Amount } from '@itc/core/ledger/ids.js';
+import type {
+  AccountStatus,
+  BlockDetail,
+  BlockSummary,
+  CheckpointSummary,
+  CommandStatus,
+  DeviceDetail,
+  DeviceStatus,
+  GenesisAnswer,
+  LiveEvent,
+  NodeStatus,
+  PayloadStatus,
+  PayloadStatuses,
+  Reading,
+  Series,
+  SubnetStatus,
+  TransactionStatus,
+  Vertex,
+} from './api.ts';
+import { fromBase64Url } from './base64url.ts';
+import { checkBlock, type CheckedBlock } from './block-check.ts';
+import { systemClock, type Clock } from './clock.ts';
+import type { SignedCommand } from './commands.ts';
+import { subscribe, type SubscribeOptions } from './event-stream.ts';
+import { parseJson, requestJson, type Fetch } from './http.ts';
+import type { Signer } from './keys.ts';
+import { signRequest } from './requests.ts';
+import type { SignedTransaction } from './transactions.ts';
+
+export interface ClientOptions {
+  /** Of the node, without `/api/v1`. */
+  readonly url: string;
+  readonly fetch: Fetch;
+  readonly clock?: Clock;
+}
+
+export interface WaitOptions {
+  readonly signal?: AbortSignal;
+  /** 30 s when left out; then `peer.timeout` is thrown. */
+  readonly timeoutMs?: number;
+}
+
+export interface FinalTransaction {
+  readonly status: TransactionStatus;
+  /** The block it is in, with its certificate; see `checkBlock`. */
+  readonly block: BlockDetail;
+}
+
+export interface Enrolment {
+  readonly name: string;
+  readonly kind?: string;
+  readonly device?: Address;
+  /** For a device without a key of its own. */
+  readonly legacy?: { readonly password: string };
+}
+
+export interface Page {
+  readonly limit?: number;
+  /** Only what lies before: a height for blocks, ms since 1970 for readings. */
+  readonly before?: number;
+}
+
+const TIMEOUT_MS = 30_000;
+const POLL_MS_MIN = 50;
+const POLL_MS_MAX = 1000;
+
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** Every method throws `LedgerError` with the server's code, `peer.gone` without an answer. */
+export class Client {
+  readonly url: string;
+  readonly #fetch: Fetch;
+  readonly #clock: Clock;
+
+  constructor(o: ClientOptions) {
+    this.url = o.url.replace(/\/+$/, '');
+    this.#fetch = o.fetch;
+    this.#clock = o.clock ?? systemClock;
+  }
+
+  status(): Promise<NodeStatus> {
+    return this.#get('/status');
+  }
+
+  /** Decoded and hashed here. With `chain`, a node of another chain is refused: `transaction.wrong-chain`. */
+  async genesis(chain?: Hash): Promise<{ readonly genesis: Genesis; readonly chain: Hash }> {
+    const answer = await this.#get<GenesisAnswer>('/genesis');
+    const bytes = fromHex(answer.bytes);
+    const genesis = bytes.ok ? decodeGenesis(bytes.value) : bytes;
+    if (!genesis.ok) throw new LedgerError('peer.message', `the genesis document: ${genesis.message}`);
+    const hash = genesisHash(genesis.value);
+    if (chain !== undefined && !equalBytes(hash, chain)) {
+      throw new LedgerError(
+        'transaction.wrong-chain',
+        `expected chain ${toHex(chain)}, the node is on ${toHex(hash)}`,
+      );
+    }
+    return { genesis: genesis.value, chain: hash };
+  }
+
+  /** Newest first. */
+  async blocks(page: Page = {}): Promise<readonly BlockSummary[]> {
+    return (await this.#get<{ blocks: readonly BlockSummary[] }>('/blocks', { ...page })).blocks;
+  }
+
+  block(height: number): Promise<BlockDetail> {
+    return this.#get(`/blocks/${height}`);
+  }
+
+  async account(
+    address: Address,
+  ): Promise<{ readonly balance: Amount; readonly nonces: AccountStatus['nonces'] }> {
+    const { balance, nonces } = await this.#get<AccountStatus>(`/accounts/${formatAddress(address)}`);
+    if (!/^\d{1,20}$/.test(balance)) throw new LedgerError('peer.message', 'the balance is no amount');
+    return { balance: amount(BigInt(balance)), nonces };
+  }
+
+  async nextNonce(address: Address, lane = 0): Promise<number> {
+    return (await this.account(address)).nonces[String(lane)] ?? 0;
+  }
+
+  /** Taken by the node, not executed yet. */
+  async submit(transaction: Pick<SignedTransaction, 'id' | 'encoded'>): Promise<Hash> {
+    await this.#post('/transactions', { transaction: toHex(transaction.encoded) });
+    return transaction.id;
+  }
+
+  transaction(id: Hash): Promise<TransactionStatus> {
+    return this.#get(`/transactions/${toHex(id)}`);
+  }
+
+  /**
+   * Submits, and waits until the transaction is in a certified block. A node that lost it (a restart) gets it
+   * again: it can be executed only once. Accepted or refused is in `status.receipt`.
+   */
+  async submitAndWait(
+    transaction: Pick<SignedTransaction, 'id' | 'encoded'>,
+    o: WaitOptions = {},
+  ): Promise<FinalTransaction> {
+    await this.#submitOnce(transaction);
+    return this.#untilFinal(transaction, o);
+  }
+
+  /** The same for a transaction that was submitted before. */
+  async waitForTransaction(id: Hash, o: WaitOptions = {}): Promise<FinalTransaction> {
+    return this.#untilFinal({ id, encoded: undefined }, o);
+  }
+
+  /** As `submitAndWait`, and believes only what the validators signed: see `checkBlock`. */
+  async submitAndVerify(
+    transaction: Pick<SignedTransaction, 'id' | 'encoded'>,
+    trust: {
+      readonly chain: Hash;
+      readonly validators: Genesis['validators'];
+      readonly verify: SignatureVerifier;
+    },
+    o: WaitOptions = {},
+  ): Promise<FinalTransaction & { readonly checked: CheckedBlock }> {
+    const final = await this.submitAndWait(transaction, o);
+    const checked = checkBlock(trust, final.block);
+    if (!checked.ok) throw new LedgerError(checked.code, checked.message, { height: final.block.height });
+    if (!checked.value.transactions.some((id) => equalBytes(id, transaction.id))) {
+      throw new LedgerError('peer.message', 'the transaction is not in the block it is said to be in');
+    }
+    return { ...final, checked: checked.value };
+  }
+
+  async devices(): Promise<readonly DeviceStatus[]> {
+    return (await this.#get<{ devices: readonly DeviceStatus[] }>('/devices')).devices;
+  }
+
+  /** By address or by the name its owner gave it. */
+  device(device: string): Promise<DeviceDetail> {
+    return this.#get(`/devices/${encodeURIComponent(device)}`);
+  }
+
+  async readings(device: string, o: Page & { readonly name?: string } = {}): Promise<readonly Reading[]> {
+    return (
+      await this.#get<{ readings: readonly Reading[] }>(`/devices/${encodeURIComponent(device)}/readings`, {
+        ...o,
+      })
+    ).readings;
+  }
+
+  series(device: string, o: { readonly name: string; readonly points?: number }): Promise<Series> {
+    return this.#get(`/devices/${encodeURIComponent(device)}/series`, { ...o });
+  }
+
+  payload(id: Hash): Promise<PayloadStatus> {
+    return this.#get(`/payloads/${toHex(id)}`);
+  }
+
+  /** At most 1000 at a time. */
+  payloadStatuses(ids: readonly Hash[]): Promise<PayloadStatuses> {
+    return this.#post('/payloads/status', { ids: ids.map(toHex) });
+  }
+
+  /** The encoded proof; `verifyReading` of core/light judges it against the genesis hash the caller trusts. */
+  async readingProof(payload: Hash): Promise<Uint8Array> {
+    return proofBytes(await this.#get<{ proof: string }>(`/proofs/reading/${toHex(payload)}`));
+  }
+
+  async accessProof(o: { readonly device: Address; readonly subject: Address }): Promise<Uint8Array> {
+    const query = { device: formatAddress(o.device), subject: formatAddress(o.subject) };
+    return proofBytes(await this.#get<{ proof: string }>('/proofs/access', query));
+  }
+
+  sendCommand(command: Pick<SignedCommand, 'bytes'>): Promise<CommandStatus> {
+    return this.#post('/commands', { payload: toHex(command.bytes) });
+  }
+
+  command(id: Hash): Promise<CommandStatus> {
+    return this.#get(`/commands/${toHex(id)}`);
+  }
+
+  async commands(
+    o: { readonly device?: string; readonly limit?: number } = {},
+  ): Promise<readonly CommandStatus[]> {
+    return (await this.#get<{ commands: readonly CommandStatus[] }>('/commands', { ...o })).commands;
+  }
+
+  /** Until the device has said what it did, or the time is over; then what is known is returned, with why it waits. */
+  async commandAndWait(command: SignedCommand, o: WaitOptions = {}): Promise<CommandStatus> {
+    let status = await this.sendCommand(command);
+    await this.#poll(o, async () => {
+      if (status.outcome === undefined) status = await this.command(command.id);
+      return status.outcome !== undefined;
+    });
+    return status;
+  }
+
+  async subnets(): Promise<readonly SubnetStatus[]> {
+    return (await this.#get<{ subnets: readonly SubnetStatus[] }>('/subnets')).subnets;
+  }
+
+  async graph(subnet: Hash, o: { readonly limit?: number } = {}): Promise<readonly Vertex[]> {
+    return (await this.#get<{ vertices: readonly Vertex[] }>(`/subnets/${toHex(subnet)}/graph`, { ...o }))
+      .vertices;
+  }
+
+  async checkpoints(
+    subnet: Hash,
+    o: { readonly limit?: number } = {},
+  ): Promise<readonly CheckpointSummary[]> {
+    return (
+      await this.#get<{ checkpoints: readonly CheckpointSummary[] }>(
+        `/subnets/${toHex(subnet)}/checkpoints`,
+        { ...o },
+      )
+    ).checkpoints;
+  }
+
+  /** A request signed by the owner: names a device at this gateway, or enrols one without a key. */
+  async enrolDevice(
+    enrolment: Enrolment,
+    o: { readonly chain: Hash; readonly signer: Signer },
+  ): Promise<{ readonly address: string; readonly name: string }> {
+    const { device, ...rest } = enrolment;
+    const value = { ...rest, ...(device === undefined ? {} : { device: formatAddress(device) }) };
+    return this.#post('/gateway/devices', value, o);
+  }
+
+  /** What happens, from now or from after an event seen before, across lost connections. Unknown kinds are left out. */
+  async *events(
+    o: Pick<SubscribeOptions, 'lastEventId' | 'signal' | 'onState'> = {},
+  ): AsyncGenerator<LiveEvent, void, void> {
+    const stream = subscribe({
+      ...o,
+      fetch: this.#fetch,
+      url: `${this.url}/api/v1/events`,
+      clock: this.#clock,
+    });
+    for await (const { id, event, data } of stream) {
+      const value = parseJson(data);
+      if (value !== undefined && Object.hasOwn(KINDS, event)) yield { id, event, value } as LiveEvent;
+    }
+  }
+
+  async #untilFinal(
+    transaction: { readonly id: Hash; readonly encoded: Uint8Array | undefined },
+    o: WaitOptions,
+  ): Promise<FinalTransaction> {
+    let status: TransactionStatus = { id: toHex(transaction.id), status: 'unknown' };
+    const done = await this.#poll(o, async () => {
+      status = await this.transaction(transaction.id);
+      const { id, encoded } = transaction;
+      if (status.status === 'unknown' && encoded !== undefined) await this.#submitOnce({ id, encoded });
+      return status.status === 'final';
+    });
+    if (!done)
+      throw new LedgerError('peer.timeout', `the transaction is ${status.status} still`, { id: status.id });
+    if (status.height === undefined)
+      throw new LedgerError('peer.message', 'a final transaction has a height', { id: status.id });
+    return { status, block: await this.block(status.height) };
+  }
+
+  /** A node that refuses what it has executed or holds already has not refused it: its status tells. */
+  async #submitOnce(transaction: Pick<SignedTransaction, 'id' | 'encoded'>): Promise<void> {
+    try {
+      await this.submit(transaction);
+    } catch (error) {
+      const code = error instanceof LedgerError ? error.code : undefined;
+      if (code !== 'transaction.duplicate' && code !== 'transaction.nonce') throw error;
+      if ((await this.transaction(transaction.id)).status === 'unknown') throw error;
+    }
+  }
+
+  /** Asks with growing pauses; false when the time is over. A connection lost meanwhile is not the end of it. */
+  async #poll(o: WaitOptions, ask: () => Promise<boolean>): Promise<boolean> {
+    const endsAt = this.#clock.now() + (o.timeoutMs ?? TIMEOUT_MS);
+    for (let pauseMs = POLL_MS_MIN; ; pauseMs = Math.min(pauseMs * 1.5, POLL_MS_MAX)) {
+      o.signal?.throwIfAborted();
+      try {
+        if (await ask()) return true;
+      } catch (error) {
+        if (!(error instanceof LedgerError) || (error.code !== 'peer.gone' && error.code !== 'not-ready'))
+          throw error;
+      }
+      if (this.#clock.now() + pauseMs > endsAt) return false;
+      await this.#clock.sleep(pauseMs, o.signal);
+    }
+  }
+
+  async #get<T>(path: string, query: Query = {}): Promise<T> {
+    const pairs = Object.entries(query).filter(([, value]) => value !== undefined);
+    const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&');
+    const url = `${this.url}/api/v1${path}${text === '' ? '' : `?${text}`}`;
+    return (await requestJson(this.#fetch, url, {
+      method: 'GET',
+      headers: { accept: 'application/json' },
+    })) as T;
+  }
+
+  async #post<T>(
+    path: string,
+    value: unknown,
+    signedBy?: { readonly chain: Hash; readonly signer: Signer },
+  ): Promise<T> {
+    const body = JSON.stringify(value);
+    const headers: Record<string, string> = {
+      accept: 'application/json',
+      'content-type': 'application/json',
+    };
+    const apiPath = `/api/v1${path}`;
+    if (signedBy !== undefined) {
+      const time = millis(Math.floor(this.#clock.now()));
+      headers['authorization'] = await signRequest({
+        ...signedBy,
+        method: 'POST',
+        path: apiPath,
+        body: utf8Encode(body),
+        time,
+      });
+    }
+    return (await requestJson(this.#fetch, `${this.url}${apiPath}`, { method: 'POST', headers, body })) as T;
+  }
+}
+
+export function createClient(o: ClientOptions): Client {
+  return new Client(o);
+}
+
+/** Keys of `LiveEvents`, at run time. */
+const KINDS: Readonly<Record<LiveEvent['event'], true>> = {
+  block: true,
+  envelope: true,
+  weight: true,
+  checkpoint: true,
+  reading: true,
+  command: true,
+  device: true,
+  status: true,
+};
+
+function proofBytes(answer: { readonly proof: string }): Uint8Array {
+  const bytes = fromBase64Url(answer.proof);
+  if (!bytes.ok) throw new LedgerError('peer.message', `the proof: ${bytes.message}`);
+  return bytes.value;
+}
+
+/** A hash as the API writes it. Throws `request.malformed`. */
+export function parseHash(hex: string): Hash {
+  const bytes = fromHex(hex);
+  if (!bytes.ok || bytes.value.length !== HASH_BYTES)
+    throw new LedgerError('request.malformed', `expected ${HASH_BYTES} bytes in hex`);
+  return asHash(bytes.value);
+}

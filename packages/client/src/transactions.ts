@@ -1,0 +1,93 @@
+/** Building and signing transactions (spec STATE-2). */
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
+import {
+  claimSigningBytes,
+  encodeTransaction,
+  transactionId,
+  transactionSigningBytes,
+  type Body,
+  type DeviceBatch,
+  type Grant,
+  type Transaction,
+  type UnsignedTransaction,
+} from '@itc/core/ledger/transaction.js';
+import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import { seedSigner, type Signer } from './keys.ts';
+import type { Voucher } from './voucher.ts';
+
+export interface TransactionOptions {
+  readonly chain: Hash;
+  readonly signer: Signer;
+  /** The next one of the lane. */
+  readonly nonce: number;
+  /** 0 to 15; 0 when left out. Senders that work in parallel take a lane each. */
+  readonly lane?: number;
+  /** Of the genesis document. */
+  readonly feePerByte: Amount;
+  /** Last height at which it may be executed. */
+  readonly validUntil: Height;
+}
+
+export interface SignedTransaction {
+  readonly id: Hash;
+  readonly encoded: Uint8Array;
+  readonly transaction: Transaction;
+}
+
+/** Signs with exactly the price of the bytes as fee; every field has a fixed width, so the fee does not change the size. */
+export async function buildTransaction(o: TransactionOptions, body: Body): Promise<SignedTransaction> {
+  const unsigned: UnsignedTransaction = {
+    key: o.signer.publicKey,
+    lane: o.lane ?? 0,
+    nonce: o.nonce,
+    fee: amount(0n),
+    validUntil: o.validUntil,
+    body,
+  };
+  const { length } = encodeTransaction({ ...unsigned, signature: new Uint8Array(SIGNATURE_BYTES) });
+  const priced = { ...unsigned, fee: amount(o.feePerByte * BigInt(length)) };
+  const signature = await o.signer.sign(transactionSigningBytes(o.chain, priced));
+  const transaction: Transaction = { ...priced, signature };
+  const encoded = encodeTransaction(transaction);
+  return { id: transactionId(encoded), encoded, transaction };
+}
+
+export function transfer(to: Address, value: Amount): Body {
+  return { kind: 'transfer', to, amount: value };
+}
+
+export function registerMaker(name: string): Body {
+  return { kind: 'register-maker', name };
+}
+
+export function registerBatch(batch: DeviceBatch): Body {
+  return { kind: 'register-batch', batch };
+}
+
+/** Makes the voucher out to the owner, who must be the sender: nobody else can use what is sent here. */
+export function claim(o: { readonly chain: Hash; readonly voucher: Voucher; readonly owner: Address }): Body {
+  const { batch, device, claimSeed, index, path } = o.voucher;
+  const claimSigner = seedSigner(claimSeed);
+  const proof = claimSigner.sign(claimSigningBytes(o.chain, device, o.owner));
+  return { kind: 'claim', claim: { batch, device, claimKey: claimSigner.publicKey, index, path, proof } };
+}
+
+export function grant(terms: Grant): Body {
+  return { kind: 'grant', grant: terms };
+}
+
+export function revoke(o: { readonly device: Address; readonly subject: Address }): Body {
+  return { kind: 'revoke', device: o.device, subject: o.subject };
+}
+
+/** Members may be given in any order. */
+export function createSubnet(o: {
+  readonly name: string;
+  readonly members: ValidatorSet;
+  readonly powBits: number;
+}): Body {
+  return { kind: 'create-subnet', name: o.name, members: sortValidators(o.members), powBits: o.powBits };
+}
