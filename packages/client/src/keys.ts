@@ -25,13 +25,13 @@ export interface Subtle {
   generateKey(algorithm: 'Ed25519', extractable: boolean, usages: ('sign' | 'verify')[]): Promise<unknown>;
   importKey(
     format: 'pkcs8',
-    bytes: Uint8Array,
+    bytes: Uint8Array<ArrayBuffer>,
     algorithm: 'Ed25519',
     extractable: boolean,
     usages: 'sign'[],
   ): Promise<unknown>;
   exportKey(format: 'raw', key: unknown): Promise<unknown>;
-  sign(algorithm: 'Ed25519', key: unknown, bytes: Uint8Array): Promise<unknown>;
+  sign(algorithm: 'Ed25519', key: unknown, bytes: Uint8Array<ArrayBuffer>): Promise<unknown>;
 }
 
 /** A WebCrypto key pair; can be stored in IndexedDB as it is, without the secret ever being readable. */
@@ -92,7 +92,9 @@ function subtleSigner(subtle: Subtle, key: unknown, publicKey: PublicKey): Signe
     publicKey,
     address: addressOf(publicKey),
     async sign(bytes): Promise<Uint8Array> {
-      const signature = new Uint8Array((await subtle.sign('Ed25519', key, bytes)) as ArrayBuffer);
+      const signature = new Uint8Array(
+        (await subtle.sign('Ed25519', key, new Uint8Array(bytes))) as ArrayBuffer,
+      );
       if (signature.length !== SIGNATURE_BYTES)
         throw new RangeError(`expected a signature of ${SIGNATURE_BYTES} bytes`);
       return signature;
