@@ -105,6 +105,8 @@ export interface Effects {
   readonly want: Want[];
   /** Approved by two thirds of the stake just now (security level 2); never an equivocation. */
   readonly accepted: Hash[];
+  /** Now part of the graph, parents before children: own and others' alike. */
+  readonly joined: VerifiedEnvelope[];
   readonly evidence: Equivocation[];
   readonly refused: RefusedEnvelope[];
 }
@@ -237,6 +239,7 @@ export function noEffects(): Effects {
     submit: [],
     want: [],
     accepted: [],
+    joined: [],
     evidence: [],
     refused: [],
   };

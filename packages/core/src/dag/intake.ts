@@ -77,6 +77,7 @@ export class Intake {
         return this.#solidifier.arrived(envelope.hash);
       case 'inserted':
         effects.persist.push({ kind: 'envelope', bytes: envelope.encoded });
+        effects.joined.push(envelope);
         if (insertion.conflict !== undefined) {
           this.equivocators.add(envelope.issuer);
           effects.evidence.push({ issuer: envelope.issuer, first: insertion.conflict, second: envelope });

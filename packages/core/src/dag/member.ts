@@ -104,6 +104,11 @@ export class Member {
     return this.#solidifier.expectsFrom(peer);
   }
 
+  /** Whether an envelope is here already, pending or lately final: gossip brings each more than once. */
+  holds(hash: Hash): boolean {
+    return this.#graph.locate(hash) !== undefined;
+  }
+
   step(input: Input): Effects {
     const effects = noEffects();
     const { now } = input;
