@@ -19,4 +19,12 @@ await build({
   sourcemap: 'external',
   logLevel: 'warning',
 });
+await build({
+  entryPoints: [`${app}/style/main.css`],
+  outfile: `${app}/dist/www/style.css`,
+  bundle: true,
+  minify: true,
+  target: 'es2022',
+  logLevel: 'warning',
+});
 cpSync(`${app}/public`, `${app}/dist/www`, { recursive: true });

@@ -1,0 +1,98 @@
+import type { VNode } from 'preact';
+import { apiGet } from '../api.ts';
+import { formatAbsolute, formatDuration, formatInteger } from '../format.ts';
+import { useResource } from '../parts/resource.ts';
+import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
+import { Id, PayloadProgress } from '../parts/text.tsx';
+import { href } from '../route.ts';
+import { devices } from '../store.ts';
+import type { PayloadState } from '../wire.ts';
+import { STATUS_WORDS } from '../words.ts';
+import { ProofPanel } from './device.tsx';
+import { deviceName } from './devices.tsx';
+
+export function PayloadPage({ id }: { readonly id: string }): VNode {
+  const answer = useResource(
+    `payload/${id}`,
+    (signal) => apiGet<PayloadState>(`/payloads/${encodeURIComponent(id)}`, signal),
+    1_500,
+  );
+  const found = answer.value;
+  return (
+    <Page
+      title="Payload"
+      back={{ href: href.devices, label: 'Devices' }}
+      lead={<Id value={id} label="payload id" full />}
+    >
+      {found === undefined ? (
+        answer.error === undefined ? (
+          <Card>
+            <Loading lines={6} label="Loading the payload" />
+          </Card>
+        ) : (
+          <Failure error={answer.error} retry={answer.reload} />
+        )
+      ) : (
+        <>
+          <Card title="Status" aside={<PayloadProgress status={found.status} />}>
+            <p>{STATUS_WORDS[found.status].meaning}</p>
+            <Facts
+              rows={[
+                ['Device', <a href={href.device(found.device)}>{nameOf(found.device)}</a>],
+                [
+                  'Signed by',
+                  found.attested ? (
+                    <span>
+                      a gateway, <Id value={found.signer} label="signer" />
+                    </span>
+                  ) : (
+                    <span>
+                      the device, <Id value={found.signer} label="signer" />
+                    </span>
+                  ),
+                ],
+                [
+                  'Content',
+                  `${found.contentType}, ${formatInteger(found.readings)} reading${found.readings === 1 ? '' : 's'}`,
+                ],
+                ['Sequence', formatInteger(found.sequence)],
+                ['Received', formatAbsolute(found.receivedAt)],
+                ...(found.finalAt === undefined
+                  ? []
+                  : [
+                      [
+                        'Final',
+                        `${formatAbsolute(found.finalAt)}, ${formatDuration(found.finalAt - found.receivedAt)} later`,
+                      ] as const,
+                    ]),
+                ...(found.envelope === undefined
+                  ? []
+                  : [['Envelope', <Id value={found.envelope} label="envelope hash" />] as const]),
+                ...(found.checkpoint === undefined
+                  ? []
+                  : [['Checkpoint', `#${formatInteger(found.checkpoint)}`] as const]),
+                ...(found.height === undefined
+                  ? []
+                  : [
+                      [
+                        'Block',
+                        <a href={href.block(found.height)}>{formatInteger(found.height)}</a>,
+                      ] as const,
+                    ]),
+              ]}
+            />
+          </Card>
+          {found.status === 'final' ? (
+            <Card title="Proof">
+              <ProofPanel payload={id} />
+            </Card>
+          ) : null}
+        </>
+      )}
+    </Page>
+  );
+}
+
+function nameOf(address: string): string {
+  return deviceName(devices.value.get(address) ?? { address });
+}

@@ -1,0 +1,95 @@
+import type { VNode } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { apiGet } from '../api.ts';
+import { useResource } from '../parts/resource.ts';
+import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
+import { classifyQuery, href } from '../route.ts';
+import { blocks } from '../store.ts';
+import type { Device, PayloadState, TransactionState } from '../wire.ts';
+
+/** Finds where a query leads and goes there, leaving no stop in between for the back button. */
+export function SearchPage({ query }: { readonly query: string }): VNode {
+  const answer = useResource(`search/${query}`, (signal) => resolve(query, signal));
+  const target = answer.value?.target;
+  useEffect(() => {
+    if (target !== undefined) location.replace(target);
+  }, [target]);
+  return (
+    <Page title="Search" back={{ href: href.explorer, label: 'Blocks' }} lead={<code>{query}</code>}>
+      <Card>
+        {answer.error !== undefined ? (
+          <Failure error={answer.error} retry={answer.reload} />
+        ) : answer.value === undefined || target !== undefined ? (
+          <Loading lines={3} label="Searching" />
+        ) : (
+          <Empty icon="search" title="Nothing found">
+            Search for a block height, a transaction or payload id (64 hex digits), an itc1… address, or a
+            device’s name.
+          </Empty>
+        )}
+      </Card>
+    </Page>
+  );
+}
+
+async function resolve(query: string, signal: AbortSignal): Promise<{ readonly target: string | undefined }> {
+  const meant = classifyQuery(query);
+  switch (meant.kind) {
+    case 'empty':
+      return { target: href.explorer };
+    case 'height':
+      return { target: href.block(meant.height) };
+    case 'address': {
+      const device = await optional(apiGet<Device>(`/devices/${meant.address}`, signal));
+      return { target: device === undefined ? href.account(meant.address) : href.device(meant.address) };
+    }
+    case 'hash': {
+      const known = blocks.value.find((block) => block.hash === meant.hash);
+      if (known !== undefined) return { target: href.block(known.height) };
+      const transaction = await optional(apiGet<TransactionState>(`/transactions/${meant.hash}`, signal));
+      if (transaction !== undefined && transaction.status !== 'unknown')
+        return { target: href.transaction(meant.hash) };
+      const payload = await optional(apiGet<PayloadState>(`/payloads/${meant.hash}`, signal));
+      if (payload !== undefined && payload.status !== 'unknown') return { target: href.payload(meant.hash) };
+      return { target: undefined };
+    }
+    case 'name': {
+      const { devices } = await apiGet<{ devices: Device[] }>('/devices', signal);
+      const wanted = meant.name.toLowerCase();
+      const names = devices.filter((device) => device.name !== undefined);
+      const hit =
+        names.find((device) => device.name?.toLowerCase() === wanted) ??
+        names.find((device) => device.name?.toLowerCase().includes(wanted));
+      return { target: hit === undefined ? undefined : href.device(hit.address) };
+    }
+  }
+}
+
+/** A node says 404 for what it does not know; everything else is a failure to report. */
+async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (
+      error instanceof Error &&
+      'status' in error &&
+      typeof error.status === 'number' &&
+      error.status >= 400 &&
+      error.status < 500
+    )
+      return undefined;
+    throw error;
+  }
+}
+
+export function MissingPage({ path }: { readonly path: string }): VNode {
+  return (
+    <Page title="No such page" lead={<code>{path}</code>}>
+      <Card>
+        <Empty icon="search" title="Nothing lives at this address">
+          Use the navigation, or search for what you meant.
+        </Empty>
+      </Card>
+    </Page>
+  );
+}

@@ -1,0 +1,94 @@
+/** Pairing and switching: what the lamp page does, with its effects. */
+import { signal, type Signal } from '@preact/signals';
+import { apiGet, apiPost, ApiError } from './api.ts';
+import { browserLabel, openIdentity, type Identity } from './identity.ts';
+import { nextSequence, signCommand, type CounterStore } from './lamp-command.ts';
+import { withCommands } from './live-state.ts';
+import { currentNodeTime, live, refreshStatus, sleep, status } from './store.ts';
+import type { CommandState, Device, DeviceDetail, Grant, LampAction, Pairing } from './wire.ts';
+
+export const identity: Signal<Identity | undefined> = signal(undefined);
+/** Grants of each lamp to this browser, by lamp address; undefined while not known. */
+export const grants: Signal<ReadonlyMap<string, Grant | 'owner' | 'none'>> = signal(new Map());
+export const pairing: Signal<'idle' | 'asking' | 'waiting' | 'failed'> = signal('idle');
+export const pairingFailure: Signal<Error | undefined> = signal(undefined);
+
+export async function loadIdentity(): Promise<void> {
+  identity.value ??= await openIdentity();
+}
+
+export async function refreshGrants(lamps: readonly Device[]): Promise<void> {
+  const who = identity.value;
+  if (who === undefined) return;
+  const answers = await Promise.allSettled(
+    lamps.map((lamp) => apiGet<DeviceDetail>(`/devices/${lamp.address}`)),
+  );
+  const next = new Map(grants.value);
+  for (const answer of answers) {
+    if (answer.status === 'rejected') continue;
+    const { address, owner, grants: list } = answer.value;
+    next.set(
+      address,
+      owner === who.address ? 'owner' : (list.find((grant) => grant.subject === who.address) ?? 'none'),
+    );
+  }
+  grants.value = next;
+}
+
+/** The owner (on a devnet: the devnet itself) grants this browser's key; done when the chain says so. */
+export async function pair(lamps: readonly Device[]): Promise<void> {
+  pairing.value = 'asking';
+  pairingFailure.value = undefined;
+  try {
+    await loadIdentity();
+    const who = identity.value;
+    if (who === undefined) throw new Error('this browser has no key');
+    await apiPost<Pairing>('/devnet/pair', {
+      publicKey: who.publicKey,
+      label: browserLabel(navigator.userAgent),
+    });
+    pairing.value = 'waiting';
+    for (let attempt = 0; attempt < 30; attempt += 1) {
+      await refreshGrants(lamps);
+      if (lamps.some((lamp) => isGranted(grants.value.get(lamp.address)))) {
+        pairing.value = 'idle';
+        return;
+      }
+      await sleep(500);
+    }
+    throw new Error(
+      'The grant is not on the chain after 15 seconds. See on the overview whether blocks become final.',
+    );
+  } catch (error) {
+    pairing.value = 'failed';
+    pairingFailure.value = error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+export function isGranted(grant: Grant | 'owner' | 'none' | undefined): boolean {
+  return grant !== undefined && grant !== 'none';
+}
+
+function counterStore(): CounterStore | undefined {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Signs and sends. The command is on the page before the node answers, so that a click is never without effect. */
+export async function switchLamp(device: string, action: LampAction): Promise<void> {
+  await loadIdentity();
+  const who = identity.value;
+  if (status.value === undefined) await refreshStatus();
+  const chain = status.value?.chain;
+  if (who === undefined || chain === undefined)
+    throw new ApiError('unreachable', 0, 'The node cannot be reached', 'The command was not sent.');
+  const now = currentNodeTime();
+  const sequence = nextSequence(counterStore(), `${who.address}:${device}`, now);
+  const { id, payload } = await signCommand({ identity: who, chain, device, action, sequence, now });
+  const answer = await apiPost<CommandState>('/commands', { payload });
+  if (answer.id !== id) throw new Error('The node names another command than the one that was signed here.');
+  live.value = withCommands(live.value, [answer]);
+}

@@ -1,0 +1,1 @@
+  readonly payloads = new Map<string, FakePayload>();

@@ -1,0 +1,204 @@
+/** What the system's states mean, in words an owner or operator can act on. Pure. */
+import type { PayloadStatus, Process, Status, SubnetState } from './wire.ts';
+
+export type Tone = 'good' | 'warn' | 'bad' | 'idle';
+
+export interface Sentence {
+  readonly tone: Tone;
+  readonly title: string;
+  readonly detail: string;
+}
+
+function list(names: readonly string[]): string {
+  if (names.length <= 1) return names.join('');
+  return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+}
+
+function asSentence(text: string): string {
+  const trimmed = text.trim();
+  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+}
+
+/** The one question of the overview: is it ready, and if not, why not. */
+export function readiness(status: Status): Sentence {
+  const { quorum, validators } = status;
+  const missing = validators.filter((v) => !v.connected).map((v) => v.name ?? `validator ${v.index}`);
+  if (!status.ready) {
+    const why = status.reason ?? quorum.reason ?? 'the node gives no reason';
+    return { tone: 'bad', title: 'Not ready', detail: asSentence(why) };
+  }
+  // Weight that may still go before blocks stop; compared with the lightest connected validator's.
+  const spare = quorum.connected - quorum.strong;
+  const lightest = Math.min(...validators.filter((v) => v.connected).map((v) => v.weight));
+  const troubled = status.subnets.find((subnet) => subnet.reason !== undefined);
+  if (missing.length > 0) {
+    const verb = missing.length === 1 ? 'is' : 'are';
+    const rest =
+      spare < lightest
+        ? 'Blocks still become final, but one more failure would stop them.'
+        : 'Blocks still become final.';
+    return {
+      tone: 'warn',
+      title: 'Ready, with a fault',
+      detail: `${list(missing)} ${verb} not connected. ${rest}`,
+    };
+  }
+  if (troubled !== undefined)
+    return {
+      tone: 'warn',
+      title: 'Ready, with a fault',
+      detail: `Subnet ${troubled.name}: ${asSentence(troubled.reason ?? '')}`,
+    };
+  return {
+    tone: 'good',
+    title: 'Ready',
+    detail: 'Every validator is connected and blocks become final.',
+  };
+}
+
+export function quorumSentence(status: Status): string {
+  const { connected, strong, total } = status.quorum;
+  if (connected < strong)
+    return `${connected} of ${total} weight connected; ${strong} needed, ${strong - connected} missing`;
+  return `${connected} of ${total} weight connected; ${strong} needed`;
+}
+
+export function subnetSentence(subnet: SubnetState): Sentence {
+  const away = subnet.members.filter((m) => !m.connected).map((m) => m.name ?? `member ${m.index}`);
+  if (subnet.reason !== undefined)
+    return { tone: 'bad', title: subnet.name, detail: asSentence(subnet.reason) };
+  if (away.length > 0)
+    return {
+      tone: 'warn',
+      title: subnet.name,
+      detail: `${list(away)} ${away.length === 1 ? 'is' : 'are'} not connected.`,
+    };
+  return { tone: 'good', title: subnet.name, detail: 'Every member is connected.' };
+}
+
+export function processTone(process: Process): Tone {
+  switch (process.state) {
+    case 'running':
+      return process.reason === undefined ? 'good' : 'warn';
+    case 'stopped':
+      return 'idle';
+    case 'exited':
+      return 'bad';
+  }
+}
+
+export function processDetail(process: Process): string {
+  const again =
+    process.restarts === 0
+      ? ''
+      : `, restarted ${process.restarts === 1 ? 'once' : `${process.restarts} times`}`;
+  if (process.reason !== undefined) return `${process.reason}${again}`;
+  switch (process.state) {
+    case 'running':
+      return `running${again}`;
+    case 'stopped':
+      return `stopped on purpose${again}`;
+    case 'exited':
+      return `exited by itself${again}`;
+  }
+}
+
+export const STATUS_ORDER: readonly PayloadStatus[] = ['received', 'in-dag', 'accepted', 'final'];
+
+export const STATUS_WORDS: Readonly<
+  Record<PayloadStatus, { readonly label: string; readonly meaning: string }>
+> = {
+  unknown: { label: 'Unknown', meaning: 'This node has not seen it.' },
+  received: {
+    label: 'Received',
+    meaning: 'A gateway checked its signature and stored it. It is not shared yet.',
+  },
+  'in-dag': {
+    label: 'In the DAG',
+    meaning: 'It travels in an envelope of the subnet; other members have it.',
+  },
+  accepted: {
+    label: 'Accepted',
+    meaning: 'Two thirds of the stake approve it. It still awaits its checkpoint.',
+  },
+  final: { label: 'Final', meaning: 'Its checkpoint is in a certified block. Anyone can verify the proof.' },
+};
+
+/** Why a device said no, and what to do about it. Reasons: core/ledger/command.ts REFUSALS. */
+const REFUSAL_WORDS: Readonly<Record<string, { readonly what: string; readonly next: string }>> = {
+  malformed: {
+    what: 'The lamp could not read the command.',
+    next: 'Its firmware may be older than this page. Update the lamp, then try again.',
+  },
+  'wrong-device': {
+    what: 'The command was addressed to another device.',
+    next: 'Reload the page and try again.',
+  },
+  signature: {
+    what: 'The signature on the command did not verify.',
+    next: 'Reload the page, then pair this browser again.',
+  },
+  expired: {
+    what: 'The command came too late: its time limit had passed.',
+    next: 'Try again. If it keeps happening, compare the clocks of this computer and the lamp.',
+  },
+  replayed: {
+    what: 'The lamp has seen this command number before.',
+    next: 'Try again; a fresh number is used each time.',
+  },
+  'not-granted': {
+    what: 'The owner has not granted this browser’s key any right to this lamp.',
+    next: 'Pair this browser, or ask the owner for a grant.',
+  },
+  'not-allowed': {
+    what: 'The grant of this browser does not cover this action or this brightness.',
+    next: 'Stay within the granted limit, or ask the owner to raise it.',
+  },
+  proof: {
+    what: 'The proof of the right did not verify against the chain.',
+    next: 'Try again; the gateway will fetch a fresh proof.',
+  },
+  'stale-proof': {
+    what: 'The proof was older than the chain state the lamp already knows.',
+    next: 'The gateway may be behind. Wait a moment and try again.',
+  },
+};
+
+export function refusalWords(reason: string): { readonly what: string; readonly next: string } {
+  return (
+    REFUSAL_WORDS[reason] ?? {
+      what: `The lamp refused the command (${reason}).`,
+      next: 'Try again, or look the reason up in the documentation.',
+    }
+  );
+}
+
+const KIND_WORDS: Readonly<Record<string, string>> = {
+  transfer: 'Transfer',
+  'register-maker': 'Register maker',
+  'register-batch': 'Register device batch',
+  claim: 'Claim device',
+  grant: 'Grant access',
+  revoke: 'Revoke access',
+  'create-subnet': 'Create subnet',
+  checkpoint: 'Subnet checkpoint',
+};
+
+export function kindLabel(kind: string): string {
+  return KIND_WORDS[kind] ?? kind.charAt(0).toUpperCase() + kind.slice(1).replace(/-/g, ' ');
+}
+
+/** The outcome of a transaction in a block; nodes may send a word or a receipt. */
+export function outcomeWords(outcome: unknown): { readonly tone: Tone; readonly text: string } {
+  if (outcome === undefined || outcome === null) return { tone: 'idle', text: 'no receipt' };
+  if (typeof outcome === 'string')
+    return outcome === 'ok' ? { tone: 'good', text: 'done' } : { tone: 'bad', text: outcome };
+  if (typeof outcome === 'object' && 'ok' in outcome) {
+    if (outcome.ok === true) return { tone: 'good', text: 'done' };
+    const code = 'code' in outcome ? String(outcome.code) : 'refused';
+    const message = 'message' in outcome && typeof outcome.message === 'string' ? `: ${outcome.message}` : '';
+    return { tone: 'bad', text: `refused, ${code}${message}` };
+  }
+  return { tone: 'idle', text: 'unknown outcome' };
+}
