@@ -27,7 +27,7 @@ export { helperInitialize, leaderFinish, leaderInitialize } from './ping-pong.ts
 export type { HelperStep, LeaderStep, PingPongTask } from './ping-pong.ts';
 export { accepted } from './outcome.ts';
 export type { Outcome, RefusalCode } from './outcome.ts';
-export { checkCircuit, chunkLengthFor } from './flp/circuit.ts';
+export { chunkLengthFor } from './flp/circuit.ts';
 export type { Circuit, Evaluation, Gadget, Integer } from './flp/circuit.ts';
 export { FIELD128, FIELD64 } from './field.ts';
 export type { Field } from './field.ts';

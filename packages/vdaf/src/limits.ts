@@ -9,6 +9,8 @@ export const MEASUREMENT_LENGTH_MAX: number = 1 << 20;
 export const GADGET_CALLS_MAX: number = (1 << 16) - 1;
 /** Highest degree of a polynomial gadget. */
 export const GADGET_DEGREE_MAX = 16;
+/** Most calls of a gadget of degree three or more, whose missing values cost more to prepare. */
+export const HIGH_DEGREE_CALLS_MAX = 63;
 /** Shares and proofs are counted in one byte by the draft. */
 export const SHARES_MAX = 255;
 export const PROOFS_MAX = 255;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
-  checkCircuit,
   chunkLengthFor,
   count,
   histogram,
@@ -510,10 +509,26 @@ test('VDAF-5.6: parameters outside their bounds, and unsound choices, are refuse
   for (const maxWeight of [0, 5])
     assert.throws(() => prio3MultihotCountVec({ length: 4, maxWeight }), RangeError);
   assert.throws(() => prio3Histogram({ length: 100_000, chunkLength: 1 }), RangeError);
-  assert.throws(
-    () => checkCircuit({ ...count(), gadget: { kind: 'poly-eval', coefficients: [1n] } }),
-    RangeError,
-  );
+  const contradictions: readonly Partial<Circuit<never, unknown>>[] = [
+    { gadget: { kind: 'poly-eval', coefficients: [1n] } },
+    { gadget: { kind: 'poly-eval', coefficients: [0n, 1n] }, wiring: 'range' },
+    { gadget: { kind: 'poly-eval', coefficients: [0n, 1n, 2n, 3n] }, calls: 64, measurementLength: 64 },
+    { calls: 2 },
+    { wiring: 'range', calls: 2 },
+    { evaluations: [{ gadgets: true, linear: [1n, 1n] }] },
+    { outputLength: 2 },
+    { encode: () => new Uint8Array(2) },
+  ];
+  for (const change of contradictions) {
+    const circuit = { ...count(), ...change } as Circuit<never, unknown>;
+    assert.throws(
+      () => shardOne(new Prio3({ algorithmId: 9, circuit }), true as never, randomFrom(56)),
+      RangeError,
+      JSON.stringify(Object.keys(change)),
+    );
+  }
+  for (const algorithmId of [-1, 2 ** 32, 0.5])
+    assert.throws(() => new Prio3({ algorithmId, circuit: count() }), RangeError);
   // About the square root, and never worse than a fixed choice.
   assert.equal(chunkLengthFor(1), 1);
   assert.ok(chunkLengthFor(10_000) > 40 && chunkLengthFor(10_000) < 200);

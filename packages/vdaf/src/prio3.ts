@@ -1,6 +1,6 @@
 import { decodeElements, encodeElements } from './field.ts';
 import type { Field } from './field.ts';
-import { jointRandomnessLength } from './flp/circuit.ts';
+import { checkCircuit, jointRandomnessLength } from './flp/circuit.ts';
 import type { Circuit } from './flp/circuit.ts';
 import { ProofSystem } from './flp/proof.ts';
 import type { Frame } from './flp/proof.ts';
@@ -130,7 +130,10 @@ export class Prio3<Measurement, Result> {
 
   /** Throws RangeError when a parameter is out of its bounds. */
   constructor(instance: Instance<Measurement, Result>) {
-    const { circuit, algorithmId, shares = 2, proofs = 1 } = instance;
+    const { algorithmId, shares = 2, proofs = 1 } = instance;
+    const circuit = checkCircuit(instance.circuit);
+    if (!Number.isInteger(algorithmId) || algorithmId < 0 || algorithmId > 0xffff_ffff)
+      throw new RangeError('vdaf: an algorithm identifier has 32 bits');
     if (!Number.isInteger(shares) || shares < 2 || shares > SHARES_MAX)
       throw new RangeError(`vdaf: shares must be from 2 to ${String(SHARES_MAX)}`);
     if (!Number.isInteger(proofs) || proofs < 1 || proofs > PROOFS_MAX)
@@ -178,6 +181,7 @@ export class Prio3<Measurement, Result> {
     expect(input.rand, this.sizes.rand, 'rand');
     this.#checkContext(input.context);
     const encoded = this.#circuit.encode(input.measurement);
+    expect(encoded, this.#circuit.measurementLength, 'the encoded measurement');
     return this.#run((frame) => this.#shard(frame, encoded, input));
   }
 

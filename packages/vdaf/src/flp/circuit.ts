@@ -1,6 +1,11 @@
 import { FIELD128, FIELD64 } from '../field.ts';
 import type { Field } from '../field.ts';
-import { GADGET_CALLS_MAX, GADGET_DEGREE_MAX, MEASUREMENT_LENGTH_MAX } from '../limits.ts';
+import {
+  GADGET_CALLS_MAX,
+  GADGET_DEGREE_MAX,
+  HIGH_DEGREE_CALLS_MAX,
+  MEASUREMENT_LENGTH_MAX,
+} from '../limits.ts';
 
 /**
  * The non-linear part of a circuit. `parallel-sum` is Σ x[2i]·x[2i+1] over `count` pairs, that is
@@ -64,11 +69,19 @@ function checkLength(length: number, what: string, max: number = MEASUREMENT_LEN
     fail(`${what} must be an integer from 1 to ${String(max)}, not ${String(length)}`);
 }
 
-/** Refuses circuits that the proof system cannot carry; every constructor passes here. */
+/** Refuses circuits that the proof system cannot carry, or that contradict themselves. */
 export function checkCircuit<M, R>(circuit: Circuit<M, R>): Circuit<M, R> {
-  checkLength(circuit.measurementLength, 'the length of the encoded measurement');
-  checkLength(circuit.calls, 'the number of gadget calls', GADGET_CALLS_MAX);
-  checkLength(degree(circuit.gadget), 'the degree of the gadget', GADGET_DEGREE_MAX);
+  const { gadget, calls, measurementLength: length, wiring, evaluations, weights, outputLength } = circuit;
+  checkLength(length, 'the length of the encoded measurement');
+  checkLength(degree(gadget), 'the degree of the gadget', GADGET_DEGREE_MAX);
+  const callsMax = degree(gadget) > 2 ? HIGH_DEGREE_CALLS_MAX : GADGET_CALLS_MAX;
+  checkLength(calls, 'the number of gadget calls', callsMax);
+  checkLength(outputLength * weights.length, 'the number of weighted elements', length);
+  if (wiring === 'copy') checkLength(calls, 'the number of gadget calls', length);
+  else if (gadget.kind !== 'parallel-sum' || calls !== Math.ceil(length / gadget.count))
+    fail('range wiring needs a sum of products, called once per chunk');
+  if (evaluations !== 'each-gadget' && evaluations.some((e) => (e.linear?.length ?? length) !== length))
+    fail('a linear form needs one coefficient per element');
   return circuit;
 }
 
@@ -144,14 +157,14 @@ type RangeShape<M, R> = Pick<
 function rangeCircuit<M, R>(options: VectorOptions, shape: RangeShape<M, R>): Circuit<M, R> {
   const count = options.chunkLength ?? chunkLengthFor(shape.measurementLength);
   checkLength(count, 'chunkLength');
-  return checkCircuit({
+  return {
     ...shape,
     field: options.field ?? FIELD128,
     gadget: { kind: 'parallel-sum', count },
     calls: Math.ceil(shape.measurementLength / count),
     wiring: 'range',
     evaluations: [{ gadgets: true }, ...shape.checks],
-  });
+  };
 }
 
 const first = (values: readonly bigint[]): bigint => values[0] ?? 0n;
@@ -160,7 +173,7 @@ const ones = (length: number): bigint[] => Array.from({ length }, () => 1n);
 
 /** One bit: x² - x = 0. */
 export function count(): Circuit<boolean | Integer, bigint> {
-  return checkCircuit({
+  return {
     field: FIELD64,
     gadget: { kind: 'parallel-sum', count: 1 },
     calls: 1,
@@ -175,13 +188,13 @@ export function count(): Circuit<boolean | Integer, bigint> {
       return Uint8Array.of(value);
     },
     decode: first,
-  });
+  };
 }
 
 /** One integer in [0, max]. */
 export function sum(options: { readonly max: Integer }): Circuit<Integer, bigint> {
   const code = new RangeCode(options.max, FIELD64, 'max');
-  return checkCircuit({
+  return {
     field: FIELD64,
     gadget: { kind: 'poly-eval', coefficients: [0n, -1n, 1n] },
     calls: code.bits,
@@ -196,7 +209,7 @@ export function sum(options: { readonly max: Integer }): Circuit<Integer, bigint
       return out;
     },
     decode: first,
-  });
+  };
 }
 
 /** `length` integers, each in [0, max]. */

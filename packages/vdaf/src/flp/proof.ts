@@ -37,18 +37,17 @@ function extensionRows(field: Field, known: number, size: number): bigint[][] {
   if (known === size) return [];
   if (known === size - 1) return [powers(root, known, field, root).map((x) => p - x)];
   const nodes = powers(root, size, field);
-  const at = (index: number): bigint => nodes[index] ?? 0n;
-  return Array.from({ length: size - known }, (_, row) =>
-    Array.from({ length: known }, (__, i) => {
-      let [top, bottom] = [1n, 1n];
-      for (let j = 0; j < known; j += 1) {
-        if (j === i) continue;
-        top = (top * (at(known + row) + p - at(j))) % p;
-        bottom = (bottom * (at(i) + p - at(j))) % p;
-      }
-      return (top * inverse(bottom, field)) % p;
-    }),
-  );
+  const inner = nodes.slice(0, known);
+  const product = (x: bigint, skip: number): bigint =>
+    inner.reduce((total, y, j) => (j === skip ? total : (total * (x + p - y)) % p), 1n);
+  const bottoms = inner.map((x, i) => inverse(product(x, i), field));
+  return nodes.slice(known).map((x) => {
+    const whole = product(x, -1);
+    return inner.map((y, i) => {
+      const top = (whole * inverse(x + p - y, field)) % p;
+      return (top * (bottoms[i] ?? 0n)) % p;
+    });
+  });
 }
 
 /**

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { prio3Histogram } from '../instances.ts';
@@ -221,4 +222,18 @@ test('VDAF-7.4: noise of each aggregator stays in the sum of the shares, and may
   assert.deepEqual(outcome.value, expected);
   assert.ok(expected.some((x) => x < 0n) && expected.some((x) => x > 0n));
   assert.throws(() => prio3.addNoise(zero, [1n]), RangeError);
+});
+
+test('VDAF-6.8: no file of the samplers or the accountant computes with floating point', () => {
+  // The compiled files lie in the folder of this test; the tests themselves may use floats.
+  const folder = new URL('.', import.meta.url);
+  const files = readdirSync(folder).filter((name) => /^[a-z-]+\.js$/.test(name));
+  assert.deepEqual(files.toSorted(), ['accountant.js', 'filter.js', 'rational.js', 'sampler.js']);
+  for (const name of files) {
+    const code = readFileSync(new URL(name, folder), 'utf8').replaceAll(
+      /\/\*[\s\S]*?\*\/|\/\/.*|`[^`]*`|'[^']*'/g,
+      '',
+    );
+    assert.doesNotMatch(code, /Math\.|parseFloat|\b\d+\.\d|\be[+-]?\d|toFixed|\*\* /, name);
+  }
 });

@@ -26,7 +26,7 @@ export const ceilingDivision = (a: bigint, b: bigint): bigint => (a + b - 1n) / 
 export function squareRootFloor(x: bigint): bigint {
   if (x < 0n) throw new RangeError('vdaf: no square root of a negative integer');
   if (x < 2n) return x;
-  let root = 1n << BigInt(Math.ceil(x.toString(2).length / 2));
+  let root = 1n << BigInt((x.toString(2).length + 1) >> 1);
   for (;;) {
     const next = (root + x / root) >> 1n;
     if (next >= root) return root;

@@ -19,7 +19,7 @@ function bound(draws: number): void {
 /** Uniform in [0, limit), by rejection of whole words with the superfluous bits shifted out. */
 export function uniformBelow(random: RandomBytes, limit: bigint): bigint {
   const bits = limit.toString(2).length;
-  const words = Math.ceil(bits / 32);
+  const words = (bits + 31) >> 5;
   for (let draws = 0; ; draws += 1) {
     bound(draws);
     const bytes = random(4 * words);
@@ -76,8 +76,8 @@ function geometricExp(random: RandomBytes, gamma: Rational): bigint {
 }
 
 function checkParameter(x: Rational, what: string): void {
-  const bits = Math.max(x.numerator.toString(2).length, x.denominator.toString(2).length);
-  if (x.numerator <= 0n || bits > NOISE_PARAMETER_BITS_MAX)
+  const largest = 1n << BigInt(NOISE_PARAMETER_BITS_MAX);
+  if (x.numerator <= 0n || x.numerator >= largest || x.denominator >= largest)
     throw new RangeError(
       `vdaf: ${what} must be a positive fraction of at most ${String(NOISE_PARAMETER_BITS_MAX)} bits`,
     );
