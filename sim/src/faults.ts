@@ -85,7 +85,10 @@ export function applyFaults<M>(world: World<M>, random: Random, plan: FaultPlan,
 /** Ends all faults of the environment: links are good, everybody is up. */
 export function heal<M>(world: World<M>): void {
   world.network.heal();
-  for (let node = 0; node < world.count; node += 1) restart(world, node);
+  for (let node = 0; node < world.count; node += 1) {
+    world.crashAfter(node, undefined);
+    restart(world, node);
+  }
 }
 
 function restart<M>(world: World<M>, node: number): void {

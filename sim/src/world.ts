@@ -104,8 +104,8 @@ export class World<M> {
     this.crashes += 1;
   }
 
-  /** The process will be gone after that many further actions, wherever that falls. */
-  crashAfter(node: number, actions: number): void {
+  /** The process will be gone after that many further actions, wherever that falls; undefined calls it off. */
+  crashAfter(node: number, actions: number | undefined): void {
     this.#place(node).fuse = actions;
   }
 

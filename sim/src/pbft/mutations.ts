@@ -41,6 +41,10 @@ export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonl
     what: 'P2 is left out: PREPARE without the parent prepared or final',
     sabotage: { rules: { ...RULES, parentHeld: () => true } },
   },
+  'commit-before-parent': {
+    what: 'P3 is left out in part: COMMIT without the commit certificate of the parent',
+    sabotage: { rules: { ...RULES, parentCertified: () => true } },
+  },
   'send-before-persist': {
     what: 'messages leave before the log is synced',
     sabotage: { actions: sendFirst },

@@ -190,9 +190,15 @@ function takePrepared(state: ReplicaState, slot: Slot, block: Candidate): void {
   state.out.persist.push({ kind: 'prepared', certificate });
 }
 
-/** P3: after the prepared certificate, which is durable before anything of this step leaves. */
+/**
+ * P3: after the prepared certificate, and with the commit certificate of the parent; both durable before anything of
+ * this step leaves. Without the second condition a block can become final while the votes for its parent are lost
+ * for good: nobody votes below the last final height again, and the parent would never get a certificate.
+ */
 function sendCommit(state: ReplicaState, slot: Slot, block: Candidate): void {
   if (slot.prepared?.view !== state.view || slot.commitView === state.view) return;
+  if (!state.rules.parentCertified(state, slot.height)) return;
+  keepParentProof(state, slot.height);
   slot.commitView = state.view;
   const vote = ownVote(state, slot, 'commit', block);
   state.send('all', vote);

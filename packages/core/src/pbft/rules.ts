@@ -15,6 +15,8 @@ export interface Rules {
   readonly quorum: (weights: Weights) => number;
   /** P2: this parent of the block at this height is final, or prepared here in this very view. */
   readonly parentHeld: (state: ReplicaState, at: number, parentHash: Hash) => boolean;
+  /** P3: the commit certificate of the parent is held. */
+  readonly parentCertified: (state: ReplicaState, at: number) => boolean;
   /** What a VIEW-CHANGE reports: the highest-view prepared certificate of each height above the last final one. */
   readonly preparedHeld: (state: ReplicaState) => PreparedCertificate[];
   /** What a set of VIEW-CHANGE messages decides for the new view. */
@@ -34,6 +36,8 @@ export const RULES: Rules = {
     const prepared = state.slots.get(at - 1)?.prepared;
     return prepared !== undefined && prepared.view === state.view && equalBytes(prepared.digest, parentHash);
   },
+
+  parentCertified: (state, at) => at - 1 === state.delivered.height || state.slots.get(at - 1)?.committed !== undefined,
 
   preparedHeld: (state) => {
     const held: PreparedCertificate[] = [];
