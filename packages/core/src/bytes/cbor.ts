@@ -1,7 +1,8 @@
 /**
  * The part of CBOR that COSE headers and structures need, in its one deterministic form (RFC 8949 §4.2.1, spec
  * WIRE-7): shortest heads, definite lengths, map keys in bytewise order of their encodings, each once.
- * Floats, simple values and integers beyond 2^53 − 1 are refused.
+ * Floats, simple values and integers beyond 2^53 − 1 are refused. Nothing is allocated by a stated count: items are
+ * read one by one, and each takes a byte or more.
  */
 import { decode, type DecodeCode, type Reader, utf8Decode } from './reader.ts';
 import { compareBytes } from './hex.ts';
@@ -52,23 +53,15 @@ export function readCbor(reader: Reader, depth = 1): Cbor {
       return text ?? reader.refuse('decode.not-canonical', 'expected UTF-8 in its shortest form');
     }
     case MAJOR.array: {
-      claimItems(reader, argument);
       const items: Cbor[] = [];
       for (let i = 0; i < argument; i += 1) items.push(readCbor(reader, depth + 1));
       return items;
     }
     case MAJOR.map:
-      claimItems(reader, argument * 2);
       return readMap(reader, argument, depth);
     default:
       return { kind: 'tag', tag: argument, value: readCbor(reader, depth + 1) };
   }
-}
-
-/** Each item takes a byte or more, so a count beyond what is left is refused before anything is allocated. */
-function claimItems(reader: Reader, count: number): void {
-  if (count > reader.remaining)
-    reader.refuse('decode.truncated', `expected ${count} items in ${reader.remaining} bytes`);
 }
 
 function readMap(reader: Reader, count: number, depth: number): CborMap {

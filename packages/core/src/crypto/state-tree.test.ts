@@ -6,6 +6,7 @@ import { decode } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
 import { installNativeSha256, nativeSha256 } from '../testing/keys.ts';
 import { asHash, installSha256, sha256, ZERO_HASH, type Hash } from './hash.ts';
+import { merkleNode } from './merkle.ts';
 import {
   readStateProof,
   StateTree,
@@ -197,6 +198,45 @@ test('CRYPTO-7.3: attack: a proof cut short at a branch proves neither absence n
       terminal: undefined,
     }),
   );
+});
+
+test('CRYPTO-7.3: attack: a leaf that is not on the key’s way proves nothing, even in a tree that has it misplaced', () => {
+  const low = keyOf(0);
+  const high = keyOf(0x80);
+  const valueHash = sha256(Uint8Array.of(5));
+  const leaf = sha256(Uint8Array.of(0, ...high, ...valueHash));
+  const misplaced = merkleNode(leaf, ZERO_HASH);
+  const proof: StateProof = { siblings: [ZERO_HASH], terminal: { key: high, valueHash } };
+  assert.ok(!verifyStateProof(misplaced, low, undefined, proof));
+  assert.ok(
+    verifyStateProof(merkleNode(ZERO_HASH, leaf), keyOf(0x90), undefined, proof),
+    'on its way it does',
+  );
+});
+
+test('CRYPTO-7.3: a value is proven without another leaf: there is one form of a proof', () => {
+  const key = keyOf(1);
+  const tree = StateTree.empty.update([
+    { key, value: Uint8Array.of(1) },
+    { key: keyOf(2), value: Uint8Array.of(2) },
+  ]);
+  const proof = tree.prove(key);
+  assert.ok(verifyStateProof(tree.root, key, Uint8Array.of(1), proof));
+  const terminal = { key: keyOf(2), valueHash: ZERO_HASH };
+  assert.ok(!verifyStateProof(tree.root, key, Uint8Array.of(1), { ...proof, terminal }));
+});
+
+test('CRYPTO-7.4: an empty sibling written out and a bit beyond the depth are refused', () => {
+  const none = new Uint8Array(32);
+  const codeOf = (...bytes: readonly number[]): string => {
+    const read = decode(readStateProof, Uint8Array.from(bytes));
+    return read.ok ? 'ok' : read.code;
+  };
+  assert.equal(codeOf(0, 1, 0, 0), 'ok');
+  assert.equal(codeOf(0, 1, 1, ...none.with(0, 7), 0), 'ok');
+  assert.equal(codeOf(0, 1, 1, ...none, 0), 'decode.not-canonical');
+  assert.equal(codeOf(0, 1, 2, 0), 'decode.not-canonical');
+  assert.equal(codeOf(1, 1, ...new Uint8Array(33), 0), 'decode.too-long');
 });
 
 test('CRYPTO-7.4: proofs have one encoding; any changed byte is refused or is another proof that does not verify', () => {

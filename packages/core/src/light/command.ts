@@ -52,10 +52,8 @@ export type CommandVerdict = {
 type Step<T> = Result<T, Refusal>;
 
 /** Cheapest checks first; each failing step has its own reason. */
-export function verifyCommand(input: CommandInput): CommandVerdict {
-  const { trust } = input;
-  // A clock set back must not revive what has expired, nor a lane forgotten since.
-  const o = { ...input, now: later(input.now, trust.last.time) };
+export function verifyCommand(o: CommandInput): CommandVerdict {
+  const { trust } = o;
   const parsed = parseCommand(trust.chain, o.command);
   if (!parsed.ok) return refusal(trust, undefined, parsed);
   const { payload, command } = parsed.value;
@@ -65,6 +63,7 @@ export function verifyCommand(input: CommandInput): CommandVerdict {
 
   const proven = checkHeader(o);
   if (!proven.ok) return refusal(trust, payload.id, proven);
+  // A clock set back must not revive what has expired.
   const now = later(o.now, proven.value.last.time);
   const allowed = checkAccess(o, signer, command, now);
   if (!allowed.ok) return refusal(proven.value, payload.id, allowed);
