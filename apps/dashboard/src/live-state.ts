@@ -29,6 +29,8 @@ export const BOUNDS = {
 export interface SeenVertex extends Vertex {
   readonly seenAt: number;
   readonly changedAt: number;
+  /** True when the stream brought it, so that `seenAt` is when it appeared and not when this page loaded. */
+  readonly witnessed: boolean;
   /** Sequence of the checkpoint that made it final, when this page saw that happen. */
   readonly checkpoint?: number;
 }
@@ -71,7 +73,7 @@ export function reduce(state: LiveState, event: LiveEvent, at: number): LiveStat
     case 'block':
       return withBlocks(state, [event.block]);
     case 'envelope':
-      return withVertices(state, event.subnet, [event.vertex], at);
+      return withVertices(state, event.subnet, [event.vertex], at, true);
     case 'weight':
       return withAccepted(state, event.subnet, event.accepted, at);
     case 'checkpoint':
@@ -166,12 +168,13 @@ export function withVertices(
   subnet: string,
   vertices: readonly Vertex[],
   at: number,
+  witnessed = false,
 ): LiveState {
   return withSubnet(state, subnet, (view) => {
     const byHash = new Map(view.vertices.map((vertex) => [vertex.hash, vertex]));
     for (const vertex of vertices) {
       const known = byHash.get(vertex.hash);
-      if (known === undefined) byHash.set(vertex.hash, { ...vertex, seenAt: at, changedAt: at });
+      if (known === undefined) byHash.set(vertex.hash, { ...vertex, seenAt: at, changedAt: at, witnessed });
       else if (RANK[vertex.state] > RANK[known.state])
         byHash.set(vertex.hash, { ...known, ...vertex, changedAt: at });
       else byHash.set(vertex.hash, { ...known, weight: Math.max(known.weight, vertex.weight) });
@@ -202,7 +205,7 @@ function withCheckpoint(
   const samples: number[] = [];
   const known = state.subnets.get(event.subnet) ?? EMPTY_SUBNET;
   for (const vertex of known.vertices)
-    if (hashes.has(vertex.hash) && vertex.state !== 'final' && at > vertex.seenAt)
+    if (hashes.has(vertex.hash) && vertex.state !== 'final' && vertex.witnessed)
       samples.push(at - vertex.seenAt);
   const next = withSubnet(state, event.subnet, (view) => ({
     vertices: view.vertices.map((vertex) =>

@@ -22,8 +22,13 @@ export function OverviewPage(): VNode {
   const now = status.value;
   const error = statusError.value;
   return (
-    <Page title="Overview" lead="Is it ready, and if not, why not.">
-      {error !== undefined ? <Failure error={error} retry={() => void refreshStatus()} /> : null}
+    <Page
+      title="Overview"
+      lead={now === undefined ? undefined : `${now.name}, seen by its ${now.role}, version ${now.version}.`}
+    >
+      {error !== undefined && now === undefined ? (
+        <Failure error={error} retry={() => void refreshStatus()} />
+      ) : null}
       {now === undefined ? (
         error === undefined ? (
           <Card>
@@ -57,6 +62,7 @@ export function OverviewPage(): VNode {
 
 function Readiness({ status: now }: { readonly status: Status }): VNode {
   const verdict = readiness(now);
+  const stale = statusError.value !== undefined;
   const { finality } = live.value;
   const median = quantile(finality, 0.5);
   const p90 = quantile(finality, 0.9);
@@ -64,11 +70,11 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
   const payloads = now.subnets.reduce((sum, subnet) => sum + subnet.payloads, 0);
   const waiting = now.subnets.reduce((sum, subnet) => sum + subnet.pending.payloads, 0);
   return (
-    <section class={`hero hero-${verdict.tone}`} aria-label="Readiness">
+    <section class={stale ? 'hero hero-stale' : `hero hero-${verdict.tone}`} aria-label="Readiness">
       <div class="hero-verdict" role="status">
         <h2>
-          <Dot tone={verdict.tone} />
-          {verdict.title}
+          <Dot tone={stale ? 'idle' : verdict.tone} />
+          {stale ? `Was: ${verdict.title.toLowerCase()}` : verdict.title}
         </h2>
         <p>{verdict.detail}</p>
         <Quorum status={now} />
@@ -95,7 +101,7 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
           )}
         </Metric>
         <Metric label="Payloads final" note={`${formatInteger(waiting)} on their way`}>
-          {payloads < 1_000_000 ? (
+          {payloads < 100_000_000 ? (
             <CountUp value={payloads} />
           ) : (
             <span class="number">{formatCompact(payloads)}</span>
@@ -153,7 +159,6 @@ function Quorum({ status: now }: { readonly status: Status }): VNode {
 
 function BlockStrip({ validators }: { readonly validators: readonly ValidatorState[] }): VNode {
   const list = blocks.value.slice(0, 24);
-  const top = Math.max(4, ...list.map((block) => block.transactions));
   return (
     <Card title="Blocks" aside={<a href={href.explorer}>All blocks</a>}>
       {list.length === 0 ? (
@@ -163,7 +168,7 @@ function BlockStrip({ validators }: { readonly validators: readonly ValidatorSta
       ) : (
         <ol class="strip" aria-label="Latest blocks, newest first">
           {list.map((block) => (
-            <BlockTile key={block.height} block={block} top={top} validators={validators} />
+            <BlockTile key={block.height} block={block} validators={validators} />
           ))}
         </ol>
       )}
@@ -171,13 +176,14 @@ function BlockStrip({ validators }: { readonly validators: readonly ValidatorSta
   );
 }
 
+/** One small square per transaction, up to a full tile; the count stands below. */
+const CELLS_MAX = 20;
+
 function BlockTile({
   block,
-  top,
   validators,
 }: {
   readonly block: BlockSummary;
-  readonly top: number;
   readonly validators: readonly ValidatorState[];
 }): VNode {
   const signed = new Set(block.signers);
@@ -189,11 +195,10 @@ function BlockTile({
         href={href.block(block.height)}
         title={`${formatClock(block.time)} · ${formatBytes(block.bytes)} · view ${block.view}`}
       >
-        <span class="tile-bar" aria-hidden="true">
-          <i
-            style={{ height: `${Math.max(3, (block.transactions / top) * 100)}%` }}
-            class={block.transactions === 0 ? 'none' : ''}
-          />
+        <span class="tile-cells" aria-hidden="true">
+          {Array.from({ length: Math.min(CELLS_MAX, block.transactions) }, (_, i) => (
+            <i key={i} />
+          ))}
         </span>
         <strong>{formatInteger(block.height)}</strong>
         <span class="tile-count">{block.transactions === 0 ? 'empty' : `${block.transactions} tx`}</span>

@@ -58,6 +58,7 @@ export class Browser {
   #rest = '';
   #id = 0;
   #session: string | undefined;
+  #target: string | undefined;
 
   constructor(executable: string) {
     this.#profile = mkdtempSync(join(tmpdir(), 'itc-chromium-'));
@@ -116,7 +117,9 @@ export class Browser {
   /** Opens the page in a fresh tab; later calls act on it. */
   async open(url: string, options: PageOptions): Promise<void> {
     this.#session = undefined;
+    if (this.#target !== undefined) await this.send('Target.closeTarget', { targetId: this.#target });
     const { targetId } = await this.send('Target.createTarget', { url: 'about:blank' });
+    this.#target = String(targetId);
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
     this.#session = String(sessionId);
     await this.send('Page.enable');

@@ -4,7 +4,9 @@ import { createReadStream, existsSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import type { Device, DeviceDetail, LiveEvent, Series } from '../wire.ts';
 import { acceptCommand, pairKey } from './fake-commands.ts';
-import { FakeWorld, type FakeDevice } from './fake-world.ts';
+import type { FakeDevice } from './fake-devices.ts';
+import { fakeStatus } from './fake-status.ts';
+import { FakeWorld, summaryOf } from './fake-world.ts';
 
 export interface FakeApi {
   readonly url: string;
@@ -57,7 +59,7 @@ export async function startFakeApi(options: {
     for (const response of streams) response.write(text);
   };
   const ticking = setInterval(() => world.step(Date.now()), 20);
-  const beating = setInterval(() => world.emit({ kind: 'status', status: world.status() }), 5_000);
+  const beating = setInterval(() => world.emit({ kind: 'status', status: fakeStatus(world) }), 5_000);
 
   const api = { down: false };
   const server: Server = createServer((request, response) => {
@@ -159,14 +161,14 @@ function respond(
   const route = `${method} ${head ?? ''}${parts.length > 1 ? `/${head === 'subnets' || head === 'devices' ? `:id${second === undefined ? '' : `/${second}`}` : ':'}` : ''}`;
   switch (route) {
     case 'GET status':
-      return [200, world.status()];
+      return [200, fakeStatus(world)];
     case 'GET blocks': {
       const before = Number(query.get('before') ?? Number.POSITIVE_INFINITY);
       const list = world.blocks
         .filter((block) => block.height < before)
         .slice(-limit)
         .reverse();
-      return [200, { blocks: list.map(({ header: _h, certificate: _c, items: _i, ...summary }) => summary) }];
+      return [200, { blocks: list.map(summaryOf) }];
     }
     case 'GET blocks/:': {
       const block = world.blocks.find((candidate) => candidate.height === Number(first));

@@ -7,7 +7,8 @@ import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
 import { decodeCommand } from '@itc/core/ledger/command.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
 import type { CommandState, Pairing } from '../wire.ts';
-import type { FakeDevice, FakeWorld } from './fake-world.ts';
+import type { FakeDevice } from './fake-devices.ts';
+import type { FakeWorld } from './fake-world.ts';
 
 /** DER of an Ed25519 SubjectPublicKeyInfo up to the key itself (RFC 8410 §4). */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
