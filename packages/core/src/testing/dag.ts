@@ -45,7 +45,8 @@ export function membersOf(weights: readonly number[]): ValidatorSet {
   return sortValidators(weights.map((weight, i) => ({ key: keyNamed(`member ${i}`), weight })));
 }
 
-export const equalMembers = (count: number): ValidatorSet => membersOf(Array.from({ length: count }, () => 10));
+export const equalMembers = (count: number): ValidatorSet =>
+  membersOf(Array.from({ length: count }, () => 10));
 
 /** xorshift32: small, seeded, uniform enough. */
 export function seededRandom(seed: number): () => number {
@@ -188,7 +189,15 @@ export class TestSubnet {
     this.powBits = powBits;
     for (let index = 0; index < members.length; index += 1) {
       const log: LogRecord[] = [];
-      this.nodes.push({ member: this.create(index, []), index, log, deliveries: [], effects: [], waiting: [], up: true });
+      this.nodes.push({
+        member: this.create(index, []),
+        index,
+        log,
+        deliveries: [],
+        effects: [],
+        waiting: [],
+        up: true,
+      });
       this.#fed.push(0);
     }
   }
@@ -225,7 +234,10 @@ export class TestSubnet {
   }
 
   /** `Input` without the time, which the subnet knows. */
-  step(index: number, input: Input extends infer I ? (I extends Input ? Omit<I, 'now'> : never) : never): Effects {
+  step(
+    index: number,
+    input: Input extends infer I ? (I extends Input ? Omit<I, 'now'> : never) : never,
+  ): Effects {
     const node = this.node(index);
     const effects = node.member.step({ ...input, now: millis(this.now) } as Input);
     node.effects.push(effects);
@@ -312,7 +324,11 @@ export class TestSubnet {
         if (!node.up) continue;
         this.step(node.index, { kind: 'tick' });
         if (this.chainCut) continue;
-        for (let next = this.chain[this.#fed[node.index] as number]; next !== undefined; next = this.chain[this.#fed[node.index] as number]) {
+        for (
+          let next = this.chain[this.#fed[node.index] as number];
+          next !== undefined;
+          next = this.chain[this.#fed[node.index] as number]
+        ) {
           this.#fed[node.index] = (this.#fed[node.index] as number) + 1;
           this.step(node.index, { kind: 'committed', committed: next });
         }
