@@ -8,7 +8,7 @@ import { LIMITS } from './limits.ts';
 function rows(markdown: string): (readonly [name: string, cell: string])[] {
   const found: (readonly [string, string])[] = [];
   for (const line of markdown.split('\n')) {
-    const match = /^\| `([^`]+)` \| ([^|]+?) \|/.exec(line);
+    const match = /^\| `([^`]+)` +\| ([^|]+?) +\|/.exec(line);
     if (match !== null) found.push([match[1] as string, match[2] as string]);
   }
   return found;
