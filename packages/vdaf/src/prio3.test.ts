@@ -20,6 +20,7 @@ import {
   prio3Sum,
   prio3SumVec,
 } from './instances.ts';
+import { arenaOf } from './machine.ts';
 import { accepted } from './outcome.ts';
 import { Prio3 } from './prio3.ts';
 import {
@@ -532,4 +533,55 @@ test('VDAF-5.6: parameters outside their bounds, and unsound choices, are refuse
   // About the square root, and never worse than a fixed choice.
   assert.equal(chunkLengthFor(1), 1);
   assert.ok(chunkLengthFor(10_000) > 40 && chunkLengthFor(10_000) < 200);
+});
+
+test('VDAF-5.7: random bytes from outside are refused, never accepted and never thrown', () => {
+  const prio3 = prio3MultihotCountVec({ length: 3, maxWeight: 2 });
+  const { sizes } = prio3;
+  const bytes = (size: number): fc.Arbitrary<Uint8Array> =>
+    fc.oneof(fc.uint8Array({ minLength: size, maxLength: size }), fc.uint8Array({ maxLength: size + 40 }));
+  fc.assert(
+    fc.property(
+      bytes(16),
+      bytes(sizes.publicShare),
+      bytes(sizes.leaderShare),
+      bytes(sizes.helperShare),
+      (nonce, publicShare, leader, helper) => {
+        const report = { publicShare, inputShares: [leader, helper] };
+        assert.equal(verify(prio3, { nonce, report }).kind, 'refused');
+      },
+    ),
+    { numRuns: 60 },
+  );
+  fc.assert(
+    fc.property(
+      bytes(sizes.verifierShare),
+      bytes(sizes.verifierShare),
+      bytes(sizes.state),
+      bytes(32),
+      (a, b, state, message) => {
+        assert.equal(prio3.verifierSharesToMessage(CONTEXT, [a, b]).kind, 'refused');
+        const decoded = prio3.decodeState(state);
+        if (decoded.kind === 'ok') assert.equal(prio3.verifyNext(decoded.value, message).kind, 'refused');
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('VDAF-1.7: an operation that throws leaves the arena as empty as it was, also inside another', () => {
+  const prio3 = prio3Histogram({ length: 4 });
+  const arena = arenaOf('auto');
+  const mark = arena.mark();
+  const good = shardOne(prio3, 1, randomFrom(17));
+  assert.throws(() => prio3.aggregate([new Uint8Array(64).fill(0xff)]), RangeError);
+  // The shares are verified one by one while their sum is under way.
+  function* verifying(): Generator<Uint8Array> {
+    for (let i = 0; i < 3; i += 1) yield value(verify(prio3, good))[0] ?? new Uint8Array();
+  }
+  const [share] = value(verify(prio3, good));
+  assert.ok(share);
+  assert.deepEqual(prio3.aggregate(verifying()), prio3.aggregate([share, share, share]));
+  assert.equal(arena.mark(), mark);
+  assert.ok(arena.read(mark, 4096).every((byte) => byte === 0));
 });

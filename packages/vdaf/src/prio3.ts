@@ -1,3 +1,4 @@
+import { Derivation } from './derivation.ts';
 import { decodeElements, encodeElements } from './field.ts';
 import type { Field } from './field.ts';
 import { checkCircuit, jointRandomnessLength } from './flp/circuit.ts';
@@ -10,23 +11,12 @@ import { arenaOf } from './machine.ts';
 import type { KernelChoice } from './machine.ts';
 import { ok, refused } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { SEED_BYTES, deriveSeed, domainSeparationTag, expandIntoVector } from './xof.ts';
+import { SEED_BYTES } from './xof.ts';
 import type { Span } from './xof.ts';
 
 /** Bytes of a report's nonce and of a verification key. */
 export const NONCE_BYTES = 16;
 export const VERIFY_KEY_BYTES: number = SEED_BYTES;
-
-/** Uses of the XOF (draft §7.2.1): part of its domain separation tag. */
-const USAGE = {
-  measurementShare: 1,
-  proofShare: 2,
-  jointRandomness: 3,
-  proveRandomness: 4,
-  queryRandomness: 5,
-  jointRandSeed: 6,
-  jointRandPart: 7,
-} as const;
 
 export interface Prio3Options {
   /** Aggregators, 2 to 255. */
@@ -127,6 +117,7 @@ export class Prio3<Measurement, Result> {
   readonly #proof: ProofSystem;
   readonly #arena: Arena;
   readonly #jointRandLength: number;
+  readonly #derive: Derivation;
 
   /** Throws RangeError when a parameter is out of its bounds. */
   constructor(instance: Instance<Measurement, Result>) {
@@ -150,6 +141,13 @@ export class Prio3<Measurement, Result> {
     this.#proof = new ProofSystem(circuit, shares);
     this.#arena = arenaOf(instance.kernel ?? 'auto');
     this.#jointRandLength = jointRandLength;
+    this.#derive = new Derivation(algorithmId, proofs, {
+      measurement: circuit.measurementLength,
+      proofs: this.#proof.proofLength * proofs,
+      proveRands: this.#proof.proveRandLength * proofs,
+      queryRands: this.#proof.queryRandLength * proofs,
+      jointRands: jointRandLength * proofs,
+    });
     const size = circuit.field.bytes;
     const seed = jointRandLength > 0 ? SEED_BYTES : 0;
     const output = circuit.outputLength * size;
@@ -193,6 +191,7 @@ export class Prio3<Measurement, Result> {
     const { arena, kernel } = frame;
     const { context, nonce } = input;
     const proof = this.#proof;
+    const derive = this.#derive;
     const size = kernel.bytes;
     const joint = this.#jointRandLength > 0;
     const seeds = Array.from({ length: input.rand.length / SEED_BYTES }, (_, i) =>
@@ -215,27 +214,19 @@ export class Prio3<Measurement, Result> {
     const helper: Span = { pointer: arena.allocate(length * size), bytes: length * size };
     const parts: Uint8Array[] = [];
     for (const { id, share, blind } of helpers) {
-      this.#helperMeasurement(frame, context, id, share, helper.pointer);
+      derive.helperMeasurement(frame, context, id, share, helper.pointer);
       kernel.subtract(leader.pointer, leader.pointer, helper.pointer, length);
-      if (joint) parts.push(this.#jointRandPart(arena, context, id, blind, nonce, helper));
+      if (joint) parts.push(derive.jointRandPart(frame, context, { id, blind, measurement: helper }, nonce));
     }
-    if (joint) parts.unshift(this.#jointRandPart(arena, context, 0, leaderBlind, nonce, leader));
+    const leading = { id: 0, blind: leaderBlind, measurement: leader };
+    if (joint) parts.unshift(derive.jointRandPart(frame, context, leading, nonce));
 
     const proofsLength = proof.proofLength * this.proofs;
     const leaderProofs = arena.allocate(proofsLength * size);
     const proveRands = arena.allocate(proof.proveRandLength * this.proofs * size);
-    this.#expand(
-      frame,
-      context,
-      USAGE.proveRandomness,
-      proveSeed,
-      [this.#proofsByte()],
-      proveRands,
-      proof.proveRandLength * this.proofs,
-    );
-    const jointRands = joint
-      ? this.#jointRands(frame, context, this.#jointRandSeed(arena, context, parts))
-      : 0;
+    derive.proveRands(frame, context, proveSeed, proveRands);
+    const jointRands = arena.allocate(this.#jointRandLength * this.proofs * size);
+    if (joint) derive.jointRands(frame, context, derive.jointRandSeed(frame, context, parts), jointRands);
     for (let i = 0; i < this.proofs; i += 1) {
       const rand = proveRands + i * proof.proveRandLength * size;
       const jointRand = jointRands + i * this.#jointRandLength * size;
@@ -243,7 +234,7 @@ export class Prio3<Measurement, Result> {
     }
     const helperProofs = arena.allocate(proofsLength * size);
     for (const { id, share } of helpers) {
-      this.#helperProofs(frame, context, id, share, helperProofs);
+      derive.helperProofs(frame, context, id, share, helperProofs);
       kernel.subtract(leaderProofs, leaderProofs, helperProofs, proofsLength);
     }
 
@@ -291,6 +282,7 @@ export class Prio3<Measurement, Result> {
     const { nonce, publicShare, inputShare } = report;
     const { sizes } = this;
     const proof = this.#proof;
+    const derive = this.#derive;
     const size = kernel.bytes;
     const joint = this.#jointRandLength > 0;
     if (
@@ -316,33 +308,25 @@ export class Prio3<Measurement, Result> {
         return refused('element-overflow');
     } else {
       const share = inputShare.subarray(0, SEED_BYTES);
-      this.#helperMeasurement(frame, context, id, share, measurement.pointer);
-      this.#helperProofs(frame, context, id, share, proofs);
+      derive.helperMeasurement(frame, context, id, share, measurement.pointer);
+      derive.helperProofs(frame, context, id, share, proofs);
     }
 
     let jointRandSeed: Uint8Array = new Uint8Array();
-    let jointRands = 0;
+    const jointRands = arena.allocate(this.#jointRandLength * this.proofs * size);
     let part: Uint8Array = jointRandSeed;
     if (joint) {
-      part = this.#jointRandPart(arena, context, id, blind, nonce, measurement);
+      part = derive.jointRandPart(frame, context, { id, blind, measurement }, nonce);
       // The own part replaces what the client claims it to be.
       const parts = publicShare.slice();
       parts.set(part, id * SEED_BYTES);
-      jointRandSeed = this.#jointRandSeed(arena, context, [parts]);
-      jointRands = this.#jointRands(frame, context, jointRandSeed);
+      jointRandSeed = derive.jointRandSeed(frame, context, [parts]);
+      derive.jointRands(frame, context, jointRandSeed, jointRands);
     }
 
     const queryLength = proof.queryRandLength * this.proofs;
     const queryRands = arena.allocate(queryLength * size);
-    this.#expand(
-      frame,
-      context,
-      USAGE.queryRandomness,
-      task.verifyKey,
-      [this.#proofsByte(), nonce],
-      queryRands,
-      queryLength,
-    );
+    derive.queryRands(frame, context, task.verifyKey, nonce, queryRands);
     const verifier = arena.allocate(proof.verifierLength * this.proofs * size);
     for (let i = 0; i < this.proofs; i += 1) {
       const input = {
@@ -390,7 +374,7 @@ export class Prio3<Measurement, Result> {
           return refused('proof-invalid');
       }
       if (this.#jointRandLength === 0) return ok<Uint8Array>(new Uint8Array());
-      return ok(this.#jointRandSeed(arena, context, parts));
+      return ok(this.#derive.jointRandSeed(frame, context, parts));
     });
   }
 
@@ -494,57 +478,5 @@ export class Prio3<Measurement, Result> {
     expect(task.verifyKey, VERIFY_KEY_BYTES, 'the verification key');
     if (!Number.isInteger(task.aggregatorId) || task.aggregatorId < 0 || task.aggregatorId >= this.shares)
       throw new RangeError(`vdaf: aggregatorId must be from 0 to ${String(this.shares - 1)}`);
-  }
-
-  #proofsByte(): Uint8Array {
-    return Uint8Array.of(this.proofs);
-  }
-
-  #expand(
-    frame: Frame,
-    context: Uint8Array,
-    usage: number,
-    seed: Uint8Array,
-    binder: readonly Uint8Array[],
-    out: number,
-    length: number,
-  ): void {
-    const dst = domainSeparationTag(this.algorithmId, usage, context);
-    expandIntoVector(frame.arena, frame.kernel, seed, dst, binder, out, length);
-  }
-
-  #helperMeasurement(frame: Frame, context: Uint8Array, id: number, share: Uint8Array, out: number): void {
-    const length = this.#circuit.measurementLength;
-    this.#expand(frame, context, USAGE.measurementShare, share, [Uint8Array.of(id)], out, length);
-  }
-
-  #helperProofs(frame: Frame, context: Uint8Array, id: number, share: Uint8Array, out: number): void {
-    const binder = [Uint8Array.of(this.proofs, id)];
-    const length = this.#proof.proofLength * this.proofs;
-    this.#expand(frame, context, USAGE.proofShare, share, binder, out, length);
-  }
-
-  #jointRandPart(
-    arena: Arena,
-    context: Uint8Array,
-    id: number,
-    blind: Uint8Array,
-    nonce: Uint8Array,
-    measurement: Span,
-  ): Uint8Array {
-    const dst = domainSeparationTag(this.algorithmId, USAGE.jointRandPart, context);
-    return deriveSeed(arena, blind, dst, [Uint8Array.of(id), nonce, measurement]);
-  }
-
-  #jointRandSeed(arena: Arena, context: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
-    const dst = domainSeparationTag(this.algorithmId, USAGE.jointRandSeed, context);
-    return deriveSeed(arena, new Uint8Array(SEED_BYTES), dst, parts);
-  }
-
-  #jointRands(frame: Frame, context: Uint8Array, seed: Uint8Array): number {
-    const length = this.#jointRandLength * this.proofs;
-    const out = frame.arena.allocate(length * frame.kernel.bytes);
-    this.#expand(frame, context, USAGE.jointRandomness, seed, [this.#proofsByte()], out, length);
-    return out;
   }
 }
