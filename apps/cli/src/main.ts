@@ -13,7 +13,19 @@ import { replay } from './commands/replay.ts';
 import { status } from './commands/status.ts';
 import { verify } from './commands/verify.ts';
 
-const COMMANDS: readonly Command[] = [devnet, status, key, device, grant, revoke, lamp, replay, proof, verify, node];
+const COMMANDS: readonly Command[] = [
+  devnet,
+  status,
+  key,
+  device,
+  grant,
+  revoke,
+  lamp,
+  replay,
+  proof,
+  verify,
+  node,
+];
 const VERSION = '0.1.0';
 
 function overview(): string {

@@ -35,7 +35,8 @@ export function formatProofFile(file: ProofFile): string {
 
 /** Throws `request.malformed` for anything but a file `formatProofFile` has written. */
 export function parseProofFile(text: string): { readonly file: ProofFile; readonly proof: Uint8Array } {
-  if (text.length > FILE_BYTES_MAX) throw new LedgerError('request.malformed', `a proof file has at most ${FILE_BYTES_MAX} bytes`);
+  if (text.length > FILE_BYTES_MAX)
+    throw new LedgerError('request.malformed', `a proof file has at most ${FILE_BYTES_MAX} bytes`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -47,23 +48,30 @@ export function parseProofFile(text: string): { readonly file: ProofFile; readon
   if (flaw !== undefined) throw new LedgerError('request.malformed', flaw);
   const proof = new Uint8Array(Buffer.from(file.proof, 'base64url'));
   const again = formatProofFile({ ...file, proof: Buffer.from(proof).toString('base64url') });
-  if (again !== text) throw new LedgerError('request.malformed', 'the file is not in the one form that itc proof writes');
+  if (again !== text)
+    throw new LedgerError('request.malformed', 'the file is not in the one form that itc proof writes');
   return { file, proof };
 }
 
 function flawOf(file: ProofFile | null): string | undefined {
   if (typeof file !== 'object' || file === null || Array.isArray(file)) return 'expected a JSON object';
   if (file.format !== 'itc-proof-1') return 'expected "format": "itc-proof-1"';
-  if (typeof file.genesis !== 'string' || typeof file.proof !== 'string') return 'expected texts for "genesis" and "proof"';
+  if (typeof file.genesis !== 'string' || typeof file.proof !== 'string')
+    return 'expected texts for "genesis" and "proof"';
   if (typeof file.reading !== 'object' || file.reading === null) return 'expected an object for "reading"';
   return undefined;
 }
 
 /** The reading as the file tells it. */
-export function readingText(parts: { readonly payload: string; readonly index: number; readonly device: string; readonly record: SenmlRecord }): ReadingText {
+export function readingText(parts: {
+  readonly payload: string;
+  readonly index: number;
+  readonly device: string;
+  readonly record: SenmlRecord;
+}): ReadingText {
   const { record } = parts;
   const given = record.value ?? record.sum ?? 0;
-  const value = given instanceof Uint8Array ? Buffer.from(given).toString("base64url") : given;
+  const value = given instanceof Uint8Array ? Buffer.from(given).toString('base64url') : given;
   return {
     payload: parts.payload,
     index: parts.index,

@@ -6,7 +6,10 @@ import { Value } from 'typebox/value';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 
 const Port = Type.Integer({ minimum: 0, maximum: 65535 });
-const Endpoint = Type.Object({ host: Type.String({ minLength: 1 }), port: Port }, { additionalProperties: false });
+const Endpoint = Type.Object(
+  { host: Type.String({ minLength: 1 }), port: Port },
+  { additionalProperties: false },
+);
 const KeyHex = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 export const PeerConfig = Type.Object(
@@ -36,7 +39,9 @@ export const NodeConfig = Type.Object(
     peers: Type.Array(PeerConfig, { maxItems: 256 }),
     /** Subnet this gateway or member takes part in. */
     subnet: Type.Optional(KeyHex),
-    logLevel: Type.Optional(Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')])),
+    logLevel: Type.Optional(
+      Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')]),
+    ),
     /** Threads that verify signatures; 0 verifies in line. */
     verifyThreads: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
     /** A block is proposed this often when there is nothing to order, so that light clients see time pass. */
@@ -55,11 +60,20 @@ export function readConfig(path: string): NodeConfig {
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new LedgerError('config.invalid', `${path} cannot be read as JSON: ${(error as Error).message}`, { path }, error);
+    throw new LedgerError(
+      'config.invalid',
+      `${path} cannot be read as JSON: ${(error as Error).message}`,
+      { path },
+      error,
+    );
   }
   if (!Value.Check(NodeConfig, parsed)) {
     const [first] = Value.Errors(NodeConfig, parsed);
-    throw new LedgerError('config.invalid', `${path}: ${first?.instancePath ?? ''} ${first?.message ?? 'is not acceptable'}`, { path });
+    throw new LedgerError(
+      'config.invalid',
+      `${path}: ${first?.instancePath ?? ''} ${first?.message ?? 'is not acceptable'}`,
+      { path },
+    );
   }
   if (parsed.role !== 'validator' && parsed.subnet === undefined) {
     throw new LedgerError('config.invalid', `${path}: a ${parsed.role} needs the id of its subnet`, { path });

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { requestJson } from '@itc/client/http.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { getJson, postJson } from '../api.ts';
 import { bootstrap, pairBrowser } from '../devnet/bootstrap.ts';
 import { Front } from '../devnet/front.ts';
 import { writeHomeConfig } from '../devnet/home.ts';
@@ -13,7 +13,7 @@ import { configPath, setUpDevnet } from '../devnet/setup.ts';
 import { Supervisor, type ProcessStatus } from '../devnet/supervisor.ts';
 import { integerOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatDuration } from '../terminal/output.ts';
-import type { StatusAnswer } from './status.ts';
+import { openClient } from '../wallet.ts';
 
 const READY_MS_MAX = 90_000;
 const ITC = fileURLToPath(new URL('../../bin/itc.mjs', import.meta.url));
@@ -52,8 +52,15 @@ Options:
     if ((verb !== 'start' && verb !== 'stop' && verb !== 'kill') || name === undefined || rest.length > 0) {
       throw new UsageError('expected no argument, or: start NAME, stop NAME, kill NAME');
     }
-    const status = await postJson<ProcessStatus>(call.api, `/api/v1/devnet/processes/${encodeURIComponent(name)}/${verb}`, {});
-    call.output.result(status, [`${status.name}  ${status.state}${status.pid === undefined ? '' : `  pid ${status.pid}`}${status.reason === undefined ? '' : `  ${status.reason}`}`]);
+    const url = `${call.api}/api/v1/devnet/processes/${encodeURIComponent(name)}/${verb}`;
+    const status = (await requestJson(fetch, url, {
+      method: 'POST',
+      headers: {},
+      body: '',
+    })) as ProcessStatus;
+    call.output.result(status, [
+      `${status.name}  ${status.state}${status.pid === undefined ? '' : `  pid ${status.pid}`}${status.reason === undefined ? '' : `  ${status.reason}`}`,
+    ]);
     return 0;
   },
 };
@@ -81,7 +88,8 @@ async function run(call: Call): Promise<number> {
     logFolder: layout.logs,
     restart: call.options['restart'] === true,
     onChange: (status) => {
-      if (status.state !== 'running' && !stopping.signal.aborted) output.note(`${status.name} ${status.reason ?? status.state}`);
+      if (status.state !== 'running' && !stopping.signal.aborted)
+        output.note(`${status.name} ${status.reason ?? status.state}`);
     },
   });
   const front = new Front({
@@ -94,14 +102,21 @@ async function run(call: Call): Promise<number> {
   try {
     output.note(resumed ? `Resuming the chain in ${layout.root}` : `A new chain in ${layout.root}`);
     for (const process of network.processes) {
-      if (process.role !== 'home') supervisor.launch({ process, argv: ['--enable-source-maps', ITC, 'node', '--config', configPath(layout, process.name)] });
+      if (process.role !== 'home')
+        supervisor.launch({
+          process,
+          argv: ['--enable-source-maps', ITC, 'node', '--config', configPath(layout, process.name)],
+        });
     }
     await front.start();
     const height = await untilReady(network, supervisor, stopping.signal);
     if (!stopping.signal.aborted && options.simulation) {
       await bootstrap(layout, network, (line) => output.note(line));
       const config = writeHomeConfig(layout, network);
-      supervisor.launch({ process: { name: 'home', role: 'home' }, argv: ['--enable-source-maps', config.entry, config.path] });
+      supervisor.launch({
+        process: { name: 'home', role: 'home' },
+        argv: ['--enable-source-maps', config.entry, config.path],
+      });
     }
     if (!stopping.signal.aborted) tell(call, network, height, performance.now() - started);
     await aborted(stopping.signal);
@@ -115,18 +130,29 @@ async function run(call: Call): Promise<number> {
 }
 
 function tell(call: Call, network: Devnet, height: number, ms: number): void {
-  call.output.result({ ready: true, api: network.api, dashboard: `${network.api}/`, mqtt: network.mqtt, chain: network.chain, height, startMs: Math.round(ms) }, [
-    '',
-    `IoT Chain is ready (${formatDuration(ms)}), at height ${height}.`,
-    '',
-    `  Dashboard  ${network.api}/`,
-    `  API        ${network.api}/api/v1/status   (OpenAPI: /api/v1/openapi.json)`,
-    ...network.mqtt.map((url, i) => `  ${i === 0 ? 'MQTT     ' : '         '}  ${url}`),
-    `  Genesis    ${network.chain}`,
-    '',
-    '  Try:  npx itc status      npx itc lamp on lamp-1      Stop with ctrl-C.',
-    '',
-  ]);
+  call.output.result(
+    {
+      ready: true,
+      api: network.api,
+      dashboard: `${network.api}/`,
+      mqtt: network.mqtt,
+      chain: network.chain,
+      height,
+      startMs: Math.round(ms),
+    },
+    [
+      '',
+      `IoT Chain is ready (${formatDuration(ms)}), at height ${height}.`,
+      '',
+      `  Dashboard  ${network.api}/`,
+      `  API        ${network.api}/api/v1/status   (OpenAPI: /api/v1/openapi.json)`,
+      ...network.mqtt.map((url, i) => `  ${i === 0 ? 'MQTT     ' : '         '}  ${url}`),
+      `  Genesis    ${network.chain}`,
+      '',
+      '  Try:  npx itc status      npx itc lamp on lamp-1      Stop with ctrl-C.',
+      '',
+    ],
+  );
 }
 
 /** Polls the front; the reason of the wait is shown when it takes long. */
@@ -134,12 +160,17 @@ async function untilReady(network: Devnet, supervisor: Supervisor, signal: Abort
   const deadline = performance.now() + READY_MS_MAX;
   let reason = 'no node answers yet';
   while (!signal.aborted) {
-    const status = await getJson<StatusAnswer>(network.api, '/api/v1/status').catch(() => undefined);
+    const status = await openClient(network.api)
+      .status()
+      .catch(() => undefined);
     if (status?.ready === true) return status.height;
     reason = status?.reason ?? reason;
     const dead = supervisor.statuses().filter((process) => process.state === 'exited');
     if (performance.now() > deadline) {
-      throw new LedgerError('not-ready', `not ready after ${READY_MS_MAX / 1_000} s: ${reason}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`);
+      throw new LedgerError(
+        'not-ready',
+        `not ready after ${READY_MS_MAX / 1_000} s: ${reason}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`,
+      );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);
   }
@@ -162,7 +193,10 @@ function lock(layout: Layout): void {
   const path = lockPath(layout);
   const pid = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
   if (pid > 0 && pid !== process.pid && isAlive(pid)) {
-    throw new LedgerError('config.invalid', `a devnet runs already in ${layout.root} (process ${pid}); stop it, or choose another --data-dir`);
+    throw new LedgerError(
+      'config.invalid',
+      `a devnet runs already in ${layout.root} (process ${pid}); stop it, or choose another --data-dir`,
+    );
   }
   writeFileSync(path, String(process.pid));
 }

@@ -38,14 +38,16 @@ Options:
 };
 
 function checkedName(name: string | undefined): string {
-  if (name === undefined || !NAME.test(name)) throw new UsageError('a key is named with lower-case letters, digits and hyphens');
+  if (name === undefined || !NAME.test(name))
+    throw new UsageError('a key is named with lower-case letters, digits and hyphens');
   return name;
 }
 
 /** The key of this name; sealed ones are opened with ITC_PASSPHRASE. */
 export async function openKey(dataDir: string, name: string): Promise<KeyPair> {
   const path = keyPath(layoutOf(dataDir), name);
-  if (!existsSync(path)) throw new LedgerError('not-found', `no key is called ${name}; make one with: itc key new ${name}`);
+  if (!existsSync(path))
+    throw new LedgerError('not-found', `no key is called ${name}; make one with: itc key new ${name}`);
   return readKeyFile(path, process.env['ITC_PASSPHRASE']);
 }
 
@@ -70,13 +72,26 @@ async function show(call: Call, name: string): Promise<number> {
 function tell(call: Call, name: string, keys: KeyPair, file: string): number {
   const address = formatAddress(keys.address);
   const publicKey = toHex(keys.publicKey.bytes);
-  call.output.result({ name, address, publicKey, file }, [`${name}  ${address}`, `public key  ${publicKey}`, `file        ${file}`]);
+  call.output.result({ name, address, publicKey, file }, [
+    `${name}  ${address}`,
+    `public key  ${publicKey}`,
+    `file        ${file}`,
+  ]);
   return 0;
 }
 
 function list(call: Call): number {
   const { keys } = layoutOf(call.dataDir);
-  const names = existsSync(keys) ? readdirSync(keys).filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -5)) : [];
-  call.output.result({ keys: names.map((name) => ({ name, file: join(keys, `${name}.json`) })) }, names.length === 0 ? ['no keys yet; make one with: itc key new NAME'] : table(names.map((name) => [name, join(keys, `${name}.json`)])));
+  const names = existsSync(keys)
+    ? readdirSync(keys)
+        .filter((file) => file.endsWith('.json'))
+        .map((file) => file.slice(0, -5))
+    : [];
+  call.output.result(
+    { keys: names.map((name) => ({ name, file: join(keys, `${name}.json`) })) },
+    names.length === 0
+      ? ['no keys yet; make one with: itc key new NAME']
+      : table(names.map((name) => [name, join(keys, `${name}.json`)])),
+  );
   return 0;
 }

@@ -1,22 +1,8 @@
 /** `itc status`: what runs and, where something does not, why. */
-import { getJson } from '../api.ts';
+import type { NodeStatus } from '@itc/client/api.js';
+import { openClient } from '../wallet.ts';
 import type { Command } from '../terminal/command.ts';
 import { formatCount, table } from '../terminal/output.ts';
-
-export interface StatusAnswer {
-  readonly ready: boolean;
-  readonly reason?: string;
-  readonly chain: string;
-  readonly height: number;
-  readonly finalisedHeight: number;
-  readonly view: number;
-  readonly blockTime: number;
-  readonly transactions: number;
-  readonly quorum?: { readonly total: number; readonly strong: number; readonly connected: number; readonly reason?: string };
-  readonly validators?: readonly { readonly index: number; readonly name?: string; readonly address: string; readonly connected: boolean; readonly primary: boolean }[];
-  readonly subnets?: readonly { readonly id: string; readonly name: string; readonly checkpoint: number; readonly payloads: number; readonly powBits: number; readonly reason?: string }[];
-  readonly processes?: readonly { readonly name: string; readonly role: string; readonly pid?: number; readonly state: string; readonly reason?: string }[];
-}
 
 export const status: Command = {
   name: 'status',
@@ -30,35 +16,60 @@ Options:
   --why   only what is not well`,
   options: { why: { type: 'boolean' } },
   run: async (call) => {
-    const answer = await getJson<StatusAnswer>(call.api, '/api/v1/status');
+    const answer = await openClient(call.api).status();
     const reasons = reasonsOf(answer);
     const head = answer.ready ? 'ready' : `NOT READY  ${answer.reason ?? ''}`;
-    const lines = call.options['why'] === true ? (reasons.length === 0 ? ['all is well'] : reasons) : [head, ...facts(answer), ...(reasons.length > 0 ? ['', 'Not well:', ...reasons] : [])];
+    const lines =
+      call.options['why'] === true
+        ? reasons.length === 0
+          ? ['all is well']
+          : reasons
+        : [head, ...facts(answer), ...(reasons.length > 0 ? ['', 'Not well:', ...reasons] : [])];
     call.output.result(call.options['why'] === true ? { ready: answer.ready, reasons } : answer, lines);
     return answer.ready ? 0 : 1;
   },
 };
 
-function facts(answer: StatusAnswer): string[] {
+function facts(answer: NodeStatus): string[] {
   const { quorum, subnets = [], processes = [] } = answer;
   return [
     ...table([
       ['chain', answer.chain ?? 'unknown'],
       ['height', `${formatCount(answer.height ?? 0)}  view ${answer.view ?? 0}`],
       ['transactions', formatCount(answer.transactions ?? 0)],
-      ...(quorum === undefined ? [] : [['quorum', `${quorum.connected} of ${quorum.total} weight connected, ${quorum.strong} needed`]]),
-      ...subnets.map((subnet) => [`subnet ${subnet.name}`, `checkpoint ${formatCount(subnet.checkpoint)}, ${formatCount(subnet.payloads)} payloads final, ${subnet.powBits} bits of work`]),
+      ...(quorum === undefined
+        ? []
+        : [['quorum', `${quorum.connected} of ${quorum.total} weight connected, ${quorum.strong} needed`]]),
+      ...subnets.map((subnet) => [
+        `subnet ${subnet.name}`,
+        `checkpoint ${formatCount(subnet.checkpoint)}, ${formatCount(subnet.payloads)} payloads final, ${subnet.powBits} bits of work`,
+      ]),
     ]),
-    ...(processes.length === 0 ? [] : ['', ...table(processes.map((process) => [process.name, process.state, process.pid === undefined ? '' : `pid ${process.pid}`]))]),
+    ...(processes.length === 0
+      ? []
+      : [
+          '',
+          ...table(
+            processes.map((process) => [
+              process.name,
+              process.state,
+              process.pid === undefined ? '' : `pid ${process.pid}`,
+            ]),
+          ),
+        ]),
   ];
 }
 
-function reasonsOf(answer: StatusAnswer): string[] {
+function reasonsOf(answer: NodeStatus): string[] {
   const { quorum, subnets = [], processes = [] } = answer;
   return [
     ...(answer.ready || answer.reason === undefined ? [] : [answer.reason]),
     ...(quorum?.reason === undefined ? [] : [`quorum: ${quorum.reason}`]),
-    ...subnets.flatMap((subnet) => (subnet.reason === undefined ? [] : [`subnet ${subnet.name}: ${subnet.reason}`])),
-    ...processes.flatMap((process) => (process.reason === undefined ? [] : [`${process.name} ${process.reason}`])),
+    ...subnets.flatMap((subnet) =>
+      subnet.reason === undefined ? [] : [`subnet ${subnet.name}: ${subnet.reason}`],
+    ),
+    ...processes.flatMap((process) =>
+      process.reason === undefined ? [] : [`${process.name} ${process.reason}`],
+    ),
   ];
 }

@@ -12,7 +12,11 @@ import { parseProofFile, readingText, type ProofFile } from '../proof-file.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 
 type Checked =
-  | { readonly valid: true; readonly verdict: Extract<ReadingVerdict, { valid: true }>; readonly file: ProofFile }
+  | {
+      readonly valid: true;
+      readonly verdict: Extract<ReadingVerdict, { valid: true }>;
+      readonly file: ProofFile;
+    }
   | { readonly valid: false; readonly check: string; readonly reason: string };
 
 export const verify: Command = {
@@ -33,11 +37,18 @@ Example:
     const genesis = genesisOption(call);
     const checked = check(readProof(path), genesis);
     if (!checked.valid) {
-      call.output.result({ valid: false, check: checked.check, reason: checked.reason }, [`NOT VALID  failed check: ${checked.check}`, `           ${checked.reason}`]);
+      call.output.result({ valid: false, check: checked.check, reason: checked.reason }, [
+        `NOT VALID  failed check: ${checked.check}`,
+        `           ${checked.reason}`,
+      ]);
       return 1;
     }
     const { verdict, file } = checked;
-    const signers = verdict.signers.map(({ index, key, weight }) => ({ index, address: formatAddress(addressOf(key)), weight }));
+    const signers = verdict.signers.map(({ index, key, weight }) => ({
+      index,
+      address: formatAddress(addressOf(key)),
+      weight,
+    }));
     const { reading } = file;
     call.output.result(
       {
@@ -56,7 +67,9 @@ Example:
       [
         `VALID  ${reading.name} = ${String(reading.value)}${reading.unit === undefined ? '' : ` ${reading.unit}`}  at ${new Date(reading.time).toISOString()}`,
         `device      ${reading.device}`,
-        verdict.attested ? `signed by   a gateway for the device: ${formatAddress(addressOf(verdict.signer))}` : 'signed by   the device itself',
+        verdict.attested
+          ? `signed by   a gateway for the device: ${formatAddress(addressOf(verdict.signer))}`
+          : 'signed by   the device itself',
         `final in    block ${verdict.height} of ${new Date(verdict.time).toISOString()}`,
         `checkpoint  ${verdict.checkpoint.sequence} of subnet ${toHex(verdict.checkpoint.subnet)}`,
         `certified   by ${verdict.weight} of ${verdict.total} weight:`,
@@ -94,7 +107,12 @@ function check(text: string, genesis: Hash): Checked {
     throw error;
   }
   const { file, proof } = parsed;
-  if (file.genesis !== toHex(genesis)) return { valid: false, check: 'genesis', reason: 'the file names another genesis hash than the one given' };
+  if (file.genesis !== toHex(genesis))
+    return {
+      valid: false,
+      check: 'genesis',
+      reason: 'the file names another genesis hash than the one given',
+    };
   const verdict = verifyReadingBytes({ genesisHash: genesis, bytes: proof, verify: verifySignature });
   if (!verdict.valid) return verdict;
   const { contentType, content, id } = verdict.payload;
@@ -103,8 +121,14 @@ function check(text: string, genesis: Hash): Checked {
   }
   const records = parseSenml(contentType, content, verdict.checkpoint.time);
   const record = records.ok ? records.value[file.reading.index] : undefined;
-  if (record === undefined) return { valid: false, check: 'reading', reason: `the payload holds no reading ${file.reading.index}` };
-  const proved = readingText({ payload: toHex(id), index: file.reading.index, device: formatAddress(verdict.device), record });
+  if (record === undefined)
+    return { valid: false, check: 'reading', reason: `the payload holds no reading ${file.reading.index}` };
+  const proved = readingText({
+    payload: toHex(id),
+    index: file.reading.index,
+    device: formatAddress(verdict.device),
+    record,
+  });
   if (JSON.stringify(proved) !== JSON.stringify(file.reading)) {
     return { valid: false, check: 'reading', reason: `the payload says ${JSON.stringify(proved)}` };
   }

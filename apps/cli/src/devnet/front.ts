@@ -3,7 +3,13 @@
  * It holds no state of the chain, so that any node may die behind it.
  */
 import { createReadStream, existsSync, statSync } from 'node:fs';
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { ProcessStatus, Supervisor } from './supervisor.ts';
@@ -62,7 +68,8 @@ export class Front {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-    if (path === '/api/v1/devnet' || path.startsWith('/api/v1/devnet/')) return this.#devnet(request, response, path);
+    if (path === '/api/v1/devnet' || path.startsWith('/api/v1/devnet/'))
+      return this.#devnet(request, response, path);
     if (path === '/api/v1/status' && request.method === 'GET') return this.#status(response);
     if (path.startsWith('/api/') || path === '/metrics' || path === '/livez' || path === '/readyz') {
       return this.#proxy(request, response, await readBody(request), this.#targets());
@@ -83,7 +90,9 @@ export class Front {
     const processes = this.#options.supervisor.statuses();
     let answer: Record<string, unknown> = { ready: false, reason: 'no node answers yet' };
     for (const target of this.#targets()) {
-      const reply = await fetch(`${target.url}/api/v1/status`, { signal: AbortSignal.timeout(CONNECT_MS_MAX) }).catch(() => undefined);
+      const reply = await fetch(`${target.url}/api/v1/status`, {
+        signal: AbortSignal.timeout(CONNECT_MS_MAX),
+      }).catch(() => undefined);
       if (reply?.ok === true) {
         answer = (await reply.json()) as Record<string, unknown>;
         break;
@@ -94,8 +103,10 @@ export class Front {
 
   async #devnet(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const { supervisor } = this.#options;
-    if (request.method === 'GET' && path === '/api/v1/devnet') return send(response, 200, { processes: supervisor.statuses() });
-    if (request.method !== 'POST') throw new LedgerError('not-found', `${request.method ?? ''} ${path} is not part of the devnet API`);
+    if (request.method === 'GET' && path === '/api/v1/devnet')
+      return send(response, 200, { processes: supervisor.statuses() });
+    if (request.method !== 'POST')
+      throw new LedgerError('not-found', `${request.method ?? ''} ${path} is not part of the devnet API`);
     refuseForeign(request);
     const control = /^\/api\/v1\/devnet\/processes\/([a-z0-9-]{1,64})\/(start|stop|kill)$/.exec(path);
     if (control !== null) {
@@ -113,7 +124,12 @@ export class Front {
   }
 
   /** Tries the targets in turn; a request is repeated only while no byte of an answer has come. */
-  async #proxy(request: IncomingMessage, response: ServerResponse, body: Buffer, targets: readonly ProcessStatus[]): Promise<void> {
+  async #proxy(
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer,
+    targets: readonly ProcessStatus[],
+  ): Promise<void> {
     for (const target of targets) {
       const passed = await pass(request, response, body, target.url as string);
       if (passed || response.headersSent) return;
@@ -124,12 +140,14 @@ export class Front {
   #file(path: string, response: ServerResponse): void {
     const { www } = this.#options;
     const wanted = normalize(join(www, path === '/' ? 'index.html' : decodeURIComponent(path)));
-    const file = wanted.startsWith(www) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : undefined;
+    const file =
+      wanted.startsWith(www) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : undefined;
     if (file === undefined) throw new LedgerError('not-found', `${path} does not exist`);
     response.writeHead(200, {
       'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
       'cache-control': 'no-cache',
-      'content-security-policy': "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+      'content-security-policy':
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
     });
@@ -137,17 +155,26 @@ export class Front {
   }
 }
 
-function pass(request: IncomingMessage, response: ServerResponse, body: Buffer, base: string): Promise<boolean> {
+function pass(
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+  base: string,
+): Promise<boolean> {
   return new Promise((resolve) => {
     const target = new URL(request.url ?? '/', base);
     const { host: _host, connection: _connection, ...headers } = request.headers;
-    const onward = httpRequest(target, { method: request.method, headers: { ...headers, 'content-length': body.length } }, (reply) => {
-      clearTimeout(timer);
-      response.writeHead(reply.statusCode ?? 502, reply.headers);
-      reply.pipe(response);
-      reply.once('error', () => response.destroy());
-      resolve(true);
-    });
+    const onward = httpRequest(
+      target,
+      { method: request.method, headers: { ...headers, 'content-length': body.length } },
+      (reply) => {
+        clearTimeout(timer);
+        response.writeHead(reply.statusCode ?? 502, reply.headers);
+        reply.pipe(response);
+        reply.once('error', () => response.destroy());
+        resolve(true);
+      },
+    );
     // An event stream stays open; only the first byte has to come in time.
     const timer = setTimeout(() => onward.destroy(new Error('no answer')), 10_000);
     onward.once('error', () => {
@@ -163,7 +190,10 @@ function pass(request: IncomingMessage, response: ServerResponse, body: Buffer, 
 function refuseForeign(request: IncomingMessage): void {
   const { origin, host } = request.headers;
   if (origin !== undefined && origin !== `http://${host ?? ''}`) {
-    throw new LedgerError('request.unauthorised', 'the devnet is controlled from its own page or from the command line');
+    throw new LedgerError(
+      'request.unauthorised',
+      'the devnet is controlled from its own page or from the command line',
+    );
   }
   if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host ?? '')) {
     throw new LedgerError('request.unauthorised', 'the devnet is controlled over the loopback address only');
@@ -175,7 +205,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   let length = 0;
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
-    if (length > BODY_BYTES_MAX) throw new LedgerError('request.malformed', `expected a body of at most ${BODY_BYTES_MAX} bytes`);
+    if (length > BODY_BYTES_MAX)
+      throw new LedgerError('request.malformed', `expected a body of at most ${BODY_BYTES_MAX} bytes`);
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);
@@ -201,7 +232,18 @@ function problem(response: ServerResponse, error: unknown): void {
     return;
   }
   const code = error instanceof LedgerError ? error.code : 'internal';
-  const status = code === 'not-found' ? 404 : code === 'request.unauthorised' ? 403 : code === 'request.malformed' ? 400 : code === 'not-ready' ? 503 : 500;
+  const status =
+    code === 'not-found'
+      ? 404
+      : code === 'request.unauthorised'
+        ? 403
+        : code === 'request.malformed'
+          ? 400
+          : code === 'not-ready'
+            ? 503
+            : 500;
   response.writeHead(status, { 'content-type': 'application/problem+json' });
-  response.end(JSON.stringify({ type: 'about:blank', status, code, title: code, detail: (error as Error).message }));
+  response.end(
+    JSON.stringify({ type: 'about:blank', status, code, title: code, detail: (error as Error).message }),
+  );
 }

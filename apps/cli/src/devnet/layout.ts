@@ -50,9 +50,17 @@ export function readDevnet(layout: Layout): Devnet | undefined {
     const devnet = JSON.parse(readFileSync(layout.devnetFile, 'utf8')) as Devnet;
     if (devnet.version === 1) return devnet;
   } catch (error) {
-    throw new LedgerError('config.invalid', `${layout.devnetFile} cannot be read; move the folder ${layout.root} away to start anew`, {}, error);
+    throw new LedgerError(
+      'config.invalid',
+      `${layout.devnetFile} cannot be read; move the folder ${layout.root} away to start anew`,
+      {},
+      error,
+    );
   }
-  throw new LedgerError('config.invalid', `${layout.devnetFile} is of another version; move the folder ${layout.root} away to start anew`);
+  throw new LedgerError(
+    'config.invalid',
+    `${layout.devnetFile} is of another version; move the folder ${layout.root} away to start anew`,
+  );
 }
 
 export function writeDevnet(layout: Layout, devnet: Devnet): void {

@@ -40,11 +40,14 @@ interface Planned {
 
 export function planProcesses(options: DevnetOptions): Planned[] {
   const planned: Planned[] = [];
-  for (let i = 1; i <= options.validators; i += 1) planned.push({ name: `validator-${i}`, role: 'validator' });
-  for (let i = 0; i < options.gateways; i += 1) planned.push({ name: `gateway-${i + 1}`, role: 'gateway', subnet: i % options.subnets });
+  for (let i = 1; i <= options.validators; i += 1)
+    planned.push({ name: `validator-${i}`, role: 'validator' });
+  for (let i = 0; i < options.gateways; i += 1)
+    planned.push({ name: `gateway-${i + 1}`, role: 'gateway', subnet: i % options.subnets });
   for (let subnet = 0, next = 1; subnet < options.subnets; subnet += 1) {
     const gateways = planned.filter((process) => process.subnet === subnet).length;
-    for (let i = gateways; i < SUBNET_MEMBERS; i += 1, next += 1) planned.push({ name: `member-${next}`, role: 'member', subnet });
+    for (let i = gateways; i < SUBNET_MEMBERS; i += 1, next += 1)
+      planned.push({ name: `member-${next}`, role: 'member', subnet });
   }
   return planned;
 }
@@ -64,12 +67,21 @@ export function keyPath(layout: Layout, name: string): string {
 }
 
 /** Creates what is missing and writes the configurations with ports that are free now. */
-export async function setUpDevnet(layout: Layout, options: DevnetOptions, previous: Devnet | undefined): Promise<Devnet> {
+export async function setUpDevnet(
+  layout: Layout,
+  options: DevnetOptions,
+  previous: Devnet | undefined,
+): Promise<Devnet> {
   for (const folder of [layout.root, layout.nodes, layout.logs]) mkdirSync(folder, { recursive: true });
   const planned = planProcesses(options);
   if (previous !== undefined) {
-    const before = previous.processes.filter((process) => process.role !== 'home').map((process) => process.name);
-    if (before.join() !== planned.map((process) => process.name).join() || previous.subnets.length !== options.subnets) {
+    const before = previous.processes
+      .filter((process) => process.role !== 'home')
+      .map((process) => process.name);
+    if (
+      before.join() !== planned.map((process) => process.name).join() ||
+      previous.subnets.length !== options.subnets
+    ) {
       throw new LedgerError(
         'config.invalid',
         `${layout.root} holds a devnet of other processes (${before.join(', ')}); start it with the same numbers, or choose another --data-dir`,
@@ -89,12 +101,18 @@ export async function setUpDevnet(layout: Layout, options: DevnetOptions, previo
     const setOf = (chosen: readonly Planned[], weight: number): ValidatorSet =>
       sortValidators(chosen.map(({ name }) => ({ key: (keys.get(name) as KeyPair).publicKey, weight })));
     const genesis = genesisOf({
-      validators: setOf(planned.filter((process) => process.role === 'validator'), 1),
+      validators: setOf(
+        planned.filter((process) => process.role === 'validator'),
+        1,
+      ),
       funded: [owner.address, maker.address, ...[...keys.values()].map((pair) => pair.address)],
       subnets: subnets.map(({ id, name }, i) => ({
         id,
         name,
-        members: setOf(planned.filter((process) => process.subnet === i), MEMBER_STAKE),
+        members: setOf(
+          planned.filter((process) => process.subnet === i),
+          MEMBER_STAKE,
+        ),
         powBits: POW_BITS,
       })),
       treasury: owner.address,

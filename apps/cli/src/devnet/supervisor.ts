@@ -118,7 +118,10 @@ export class Supervisor {
   #find(name: string): Child {
     const child = this.#children.get(name);
     if (child === undefined) {
-      throw new LedgerError('not-found', `no process is called ${name}; there are: ${[...this.#children.keys()].join(', ')}`);
+      throw new LedgerError(
+        'not-found',
+        `no process is called ${name}; there are: ${[...this.#children.keys()].join(', ')}`,
+      );
     }
     return child;
   }
@@ -154,14 +157,20 @@ export class Supervisor {
     this.#listener(statusOf(child));
   }
 
-  #ended(child: Child, end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly message: string }): void {
+  #ended(
+    child: Child,
+    end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly message: string },
+  ): void {
     const { name } = child.launch.process;
     if (child.stopping) {
       child.state = 'stopped';
       child.reason = `stopped; start it again with: itc devnet start ${name}`;
     } else {
       child.state = 'exited';
-      const how = end.signal === null ? `ended with exit code ${end.code ?? '?'}${end.message === '' ? '' : ` (${end.message.slice(0, 200)})`}` : `was ended by ${end.signal}`;
+      const how =
+        end.signal === null
+          ? `ended with exit code ${end.code ?? '?'}${end.message === '' ? '' : ` (${end.message.slice(0, 200)})`}`
+          : `was ended by ${end.signal}`;
       child.reason = `${how}; start it again with: itc devnet start ${name}`;
       if (performance.now() - child.startedAt > STEADY_MS) child.restarts = 0;
       if (this.#restart && !this.#closing && child.restarts < RESTARTS_MAX) {

@@ -44,7 +44,11 @@ export const COMMON_HELP = `Common options:
   --help, -h         this text`;
 
 /** Runs a command; returns the exit code: 0 only on success, 2 for bad usage, 1 for any other failure. */
-export async function runCommand(command: Command, argv: readonly string[], defaultApi: (dataDir: string) => string): Promise<number> {
+export async function runCommand(
+  command: Command,
+  argv: readonly string[],
+  defaultApi: (dataDir: string) => string,
+): Promise<number> {
   let json = argv.includes('--json');
   try {
     const parsed = parse(command, argv);
@@ -67,10 +71,21 @@ export async function runCommand(command: Command, argv: readonly string[], defa
   }
 }
 
-function parse(command: Command, argv: readonly string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+function parse(
+  command: Command,
+  argv: readonly string[],
+): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
   try {
-    const parsed = parseArgs({ args: [...argv], options: { ...COMMON, ...command.options }, allowPositionals: true, strict: true });
-    return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals };
+    const parsed = parseArgs({
+      args: [...argv],
+      options: { ...COMMON, ...command.options },
+      allowPositionals: true,
+      strict: true,
+    });
+    return {
+      values: parsed.values as Record<string, string | boolean | undefined>,
+      positionals: parsed.positionals,
+    };
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
@@ -79,11 +94,13 @@ function parse(command: Command, argv: readonly string[]): { values: Record<stri
 function report(name: string, error: unknown, json: boolean): number {
   const usage = error instanceof UsageError;
   const code = usage ? 'usage' : error instanceof LedgerError ? error.code : 'internal';
-  const message = error instanceof Error ? error.message : String(error);
+  const hint = code === 'peer.gone' ? '; is the devnet running? Start it with: npm start' : '';
+  const message = `${error instanceof Error ? error.message : String(error)}${hint}`;
   if (json) process.stdout.write(`${JSON.stringify({ ok: false, code, message })}\n`);
   process.stderr.write(`itc ${name}: ${message}\n`);
   if (usage) process.stderr.write(`Try: itc ${name} --help\n`);
-  if (code === 'internal' && error instanceof Error && process.env['ITC_TRACE'] !== undefined) process.stderr.write(`${error.stack}\n`);
+  if (code === 'internal' && error instanceof Error && process.env['ITC_TRACE'] !== undefined)
+    process.stderr.write(`${error.stack}\n`);
   return usage ? 2 : 1;
 }
 
@@ -92,12 +109,19 @@ function text(value: string | boolean | undefined): string | undefined {
 }
 
 /** A whole number option within bounds, or its default. */
-export function integerOption(call: Call, name: string, fallback: number, bounds: { readonly min: number; readonly max: number }): number {
+export function integerOption(
+  call: Call,
+  name: string,
+  fallback: number,
+  bounds: { readonly min: number; readonly max: number },
+): number {
   const given = call.options[name];
   if (given === undefined) return fallback;
   const value = Number(given);
   if (typeof given !== 'string' || !Number.isInteger(value) || value < bounds.min || value > bounds.max) {
-    throw new UsageError(`--${name} takes a whole number from ${bounds.min} to ${bounds.max}, got ${String(given)}`);
+    throw new UsageError(
+      `--${name} takes a whole number from ${bounds.min} to ${bounds.max}, got ${String(given)}`,
+    );
   }
   return value;
 }

@@ -23,7 +23,9 @@ export function createOutput(options: { readonly json: boolean; readonly quiet: 
   return {
     json: options.json,
     result(value, lines) {
-      process.stdout.write(options.json ? `${JSON.stringify(value)}\n` : lines.length > 0 ? `${lines.join('\n')}\n` : '');
+      process.stdout.write(
+        options.json ? `${JSON.stringify(value)}\n` : lines.length > 0 ? `${lines.join('\n')}\n` : '',
+      );
     },
     note(line) {
       if (!options.quiet) process.stderr.write(`${line}\n`);
@@ -80,7 +82,8 @@ export function formatDuration(ms: number): string {
 /** Left-aligned columns, as wide as their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  for (const row of rows)
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   return rows.map((row) =>
     row
       .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))

@@ -9,7 +9,18 @@ import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import { indicesOf } from '@itc/core/ledger/validators.js';
 import type { Chain } from '../runtime/chain.ts';
-import { AccountStatus, AddressText, BlockDetail, BlockSummary, GenesisAnswer, Hex, Hex32, Problem, Status, TransactionStatus } from './schemas.ts';
+import {
+  AccountStatus,
+  AddressText,
+  BlockDetail,
+  BlockSummary,
+  GenesisAnswer,
+  Hex,
+  Hex32,
+  Problem,
+  Status,
+  TransactionStatus,
+} from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
 import type { Static } from 'typebox';
 
@@ -27,22 +38,38 @@ const BLOCKS_MAX = 100;
 export function chainRoutes(port: ChainPort): Routes {
   const { chain } = port;
   return (api) => {
-    api.get('/api/v1/status', { schema: { summary: 'What runs, and why not', response: { 200: Status } } }, () => port.status());
+    api.get(
+      '/api/v1/status',
+      { schema: { summary: 'What runs, and why not', response: { 200: Status } } },
+      () => port.status(),
+    );
 
-    api.get('/api/v1/genesis', { schema: { summary: 'The first document of the chain', response: { 200: GenesisAnswer } } }, () => {
-      const { genesis } = chain;
-      return {
-        hash: toHex(chain.id),
-        bytes: toHex(encodeGenesis(genesis)),
-        document: {
-          name: genesis.name,
-          time: genesis.time,
-          feePerByte: String(genesis.feePerByte),
-          validators: genesis.validators.map(({ key, weight }) => ({ key: toHex(key.bytes), address: formatAddress(addressOf(key)), weight })),
-          subnets: genesis.subnets.map(({ id, name, members }) => ({ id: toHex(id), name, members: members.length })),
-        },
-      };
-    });
+    api.get(
+      '/api/v1/genesis',
+      { schema: { summary: 'The first document of the chain', response: { 200: GenesisAnswer } } },
+      () => {
+        const { genesis } = chain;
+        return {
+          hash: toHex(chain.id),
+          bytes: toHex(encodeGenesis(genesis)),
+          document: {
+            name: genesis.name,
+            time: genesis.time,
+            feePerByte: String(genesis.feePerByte),
+            validators: genesis.validators.map(({ key, weight }) => ({
+              key: toHex(key.bytes),
+              address: formatAddress(addressOf(key)),
+              weight,
+            })),
+            subnets: genesis.subnets.map(({ id, name, members }) => ({
+              id: toHex(id),
+              name,
+              members: members.length,
+            })),
+          },
+        };
+      },
+    );
 
     api.get(
       '/api/v1/blocks',
@@ -83,7 +110,8 @@ export function chainRoutes(port: ChainPort): Routes {
       {
         schema: {
           summary: 'Hand in a signed transaction',
-          description: '`transaction` is the canonical encoding in hex (spec WIRE-3). Accepted is not final: ask for it by its id.',
+          description:
+            '`transaction` is the canonical encoding in hex (spec WIRE-3). Accepted is not final: ask for it by its id.',
           body: Type.Object({ transaction: Hex }, { additionalProperties: false }),
           response: { 202: Type.Object({ id: Hex32 }), '4xx': Problem },
         },
@@ -98,20 +126,42 @@ export function chainRoutes(port: ChainPort): Routes {
 
     api.get(
       '/api/v1/transactions/:id',
-      { schema: { summary: 'What became of a transaction', params: Type.Object({ id: Hex32 }), response: { 200: TransactionStatus } } },
+      {
+        schema: {
+          summary: 'What became of a transaction',
+          params: Type.Object({ id: Hex32 }),
+          response: { 200: TransactionStatus },
+        },
+      },
       (request) => {
         const id = hash32(request.params.id);
         const receipt = chain.receipt(id);
         if (receipt !== undefined) {
-          return { id: request.params.id, status: 'final' as const, kind: receipt.kind, height: receipt.height, index: receipt.index, receipt: receiptBody(receipt) };
+          return {
+            id: request.params.id,
+            status: 'final' as const,
+            kind: receipt.kind,
+            height: receipt.height,
+            index: receipt.index,
+            receipt: receiptBody(receipt),
+          };
         }
-        return { id: request.params.id, status: port.isPending(id) ? ('pending' as const) : ('unknown' as const) };
+        return {
+          id: request.params.id,
+          status: port.isPending(id) ? ('pending' as const) : ('unknown' as const),
+        };
       },
     );
 
     api.get(
       '/api/v1/accounts/:address',
-      { schema: { summary: 'Balance and nonces', params: Type.Object({ address: AddressText }), response: { 200: AccountStatus } } },
+      {
+        schema: {
+          summary: 'Balance and nonces',
+          params: Type.Object({ address: AddressText }),
+          response: { 200: AccountStatus },
+        },
+      },
       (request) => {
         const account = chain.state.account(addressParam(request.params.address));
         const nonces = Object.fromEntries((account?.nonces ?? []).map((next, lane) => [String(lane), next]));
@@ -135,7 +185,13 @@ export function addressParam(text: string): Address {
 
 export function summarise(
   chain: Chain,
-  block: { readonly height: number; readonly hash: Hash; readonly time: number; readonly transactions: number; readonly bytes: number },
+  block: {
+    readonly height: number;
+    readonly hash: Hash;
+    readonly time: number;
+    readonly transactions: number;
+    readonly bytes: number;
+  },
   certificate: Certificate,
 ): Static<typeof BlockSummary> {
   return {
@@ -149,9 +205,13 @@ export function summarise(
   };
 }
 
-function stored(chain: Chain, at: number): { block: ReturnType<typeof decoded>; bytes: number; certificate: Certificate } {
+function stored(
+  chain: Chain,
+  at: number,
+): { block: ReturnType<typeof decoded>; bytes: number; certificate: Certificate } {
   const found = chain.blockAt(at);
-  if (found === undefined) return refuse('not-found', `expected a height from 1 to ${chain.height}, got ${at}`);
+  if (found === undefined)
+    return refuse('not-found', `expected a height from 1 to ${chain.height}, got ${at}`);
   return { block: decoded(found.block), bytes: found.block.length, certificate: found.certificate };
 }
 
@@ -164,7 +224,11 @@ function decoded(bytes: Uint8Array): Extract<ReturnType<typeof decodeBlock>, { o
 function summaryAt(chain: Chain, at: number): Static<typeof BlockSummary> {
   const { block, bytes, certificate } = stored(chain, at);
   const { height, time } = block.header;
-  return summarise(chain, { height, time, hash: headerHash(block.header), transactions: block.transactions.length, bytes }, certificate);
+  return summarise(
+    chain,
+    { height, time, hash: headerHash(block.header), transactions: block.transactions.length, bytes },
+    certificate,
+  );
 }
 
 function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
@@ -172,7 +236,13 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
   const { header } = block;
   const summary = summarise(
     chain,
-    { height: header.height, time: header.time, hash: headerHash(header), transactions: block.transactions.length, bytes },
+    {
+      height: header.height,
+      time: header.time,
+      hash: headerHash(header),
+      transactions: block.transactions.length,
+      bytes,
+    },
     certificate,
   );
   return {
@@ -186,7 +256,11 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
       validatorsHash: toHex(header.validatorsHash),
       nextValidatorsHash: toHex(header.nextValidatorsHash),
     },
-    certificate: { view: certificate.view, signers: summary.signers, signatures: certificate.signatures.map(toHex) },
+    certificate: {
+      view: certificate.view,
+      signers: summary.signers,
+      signatures: certificate.signatures.map(toHex),
+    },
     items: block.transactions.map((encoded) => {
       const id = transactionId(encoded);
       const tx = decodeTransaction(encoded);
@@ -198,7 +272,9 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
         sender: formatAddress(addressOf(tx.value.key)),
         fee: String(receipt?.fee ?? 0n),
         ok: receipt?.outcome.ok ?? false,
-        ...(receipt === undefined || receipt.outcome.ok ? {} : { code: receipt.outcome.code, message: receipt.outcome.message }),
+        ...(receipt === undefined || receipt.outcome.ok
+          ? {}
+          : { code: receipt.outcome.code, message: receipt.outcome.message }),
       };
     }),
   };

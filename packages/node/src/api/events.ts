@@ -43,10 +43,16 @@ export class EventHub {
   }
 
   attach(response: ServerResponse, lastId: number | undefined): void {
-    if (this.#listeners.size >= LISTENERS_MAX) refuse('not-ready', `expected at most ${LISTENERS_MAX} readers of events at a time`);
-    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+    if (this.#listeners.size >= LISTENERS_MAX)
+      refuse('not-ready', `expected at most ${LISTENERS_MAX} readers of events at a time`);
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    });
     response.write('retry: 1000\n\n');
-    if (lastId !== undefined) for (const entry of this.#ring) if (entry.id > lastId) response.write(entry.text);
+    if (lastId !== undefined)
+      for (const entry of this.#ring) if (entry.id > lastId) response.write(entry.text);
     this.#listeners.add(response);
     const alive = setInterval(() => response.write(': alive\n\n'), ALIVE_MS);
     alive.unref();

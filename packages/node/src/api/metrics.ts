@@ -17,7 +17,11 @@ export function createMetrics(name: string): Metrics {
   collectDefaultMetrics({ register: registry });
   return {
     registry,
-    blocks: new Counter({ name: 'itc_blocks_total', help: 'Blocks committed since start', registers: [registry] }),
+    blocks: new Counter({
+      name: 'itc_blocks_total',
+      help: 'Blocks committed since start',
+      registers: [registry],
+    }),
     transactions: new Counter({
       name: 'itc_transactions_total',
       help: 'Transactions executed since start',

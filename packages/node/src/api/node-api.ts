@@ -42,10 +42,22 @@ export class NodeApi {
         this.#healthRoutes(),
         eventRoutes(hub),
         metricsRoutes(this.metrics),
-        chainRoutes({ chain: node.chain, status: () => this.status(), submit: (encoded) => node.submit(encoded), isPending: (id) => node.isPending(id) }),
+        chainRoutes({
+          chain: node.chain,
+          status: () => this.status(),
+          submit: (encoded) => node.submit(encoded),
+          isPending: (id) => node.isPending(id),
+        }),
         ...(subnet === undefined || subnetStore === undefined
           ? []
-          : [subnetRoutes({ chain: node.chain, subnet, store: subnetStore, subnets: () => this.status().subnets })]),
+          : [
+              subnetRoutes({
+                chain: node.chain,
+                subnet,
+                store: subnetStore,
+                subnets: () => this.status().subnets,
+              }),
+            ]),
         ...(options.routes ?? []),
       ],
     });
@@ -71,16 +83,37 @@ export class NodeApi {
       this.#rate.note(clock.now());
       metrics.blocks.inc();
       metrics.commitSeconds.observe(Math.max(0, clock.now() - block.header.time) / 1_000);
-      for (const receipt of receipts) metrics.transactions.inc({ kind: receipt.kind, outcome: receipt.outcome.ok ? 'ok' : receipt.outcome.code });
+      for (const receipt of receipts)
+        metrics.transactions.inc({
+          kind: receipt.kind,
+          outcome: receipt.outcome.ok ? 'ok' : receipt.outcome.code,
+        });
       const { header, candidate, transactions } = block;
-      hub.publish('block', summarise(chain, { height: header.height, time: header.time, hash: candidate.hash, transactions: transactions.length, bytes: candidate.bytes.length }, certificate));
+      hub.publish(
+        'block',
+        summarise(
+          chain,
+          {
+            height: header.height,
+            time: header.time,
+            hash: candidate.hash,
+            transactions: transactions.length,
+            bytes: candidate.bytes.length,
+          },
+          certificate,
+        ),
+      );
     });
     metrics.gauge('itc_height', 'Height of the last committed block', () => chain.height);
     metrics.gauge('itc_pool_transactions', 'Transactions waiting for a block', () => mempool.size);
     metrics.gauge('itc_peers', 'Connected peers', () => this.#node.transport.peers().length);
     if (subnet === undefined) return;
     metrics.gauge('itc_subnet_checkpoint', 'Last checkpoint applied', () => subnet.status().checkpoint);
-    metrics.gauge('itc_subnet_pending_envelopes', 'Envelopes that are not final', () => subnet.status().pending);
+    metrics.gauge(
+      'itc_subnet_pending_envelopes',
+      'Envelopes that are not final',
+      () => subnet.status().pending,
+    );
     metrics.gauge('itc_subnet_waiting_payloads', 'Payloads waiting for an envelope', () => subnet.waiting);
     const id = toHex(subnet.id);
     subnet.listen({
@@ -90,7 +123,18 @@ export class NodeApi {
         const { lane, sequence, parents, time } = envelope.envelope;
         hub.publish('envelope', {
           subnet: id,
-          ...vertexOf(subnet, { hash, issuer, lane, sequence, parents, time, payloads: payloads.length, weight: 0, state: 'pending', tip: true }),
+          ...vertexOf(subnet, {
+            hash,
+            issuer,
+            lane,
+            sequence,
+            parents,
+            time,
+            payloads: payloads.length,
+            weight: 0,
+            state: 'pending',
+            tip: true,
+          }),
         });
       },
       accepted: (hashes) => {
@@ -115,7 +159,9 @@ export class NodeApi {
     return (api) => {
       const Alive = Type.Object({ alive: Type.Boolean() });
       for (const path of ['/livez', '/api/v1/livez']) {
-        api.get(path, { schema: { summary: 'The process answers', response: { 200: Alive } } }, () => ({ alive: true }));
+        api.get(path, { schema: { summary: 'The process answers', response: { 200: Alive } } }, () => ({
+          alive: true,
+        }));
       }
       for (const path of ['/readyz', '/api/v1/readyz']) {
         api.get(path, { schema: { summary: 'The process does its work', response: { 200: Alive } } }, () => {

@@ -6,14 +6,23 @@
 import { Type } from 'typebox';
 
 export const Hex32 = Type.String({ pattern: '^[0-9a-f]{64}$', description: '32 bytes in hex' });
-export const AddressText = Type.String({ pattern: '^itc1[02-9ac-hj-np-z]{58}$', description: 'bech32m address' });
+export const AddressText = Type.String({
+  pattern: '^itc1[02-9ac-hj-np-z]{58}$',
+  description: 'bech32m address',
+});
 export const Hex = Type.String({ pattern: '^([0-9a-f]{2})*$', maxLength: 131_072 });
 const Count = Type.Integer({ minimum: 0 });
 const Time = Type.Integer({ minimum: 0, description: 'milliseconds since 1970' });
 const AmountText = Type.String({ pattern: '^[0-9]{1,20}$', description: 'base units, 10^9 = 1 ITC' });
 
 export const Problem = Type.Object(
-  { type: Type.String(), status: Type.Integer(), code: Type.String(), title: Type.String(), detail: Type.String() },
+  {
+    type: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    title: Type.String(),
+    detail: Type.String(),
+  },
   { description: 'RFC 9457 problem details; `code` is listed in spec/errors.md' },
 );
 
@@ -42,7 +51,13 @@ export const SubnetStatus = Type.Object({
   payloads: Count,
   envelopes: Count,
   members: Type.Array(
-    Type.Object({ index: Count, address: AddressText, name: Type.Optional(Type.String()), weight: Count, connected: Type.Boolean() }),
+    Type.Object({
+      index: Count,
+      address: AddressText,
+      name: Type.Optional(Type.String()),
+      weight: Count,
+      connected: Type.Boolean(),
+    }),
   ),
   pending: Type.Optional(Type.Object({ payloads: Count, envelopes: Count })),
   tips: Type.Optional(Count),
@@ -69,9 +84,16 @@ export const Status = Type.Object({
   transactions: Count,
   peers: Type.Array(PeerStatus),
   validators: Type.Array(ValidatorStatus),
-  quorum: Type.Object({ total: Count, strong: Count, connected: Count, reason: Type.Optional(Type.String()) }),
+  quorum: Type.Object({
+    total: Count,
+    strong: Count,
+    connected: Count,
+    reason: Type.Optional(Type.String()),
+  }),
   subnets: Type.Array(SubnetStatus),
-  consensus: Type.Optional(Type.Unknown({ description: 'the replica’s own view of itself; validators only' })),
+  consensus: Type.Optional(
+    Type.Unknown({ description: 'the replica’s own view of itself; validators only' }),
+  ),
 });
 
 export const BlockSummary = Type.Object({
@@ -118,14 +140,21 @@ export const TransactionStatus = Type.Object({
   height: Type.Optional(Count),
   index: Type.Optional(Count),
   receipt: Type.Optional(
-    Type.Object({ ok: Type.Boolean(), code: Type.Optional(Type.String()), message: Type.Optional(Type.String()), fee: AmountText }),
+    Type.Object({
+      ok: Type.Boolean(),
+      code: Type.Optional(Type.String()),
+      message: Type.Optional(Type.String()),
+      fee: AmountText,
+    }),
   ),
 });
 
 export const AccountStatus = Type.Object({
   address: AddressText,
   balance: AmountText,
-  nonces: Type.Record(Type.String(), Count, { description: 'next nonce per lane; a lane that is absent is at 0' }),
+  nonces: Type.Record(Type.String(), Count, {
+    description: 'next nonce per lane; a lane that is absent is at 0',
+  }),
 });
 
 export const GenesisAnswer = Type.Object({

@@ -1,7 +1,14 @@
 /** The HTTP server of a process: limits, errors and the OpenAPI document are set here, once for all routes. */
 import swagger from '@fastify/swagger';
 import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { fastify, type FastifyBaseLogger, type FastifyInstance, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
+import {
+  fastify,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
 import { ERROR_CODES, LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import type { Logger } from '../runtime/logger.ts';
 
@@ -34,7 +41,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'request.unauthorised': 403,
   'transaction.duplicate': 409,
   'payload.duplicate': 409,
-  'internal': 500,
+  internal: 500,
   'storage.full': 507,
 };
 
@@ -74,13 +81,26 @@ export class ApiServer {
       const { code, message } = describe(error);
       const status = statusOf(code);
       if (status >= 500) logger.error({ err: error }, message);
-      return reply.code(status).type('application/problem+json').send({ type: 'about:blank', status, code, title: ERROR_CODES[code], detail: message });
+      return reply
+        .code(status)
+        .type('application/problem+json')
+        .send({ type: 'about:blank', status, code, title: ERROR_CODES[code], detail: message });
     });
-    api.setNotFoundHandler((request) => refuse('not-found', `${request.method} ${request.url.split('?', 1)[0] ?? ''} is not part of the API; see /api/v1/openapi.json`));
+    api.setNotFoundHandler((request) =>
+      refuse(
+        'not-found',
+        `${request.method} ${request.url.split('?', 1)[0] ?? ''} is not part of the API; see /api/v1/openapi.json`,
+      ),
+    );
     await api.register(swagger, {
       openapi: {
         openapi: '3.1.0',
-        info: { title: 'IoT Chain', version, description: 'The HTTP API of a node. Errors are RFC 9457 problem details.', license: { name: 'Apache-2.0' } },
+        info: {
+          title: 'IoT Chain',
+          version,
+          description: 'The HTTP API of a node. Errors are RFC 9457 problem details.',
+          license: { name: 'Apache-2.0' },
+        },
       },
     });
     await api.register(async (scope) => {
@@ -91,7 +111,13 @@ export class ApiServer {
     try {
       await api.listen({ host, port });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new LedgerError('port.taken', `port ${port} on ${host} is taken by another program`, { port }, error);
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE')
+        throw new LedgerError(
+          'port.taken',
+          `port ${port} on ${host} is taken by another program`,
+          { port },
+          error,
+        );
       throw error;
     }
     this.#api = api;
@@ -105,6 +131,7 @@ export class ApiServer {
 function describe(error: unknown): { readonly code: ErrorCode; readonly message: string } {
   if (error instanceof LedgerError) return { code: error.code, message: error.message };
   const status = (error as { statusCode?: unknown }).statusCode;
-  if (typeof status === 'number' && status >= 400 && status < 500) return { code: 'request.malformed', message: (error as Error).message };
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return { code: 'request.malformed', message: (error as Error).message };
   return { code: 'internal', message: 'an error inside the node; its log has the details' };
 }

@@ -30,18 +30,37 @@ type Vertex = Static<typeof Graph>['vertices'][number];
 export function vertexOf(subnet: Subnet, vertex: VertexView): Vertex {
   const { total } = quorumOf(subnet.members.map((member) => member.weight));
   const { hash, issuer, lane, sequence, parents, time, payloads, state } = vertex;
-  return { hash: toHex(hash), issuer, lane, sequence, parents: parents.map(toHex), time, payloads, weight: vertex.weight / total, state };
+  return {
+    hash: toHex(hash),
+    issuer,
+    lane,
+    sequence,
+    parents: parents.map(toHex),
+    time,
+    payloads,
+    weight: vertex.weight / total,
+    state,
+  };
 }
 
 export function subnetRoutes(port: SubnetPort): Routes {
-  const { chain, subnet, store } = port;
+  const { chain, subnet } = port;
   const known = (id: string): void => {
     if (id !== toHex(subnet.id)) refuse('not-found', `this process is a member of ${toHex(subnet.id)} only`);
   };
   return (api) => {
-    api.get('/api/v1/subnets', { schema: { summary: 'Subnets of the chain', response: { 200: Type.Object({ subnets: Type.Array(SubnetStatus) }) } } }, () => ({
-      subnets: port.subnets(),
-    }));
+    api.get(
+      '/api/v1/subnets',
+      {
+        schema: {
+          summary: 'Subnets of the chain',
+          response: { 200: Type.Object({ subnets: Type.Array(SubnetStatus) }) },
+        },
+      },
+      () => ({
+        subnets: port.subnets(),
+      }),
+    );
 
     api.get(
       '/api/v1/subnets/:id/graph',
@@ -55,7 +74,9 @@ export function subnetRoutes(port: SubnetPort): Routes {
       },
       (request) => {
         known(request.params.id);
-        return { vertices: subnet.graph(request.query.limit ?? 300).map((vertex) => vertexOf(subnet, vertex)) };
+        return {
+          vertices: subnet.graph(request.query.limit ?? 300).map((vertex) => vertexOf(subnet, vertex)),
+        };
       },
     );
 
@@ -73,7 +94,11 @@ export function subnetRoutes(port: SubnetPort): Routes {
         known(request.params.id);
         const last = chain.state.subnet(subnet.id)?.lastSequence ?? 0;
         const checkpoints: Static<typeof CheckpointList>['checkpoints'] = [];
-        for (let sequence = last; sequence >= 1 && checkpoints.length < (request.query.limit ?? 20); sequence -= 1) {
+        for (
+          let sequence = last;
+          sequence >= 1 && checkpoints.length < (request.query.limit ?? 20);
+          sequence -= 1
+        ) {
           const found = checkpointAt(chain, subnet.id, sequence);
           if (found === undefined) break;
           const { checkpoint } = found.certificate;
@@ -96,9 +121,19 @@ export function subnetRoutes(port: SubnetPort): Routes {
       {
         schema: {
           summary: 'Proof that a payload is final',
-          description: 'base64url of the canonical document of spec LIGHT-2; `itc verify` and every light client check it offline.',
+          description:
+            'base64url of the canonical document of spec LIGHT-2; `itc verify` and every light client check it offline.',
           params: Type.Object({ payload: Hex32 }),
-          response: { 200: Type.Object({ payload: Hex32, genesis: Hex32, checkpoint: Type.Integer(), height: Type.Integer(), proof: Type.String() }), 404: Problem },
+          response: {
+            200: Type.Object({
+              payload: Hex32,
+              genesis: Hex32,
+              checkpoint: Type.Integer(),
+              height: Type.Integer(),
+              proof: Type.String(),
+            }),
+            404: Problem,
+          },
         },
       },
       (request) => proofOf(port, hash32(request.params.payload)),
@@ -106,31 +141,53 @@ export function subnetRoutes(port: SubnetPort): Routes {
   };
 }
 
-function checkpointAt(chain: Chain, subnet: Hash, sequence: number): { certificate: CheckpointCertificate; height: number; index: number; transaction: Hash } | undefined {
+function checkpointAt(
+  chain: Chain,
+  subnet: Hash,
+  sequence: number,
+): { certificate: CheckpointCertificate; height: number; index: number; transaction: Hash } | undefined {
   const place = chain.checkpointPlace(subnet, sequence);
   const stored = place === undefined ? undefined : chain.blockAt(place.height);
   const block = stored === undefined ? undefined : decodeBlock(stored.block);
-  const encoded = block?.ok === true && place !== undefined ? block.value.transactions[place.index] : undefined;
+  const encoded =
+    block?.ok === true && place !== undefined ? block.value.transactions[place.index] : undefined;
   const tx = encoded === undefined ? undefined : decodeTransaction(encoded);
-  if (place === undefined || encoded === undefined || tx?.ok !== true || tx.value.body.kind !== 'checkpoint') return undefined;
-  return { certificate: tx.value.body.certificate, height: place.height, index: place.index, transaction: transactionId(encoded) };
+  if (place === undefined || encoded === undefined || tx?.ok !== true || tx.value.body.kind !== 'checkpoint')
+    return undefined;
+  return {
+    certificate: tx.value.body.certificate,
+    height: place.height,
+    index: place.index,
+    transaction: transactionId(encoded),
+  };
 }
 
-function proofOf({ chain, subnet, store }: SubnetPort, payload: Hash): { payload: string; genesis: string; checkpoint: number; height: number; proof: string } {
+function proofOf(
+  { chain, subnet, store }: SubnetPort,
+  payload: Hash,
+): { payload: string; genesis: string; checkpoint: number; height: number; proof: string } {
   const place = store.place(payload);
-  if (place === undefined) return refuse('not-found', 'no final payload has this id; see its status under /api/v1/payloads');
+  if (place === undefined)
+    return refuse('not-found', 'no final payload has this id; see its status under /api/v1/payloads');
   const ids = store.appliedIds(place.checkpoint);
   const bytes = store.payloadBytes(payload, place);
   const at = chain.checkpointPlace(subnet.id, place.checkpoint);
   const stored = at === undefined ? undefined : chain.blockAt(at.height);
   const block = stored === undefined ? undefined : decodeBlock(stored.block);
-  if (ids === undefined || bytes === undefined || at === undefined || stored === undefined || block?.ok !== true) {
+  if (
+    ids === undefined ||
+    bytes === undefined ||
+    at === undefined ||
+    stored === undefined ||
+    block?.ok !== true
+  ) {
     return refuse('not-found', 'the body of this payload is not kept here any more');
   }
   const listed = chain.genesis.subnets.some((genesisSubnet) => equalBytes(genesisSubnet.id, subnet.id));
   const under = chain.stateUnder(at.height);
   const record = listed ? undefined : under?.get(subnetKey(subnet.id));
-  if (!listed && (under === undefined || record === undefined)) return refuse('not-found', 'the state under this block is not kept here any more');
+  if (!listed && (under === undefined || record === undefined))
+    return refuse('not-found', 'the state under this block is not kept here any more');
   const proof = proveReading({
     genesis: encodeGenesis(chain.genesis),
     block: block.value,
@@ -139,7 +196,9 @@ function proofOf({ chain, subnet, store }: SubnetPort, payload: Hash): { payload
     payloadIds: ids,
     payloadIndex: place.index,
     payload: bytes,
-    ...(record === undefined || under === undefined ? {} : { subnet: { record, proof: under.prove(subnetKey(subnet.id)) } }),
+    ...(record === undefined || under === undefined
+      ? {}
+      : { subnet: { record, proof: under.prove(subnetKey(subnet.id)) } }),
   });
   return {
     payload: toHex(payload),

@@ -71,22 +71,35 @@ export class Mempool {
     if (this.#entries.has(id)) return refused('transaction.duplicate', 'the transaction waits here already');
     const sender = toHex(transaction.sender);
     const { tx, encoded } = transaction;
-    const entry: Entry = { transaction, id, sender, lane: `${sender}/${tx.lane}`, price: Number(tx.fee) / encoded.length };
+    const entry: Entry = {
+      transaction,
+      id,
+      sender,
+      lane: `${sender}/${tx.lane}`,
+      price: Number(tx.fee) / encoded.length,
+    };
     if (tx.body.kind === 'checkpoint') {
-      if (this.#checkpoints.size >= this.#limits.checkpointsMax) return refused('pool.full', `${this.#limits.checkpointsMax} checkpoints wait already`);
+      if (this.#checkpoints.size >= this.#limits.checkpointsMax)
+        return refused('pool.full', `${this.#limits.checkpointsMax} checkpoints wait already`);
       this.#checkpoints.set(id, entry);
       this.#insert(entry);
       return ok(undefined);
     }
     const rival = this.#lanes.get(entry.lane)?.get(tx.nonce);
     if (rival !== undefined) {
-      if (rival.price >= entry.price) return refused('transaction.nonce', `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`);
+      if (rival.price >= entry.price)
+        return refused(
+          'transaction.nonce',
+          `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`,
+        );
       this.#remove(rival);
     }
-    if ((this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax) return refused('pool.full', `${this.#limits.perAccountMax} transactions of this account wait already`);
+    if ((this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax)
+      return refused('pool.full', `${this.#limits.perAccountMax} transactions of this account wait already`);
     if (this.#entries.size >= this.#limits.countMax || this.#bytes + encoded.length > this.#limits.bytesMax) {
       const evicted = this.#cheapestTail();
-      if (evicted === undefined || evicted.price >= entry.price) return refused('pool.full', 'the pool is full; a higher fee would be taken');
+      if (evicted === undefined || evicted.price >= entry.price)
+        return refused('pool.full', 'the pool is full; a higher fee would be taken');
       this.#remove(evicted);
     }
     this.#insert(entry);
@@ -97,12 +110,15 @@ export class Mempool {
   take(state: LedgerState, options: TakeOptions): VerifiedTransaction[] {
     const taken: VerifiedTransaction[] = [];
     let bytes = 0;
-    const fits = (entry: Entry): boolean => taken.length < options.countMax && bytes + entry.transaction.encoded.length + FRAMING_BYTES <= options.bytesMax;
+    const fits = (entry: Entry): boolean =>
+      taken.length < options.countMax &&
+      bytes + entry.transaction.encoded.length + FRAMING_BYTES <= options.bytesMax;
     const push = (entry: Entry): void => {
       taken.push(entry.transaction);
       bytes += entry.transaction.encoded.length + FRAMING_BYTES;
     };
-    for (const entry of this.#checkpoints.values()) if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
+    for (const entry of this.#checkpoints.values())
+      if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
     const heads = new Heap();
     for (const lane of this.#lanes.values()) {
       const head = this.#next(lane, firstNonce(lane, state), options.exclude);
@@ -139,7 +155,9 @@ export class Mempool {
       if (sequence <= (state.subnet(subnet)?.lastSequence ?? 0)) this.#remove(entry);
     }
     // Expiry is swept now and then: an expired transaction only costs its place.
-    if (height % 64 === 0) for (const entry of this.#entries.values()) if (entry.transaction.tx.validUntil <= height) this.#remove(entry);
+    if (height % 64 === 0)
+      for (const entry of this.#entries.values())
+        if (entry.transaction.tx.validUntil <= height) this.#remove(entry);
   }
 
   #next(lane: ReadonlyMap<number, Entry>, from: number, exclude: ReadonlySet<string>): Entry | undefined {
@@ -179,7 +197,8 @@ export class Mempool {
     let cheapest: Entry | undefined;
     for (const lane of this.#lanes.values()) {
       let tail: Entry | undefined;
-      for (const entry of lane.values()) if (tail === undefined || entry.transaction.tx.nonce > tail.transaction.tx.nonce) tail = entry;
+      for (const entry of lane.values())
+        if (tail === undefined || entry.transaction.tx.nonce > tail.transaction.tx.nonce) tail = entry;
       if (tail !== undefined && (cheapest === undefined || tail.price < cheapest.price)) cheapest = tail;
     }
     return cheapest;
@@ -218,7 +237,8 @@ class Heap {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= items.length) break;
-      if (child + 1 < items.length && (items[child + 1] as Entry).price > (items[child] as Entry).price) child += 1;
+      if (child + 1 < items.length && (items[child + 1] as Entry).price > (items[child] as Entry).price)
+        child += 1;
       if ((items[child] as Entry).price <= last.price) break;
       items[at] = items[child] as Entry;
       at = child;

@@ -4,7 +4,14 @@
  */
 import { Reader, DecodeError } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
-import { headerHash, decodeBlock, readCertificate, writeCertificate, type Certificate, type Header } from '@itc/core/ledger/block.js';
+import {
+  headerHash,
+  decodeBlock,
+  readCertificate,
+  writeCertificate,
+  type Certificate,
+  type Header,
+} from '@itc/core/ledger/block.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
@@ -169,11 +176,21 @@ export class BlockSync {
         // An answer that overlaps what another way delivered meanwhile is no fault of the peer.
         if (header.height < expected) continue;
         const hash = headerHash(header);
-        if (header.height !== expected || !equalBytes(header.parentHash, parent) || !equalBytes(certificate.hash, hash) || certificate.height !== expected) {
+        if (
+          header.height !== expected ||
+          !equalBytes(header.parentHash, parent) ||
+          !equalBytes(certificate.hash, hash) ||
+          certificate.height !== expected
+        ) {
           return this.#blame(peer, `block ${header.height} does not follow ${expected - 1}`);
         }
-        if (!verifyCertificate(this.#options.context, certificate)) return this.#blame(peer, `the certificate of block ${expected} does not verify`);
-        blocks.push({ candidate: { height: header.height, parentHash: header.parentHash, hash, bytes: block }, header, certificate });
+        if (!verifyCertificate(this.#options.context, certificate))
+          return this.#blame(peer, `the certificate of block ${expected} does not verify`);
+        blocks.push({
+          candidate: { height: header.height, parentHash: header.parentHash, hash, bytes: block },
+          header,
+          certificate,
+        });
         expected += 1;
         parent = hash;
       }

@@ -12,7 +12,15 @@ import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { addressOf } from '@itc/core/ledger/address.js';
-import { decodeBlock, encodeCertificate, decodeCertificate, headerHash, HEADER_VERSION, type Certificate, type Header } from '@itc/core/ledger/block.js';
+import {
+  decodeBlock,
+  encodeCertificate,
+  decodeCertificate,
+  headerHash,
+  HEADER_VERSION,
+  type Certificate,
+  type Header,
+} from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { epoch, height, millis, type Height, type Millis } from '@itc/core/ledger/ids.js';
@@ -152,7 +160,11 @@ export class Chain {
     const stored = of >= 1 && of <= this.#height ? this.#log.get(of) : undefined;
     if (stored === undefined) return undefined;
     const certificate = decodeCertificate(stored.certificate);
-    if (!certificate.ok) throw new LedgerError('storage.corrupt', `the certificate of block ${of} does not decode: ${certificate.message}`);
+    if (!certificate.ok)
+      throw new LedgerError(
+        'storage.corrupt',
+        `the certificate of block ${of} does not decode: ${certificate.message}`,
+      );
     return { block: stored.block, certificate: certificate.value };
   }
 
@@ -180,7 +192,12 @@ export class Chain {
   }
 
   /** A proposal on top of `parentHash`: the committed block or one that `check` has accepted. */
-  propose(of: Height, parentHash: Hash, now: Millis, transactions: readonly VerifiedTransaction[]): PreparedBlock | undefined {
+  propose(
+    of: Height,
+    parentHash: Hash,
+    now: Millis,
+    transactions: readonly VerifiedTransaction[],
+  ): PreparedBlock | undefined {
     const parent = this.#parentOf(of, parentHash);
     const state = this.stateUnder(of);
     if (parent === undefined || state === undefined) return undefined;
@@ -194,14 +211,18 @@ export class Chain {
    */
   check(block: PreparedBlock, fresh: boolean, now: Millis): 'valid' | 'invalid' | 'later' {
     const { header, candidate } = block;
-    if (header.height <= this.#height) return equalBytes(this.#hashes[header.height - 1] as Hash, candidate.hash) ? 'valid' : 'invalid';
+    if (header.height <= this.#height)
+      return equalBytes(this.#hashes[header.height - 1] as Hash, candidate.hash) ? 'valid' : 'invalid';
     const parent = this.#parentOf(header.height, header.parentHash);
     if (parent === undefined) return 'later';
     if (fresh && header.time > now + LIMITS.clockSkewMsMax) return 'invalid';
     if (header.time <= (parent.header?.time ?? this.genesis.time)) return 'invalid';
     const state = this.stateUnder(header.height);
     if (state === undefined) return header.height - LAG > this.#height ? 'later' : 'invalid';
-    const expected = { ...this.#headerOf(header.height, header.parentHash, parent.history, state, header.time), txRoot: header.txRoot };
+    const expected = {
+      ...this.#headerOf(header.height, header.parentHash, parent.history, state, header.time),
+      txRoot: header.txRoot,
+    };
     if (!equalBytes(headerHash(expected), candidate.hash)) return 'invalid';
     this.#remember(candidate, header, parent.history);
     return 'valid';
@@ -211,7 +232,9 @@ export class Chain {
    * Makes certified blocks durable, executes them in order and tells the listeners. One fsync for all of them.
    * Blocks at or below the committed height are passed over.
    */
-  async commit(blocks: readonly { readonly block: PreparedBlock; readonly certificate: Certificate }[]): Promise<void> {
+  async commit(
+    blocks: readonly { readonly block: PreparedBlock; readonly certificate: Certificate }[],
+  ): Promise<void> {
     const fresh = blocks.filter(({ block }) => block.header.height > this.#height);
     if (fresh.length === 0) return;
     for (const { block, certificate } of fresh) {
@@ -230,7 +253,10 @@ export class Chain {
     return this.#history.path(of - 1, under - 1);
   }
 
-  #parentOf(of: Height, parentHash: Hash): { readonly header: Header | undefined; readonly history: Mmr } | undefined {
+  #parentOf(
+    of: Height,
+    parentHash: Hash,
+  ): { readonly header: Header | undefined; readonly history: Mmr } | undefined {
     if (of === this.#height + 1) {
       if (!equalBytes(parentHash, this.tipHash)) return undefined;
       return { header: this.#tip?.header, history: this.#tip?.history ?? EMPTY_MMR };
@@ -238,7 +264,13 @@ export class Chain {
     return this.#inFlight.get(toHex(parentHash));
   }
 
-  #headerOf(of: Height, parentHash: Hash, history: Mmr, state: LedgerState, time: Millis): Omit<Header, 'txRoot'> {
+  #headerOf(
+    of: Height,
+    parentHash: Hash,
+    history: Mmr,
+    state: LedgerState,
+    time: Millis,
+  ): Omit<Header, 'txRoot'> {
     return {
       version: HEADER_VERSION,
       epoch: epoch(0),
@@ -284,12 +316,18 @@ export class Chain {
     for (const receipt of receipts) this.#recent.set(toHex(receipt.transaction), receipt);
     const checkpoints = events.flatMap((event) =>
       event.kind === 'checkpoint-committed'
-        ? [{ key: checkpointKey(event.subnet, event.sequence), place: { height: header.height, index: event.index } }]
+        ? [
+            {
+              key: checkpointKey(event.subnet, event.sequence),
+              place: { height: header.height, index: event.index },
+            },
+          ]
         : [],
     );
     for (const { key, place } of checkpoints) this.#recentCheckpoints.set(toHex(key), place);
     this.#pending.push({ height: header.height, hash: candidate.hash, changes, receipts, checkpoints });
-    for (const [key, other] of this.#inFlight) if (other.header.height < header.height) this.#inFlight.delete(key);
+    for (const [key, other] of this.#inFlight)
+      if (other.header.height < header.height) this.#inFlight.delete(key);
     return { receipts, events };
   }
 
@@ -299,14 +337,23 @@ export class Chain {
     const changes: Change[] = [];
     for (const { height: of, hash, changes: records, receipts, checkpoints } of due) {
       for (const { key, place } of checkpoints) {
-        changes.push({ table: 'checkpoints', key, value: new Writer(12).u53(place.height).u32(place.index).finish() });
+        changes.push({
+          table: 'checkpoints',
+          key,
+          value: new Writer(12).u53(place.height).u32(place.index).finish(),
+        });
       }
       for (const record of records) changes.push({ table: 'state', key: record.key, value: record.value });
-      for (const receipt of receipts) changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
+      for (const receipt of receipts)
+        changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
       changes.push({ table: 'hashes', key: new Writer(8).u53(of).finish(), value: hash });
     }
     const last = due[due.length - 1] as Pending;
-    changes.push({ table: 'meta', key: APPLIED, value: new Writer(16).u53(last.height).u53(this.#appliedTransactions(last)).finish() });
+    changes.push({
+      table: 'meta',
+      key: APPLIED,
+      value: new Writer(16).u53(last.height).u53(this.#appliedTransactions(last)).finish(),
+    });
     await this.#tables.commit(changes);
     this.#pending = this.#pending.filter((pending) => pending.height > last.height);
     for (const { receipts, checkpoints } of due) {
@@ -328,10 +375,14 @@ export class Chain {
     let state = LedgerState.fromGenesis(this.genesis);
     if (applied > 0) {
       const loaded = LedgerState.fromRecords(this.#tables.table('state').range());
-      if (!loaded.ok) throw new LedgerError('storage.corrupt', `the stored state does not decode: ${loaded.message}`);
+      if (!loaded.ok)
+        throw new LedgerError('storage.corrupt', `the stored state does not decode: ${loaded.message}`);
       state = loaded.value;
       if (!equalBytes(state.parameters.chain, this.id)) {
-        throw new LedgerError('config.invalid', 'the data folder belongs to another chain than the genesis file');
+        throw new LedgerError(
+          'config.invalid',
+          'the data folder belongs to another chain than the genesis file',
+        );
       }
     }
     for (const { value } of this.#tables.table('hashes').range()) {
@@ -340,7 +391,10 @@ export class Chain {
       this.#history.append(hash);
     }
     if (this.#hashes.length !== applied || this.#log.last < applied) {
-      throw new LedgerError('storage.corrupt', `state at height ${applied}, ${this.#hashes.length} hashes, ${this.#log.last} blocks`);
+      throw new LedgerError(
+        'storage.corrupt',
+        `state at height ${applied}, ${this.#hashes.length} hashes, ${this.#log.last} blocks`,
+      );
     }
     this.#height = height(applied);
     this.#states.set(applied, state);
@@ -363,10 +417,15 @@ export class Chain {
   #decodeStored(at: number): PreparedBlock {
     const bytes = this.#log.get(at)?.block;
     const decoded = bytes === undefined ? undefined : decodeBlock(bytes);
-    if (bytes === undefined || decoded === undefined || !decoded.ok) throw new LedgerError('storage.corrupt', `block ${at} cannot be read`);
+    if (bytes === undefined || decoded === undefined || !decoded.ok)
+      throw new LedgerError('storage.corrupt', `block ${at} cannot be read`);
     const transactions = decoded.value.transactions.map((encoded) => {
       const verified = verifyTransaction(this.id, encoded, () => true);
-      if (!verified.ok) throw new LedgerError('storage.corrupt', `a transaction of block ${at} does not decode: ${verified.message}`);
+      if (!verified.ok)
+        throw new LedgerError(
+          'storage.corrupt',
+          `a transaction of block ${at} does not decode: ${verified.message}`,
+        );
       return verified.value;
     });
     return assembleBlock(decoded.value.header, transactions);
@@ -377,7 +436,10 @@ export class Chain {
     const header = this.#tip?.header;
     const state = header === undefined ? undefined : this.stateUnder(header.height);
     if (header === undefined || state === undefined || equalBytes(state.root, header.stateRoot)) return;
-    throw new LedgerError('storage.corrupt', `the stored state does not have the root that header ${header.height} commits`);
+    throw new LedgerError(
+      'storage.corrupt',
+      `the stored state does not have the root that header ${header.height} commits`,
+    );
   }
 }
 

@@ -24,6 +24,7 @@ import type { Logger } from './logger.ts';
 import { BlockSync, type CertifiedBlock } from './block-sync.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
+import { Drain } from './drain.ts';
 import { prepareBlock, type PreparedBlock } from './prepared-block.ts';
 
 export interface ConsensusOptions {
@@ -50,6 +51,8 @@ const PREPARED_MAX = 4 * LIMITS.watermarkWindow;
 /** With blocks in flight, a proposal waits for this much or this long, so that load makes blocks larger, not more. */
 const BATCH_BYTES = 64 * 1024;
 const BATCH_MS = 25;
+/** Blocks that share one fsync of the block log. */
+const DELIVERED_AT_ONCE = 16;
 /** Left free for header and counts. */
 const BLOCK_TRANSACTIONS_BYTES = LIMITS.blockBytesMax - 65_536;
 
@@ -61,9 +64,17 @@ export class Consensus {
   readonly #indexOf = new Map<PeerId, number>();
   readonly #prepared = new Map<string, PreparedBlock | 'invalid' | 'working'>();
   #queue: Effects[] = [];
-  #pumping: Promise<void> | undefined;
   #delivered: Delivered[] = [];
-  #delivering: Promise<void> | undefined;
+  readonly #pump = new Drain({
+    work: () => this.#carryOut(),
+    hasWork: () => this.#queue.length > 0,
+    failed: (error) => this.#fail(error),
+  });
+  readonly #delivery = new Drain({
+    work: () => this.#deliver(),
+    hasWork: () => this.#delivered.length > 0,
+    failed: (error) => this.#fail(error),
+  });
   #wanted: Extract<Want, { kind: 'proposal' }> | undefined;
   #wantedAt = 0;
   /** Highest height that changed state others need a proof of; up to `pipelineDepth` above it blocks come without waiting. */
@@ -79,6 +90,7 @@ export class Consensus {
     const { chain, context, keys, transport } = options;
     this.#peerOf = context.validators.map((validator) => toHex(validator.key.bytes));
     for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
+    const tip = chain.blockAt(chain.height)?.certificate;
     this.#replica = new Replica({
       chain: chain.id,
       epoch: context.epoch,
@@ -87,9 +99,9 @@ export class Consensus {
       application: { check: (block, fresh, now) => this.#check(block, fresh, now) },
       sign: keys.sign,
       random: () => options.random.uniform(),
-      ...(options.timing === undefined ? {} : { timing: options.timing }),
+      timing: { heartbeatMs: options.heartbeatMs, ...options.timing },
       restore: this.#restored(),
-      ...(chain.height === 0 ? {} : { tip: { height: chain.height, hash: chain.tipHash } }),
+      ...(tip === undefined ? {} : { tip }),
     });
     this.#sync = new BlockSync({
       chain,
@@ -133,8 +145,8 @@ export class Consensus {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#batchTimer?.cancel();
-    await this.#pumping;
-    await this.#delivering;
+    await this.#pump.idle();
+    await this.#delivery.idle();
   }
 
   /** New transactions are in the pool. */
@@ -149,14 +161,21 @@ export class Consensus {
     });
   }
 
+  /** Requests, and blocks owed so that a certified header covers the last change somebody needs a proof of. */
   #waiting(): number {
-    return this.#o.mempool.size;
+    const { chain, mempool } = this.#o;
+    const owed = chain.height > 0 && chain.height < this.#proofHeight + LIMITS.pipelineDepth ? 1 : 0;
+    return mempool.size + owed;
   }
 
   #restored(): LogRecord[] {
     return this.#o.records.map((bytes) => {
       const record = decodeLogRecord(bytes, parseCandidate);
-      if (!record.ok) throw new LedgerError('storage.corrupt', `the write-ahead log holds a record that does not decode: ${record.message}`);
+      if (!record.ok)
+        throw new LedgerError(
+          'storage.corrupt',
+          `the write-ahead log holds a record that does not decode: ${record.message}`,
+        );
       return record.value;
     });
   }
@@ -165,37 +184,41 @@ export class Consensus {
     if (this.#stopped) return;
     const effects = this.#replica.step(input);
     for (const evidence of effects.evidence) {
-      this.#o.logger.warn({ culprit: evidence.culprit, kind: evidence.kind }, 'a validator signed two conflicting messages');
+      this.#o.logger.warn(
+        { culprit: evidence.culprit, kind: evidence.kind },
+        'a validator signed two conflicting messages',
+      );
     }
     for (const want of effects.want) this.#want(want);
     if (effects.persist.length > 0 || effects.send.length > 0 || effects.deliver.length > 0) {
       this.#queue.push(effects);
-      this.#pumping ??= this.#pump().catch((error: unknown) => this.#fail(error));
+      this.#pump.kick();
     }
   }
 
   /** Group commit: all steps taken while one fsync ran share the next one. */
-  async #pump(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#queue;
-      this.#queue = [];
-      const records = batch.flatMap((effects) => effects.persist);
-      if (records.length > 0) {
-        const cut = records.findLastIndex((record) => record.kind === 'truncate');
-        if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1).map(encodeLogRecord));
-        else await this.#o.log.append(records.map(encodeLogRecord));
-      }
-      for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
-      for (const effects of batch) this.#delivered.push(...effects.deliver);
-      if (this.#delivered.length > 0) this.#delivering ??= this.#deliver().catch((error: unknown) => this.#fail(error));
+  async #carryOut(): Promise<void> {
+    const batch = this.#queue;
+    this.#queue = [];
+    const records = batch.flatMap((effects) => effects.persist);
+    if (records.length > 0) {
+      const cut = records.findLastIndex((record) => record.kind === 'truncate');
+      if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1).map(encodeLogRecord));
+      else await this.#o.log.append(records.map(encodeLogRecord));
     }
-    this.#pumping = undefined;
+    for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
+    for (const effects of batch) this.#delivered.push(...effects.deliver);
+    if (this.#delivered.length > 0) this.#delivery.kick();
   }
 
   #send(to: number | 'all', message: Message): void {
     const { transport } = this.#o;
     const bytes = encodeMessage(message);
-    const large = message.kind === 'pre-prepare' || message.kind === 'body' || message.kind === 'new-view' || message.kind === 'view-change';
+    const large =
+      message.kind === 'pre-prepare' ||
+      message.kind === 'body' ||
+      message.kind === 'new-view' ||
+      message.kind === 'view-change';
     const channel = (large ? CHANNELS.proposal : CHANNELS.vote).number;
     for (const [index, peer] of this.#peerOf.entries()) {
       if (to === 'all' ? peer !== transport.self : index === to) transport.send(peer, channel, bytes);
@@ -204,36 +227,49 @@ export class Consensus {
 
   async #deliver(): Promise<void> {
     const { chain, mempool } = this.#o;
-    while (this.#delivered.length > 0) {
-      const batch = this.#delivered.splice(0, 16);
-      const blocks: { block: PreparedBlock; certificate: Delivered['certificate'] }[] = [];
-      for (const { block, certificate } of batch) blocks.push({ block: await this.#certified(block), certificate });
-      await chain.commit(blocks);
-      for (const { block } of blocks) {
-        const { header, candidate, transactions } = block;
-        mempool.committed(transactions, chain.state, header.height);
-        if (transactions.some(({ tx }) => tx.body.kind !== 'checkpoint')) this.#proofHeight = header.height;
-        this.#step({ kind: 'executed', height: header.height, hash: candidate.hash, stateRoot: chain.stateAt(header.height).root });
-      }
-      for (const [hash, prepared] of this.#prepared) {
-        if (typeof prepared !== 'string' && prepared.header.height <= chain.height) this.#prepared.delete(hash);
-      }
-      this.#sync.announce();
-      this.#maybePropose();
+    const batch = this.#delivered.splice(0, DELIVERED_AT_ONCE);
+    const blocks: { block: PreparedBlock; certificate: Delivered['certificate'] }[] = [];
+    for (const { block, certificate } of batch)
+      blocks.push({ block: await this.#certified(block), certificate });
+    await chain.commit(blocks);
+    for (const { block } of blocks) {
+      const { header, candidate, transactions } = block;
+      mempool.committed(transactions, chain.state, header.height);
+      if (transactions.some(({ tx }) => tx.body.kind !== 'checkpoint')) this.#proofHeight = header.height;
+      this.#step({
+        kind: 'executed',
+        height: header.height,
+        hash: candidate.hash,
+        stateRoot: chain.stateAt(header.height).root,
+      });
     }
-    this.#delivering = undefined;
+    for (const [hash, prepared] of this.#prepared) {
+      if (typeof prepared !== 'string' && prepared.header.height <= chain.height) this.#prepared.delete(hash);
+    }
+    this.#sync.announce();
+    this.#maybePropose();
   }
 
   /** A block with a certificate: its signatures were checked by a quorum, so only the form is needed here. */
   async #certified(candidate: Candidate): Promise<PreparedBlock> {
     const known = this.#prepared.get(toHex(candidate.hash));
     if (known !== undefined && typeof known !== 'string') return known;
-    const prepared = await prepareBlock(this.#o.chain.id, candidate.bytes, 'certified', (id) => this.#o.mempool.get(id));
-    if (!prepared.ok) throw new LedgerError('internal', `certified block ${candidate.height} is not acceptable: ${prepared.message}`);
+    const prepared = await prepareBlock(this.#o.chain.id, candidate.bytes, 'certified', (id) =>
+      this.#o.mempool.get(id),
+    );
+    if (!prepared.ok)
+      throw new LedgerError(
+        'internal',
+        `certified block ${candidate.height} is not acceptable: ${prepared.message}`,
+      );
     return prepared.value;
   }
 
-  #check(block: Candidate, fresh: boolean, now: Parameters<Chain['check']>[2]): 'valid' | 'invalid' | 'later' {
+  #check(
+    block: Candidate,
+    fresh: boolean,
+    now: Parameters<Chain['check']>[2],
+  ): 'valid' | 'invalid' | 'later' {
     const prepared = this.#prepared.get(toHex(block.hash));
     if (prepared === 'invalid') return 'invalid';
     if (prepared === undefined) void this.#prepare(block);
@@ -249,9 +285,15 @@ export class Consensus {
       if (oldest !== undefined) this.#prepared.delete(oldest);
     }
     this.#prepared.set(id, 'working');
-    const prepared = await prepareBlock(this.#o.chain.id, block.bytes, this.#o.pool, (txId) => this.#o.mempool.get(txId));
+    const prepared = await prepareBlock(this.#o.chain.id, block.bytes, this.#o.pool, (txId) =>
+      this.#o.mempool.get(txId),
+    );
     this.#prepared.set(id, prepared.ok ? prepared.value : 'invalid');
-    if (!prepared.ok) this.#o.logger.warn({ height: block.height, code: prepared.code }, `a proposed block is refused: ${prepared.message}`);
+    if (!prepared.ok)
+      this.#o.logger.warn(
+        { height: block.height, code: prepared.code },
+        `a proposed block is refused: ${prepared.message}`,
+      );
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {
@@ -264,7 +306,9 @@ export class Consensus {
     const message = decoded.value;
     if (message.kind === 'pre-prepare' || message.kind === 'body') {
       // The replica hears of a block when its signatures are checked; votes for it may come before.
-      void this.#prepare(message.block).then(() => this.#step({ kind: 'message', from, message: verified.value }));
+      void this.#prepare(message.block).then(() =>
+        this.#step({ kind: 'message', from, message: verified.value }),
+      );
     } else this.#step({ kind: 'message', from, message: verified.value });
   }
 
@@ -276,7 +320,12 @@ export class Consensus {
   #want(want: Want): void {
     switch (want.kind) {
       case 'proposal':
-        if (this.#wanted === undefined || this.#wanted.height !== want.height || this.#wanted.view !== want.view) this.#wantedAt = this.#o.clock.monotonicMs();
+        if (
+          this.#wanted === undefined ||
+          this.#wanted.height !== want.height ||
+          this.#wanted.view !== want.view
+        )
+          this.#wantedAt = this.#o.clock.monotonicMs();
         this.#wanted = want;
         // Not inside the step that asked: the answer is a step of its own.
         queueMicrotask(() => this.#maybePropose());
@@ -295,7 +344,11 @@ export class Consensus {
     const { chain, mempool, clock } = this.#o;
     const inFlight = want.height - chain.height - 1;
     const excluded = this.#inFlightIds(want.parentHash);
-    const transactions = mempool.take(chain.state, { bytesMax: BLOCK_TRANSACTIONS_BYTES, countMax: LIMITS.blockTransactionsMax, exclude: excluded });
+    const transactions = mempool.take(chain.state, {
+      bytesMax: BLOCK_TRANSACTIONS_BYTES,
+      countMax: LIMITS.blockTransactionsMax,
+      exclude: excluded,
+    });
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= this.#o.heartbeatMs && inFlight === 0;
       const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth;
@@ -324,7 +377,8 @@ export class Consensus {
     let hash = parentHash;
     for (let i = 0; i < LIMITS.watermarkWindow; i += 1) {
       const block = this.#prepared.get(toHex(hash));
-      if (block === undefined || typeof block === 'string' || block.header.height <= this.#o.chain.height) break;
+      if (block === undefined || typeof block === 'string' || block.header.height <= this.#o.chain.height)
+        break;
       for (const { id } of block.transactions) ids.add(toHex(id));
       hash = block.header.parentHash;
     }
@@ -332,9 +386,10 @@ export class Consensus {
   }
 
   async #acceptCertified(blocks: readonly CertifiedBlock[]): Promise<void> {
-    for (const { candidate, certificate } of blocks) this.#step({ kind: 'certified', block: candidate, certificate });
-    await this.#pumping;
-    await this.#delivering;
+    for (const { candidate, certificate } of blocks)
+      this.#step({ kind: 'certified', block: candidate, certificate });
+    await this.#pump.idle();
+    await this.#delivery.idle();
   }
 
   /** An effect could not be carried out (full disk): going on would break the order of effects, so the process ends. */

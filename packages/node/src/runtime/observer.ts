@@ -17,7 +17,13 @@ export class Observer {
   #timer: Timer | undefined;
   #fatal: unknown;
 
-  constructor(options: { readonly chain: Chain; readonly transport: Transport; readonly clock: Clock; readonly context: VerifyContext; readonly logger: Logger }) {
+  constructor(options: {
+    readonly chain: Chain;
+    readonly transport: Transport;
+    readonly clock: Clock;
+    readonly context: VerifyContext;
+    readonly logger: Logger;
+  }) {
     this.#chain = options.chain;
     this.#clock = options.clock;
     this.#logger = options.logger;
@@ -54,7 +60,11 @@ export class Observer {
       const prepared = [];
       for (const { candidate, certificate } of blocks) {
         const block = await prepareBlock(this.#chain.id, candidate.bytes, 'certified', () => undefined);
-        if (!block.ok) throw new LedgerError('internal', `certified block ${candidate.height} is not acceptable: ${block.message}`);
+        if (!block.ok)
+          throw new LedgerError(
+            'internal',
+            `certified block ${candidate.height} is not acceptable: ${block.message}`,
+          );
         prepared.push({ block: block.value, certificate });
       }
       await this.#chain.commit(prepared);

@@ -12,7 +12,11 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, epoch, height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { encodeTransaction, transactionSigningBytes, type UnsignedTransaction } from '@itc/core/ledger/transaction.js';
+import {
+  encodeTransaction,
+  transactionSigningBytes,
+  type UnsignedTransaction,
+} from '@itc/core/ledger/transaction.js';
 import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { precheck } from '@itc/core/state/apply.js';
 import { signedBytes, verifyTransaction } from '@itc/core/state/verified-transaction.js';
@@ -80,7 +84,9 @@ export class NodeProcess implements AsyncDisposable {
     readonly pool: VerifyPool;
     readonly logger: Logger;
     readonly replicaLog: { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[] } | undefined;
-    readonly member: { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[]; readonly store: SubnetStore } | undefined;
+    readonly member:
+      | { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[]; readonly store: SubnetStore }
+      | undefined;
     readonly closing: readonly (() => Promise<void> | void)[];
   }) {
     const { config, clock = systemClock, random = systemRandom } = parts.options;
@@ -97,8 +103,16 @@ export class NodeProcess implements AsyncDisposable {
     this.mempool = new Mempool();
     this.#closing.push(...parts.closing);
     const { transport, chain, pool, logger } = this;
-    const context: VerifyContext = { chain: chain.id, epoch: epoch(0), validators: parts.genesis.validators, verify: verifyNative };
-    transport.open({ ...CHANNELS.transaction, receive: (peer, bytes) => void this.#relayed(peer.id, bytes.slice()) });
+    const context: VerifyContext = {
+      chain: chain.id,
+      epoch: epoch(0),
+      validators: parts.genesis.validators,
+      verify: verifyNative,
+    };
+    transport.open({
+      ...CHANNELS.transaction,
+      receive: (peer, bytes) => void this.#relayed(peer.id, bytes.slice()),
+    });
     if (parts.replicaLog !== undefined) {
       this.consensus = new Consensus({
         chain,
@@ -115,14 +129,17 @@ export class NodeProcess implements AsyncDisposable {
       });
     } else {
       this.observer = new Observer({ chain, transport, clock, context, logger });
-      chain.onCommitted(({ block }) => this.mempool.committed(block.transactions, chain.state, block.header.height));
+      chain.onCommitted(({ block }) =>
+        this.mempool.committed(block.transactions, chain.state, block.header.height),
+      );
     }
     if (parts.member !== undefined && config.subnet !== undefined) {
       const id = hashFrom(config.subnet);
       const record = chain.state.subnet(id);
       const listed = parts.genesis.subnets.find((subnet) => equalBytes(subnet.id, id));
       const members = listed?.members ?? record?.members;
-      if (members === undefined) throw new LedgerError('config.invalid', `the chain has no subnet ${config.subnet}`);
+      if (members === undefined)
+        throw new LedgerError('config.invalid', `the chain has no subnet ${config.subnet}`);
       this.subnetStore = parts.member.store;
       this.subnet = new Subnet({
         chain,
@@ -172,16 +189,34 @@ export class NodeProcess implements AsyncDisposable {
       clock,
       random,
     });
-    const replicaLog = config.role === 'validator' ? await WriteAheadLog.open({ disk, folder: folder('replica'), random }) : undefined;
+    const replicaLog =
+      config.role === 'validator'
+        ? await WriteAheadLog.open({ disk, folder: folder('replica'), random })
+        : undefined;
     if (replicaLog !== undefined) closing.push(() => replicaLog.log.close());
     let member;
     if (config.role !== 'validator' && config.subnet !== undefined) {
       const opened = await WriteAheadLog.open({ disk, folder: folder('member'), random });
       const segments = await SegmentStore.open({ disk, folder: folder('envelopes'), random });
-      closing.push(() => opened.log.close(), () => segments.close());
+      closing.push(
+        () => opened.log.close(),
+        () => segments.close(),
+      );
       member = { ...opened, store: new SubnetStore({ chain: chain.id, tables, segments }) };
     }
-    return new NodeProcess({ options, keys, genesis, chain, tables, transport, pool, logger, replicaLog, member, closing });
+    return new NodeProcess({
+      options,
+      keys,
+      genesis,
+      chain,
+      tables,
+      transport,
+      pool,
+      logger,
+      replicaLog,
+      member,
+      closing,
+    });
   }
 
   async start(): Promise<void> {
@@ -190,7 +225,10 @@ export class NodeProcess implements AsyncDisposable {
     this.observer?.start();
     this.subnet?.start();
     if (this.consensus === undefined) this.#sendAgain();
-    this.logger.info({ role: this.config.role, height: this.chain.height, chain: toHex(this.chain.id) }, 'started');
+    this.logger.info(
+      { role: this.config.role, height: this.chain.height, chain: toHex(this.chain.id) },
+      'started',
+    );
   }
 
   /** Ends in the reverse order of opening; what was promised is on disk when it resolves. */
@@ -215,11 +253,17 @@ export class NodeProcess implements AsyncDisposable {
     const verified = verifyTransaction(this.chain.id, encoded, verifyNative);
     if (!verified.ok) throw new LedgerError(verified.code, verified.message);
     const transaction = verified.value;
-    if (this.chain.receipt(transaction.id) !== undefined) throw new LedgerError('transaction.duplicate', 'the transaction is final already');
-    const fit = precheck(this.chain.state, { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative }, transaction);
+    if (this.chain.receipt(transaction.id) !== undefined)
+      throw new LedgerError('transaction.duplicate', 'the transaction is final already');
+    const fit = precheck(
+      this.chain.state,
+      { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative },
+      transaction,
+    );
     if (!fit.ok) throw new LedgerError(fit.code, fit.message);
     const taken = this.mempool.add(transaction);
-    if (!taken.ok && !(taken.code === 'transaction.duplicate' && this.consensus === undefined)) throw new LedgerError(taken.code, taken.message);
+    if (!taken.ok && !(taken.code === 'transaction.duplicate' && this.consensus === undefined))
+      throw new LedgerError(taken.code, taken.message);
     this.#toValidators(encoded);
     this.consensus?.poke();
     return transaction.id;
@@ -243,7 +287,11 @@ export class NodeProcess implements AsyncDisposable {
       this.transport.disconnect(peer);
       return;
     }
-    const fit = precheck(this.chain.state, { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative }, verified.value);
+    const fit = precheck(
+      this.chain.state,
+      { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative },
+      verified.value,
+    );
     if (!fit.ok || !this.mempool.add(verified.value).ok) return;
     // Only what comes from outside the validators is passed on, so that nothing circles.
     if (!this.#isValidator(peer)) this.#toValidators(encoded);
@@ -263,7 +311,11 @@ export class NodeProcess implements AsyncDisposable {
 
   /** What was submitted here and is not final goes out again: validators may have been away. */
   #sendAgain(): void {
-    const waiting = this.mempool.take(this.chain.state, { bytesMax: LIMITS.blockBytesMax, countMax: RESEND_MAX, exclude: new Set() });
+    const waiting = this.mempool.take(this.chain.state, {
+      bytesMax: LIMITS.blockBytesMax,
+      countMax: RESEND_MAX,
+      exclude: new Set(),
+    });
     for (const { encoded } of waiting) this.#toValidators(encoded);
     this.#resend = this.clock.after(RESEND_MS, () => this.#sendAgain());
   }
@@ -289,9 +341,13 @@ export function readGenesis(path: string): Genesis {
   } catch (error) {
     throw new LedgerError('not-found', `the genesis file ${path} cannot be read`, { path }, error);
   }
-  if (bytes.length > LIMITS.genesisBytesMax) throw new LedgerError('config.invalid', `${path} is too long for a genesis document`, { path });
+  if (bytes.length > LIMITS.genesisBytesMax)
+    throw new LedgerError('config.invalid', `${path} is too long for a genesis document`, { path });
   const genesis = decodeGenesis(bytes);
-  if (!genesis.ok) throw new LedgerError('config.invalid', `${path} is not a genesis document: ${genesis.message}`, { path });
+  if (!genesis.ok)
+    throw new LedgerError('config.invalid', `${path} is not a genesis document: ${genesis.message}`, {
+      path,
+    });
   return genesis.value;
 }
 

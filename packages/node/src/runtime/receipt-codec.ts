@@ -32,5 +32,8 @@ export function decodeReceipt(bytes: Uint8Array): Receipt {
     fee: amount(reader.u64()),
   };
   if (reader.bool()) return { ...head, outcome: { ok: true } };
-  return { ...head, outcome: { ok: false, code: reader.text(TEXT_MAX) as ErrorCode, message: reader.text(TEXT_MAX) } };
+  return {
+    ...head,
+    outcome: { ok: false, code: reader.text(TEXT_MAX) as ErrorCode, message: reader.text(TEXT_MAX) },
+  };
 }

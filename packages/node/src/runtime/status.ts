@@ -39,7 +39,10 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
   const { chain, config, genesis, consensus } = node;
   const now = node.clock.now();
   const connected = new Set([node.transport.self, ...node.transport.peers().map((peer) => peer.id)]);
-  const names = new Map([[node.transport.self, config.name], ...config.peers.map((peer): [string, string] => [peer.key, peer.name])]);
+  const names = new Map([
+    [node.transport.self, config.name],
+    ...config.peers.map((peer): [string, string] => [peer.key, peer.name]),
+  ]);
   const replica = consensus?.status();
   const view = replica?.view ?? chainView(node);
   const quorum = quorumStatus(genesis.validators, connected, names);
@@ -51,7 +54,9 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
     (quorum.reason === undefined ? undefined : `no block can be final: ${quorum.reason}`) ??
     (chain.height === 0 ? 'the first block has not been committed yet' : undefined) ??
     (target > chain.height + 8 ? `catching up: at height ${chain.height} of ${target}` : undefined) ??
-    (age > STILL_MS ? `no block for ${Math.round(age / 1_000)} s: ${replica?.reason ?? 'the validators do not agree'}` : undefined) ??
+    (age > STILL_MS
+      ? `no block for ${Math.round(age / 1_000)} s: ${replica?.reason ?? 'the validators do not agree'}`
+      : undefined) ??
     (replica !== undefined && replica.phase !== 'normal' ? replica.reason : undefined);
   return {
     ready: reason === undefined,
@@ -105,7 +110,11 @@ function chainView(node: NodeProcess): number {
   return node.chain.height === 0 ? 0 : (node.chain.blockAt(node.chain.height)?.certificate.view ?? 0);
 }
 
-function quorumStatus(set: ValidatorSet, connected: ReadonlySet<string>, names: ReadonlyMap<string, string>): StatusAnswer['quorum'] {
+function quorumStatus(
+  set: ValidatorSet,
+  connected: ReadonlySet<string>,
+  names: ReadonlyMap<string, string>,
+): StatusAnswer['quorum'] {
   const { total, strong } = quorumOf(set.map((validator) => validator.weight));
   let weight = 0;
   const missing: string[] = [];
@@ -114,7 +123,10 @@ function quorumStatus(set: ValidatorSet, connected: ReadonlySet<string>, names: 
     if (connected.has(id)) weight += validator.weight;
     else missing.push(names.get(id) ?? id.slice(0, 8));
   }
-  const reason = weight >= strong ? undefined : `${weight} of ${total} validator weight is connected, ${strong} is needed; missing: ${missing.join(', ')}`;
+  const reason =
+    weight >= strong
+      ? undefined
+      : `${weight} of ${total} validator weight is connected, ${strong} is needed; missing: ${missing.join(', ')}`;
   return { total, strong, connected: weight, ...(reason === undefined ? {} : { reason }) };
 }
 
@@ -132,7 +144,13 @@ function subnetStatus(
   const members = record.members.map(({ key, weight }, index) => {
     const peer = toHex(key.bytes);
     const name = names.get(peer);
-    return { index, address: formatAddress(addressOf(key)), ...(name === undefined ? {} : { name }), weight, connected: connected.has(peer) };
+    return {
+      index,
+      address: formatAddress(addressOf(key)),
+      ...(name === undefined ? {} : { name }),
+      weight,
+      connected: connected.has(peer),
+    };
   });
   const { strong, total } = quorumOf(record.members.map((m) => m.weight));
   const present = members.reduce((sum, m) => sum + (m.connected ? m.weight : 0), 0);
@@ -141,7 +159,10 @@ function subnetStatus(
       ? undefined
       : (member?.reason ??
         (present < strong
-          ? `${present} of ${total} stake is connected, ${strong} is needed for a checkpoint; missing: ${members.filter((m) => !m.connected).map((m) => m.name ?? m.address).join(', ')}`
+          ? `${present} of ${total} stake is connected, ${strong} is needed for a checkpoint; missing: ${members
+              .filter((m) => !m.connected)
+              .map((m) => m.name ?? m.address)
+              .join(', ')}`
           : undefined) ??
         ((member?.pending ?? 0) > 0 && record.lastSequence > 0 && now - record.lastTime > CHECKPOINT_LATE_MS
           ? `${member?.pending ?? 0} envelopes wait for a checkpoint since ${Math.round((now - record.lastTime) / 1_000)} s${member?.submitted === true ? ': the main chain has not committed it' : ''}`
@@ -154,7 +175,9 @@ function subnetStatus(
     payloads: record.payloads,
     envelopes: record.envelopes,
     members,
-    ...(member === undefined ? {} : { pending: { payloads: ours?.waiting ?? 0, envelopes: member.pending }, tips: member.tips }),
+    ...(member === undefined
+      ? {}
+      : { pending: { payloads: ours?.waiting ?? 0, envelopes: member.pending }, tips: member.tips }),
     powBits: record.powBits,
     ...(reason === undefined ? {} : { reason }),
   };

@@ -43,10 +43,18 @@ export class SubnetStore {
     const changes: Change[] = [];
     for (const envelope of delivery.envelopes) {
       this.#segments.put(envelope.hash, envelope.encoded);
-      changes.push({ table: FINAL, key: envelope.hash, value: new Writer(16).raw(sequence).u53(envelope.envelope.time).finish() });
+      changes.push({
+        table: FINAL,
+        key: envelope.hash,
+        value: new Writer(16).raw(sequence).u53(envelope.envelope.time).finish(),
+      });
     }
     for (const [index, { payload, envelope }] of delivery.applied.entries()) {
-      changes.push({ table: PAYLOADS, key: payload.id, value: new Writer(44).raw(sequence).u32(index).fixed(envelope, HASH_BYTES).finish() });
+      changes.push({
+        table: PAYLOADS,
+        key: payload.id,
+        value: new Writer(44).raw(sequence).u32(index).fixed(envelope, HASH_BYTES).finish(),
+      });
     }
     changes.push(
       { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
@@ -61,7 +69,11 @@ export class SubnetStore {
     const stored = this.#tables.table(PAYLOADS).get(payload);
     if (stored === undefined) return undefined;
     const reader = new Reader(stored);
-    return { checkpoint: reader.u53(), index: reader.u32(), envelope: asHash(reader.fixed(HASH_BYTES).slice()) };
+    return {
+      checkpoint: reader.u53(),
+      index: reader.u32(),
+      envelope: asHash(reader.fixed(HASH_BYTES).slice()),
+    };
   }
 
   /** Ids of a checkpoint's applied payloads, in canonical order. */
@@ -90,7 +102,8 @@ export class SubnetStore {
     const encoded = this.#segments.get(place.envelope);
     if (encoded === undefined) return undefined;
     const whole = decodeEnvelopeWithPayloads(encoded);
-    if (!whole.ok) throw new LedgerError('storage.corrupt', `a stored envelope does not decode: ${whole.message}`);
+    if (!whole.ok)
+      throw new LedgerError('storage.corrupt', `a stored envelope does not decode: ${whole.message}`);
     return whole.value.payloads.find((bytes) => {
       const payload = parsePayload(this.#chain, bytes);
       return payload.ok && equalBytes(payload.value.id, id);
@@ -107,6 +120,7 @@ function joined(hashes: readonly Hash[]): Uint8Array {
 function split(stored: Uint8Array | undefined): Hash[] | undefined {
   if (stored === undefined) return undefined;
   const hashes: Hash[] = [];
-  for (let at = 0; at < stored.length; at += HASH_BYTES) hashes.push(asHash(stored.slice(at, at + HASH_BYTES)));
+  for (let at = 0; at < stored.length; at += HASH_BYTES)
+    hashes.push(asHash(stored.slice(at, at + HASH_BYTES)));
   return hashes;
 }

@@ -6,13 +6,30 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { Delivery, Draft, Effects, Input, MemberStatus, Outgoing, Timing, VertexView, Want } from '@itc/core/dag/effects.js';
+import type {
+  Delivery,
+  Draft,
+  Effects,
+  Input,
+  MemberStatus,
+  Outgoing,
+  Timing,
+  VertexView,
+  Want,
+} from '@itc/core/dag/effects.js';
 import { encodeEnvelopeWithPayloads, envelopeHash, envelopeSigningBytes } from '@itc/core/dag/envelope.js';
 import { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';
 import { decodeLogRecord, encodeLogRecord } from '@itc/core/dag/records.js';
-import { admitEnvelope, envelopeSignatures, screenEnvelope, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
+import {
+  admitEnvelope,
+  envelopeSignatures,
+  screenEnvelope,
+  trustEnvelope,
+  type VerifiedEnvelope,
+  type VerifyContext,
+} from '@itc/core/dag/verify.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
@@ -27,6 +44,7 @@ import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
 import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { CHANNELS } from './channels.ts';
+import { Drain } from './drain.ts';
 import type { Chain } from './chain.ts';
 import type { Logger } from './logger.ts';
 import type { SubnetStore } from './subnet-store.ts';
@@ -97,7 +115,11 @@ export class Subnet {
   #wantsEnvelope = false;
   #checking = 0;
   #queue: Effects[] = [];
-  #pumping: Promise<void> | undefined;
+  readonly #pump = new Drain({
+    work: () => this.#carryOut(),
+    hasWork: () => this.#queue.length > 0,
+    failed: (error) => this.#fail(error),
+  });
   #timer: Timer | undefined;
   #gather: Timer | undefined;
   #stopped = false;
@@ -119,7 +141,11 @@ export class Subnet {
       ...(options.timing === undefined ? {} : { timing: options.timing }),
       restore: options.records.map((bytes) => {
         const record = decodeLogRecord(bytes);
-        if (!record.ok) throw new LedgerError('storage.corrupt', `the member's log holds a record that does not decode: ${record.message}`);
+        if (!record.ok)
+          throw new LedgerError(
+            'storage.corrupt',
+            `the member's log holds a record that does not decode: ${record.message}`,
+          );
         return record.value;
       }),
     });
@@ -184,7 +210,7 @@ export class Subnet {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#gather?.cancel();
-    await this.#pumping;
+    await this.#pump.idle();
   }
 
   /**
@@ -193,7 +219,8 @@ export class Subnet {
    */
   offer(payload: Payload): Result<void, ErrorCode> {
     if (this.#stopped) return refused('not-ready', 'the gateway is stopping');
-    if (this.#waiting.length >= QUEUE_MAX) return refused('pool.full', `${QUEUE_MAX} payloads wait for an envelope; try again later`);
+    if (this.#waiting.length >= QUEUE_MAX)
+      return refused('pool.full', `${QUEUE_MAX} payloads wait for an envelope; try again later`);
     if (this.#waiting.length === 0) this.#waitingSince = this.#o.clock.monotonicMs();
     this.#waiting.push(payload);
     const urgent = payload.contentType === 'command' || payload.contentType === 'ack';
@@ -215,7 +242,9 @@ export class Subnet {
   #issue(urgent = false): void {
     if (this.#issuing || this.#stopped || this.#fatal !== undefined) return;
     const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
-    const ripe = this.#waiting.length > 0 && (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
+    const ripe =
+      this.#waiting.length > 0 &&
+      (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
     if (!ripe && !this.#wantsEnvelope) return;
     const payloads = this.#takeWaiting();
     const draft = this.#member.draft(payloads, this.#now());
@@ -256,7 +285,9 @@ export class Subnet {
       if (nonce === undefined) await yieldToOthers();
       if (this.#stopped) return;
     }
-    const signature = this.#o.keys.sign(envelopeSigningBytes(this.#o.chain.id, envelopeHash(bodyHash, nonce)));
+    const signature = this.#o.keys.sign(
+      envelopeSigningBytes(this.#o.chain.id, envelopeHash(bodyHash, nonce)),
+    );
     const encoded = encodeEnvelopeWithPayloads({
       envelope: { ...body, nonce, signature },
       payloads: payloads.map((payload) => payload.bytes),
@@ -268,16 +299,27 @@ export class Subnet {
   #step(input: Input): void {
     if (this.#stopped || this.#fatal !== undefined) return;
     const effects = this.#member.step(input);
-    for (const { culprit, reason } of effects.evidence.map(({ issuer }) => ({ culprit: issuer, reason: 'two envelopes in one slot' }))) {
+    for (const { culprit, reason } of effects.evidence.map(({ issuer }) => ({
+      culprit: issuer,
+      reason: 'two envelopes in one slot',
+    }))) {
       this.#o.logger.warn({ culprit, subnet: toHex(this.#o.subnet) }, `a member equivocated: ${reason}`);
     }
-    for (const { code, reason, issuer } of effects.refused) this.#o.logger.debug({ code, issuer }, `envelope refused: ${reason}`);
+    for (const { code, reason, issuer } of effects.refused)
+      this.#o.logger.debug({ code, issuer }, `envelope refused: ${reason}`);
     for (const certificate of effects.submit) this.#o.submit(certificate);
     for (const want of effects.want) this.#want(want);
     const { joined } = effects;
-    if (effects.persist.length + effects.send.length + effects.deliver.length + effects.accepted.length + joined.length > 0) {
+    if (
+      effects.persist.length +
+        effects.send.length +
+        effects.deliver.length +
+        effects.accepted.length +
+        joined.length >
+      0
+    ) {
       this.#queue.push(effects);
-      this.#pumping ??= this.#pump().catch((error: unknown) => this.#fail(error));
+      this.#pump.kick();
     }
   }
 
@@ -285,20 +327,20 @@ export class Subnet {
    * Deliveries are stored before the record that says so: they may be written twice, never be missing. Then the
    * records of all queued steps share one fsync, and only then messages leave.
    */
-  async #pump(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#queue;
-      this.#queue = [];
-      for (const effects of batch) for (const delivery of effects.deliver) await this.#o.store.deliver(delivery);
-      const records = batch.flatMap((effects) => effects.persist);
-      if (records.length > 0) await this.#o.log.append(records.map(encodeLogRecord));
-      for (const effects of batch) {
-        for (const outgoing of effects.send) this.#send(outgoing);
-        this.#tell(effects);
-      }
-      if (this.#o.log.size > LOG_BYTES_MAX && this.#queue.length === 0) await this.#o.log.compact(this.#member.snapshot().map(encodeLogRecord));
+  async #carryOut(): Promise<void> {
+    const batch = this.#queue;
+    this.#queue = [];
+    for (const effects of batch)
+      for (const delivery of effects.deliver) await this.#o.store.deliver(delivery);
+    const records = batch.flatMap((effects) => effects.persist);
+    if (records.length > 0) await this.#o.log.append(records.map(encodeLogRecord));
+    for (const effects of batch) {
+      for (const outgoing of effects.send) this.#send(outgoing);
+      this.#tell(effects);
     }
-    this.#pumping = undefined;
+    // Only between steps: a snapshot stands for exactly what was carried out so far.
+    if (this.#o.log.size > LOG_BYTES_MAX && this.#queue.length === 0)
+      await this.#o.log.compact(this.#member.snapshot().map(encodeLogRecord));
   }
 
   #tell(effects: Effects): void {
@@ -308,13 +350,15 @@ export class Subnet {
       if (payloads.length > 0) this.#pendingPayloads.set(toHex(envelope.hash), payloads);
       for (const listener of this.#listeners) {
         listener.envelope?.(envelope);
-        if (payloads.length > 0) listener.progress?.({ payloads, stage: 'in-dag', envelope: envelope.hash, time });
+        if (payloads.length > 0)
+          listener.progress?.({ payloads, stage: 'in-dag', envelope: envelope.hash, time });
       }
     }
     for (const hash of effects.accepted) {
       const payloads = this.#pendingPayloads.get(toHex(hash));
       if (payloads === undefined) continue;
-      for (const listener of this.#listeners) listener.progress?.({ payloads, stage: 'accepted', envelope: hash, time });
+      for (const listener of this.#listeners)
+        listener.progress?.({ payloads, stage: 'accepted', envelope: hash, time });
     }
     if (effects.accepted.length > 0) {
       for (const listener of this.#listeners) listener.accepted?.(effects.accepted);
@@ -342,7 +386,8 @@ export class Subnet {
     const bulk = message.kind === 'envelope' || message.kind === 'envelopes';
     const channel = (bulk ? CHANNELS.envelope : CHANNELS.member).number;
     for (const [index, peer] of this.#peerOf.entries()) {
-      if (to === 'all' ? peer !== this.#o.transport.self : index === to) this.#o.transport.send(peer, channel, bytes);
+      if (to === 'all' ? peer !== this.#o.transport.self : index === to)
+        this.#o.transport.send(peer, channel, bytes);
     }
   }
 
@@ -360,7 +405,11 @@ export class Subnet {
         void this.#takeEnvelopes(peer.id, from, message.encoded, true);
         return;
       default: {
-        const verified = verifyMessage({ chain: this.#o.chain.id, subnet: this.#o.subnet, members: this.#o.members, verify: verifyNative }, from, message);
+        const verified = verifyMessage(
+          { chain: this.#o.chain.id, subnet: this.#o.subnet, members: this.#o.members, verify: verifyNative },
+          from,
+          message,
+        );
         if (!verified.ok) return this.#blame(peer.id, verified.message);
         this.#step({ kind: 'message', from, message: verified.value, now: this.#now() });
       }
@@ -368,29 +417,37 @@ export class Subnet {
   }
 
   /** Signatures of all envelopes of a message go to the pool together; the member hears of them in order. */
-  async #takeEnvelopes(peer: PeerId, from: number, encoded: readonly Uint8Array[], requested: boolean): Promise<void> {
+  async #takeEnvelopes(
+    peer: PeerId,
+    from: number,
+    encoded: readonly Uint8Array[],
+    reply: boolean,
+  ): Promise<void> {
     if (this.#checking >= CHECKING_MAX) return;
     const screened = [];
+    const requested = reply && this.#member.expectsFrom(from);
     for (const bytes of encoded) {
       const envelope = screenEnvelope(this.#context, bytes, requested);
       if (!envelope.ok) {
         this.#o.logger.debug({ peer, code: envelope.code }, `envelope refused: ${envelope.message}`);
         continue;
       }
-      if (!this.#member.has(envelope.value.hash)) screened.push(envelope.value);
+      if (!this.#member.holds(envelope.value.hash)) screened.push(envelope.value);
     }
     if (screened.length === 0) return;
     this.#checking += screened.length;
     try {
       const checks = screened.map(envelopeSignatures);
-      const verdicts = await this.#o.pool.verifyBatch(checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })));
+      const verdicts = await this.#o.pool.verifyBatch(
+        checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
+      );
       let at = 0;
       for (const [i, envelope] of screened.entries()) {
         const count = (checks[i] as unknown[]).length;
         const admitted = admitEnvelope(envelope, verdicts.slice(at, at + count));
         at += count;
         if (!admitted.ok) return this.#blame(peer, admitted.message);
-        this.#step({ kind: 'envelope', from, envelope: admitted.value, now: this.#now() });
+        this.#step({ kind: 'envelope', from, envelope: admitted.value, reply, now: this.#now() });
       }
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
@@ -419,7 +476,15 @@ export class Subnet {
         for (const hash of want.hashes) {
           const found = this.#o.store.finalised(hash);
           if (found !== undefined) {
-            queueMicrotask(() => this.#step({ kind: 'located', hash, checkpoint: found.checkpoint, time: millis(found.time), now: this.#now() }));
+            queueMicrotask(() =>
+              this.#step({
+                kind: 'located',
+                hash,
+                checkpoint: found.checkpoint,
+                time: millis(found.time),
+                now: this.#now(),
+              }),
+            );
           }
         }
         return;
@@ -438,7 +503,8 @@ export class Subnet {
       }
       case 'serve-checkpoint': {
         const ids = this.#o.store.envelopeOrder(want.sequence);
-        if (ids !== undefined) this.#send({ to: want.to, message: { kind: 'checkpoint-ids', sequence: want.sequence, ids } });
+        if (ids !== undefined)
+          this.#send({ to: want.to, message: { kind: 'checkpoint-ids', sequence: want.sequence, ids } });
         return;
       }
     }
@@ -454,9 +520,16 @@ export class Subnet {
       const encoded = block.ok ? block.value.transactions[place.index] : undefined;
       const tx = encoded === undefined ? undefined : decodeTransaction(encoded);
       if (tx === undefined || !tx.ok || tx.value.body.kind !== 'checkpoint') {
-        throw new LedgerError('storage.corrupt', `checkpoint ${sequence} is not where the index says: block ${place.height}, ${place.index}`);
+        throw new LedgerError(
+          'storage.corrupt',
+          `checkpoint ${sequence} is not where the index says: block ${place.height}, ${place.index}`,
+        );
       }
-      this.#step({ kind: 'committed', committed: { certificate: tx.value.body.certificate, height: place.height, txIndex: place.index }, now: this.#now() });
+      this.#step({
+        kind: 'committed',
+        committed: { certificate: tx.value.body.certificate, height: place.height, txIndex: place.index },
+        now: this.#now(),
+      });
     }
   }
 

@@ -1,0 +1,277 @@
+/** `itc device`: what is at the gateway, and how a device gets there: batch, voucher, claim, name, login. */
+import { randomBytes } from 'node:crypto';
+import { toHex, fromHex } from '@itc/core/bytes/hex.js';
+import { sha256 } from '@itc/core/crypto/hash.js';
+import { addressOf, formatAddress, parseAddress } from '@itc/core/ledger/address.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { amount, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
+import { requestJson } from '@itc/client/http.js';
+import { claim, registerBatch, registerMaker } from '@itc/client/transactions.js';
+import { buildBatch, formatVoucher, parseVoucher } from '@itc/client/voucher.js';
+import { loginSigningBytes } from '@itc/edge/1-connection/mqtt/login.js';
+import { layoutOf, readDevnet } from '../devnet/layout.ts';
+import { keyNamed } from '../devnet/setup.ts';
+import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import { table } from '../terminal/output.ts';
+import { openClient, Wallet } from '../wallet.ts';
+import { openKey } from './key.ts';
+
+const DEPOSIT = amount(UNITS_PER_ITC / 10n);
+
+export const device: Command = {
+  name: 'device',
+  summary: 'list, read, make, claim and enrol devices',
+  help: `itc device list
+itc device show DEVICE
+itc device readings DEVICE [--limit N] [--name QUANTITY]
+itc device make NAME                      as a maker: a key, a batch of one on the ledger, a voucher
+itc device claim VOUCHER --name NAME      as an owner: the device is yours from then on
+itc device name DEVICE NAME               what the gateways call it
+itc device enrol NAME --password TEXT     a device without a key: the gateway signs for it
+itc device login NAME                     user name and password for any MQTT client (one use, 60 seconds)
+
+DEVICE is an address or a name.
+
+Options:
+  --key NAME         the owner's or maker's key (default owner; maker for make)
+  --limit N          readings to show (default 20)
+  --name TEXT        name of the device, or quantity of the readings
+  --kind TEXT        what it is, for the dashboard: lamp, sensor, …
+  --password TEXT    credential of a device without a key`,
+  options: {
+    key: { type: 'string' },
+    limit: { type: 'string' },
+    name: { type: 'string' },
+    kind: { type: 'string' },
+    password: { type: 'string' },
+  },
+  run: async (call) => {
+    const [verb, ...rest] = call.arguments;
+    const action = verb === undefined ? undefined : VERBS[verb];
+    if (action === undefined) throw new UsageError(`expected one of: ${Object.keys(VERBS).join(', ')}`);
+    return action(call, rest);
+  },
+};
+
+type Verb = (call: Call, words: readonly string[]) => Promise<number>;
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  list,
+  show,
+  readings,
+  make,
+  claim: claimDevice,
+  name: nameDevice,
+  enrol,
+  login,
+};
+
+function one(words: readonly string[], what: string): string {
+  const [word, ...rest] = words;
+  if (word === undefined || rest.length > 0) throw new UsageError(`expected ${what}`);
+  return word;
+}
+
+async function list(call: Call): Promise<number> {
+  const devices = await openClient(call.api).devices();
+  const rows = devices.map((found) => [
+    found.name ?? '(no name)',
+    found.kind ?? '',
+    found.online ? 'online' : 'offline',
+    found.state === undefined
+      ? found.latest
+          .map(({ name, value, unit }) => `${name} ${String(value)} ${unit ?? ''}`.trim())
+          .join(', ')
+      : found.state.on
+        ? `on, level ${found.state.level}`
+        : 'off',
+    found.address,
+  ]);
+  call.output.result({ devices }, rows.length === 0 ? ['no devices yet'] : table(rows));
+  return 0;
+}
+
+async function show(call: Call, words: readonly string[]): Promise<number> {
+  const found = await openClient(call.api).device(one(words, 'a device'));
+  call.output.result(
+    found,
+    table([
+      ['name', found.name ?? '(none)'],
+      ['address', found.address],
+      ['owner', found.owner ?? (found.registered ? '' : 'not on the ledger: the gateway signs for it')],
+      [
+        'online',
+        found.online
+          ? 'yes'
+          : `no${found.lastSeen === undefined ? '' : `, last seen ${new Date(found.lastSeen).toISOString()}`}`,
+      ],
+      ...found.latest.map(({ name, value, unit, time }) => [
+        name,
+        `${String(value)} ${unit ?? ''}  at ${new Date(time).toISOString()}`,
+      ]),
+      ...found.grants.map((grant) => [
+        'grant',
+        `${grant.subject}  ${grant.actions.join(', ')}  until ${new Date(grant.expiresAt).toISOString()}`,
+      ]),
+    ]),
+  );
+  return 0;
+}
+
+async function readings(call: Call, words: readonly string[]): Promise<number> {
+  const name = textOption(call, 'name');
+  const limit = integerOption(call, 'limit', 20, { min: 1, max: 1_000 });
+  const found = await openClient(call.api).readings(one(words, 'a device'), {
+    limit,
+    ...(name === undefined ? {} : { name }),
+  });
+  call.output.result(
+    { readings: found },
+    found.length === 0
+      ? ['no readings yet']
+      : table(
+          found.map((reading) => [
+            new Date(reading.time).toISOString(),
+            reading.name,
+            `${String(reading.value)} ${reading.unit ?? ''}`.trim(),
+            reading.status,
+            reading.id,
+          ]),
+        ),
+  );
+  return 0;
+}
+
+async function make(call: Call, words: readonly string[]): Promise<number> {
+  const name = one(words, 'a name for the device');
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name))
+    throw new UsageError('a device is named with lower-case letters, digits and hyphens');
+  const keys = await keyNamed(layoutOf(call.dataDir), name);
+  const maker = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'maker'));
+  await ensureMaker(maker);
+  const { batch, vouchers } = buildBatch({
+    maker: maker.signer.address,
+    devices: [keys.publicKey],
+    model: sha256(new TextEncoder().encode('itc:model:generic')),
+    depositPerDevice: DEPOSIT,
+    random: (length) => new Uint8Array(randomBytes(length)),
+  });
+  const sent = await maker.send(registerBatch(batch));
+  const [voucher] = vouchers;
+  if (voucher === undefined) throw new LedgerError('internal', 'a batch of one has one voucher');
+  const text = formatVoucher(voucher);
+  call.output.result({ ok: true, ...sent, name, address: formatAddress(keys.address), voucher: text }, [
+    `${name}  ${formatAddress(keys.address)}  in a batch of block ${sent.height}`,
+    'voucher (whoever has it can claim the device):',
+    text,
+  ]);
+  return 0;
+}
+
+/** Registers the account as a maker unless it is one. */
+export async function ensureMaker(wallet: Wallet): Promise<void> {
+  try {
+    await wallet.send(registerMaker('Devnet Lamps'));
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== 'maker.exists') throw error;
+  }
+}
+
+async function claimDevice(call: Call, words: readonly string[]): Promise<number> {
+  const voucher = parseVoucher(one(words, 'a voucher'));
+  if (!voucher.ok) throw new LedgerError(voucher.code, voucher.message);
+  const owner = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
+  const body = claim({ chain: owner.chain, voucher: voucher.value, owner: owner.signer.address });
+  const sent = await owner.send(body);
+  const address = body.kind === 'claim' ? addressOfKey(body.claim.device) : '';
+  const name = textOption(call, 'name');
+  if (name !== undefined) await nameEverywhere(call, address, name, textOption(call, 'kind'));
+  call.output.result({ ok: true, ...sent, address, ...(name === undefined ? {} : { name }) }, [
+    `${name ?? address} is yours since block ${sent.height}`,
+    address,
+  ]);
+  return 0;
+}
+
+function addressOfKey(key: Parameters<typeof addressOf>[0]): string {
+  return formatAddress(addressOf(key));
+}
+
+async function nameDevice(call: Call, words: readonly string[]): Promise<number> {
+  const [which, name, ...rest] = words;
+  if (which === undefined || name === undefined || rest.length > 0)
+    throw new UsageError('expected a device and a name');
+  const direct = parseAddress(which);
+  const address = direct.ok ? which : (await openClient(call.api).device(which)).address;
+  await nameEverywhere(call, address, name, textOption(call, 'kind'));
+  call.output.result({ ok: true, address, name }, [`${address} is called ${name}`]);
+  return 0;
+}
+
+async function enrol(call: Call, words: readonly string[]): Promise<number> {
+  const name = one(words, 'a name for the device');
+  const password = textOption(call, 'password');
+  if (password === undefined || password.length < 8)
+    throw new UsageError('--password TEXT of at least 8 characters is needed');
+  const kind = textOption(call, 'kind');
+  let answer: { address: string; name: string } | undefined;
+  for (const url of gatewayUrls(call)) {
+    const owner = await Wallet.open(url, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
+    answer = await owner.enrol({ name, legacy: { password }, ...(kind === undefined ? {} : { kind }) });
+  }
+  call.output.result({ ok: true, ...answer }, [
+    `${name} may log in with its name and this password; the gateway signs for it, and its readings say so`,
+  ]);
+  return 0;
+}
+
+async function nameEverywhere(
+  call: Call,
+  address: string,
+  name: string,
+  kind: string | undefined,
+): Promise<void> {
+  const parsed = parseAddress(address);
+  if (!parsed.ok) throw new LedgerError(parsed.code, parsed.message);
+  for (const url of gatewayUrls(call)) {
+    const owner = await Wallet.open(url, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
+    await owner.enrol({ name, device: parsed.value, ...(kind === undefined ? {} : { kind }) });
+  }
+}
+
+/** Names and credentials belong to a gateway, so each hears of them. */
+function gatewayUrls(call: Call): string[] {
+  const devnet = readDevnet(layoutOf(call.dataDir));
+  const urls =
+    devnet?.processes.flatMap((process) =>
+      process.role === 'gateway' && process.url !== undefined ? [process.url] : [],
+    ) ?? [];
+  return devnet?.api === call.api && urls.length > 0 ? urls : [call.api];
+}
+
+async function login(call: Call, words: readonly string[]): Promise<number> {
+  const keys = await openKey(call.dataDir, one(words, 'the name of a key'));
+  const [url] = gatewayUrls(call);
+  const challenge = (await requestJson(fetch, `${url ?? call.api}/api/v1/gateway/challenge`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })) as {
+    challenge: string;
+    gateway: string;
+    expiresAt: number;
+  };
+  const { chain } = await openClient(call.api).genesis();
+  const gateway = parseAddress(challenge.gateway);
+  const bytes = fromHex(challenge.challenge);
+  if (!gateway.ok || !bytes.ok) throw new LedgerError('peer.message', 'the gateway’s challenge is malformed');
+  const signature = keys.sign(loginSigningBytes({ chain, gateway: gateway.value, challenge: bytes.value }));
+  const username = formatAddress(keys.address);
+  const password = `${toHex(keys.publicKey.bytes)}.${challenge.challenge}.${toHex(signature)}`;
+  call.output.result({ username, password, expiresAt: challenge.expiresAt }, [
+    `username  ${username}`,
+    `password  ${password}`,
+    `          one use, until ${new Date(challenge.expiresAt).toISOString()}`,
+  ]);
+  return 0;
+}

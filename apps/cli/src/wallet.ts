@@ -1,0 +1,146 @@
+/** The key of a person on this machine, and what it can do through the API: transactions, signed requests, commands. */
+import { Client } from '@itc/client/client.js';
+import { buildCommand } from '@itc/client/commands.js';
+import type { CommandStatus } from '@itc/client/api.js';
+import type { Enrolment } from '@itc/client/client.js';
+import type { Signer } from '@itc/client/keys.js';
+import { buildTransaction } from '@itc/client/transactions.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { parseAddress } from '@itc/core/ledger/address.js';
+import type { Action } from '@itc/core/ledger/command.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { Genesis } from '@itc/core/ledger/genesis.js';
+import { height, millis } from '@itc/core/ledger/ids.js';
+import type { Body } from '@itc/core/ledger/transaction.js';
+
+const VALID_BLOCKS = 10_000;
+/** A command that waited longer must not surprise anybody. */
+const COMMAND_VALID_MS = 60_000;
+const NONCE_TRIES = 3;
+
+export interface Sent {
+  readonly id: string;
+  readonly height: number;
+  readonly fee: string;
+}
+
+export class Wallet {
+  readonly client: Client;
+  readonly signer: Signer;
+  readonly genesis: Genesis;
+  readonly chain: Hash;
+  #sequence = 0;
+
+  private constructor(
+    client: Client,
+    signer: Signer,
+    chain: { readonly genesis: Genesis; readonly chain: Hash },
+  ) {
+    this.client = client;
+    this.signer = signer;
+    this.genesis = chain.genesis;
+    this.chain = chain.chain;
+  }
+
+  static async open(url: string, signer: Signer): Promise<Wallet> {
+    const client = openClient(url);
+    return new Wallet(client, signer, await client.genesis());
+  }
+
+  /** Waits until the transaction is final. Throws with the receipt's code when the ledger refused it. */
+  async send(body: Body, lane = 0): Promise<Sent> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#send(body, lane);
+      } catch (error) {
+        // Another process of the same owner was quicker: the next nonce is asked for again.
+        if (!(error instanceof LedgerError) || error.code !== 'transaction.nonce' || tries >= NONCE_TRIES)
+          throw error;
+      }
+    }
+  }
+
+  /** Many at once, in consecutive nonces of one lane; waits until all are final. */
+  async sendAll(bodies: readonly Body[], lane = 0): Promise<Sent[]> {
+    const { height: now } = await this.client.status();
+    const first = await this.client.nextNonce(this.signer.address, lane);
+    const transactions = [];
+    for (const [i, body] of bodies.entries())
+      transactions.push(await this.#build(body, { lane, nonce: first + i, now }));
+    for (const transaction of transactions) await this.client.submit(transaction);
+    const sent: Sent[] = [];
+    for (const transaction of transactions) sent.push(await this.#settled(transaction));
+    return sent;
+  }
+
+  enrol(enrolment: Enrolment): Promise<{ readonly address: string; readonly name: string }> {
+    return this.client.enrolDevice(enrolment, { chain: this.chain, signer: this.signer });
+  }
+
+  /** Sends a signed command and waits for the device's word, at most `timeoutMs`. */
+  async command(device: Address, action: Action, timeoutMs: number): Promise<CommandStatus> {
+    const now = Date.now();
+    this.#sequence = Math.max(this.#sequence + 1, now);
+    const command = await buildCommand({
+      chain: this.chain,
+      signer: this.signer,
+      device,
+      action,
+      sequence: this.#sequence,
+      notAfter: millis(now + COMMAND_VALID_MS),
+    });
+    return this.client.commandAndWait(command, { timeoutMs });
+  }
+
+  /** By address, or by the name it has at the gateway. */
+  async device(text: string): Promise<Address> {
+    const direct = parseAddress(text);
+    if (direct.ok) return direct.value;
+    const found = parseAddress((await this.client.device(text)).address);
+    if (!found.ok) throw new LedgerError('not-found', `no device is called ${text}`);
+    return found.value;
+  }
+
+  async #send(body: Body, lane: number): Promise<Sent> {
+    const { height: now } = await this.client.status();
+    const nonce = await this.client.nextNonce(this.signer.address, lane);
+    const transaction = await this.#build(body, { lane, nonce, now });
+    await this.client.submit(transaction);
+    return this.#settled(transaction);
+  }
+
+  async #build(
+    body: Body,
+    place: { readonly lane: number; readonly nonce: number; readonly now: number },
+  ): ReturnType<typeof buildTransaction> {
+    return buildTransaction(
+      {
+        chain: this.chain,
+        signer: this.signer,
+        nonce: place.nonce,
+        lane: place.lane,
+        feePerByte: this.genesis.feePerByte,
+        validUntil: height(place.now + VALID_BLOCKS),
+      },
+      body,
+    );
+  }
+
+  async #settled(transaction: Awaited<ReturnType<typeof buildTransaction>>): Promise<Sent> {
+    const { status } = await this.client.waitForTransaction(transaction.id);
+    const { receipt, id, height: at } = status;
+    if (receipt?.ok === false) {
+      throw new LedgerError(
+        receipt.code ?? 'internal',
+        `the ledger refused it: ${receipt.message ?? receipt.code ?? 'no reason given'}`,
+        { id },
+      );
+    }
+    return { id, height: at ?? 0, fee: receipt?.fee ?? '0' };
+  }
+}
+
+export function openClient(url: string): Client {
+  return new Client({ url, fetch });
+}

@@ -1,0 +1,164 @@
+/** A small network in one process for tests: real disks, real TLS on loopback, real time. */
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
+import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
+import { amount, height, millis, SUPPLY } from '@itc/core/ledger/ids.js';
+import {
+  encodeTransaction,
+  subnetId,
+  transactionSigningBytes,
+  type Body,
+  type UnsignedTransaction,
+} from '@itc/core/ledger/transaction.js';
+import { sortValidators } from '@itc/core/ledger/validators.js';
+import { ED25519 } from '@itc/core/crypto/signature.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { NodeConfig, Role } from '../config.ts';
+import { writeKeyFile } from '../crypto/key-file.ts';
+import { KeyPair } from '../crypto/keypair.ts';
+import { NodeProcess } from '../runtime/process.ts';
+import { freePorts } from './ports.ts';
+
+export class LocalNetwork {
+  readonly genesis: Genesis;
+  readonly chain: Hash;
+  readonly subnet: Hash;
+  readonly treasury: KeyPair;
+  readonly nodes: (NodeProcess | undefined)[] = [];
+  readonly #folder: string;
+  readonly #configs: readonly NodeConfig[];
+
+  private constructor(parts: {
+    genesis: Genesis;
+    subnet: Hash;
+    treasury: KeyPair;
+    folder: string;
+    configs: readonly NodeConfig[];
+  }) {
+    this.genesis = parts.genesis;
+    this.chain = genesisHash(parts.genesis);
+    this.subnet = parts.subnet;
+    this.treasury = parts.treasury;
+    this.#folder = parts.folder;
+    this.#configs = parts.configs;
+  }
+
+  /** Keys follow from the index, so that two networks of one shape have the same genesis but for its time. */
+  static async create(o: {
+    readonly validators: number;
+    readonly members?: number;
+    readonly powBits?: number;
+  }): Promise<LocalNetwork> {
+    const roles: Role[] = [
+      ...Array<Role>(o.validators).fill('validator'),
+      ...Array<Role>(o.members ?? 0).fill('member'),
+    ];
+    const keys = roles.map((_, i) => keyPair(i + 1));
+    const treasury = keyPair(200);
+    const subnet = subnetId(treasury.address, 'home');
+    const setOf = (role: Role): Genesis['validators'] =>
+      sortValidators(
+        keys.filter((_, i) => roles[i] === role).map((pair) => ({ key: pair.publicKey, weight: 1 })),
+      );
+    const genesis: Genesis = {
+      name: 'test',
+      time: millis(Date.now() - 1_000),
+      validators: setOf('validator'),
+      accounts: [{ address: treasury.address, balance: SUPPLY }].sort((a, b) =>
+        compareBytes(a.address, b.address),
+      ),
+      subnets:
+        o.members === undefined
+          ? []
+          : [{ id: subnet, name: 'home', members: setOf('member'), powBits: o.powBits ?? 4 }],
+      feePerByte: amount(1n),
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'itc-network-'));
+    writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
+    const ports = await freePorts(roles.length);
+    const peers = roles.map((role, i) => ({
+      name: `n${i}`,
+      role,
+      key: toHex((keys[i] as KeyPair).publicKey.bytes),
+      host: '127.0.0.1',
+      port: ports[i] as number,
+    }));
+    const configs: NodeConfig[] = [];
+    for (const [i, role] of roles.entries()) {
+      const dataDir = join(folder, `n${i}`);
+      mkdirSync(dataDir);
+      await writeKeyFile(join(dataDir, 'key.json'), { keys: keys[i] as KeyPair });
+      configs.push({
+        name: `n${i}`,
+        role,
+        dataDir,
+        keyFile: join(dataDir, 'key.json'),
+        genesisFile: join(folder, 'genesis.bin'),
+        peer: { host: '127.0.0.1', port: ports[i] as number },
+        api: { host: '127.0.0.1', port: 0 },
+        peers: peers.filter((_, other) => other !== i),
+        logLevel: 'error',
+        verifyThreads: 0,
+        heartbeatMs: 500,
+        ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
+      });
+    }
+    return new LocalNetwork({ genesis, subnet, treasury, folder, configs });
+  }
+
+  async start(index: number): Promise<NodeProcess> {
+    const node = await NodeProcess.open({ config: this.#configs[index] as NodeConfig });
+    await node.start();
+    this.nodes[index] = node;
+    return node;
+  }
+
+  async startAll(): Promise<void> {
+    for (const index of this.#configs.keys()) await this.start(index);
+  }
+
+  async stop(index: number): Promise<void> {
+    await this.nodes[index]?.stop();
+    this.nodes[index] = undefined;
+  }
+
+  running(): NodeProcess[] {
+    return this.nodes.filter((node) => node !== undefined);
+  }
+
+  /** Signed by the treasury. */
+  transaction(body: Body, nonce: number): Uint8Array {
+    const unsigned: UnsignedTransaction = {
+      key: { algorithm: ED25519, bytes: this.treasury.publicKey.bytes },
+      lane: 0,
+      nonce,
+      fee: amount(10_000n),
+      validUntil: height(1_000_000),
+      body,
+    };
+    return encodeTransaction({
+      ...unsigned,
+      signature: this.treasury.sign(transactionSigningBytes(this.chain, unsigned)),
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const index of this.#configs.keys()) await this.stop(index);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+export function keyPair(seed: number): KeyPair {
+  return KeyPair.fromSeed(new Uint8Array(32).fill(seed));
+}
+
+/** Polls until the condition holds; fails with what was waited for. */
+export async function until(what: string, condition: () => boolean, timeoutMs = 15_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
