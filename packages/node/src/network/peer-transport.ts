@@ -1,0 +1,428 @@
+/**
+ * The transport port over TLS 1.3 and TCP: listens, dials, keeps one connection per peer. See
+ * docs/decisions/0002-transport.md.
+ */
+import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
+import type { AddressInfo, Socket } from 'node:net';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { addressOf } from '@itc/core/ledger/address.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { KeyPair } from '../crypto/keypair.ts';
+import { verifyNative } from '../crypto/native.ts';
+import type {
+  Channel,
+  Clock,
+  DisconnectReason,
+  Peer,
+  PeerId,
+  PeerListener,
+  PeerRole,
+  Random,
+  Timer,
+  Transport,
+} from '../ports.ts';
+import { selfSignedIdentity } from './certificate.ts';
+import { Connection, type ConnectionStats } from './connection.ts';
+import { FairQueue } from './fair-queue.ts';
+import {
+  decodeHello,
+  encodeHello,
+  EXPORTER_BYTES,
+  EXPORTER_LABEL,
+  helloSigningBytes,
+  PEER_PROTOCOL_VERSION,
+  type Side,
+} from './hello.ts';
+import { NETWORK_LIMITS } from './limits.ts';
+
+export interface PeerTransportOptions {
+  readonly chain: Hash;
+  readonly keys: KeyPair;
+  readonly role: PeerRole;
+  readonly host: string;
+  /** 0 takes any free port; see `port`. */
+  readonly port: number;
+  /** Whom to dial and keep connected. `id` is who is expected there: anyone else is refused. */
+  readonly peers: readonly { readonly id: PeerId; readonly host: string; readonly port: number }[];
+  /** Who may connect. Default: those in `peers`. */
+  readonly allow?: (peer: Peer) => boolean;
+  /** `host:port` to tell others. Default: where this node listens. */
+  readonly advertise?: string;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface PeerStats extends ConnectionStats {
+  readonly peer: Peer;
+  readonly side: Side;
+  readonly connectedMs: number;
+}
+
+/** Why a connection ended before it was one; counted, and told to nobody outside. */
+export type Refusal =
+  | 'tls'
+  | 'timeout'
+  | 'crowded'
+  | 'malformed'
+  | 'other-chain'
+  | 'signature'
+  | 'unknown'
+  | 'expelled'
+  | 'duplicate';
+
+interface Established {
+  readonly peer: Peer;
+  readonly connection: Connection;
+  readonly side: Side;
+  readonly sinceMs: number;
+}
+
+interface Target {
+  readonly id: PeerId;
+  readonly host: string;
+  readonly port: number;
+  /** Failed attempts since the last connection. */
+  failures: number;
+  isDialling: boolean;
+  timer: Timer | undefined;
+}
+
+export class PeerTransport implements Transport {
+  readonly self: PeerId;
+  readonly #options: PeerTransportOptions;
+  readonly #identity = selfSignedIdentity();
+  readonly #channels = new Map<number, Channel>();
+  readonly #listeners = new Set<PeerListener>();
+  readonly #established = new Map<PeerId, Established>();
+  readonly #expelled = new Map<PeerId, number>();
+  readonly #targets: readonly Target[];
+  readonly #queue = new FairQueue();
+  readonly #refusals = new Map<Refusal, number>();
+  /** Connections of unknown people by remote address and port, oldest first. */
+  readonly #handshakes = new Map<string, { readonly socket: Socket; readonly timer: Timer }>();
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #isClosed = false;
+
+  constructor(options: PeerTransportOptions) {
+    this.#options = options;
+    this.self = toHex(options.keys.publicKey.bytes);
+    this.#targets = options.peers
+      .filter(({ id }) => id !== this.self)
+      .map(({ id, host, port }) => ({ id, host, port, failures: 0, isDialling: false, timer: undefined }));
+  }
+
+  /** Where this node listens; the one asked for until `start`. */
+  get port(): number {
+    const address = this.#server?.address() as AddressInfo | string | null | undefined;
+    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+  }
+
+  /** How many connections were refused, by reason. */
+  get refusals(): ReadonlyMap<Refusal, number> {
+    return this.#refusals;
+  }
+
+  stats(): readonly PeerStats[] {
+    const now = this.#options.clock.monotonicMs();
+    return [...this.#established.values()].map(({ peer, side, sinceMs, connection }) => ({
+      peer,
+      side,
+      connectedMs: now - sinceMs,
+      ...connection.stats(),
+    }));
+  }
+
+  open(channel: Channel): void {
+    if (channel.number < 1 || channel.number > 255 || this.#channels.has(channel.number)) {
+      throw new RangeError(`channel ${channel.number} is taken or not from 1 to 255`);
+    }
+    this.#channels.set(channel.number, channel);
+  }
+
+  listen(listener: PeerListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Errors: `port.taken`, `config.invalid` when the host cannot be listened on. */
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    const server = createServer({ ...this.#identity, minVersion: 'TLSv1.3', requestCert: false });
+    this.#server = server;
+    server.on('connection', (socket: Socket) => this.#accept(socket));
+    server.on('tlsClientError', (_error, socket) => {
+      this.#refuse('tls');
+      socket.destroy();
+    });
+    server.on('secureConnection', (socket: TLSSocket) => this.#greet(socket, 'listener', undefined));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const code = error.code === 'EADDRINUSE' ? 'port.taken' : 'config.invalid';
+        reject(
+          new LedgerError(
+            code,
+            `cannot listen for peers on ${host}:${port}: ${error.code}`,
+            { host, port },
+            error,
+          ),
+        );
+      });
+      server.listen({ host, port }, resolve);
+    });
+    for (const target of this.#targets) {
+      // Both ends know each other and dial; the one with the smaller key goes first, which saves most duplicates.
+      this.#dialAfter(
+        target,
+        this.self < target.id ? 0 : NETWORK_LIMITS.redialMs * (1 + this.#options.random.uniform()),
+      );
+    }
+  }
+
+  peers(): readonly Peer[] {
+    return [...this.#established.values()].map(({ peer }) => peer);
+  }
+
+  send(peer: PeerId, channel: number, bytes: Uint8Array): boolean {
+    return (
+      this.#established
+        .get(peer)
+        ?.connection.send({ channel, bytes, priority: this.#channel(channel, bytes).priority }) ?? false
+    );
+  }
+
+  broadcast(channel: number, bytes: Uint8Array): number {
+    const { priority } = this.#channel(channel, bytes);
+    let count = 0;
+    for (const { connection } of this.#established.values())
+      if (connection.send({ channel, bytes, priority })) count += 1;
+    return count;
+  }
+
+  disconnect(peer: PeerId): void {
+    this.#expelled.set(peer, this.#options.clock.monotonicMs() + NETWORK_LIMITS.expelMs);
+    this.#established.get(peer)?.connection.close('expelled');
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const { timer } of this.#targets) timer?.cancel();
+    for (const { timer } of this.#handshakes.values()) timer.cancel();
+    for (const { connection } of this.#established.values()) connection.close('closed');
+    for (const socket of this.#sockets) socket.destroy();
+    const server = this.#server;
+    if (server?.listening === true) await new Promise((resolve) => server.close(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Our own message: a wrong channel or length is a bug here. */
+  #channel(number: number, bytes: Uint8Array): Channel {
+    const channel = this.#channels.get(number);
+    if (channel === undefined || bytes.length > channel.bytesMax) {
+      throw new RangeError(`a message of ${bytes.length} bytes does not go through channel ${number}`);
+    }
+    return channel;
+  }
+
+  /** A TCP connection from anywhere. It has a deadline, and a full house pushes out the one that dawdled longest. */
+  #accept(socket: Socket): void {
+    if (this.#handshakes.size >= NETWORK_LIMITS.handshakesMax) {
+      const oldest = this.#handshakes.keys().next().value as string;
+      this.#refuse('crowded');
+      this.#handshakes.get(oldest)?.socket.destroy();
+      this.#endHandshake(oldest);
+    }
+    const name = endpointOf(socket);
+    const timer = this.#options.clock.after(NETWORK_LIMITS.handshakeMs, () => {
+      this.#refuse('timeout');
+      socket.destroy();
+    });
+    this.#handshakes.set(name, { socket, timer });
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#handshakes.get(name)?.socket === socket) this.#endHandshake(name);
+    });
+  }
+
+  #endHandshake(name: string): void {
+    this.#handshakes.get(name)?.timer.cancel();
+    this.#handshakes.delete(name);
+  }
+
+  #dialAfter(target: Target, delayMs: number): void {
+    target.timer?.cancel();
+    if (this.#isClosed) return;
+    target.timer = this.#options.clock.after(delayMs, () => this.#dial(target));
+  }
+
+  #dial(target: Target): void {
+    if (this.#isClosed || target.isDialling || this.#established.has(target.id)) return;
+    target.isDialling = true;
+    // The certificate is not checked on purpose: the HELLO inside shows the ledger key, for this session only.
+    const socket = connect({
+      host: target.host,
+      port: target.port,
+      minVersion: 'TLSv1.3',
+      rejectUnauthorized: false,
+    });
+    this.#sockets.add(socket);
+    const deadline = this.#options.clock.after(NETWORK_LIMITS.handshakeMs, () => {
+      if (!this.#isEstablishedOn(target.id, socket)) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      deadline.cancel();
+      this.#sockets.delete(socket);
+      target.isDialling = false;
+      if (this.#established.has(target.id)) return;
+      // Doubling with jitter, so that a network that comes back is not greeted by everyone at once.
+      const ceiling = Math.min(
+        NETWORK_LIMITS.redialMsMax,
+        NETWORK_LIMITS.redialMs * 2 ** Math.min(target.failures, 16),
+      );
+      target.failures += 1;
+      this.#dialAfter(target, ceiling * (0.5 + this.#options.random.uniform() / 2));
+    });
+    socket.on('secureConnect', () => this.#greet(socket, 'dialler', target));
+  }
+
+  readonly #socketOf = new WeakMap<Connection, TLSSocket>();
+
+  #isEstablishedOn(id: PeerId, socket: TLSSocket): boolean {
+    const established = this.#established.get(id);
+    return established !== undefined && this.#socketOf.get(established.connection) === socket;
+  }
+
+  /** TLS stands: the dialler shows its key first, so that a listener tells strangers nothing. */
+  #greet(socket: TLSSocket, side: Side, target: Target | undefined): void {
+    if (this.#isClosed || socket.destroyed) return void socket.destroy();
+    const exporter = socket.exportKeyingMaterial(
+      EXPORTER_BYTES,
+      EXPORTER_LABEL,
+      Buffer.from(this.#options.chain),
+    );
+    let established: Established | undefined;
+    const connection: Connection = new Connection(socket, {
+      clock: this.#options.clock,
+      queue: this.#queue,
+      rules: {
+        limitOf: (channel) => this.#channels.get(channel)?.bytesMax,
+        onHello: (bytes) => {
+          const peer = this.#judge(bytes, { exporter, side, expected: target?.id });
+          if (typeof peer === 'string') {
+            this.#refuse(peer);
+            return connection.close('malformed');
+          }
+          if (side === 'listener') {
+            connection.sendHello(this.#hello(exporter, side));
+            this.#endHandshake(endpointOf(socket));
+          }
+          established = { peer, connection, side, sinceMs: this.#options.clock.monotonicMs() };
+          return this.#establish(established, target);
+        },
+        onMessage: (channel, bytes) => {
+          if (established !== undefined) this.#channels.get(channel)?.receive(established.peer, bytes);
+        },
+        onClose: (reason) => {
+          if (established !== undefined) this.#ended(established, reason);
+        },
+      },
+    });
+    this.#socketOf.set(connection, socket);
+    if (side === 'dialler') connection.sendHello(this.#hello(exporter, side));
+    return undefined;
+  }
+
+  #hello(exporter: Uint8Array, side: Side): Uint8Array {
+    const { chain, keys, role, host, advertise } = this.#options;
+    const content = {
+      version: PEER_PROTOCOL_VERSION,
+      chain,
+      key: keys.publicKey,
+      role,
+      listen: advertise ?? `${host}:${this.port}`,
+    };
+    return encodeHello({ ...content, signature: keys.sign(helloSigningBytes(content, { exporter, side })) });
+  }
+
+  /** Cheapest checks first, the signature before anything that depends on who it is. */
+  #judge(
+    bytes: Uint8Array,
+    session: { readonly exporter: Uint8Array; readonly side: Side; readonly expected: PeerId | undefined },
+  ): Peer | Refusal {
+    const decoded = decodeHello(bytes);
+    if (!decoded.ok) return 'malformed';
+    const hello = decoded.value;
+    if (!equalBytes(hello.chain, this.#options.chain)) return 'other-chain';
+    const theirs = {
+      exporter: session.exporter,
+      side: session.side === 'dialler' ? 'listener' : 'dialler',
+    } as const;
+    if (!verifyNative(hello.key, helloSigningBytes(hello, theirs), hello.signature)) return 'signature';
+    const id = toHex(hello.key.bytes);
+    if (id === this.self || (session.expected !== undefined && id !== session.expected)) return 'unknown';
+    const peer: Peer = {
+      id,
+      key: hello.key,
+      address: addressOf(hello.key),
+      role: hello.role,
+      listen: hello.listen,
+    };
+    if (!(this.#options.allow?.(peer) ?? this.#targets.some((target) => target.id === id))) return 'unknown';
+    return (this.#expelled.get(id) ?? 0) > this.#options.clock.monotonicMs() ? 'expelled' : peer;
+  }
+
+  /**
+   * One connection per pair. Of two that cross, both ends keep the one dialled by the smaller key; of two in the
+   * same direction the newer, because the dialler would not dial again unless the older was lost.
+   */
+  #establish(fresh: Established, target: Target | undefined): void {
+    const { id } = fresh.peer;
+    const old = this.#established.get(id);
+    if (old !== undefined) {
+      const diallerOf = (one: Established): PeerId => (one.side === 'dialler' ? this.self : id);
+      const preferred = this.self < id ? this.self : id;
+      if (diallerOf(old) === preferred && diallerOf(fresh) !== preferred) {
+        // Unless the peer has lost that one without our noticing.
+        old.connection.probe();
+        this.#refuse('duplicate');
+        return fresh.connection.close('replaced');
+      }
+    }
+    this.#established.set(id, fresh);
+    if (target !== undefined) target.failures = 0;
+    old?.connection.close('replaced');
+    fresh.connection.open();
+    if (old !== undefined) this.#tell((listener) => listener.disconnected?.(old.peer, 'replaced'));
+    this.#tell((listener) => listener.connected?.(fresh.peer));
+    return undefined;
+  }
+
+  #ended(established: Established, reason: DisconnectReason): void {
+    const { id } = established.peer;
+    if (this.#established.get(id) !== established) return;
+    this.#established.delete(id);
+    this.#tell((listener) => listener.disconnected?.(established.peer, reason));
+    const target = this.#targets.find((candidate) => candidate.id === id);
+    if (target !== undefined && !target.isDialling)
+      this.#dialAfter(target, NETWORK_LIMITS.redialMs * (0.5 + this.#options.random.uniform() / 2));
+  }
+
+  #tell(tell: (listener: PeerListener) => void): void {
+    for (const listener of this.#listeners) tell(listener);
+  }
+
+  #refuse(reason: Refusal): void {
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+  }
+}
+
+function endpointOf(socket: Socket): string {
+  return `${socket.remoteAddress}|${socket.remotePort}`;
+}
