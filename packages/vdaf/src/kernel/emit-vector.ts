@@ -142,27 +142,31 @@ function transform(name: string, field: FieldEmitter, direction: 'out' | 'in'): 
     routine.i32(),
   ) as [number, number, number, number, number, number, number, number];
   const multiplier = field.multiplier(routine);
-  const butterfly = routine.capture(() => {
-    loadWords(routine, x, get(low));
-    loadWords(routine, y, get(high));
-    loadWords(routine, twiddle, get(root));
-    if (direction === 'in') multiplier.multiply(y, y, twiddle);
-    field.add(routine, sum, x, y);
-    field.subtract(routine, y, x, y);
-    if (direction === 'out') multiplier.multiply(y, y, twiddle);
-    storeWords(routine, get(low), sum);
-    storeWords(routine, get(high), y);
-    routine.emit(
-      advance(low, field.bytes),
-      advance(high, field.bytes),
-      set(root, add32(get(root), get(step))),
-    );
-  });
+  const emitButterfly = (multiplied: boolean): Code =>
+    routine.capture(() => {
+      loadWords(routine, x, get(low));
+      loadWords(routine, y, get(high));
+      if (multiplied) loadWords(routine, twiddle, get(root));
+      if (multiplied && direction === 'in') multiplier.multiply(y, y, twiddle);
+      field.add(routine, sum, x, y);
+      field.subtract(routine, y, x, y);
+      if (multiplied && direction === 'out') multiplier.multiply(y, y, twiddle);
+      storeWords(routine, get(low), sum);
+      storeWords(routine, get(high), y);
+      routine.emit(
+        advance(low, field.bytes),
+        advance(high, field.bytes),
+        set(root, add32(get(root), get(step))),
+      );
+    });
+  // The first twiddle of a block is one: in short transforms that is a third of all of them.
+  const [first, butterfly] = [emitButterfly(false), emitButterfly(true)];
   const blockLoop = whileLoop(below32(get(block), get(end)), [
     ...set(low, get(block)),
     ...set(lowEnd, add32(get(block), get(span))),
     ...set(high, get(lowEnd)),
     ...set(root, get(roots)),
+    ...first,
     ...whileLoop(below32(get(low), get(lowEnd)), butterfly),
     ...set(block, get(high)),
   ]);
