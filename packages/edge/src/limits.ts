@@ -39,7 +39,8 @@ export const EDGE_LIMITS = {
   bytesPerSecondMax: 8_388_608,
 
   /** Logins. */
-  challengesMax: 4_096,
+  /** Used challenges remembered until they expire; unused ones cost nothing. */
+  challengesMax: 8_192,
   challengeMs: 60_000,
   loginsAtOnceMax: 64,
   /** scrypt takes memory and time on purpose: few at a time. */
@@ -56,7 +57,7 @@ export const EDGE_LIMITS = {
   ingestAtOnceMax: 8_192,
   /** Payloads stored and not final yet; above it publishing is refused until the subnet catches up. */
   openPayloadsMax: 200_000,
-  offerRetryMs: 1_000,
+  offerRetryMs: 250,
   offerRetryBatch: 2_000,
   verifyBatchMax: 256,
   duplicateMemory: 8_192,
@@ -69,7 +70,7 @@ export const EDGE_LIMITS = {
   /** Commands. */
   commandsOpenMax: 10_000,
   commandsPerDeviceQueuedMax: 32,
-  commandsKeptMax: 100_000,
+  commandsKeptMax: 10_000,
   /** A command may wait for its device at most this long, whatever it says itself. */
   commandWaitMsMax: 86_400_000,
   /** Anybody may write to a lamp, and the lamp refuses; this is the rate per device, strangers and owner apart. */

@@ -68,6 +68,7 @@ type State<P extends Principal> =
     }
   | { readonly kind: 'closed' };
 
+const CONNECT_BYTE = 0x10;
 const CLIENT_ID_BYTES_MAX = 128;
 /** How long a closed connection may take to read the reason. */
 const LINGER_MS = 1_000;
@@ -198,6 +199,9 @@ export class Connection<P extends Principal> implements Outlet {
 
   /** Works off whole packets for as long as nothing says wait; otherwise the socket holds back the sender. */
   #pump(): void {
+    // What begins otherwise is not MQTT; waiting for the length it seems to claim would only hold a place.
+    if (this.#state.kind === 'waiting' && (this.#reader.first ?? CONNECT_BYTE) !== CONNECT_BYTE)
+      return this.#drop();
     try {
       while (!this.#held()) {
         const frame = this.#reader.next();

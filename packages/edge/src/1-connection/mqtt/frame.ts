@@ -23,6 +23,11 @@ export class FrameReader {
     return this.#length;
   }
 
+  /** The first byte that is not consumed: type and flags of the next packet, before the packet is whole. */
+  get first(): number | undefined {
+    return this.#length === 0 ? undefined : this.#byte(0);
+  }
+
   append(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);

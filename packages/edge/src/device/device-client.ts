@@ -1,0 +1,279 @@
+/**
+ * A device's connection to its gateways (spec EDGE-10): logs in by key, signs what it sends, keeps it until a gateway
+ * has answered for it, and changes gateways when one is gone.
+ */
+import { connect, type IPublishPacket, type MqttClient } from 'mqtt';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { formatAddress, type Address } from '@itc/core/ledger/address.js';
+import { encodePayload, payloadSigningBytes, type ContentType } from '@itc/core/ledger/payload.js';
+import { encodeSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import { EDGE_LIMITS } from '../limits.ts';
+import { reasonOf, type Log } from '../log.ts';
+import { LOGIN_METHOD, loginSigningBytes } from '../login-proof.ts';
+import { CODE_PROPERTY, isPassing } from '../publish-code.ts';
+import { downTopic, HEADER_TOPIC, noticeTopic, OWN_UP_TOPIC } from '../topics.ts';
+import type { Sequence } from './sequence.ts';
+
+export interface DeviceSigner {
+  readonly publicKey: PublicKey;
+  readonly address: Address;
+  sign(bytes: Uint8Array): Uint8Array;
+}
+
+/** Where to connect, and who must be there: the login is of no use to anybody else. */
+export interface GatewayPlace {
+  /** `mqtt://host:port` */
+  readonly url: string;
+  readonly address: Address;
+}
+
+export interface DeviceClientOptions {
+  readonly chain: Hash;
+  readonly signer: DeviceSigner;
+  readonly gateways: readonly GatewayPlace[];
+  readonly sequence: Sequence;
+  /** Uniform in [0, 1): spreads reconnects. */
+  readonly random: () => number;
+  readonly log: Log;
+  /** On the `down` topic. */
+  readonly onCommand?: (frame: Uint8Array) => void;
+  /** Header ‖ certificate. */
+  readonly onHeader?: (update: Uint8Array) => void;
+}
+
+/** What became of a payload: `code` is absent when it was accepted (or known already). */
+export interface Delivered {
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+interface Spooled {
+  readonly bytes: Uint8Array;
+  readonly settle: (delivered: Delivered) => void;
+  again: boolean;
+}
+
+const KEEP_ALIVE_SECONDS = 30;
+const CONNECT_TIMEOUT_MS = 10_000;
+const PAUSE_MS = 1_000;
+
+export class DeviceClient {
+  readonly #o: DeviceClientOptions;
+  readonly #address: string;
+  readonly #spool: Spooled[] = [];
+  readonly #inFlight: Set<Spooled> = new Set();
+  #spoolBytes = 0;
+  #client: MqttClient | undefined;
+  #ready = false;
+  #paused = false;
+  #stopped = true;
+  /** Which gateway, and how often in a row it failed. */
+  #at = 0;
+  #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: DeviceClientOptions) {
+    this.#o = options;
+    this.#address = formatAddress(options.signer.address);
+  }
+
+  get connected(): boolean {
+    return this.#ready;
+  }
+
+  /** Payloads no gateway has answered for yet. */
+  get waiting(): number {
+    return this.#spool.length + this.#inFlight.size;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.#connect();
+  }
+
+  /** Leaves politely; what is not acknowledged is lost with this process. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    const client = this.#client;
+    this.#client = undefined;
+    this.#ready = false;
+    if (client !== undefined) await client.endAsync().catch(() => {});
+  }
+
+  /** Signs and sends; resolves when a gateway has it on disk, or has refused it for good. */
+  async publishReadings(records: readonly SenmlRecord[]): Promise<Delivered> {
+    return await this.#publish('senml+cbor', encodeSenml('senml+cbor', records), false);
+  }
+
+  /** Before everything else that waits. @param signed gets the bytes that leave, to be sent again if need be. */
+  async publishAcknowledgement(
+    content: Uint8Array,
+    signed?: (bytes: Uint8Array) => void,
+  ): Promise<Delivered> {
+    return await this.#publish('ack', content, true, signed);
+  }
+
+  async #publish(
+    contentType: ContentType,
+    content: Uint8Array,
+    urgent: boolean,
+    signed?: (bytes: Uint8Array) => void,
+  ): Promise<Delivered> {
+    const { chain, signer, sequence } = this.#o;
+    const unsigned = {
+      signer: signer.publicKey,
+      device: signer.address,
+      sequence: await sequence.next(),
+      contentType,
+      content,
+    };
+    const bytes = encodePayload(unsigned, signer.sign(payloadSigningBytes(chain, unsigned)));
+    signed?.(bytes);
+    return await this.resend(bytes, urgent);
+  }
+
+  /** Sends signed bytes as they are, for example an acknowledgement that may have been lost. */
+  async resend(bytes: Uint8Array, urgent: boolean): Promise<Delivered> {
+    return await new Promise((settle) => {
+      const entry = { bytes, settle, again: false };
+      if (urgent) this.#spool.unshift(entry);
+      else this.#spool.push(entry);
+      this.#spoolBytes += bytes.length;
+      while (this.#spool.length > EDGE_LIMITS.spoolEntriesMax || this.#spoolBytes > EDGE_LIMITS.spoolBytesMax)
+        this.#dropOldest(urgent);
+      this.#pump();
+    });
+  }
+
+  /** Full: the oldest reading goes, the newest is worth more. */
+  #dropOldest(urgent: boolean): void {
+    const [dropped] = this.#spool.splice(urgent ? 1 : 0, 1);
+    if (dropped === undefined) return;
+    this.#spoolBytes -= dropped.bytes.length;
+    dropped.settle({ code: 'pool.full', reason: 'the device could not keep it any longer' });
+  }
+
+  #connect(): void {
+    const { gateways, signer, chain, log } = this.#o;
+    const place = gateways[this.#at % gateways.length] as GatewayPlace;
+    const client = connect(place.url, {
+      protocolVersion: 5,
+      clientId: this.#address.slice(0, 32),
+      clean: true,
+      reconnectPeriod: 0,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      keepalive: KEEP_ALIVE_SECONDS,
+      properties: {
+        authenticationMethod: LOGIN_METHOD,
+        authenticationData: Buffer.from(signer.publicKey.bytes),
+      },
+    });
+    this.#client = client;
+    client.handleAuth = (packet, callback) => {
+      const challenge = new Uint8Array(packet.properties?.authenticationData ?? []);
+      const signature = signer.sign(loginSigningBytes({ chain, gateway: place.address, challenge }));
+      const properties = { authenticationMethod: LOGIN_METHOD, authenticationData: Buffer.from(signature) };
+      callback(undefined, { cmd: 'auth', reasonCode: 0x18, properties });
+    };
+    client.on('error', (error) =>
+      log.warn('device: connection', { url: place.url, reason: reasonOf(error) }),
+    );
+    client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet));
+    client.on('connect', () => this.#onConnect(client));
+    client.on('close', () => this.#onClose(client));
+  }
+
+  #onConnect(client: MqttClient): void {
+    const topics = [downTopic(this.#address), noticeTopic(this.#address), HEADER_TOPIC];
+    client.subscribe(topics, { qos: 1 }, (error) => {
+      if (error !== null || client !== this.#client) return;
+      this.#failures = 0;
+      this.#ready = true;
+      this.#pump();
+    });
+  }
+
+  /** What was on its way goes back to the front in its order; the next gateway is tried after a while. */
+  #onClose(client: MqttClient): void {
+    if (client !== this.#client) return;
+    client.end(true);
+    this.#ready = false;
+    for (const entry of this.#inFlight) entry.again = true;
+    this.#spool.unshift(...this.#inFlight);
+    this.#inFlight.clear();
+    if (this.#stopped) return;
+    this.#at += 1;
+    const { reconnectMsMin, reconnectMsMax } = EDGE_LIMITS;
+    // The first failure is most often one gateway that is gone: the next one is tried soon.
+    const delayMs = Math.min(reconnectMsMax, reconnectMsMin * 2 ** Math.min(this.#failures, 16));
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.#connect(), delayMs * (0.5 + this.#o.random() / 2));
+  }
+
+  #onMessage(topic: string, payload: Buffer, _packet: IPublishPacket): void {
+    const bytes = new Uint8Array(payload);
+    if (topic === downTopic(this.#address)) this.#o.onCommand?.(bytes);
+    else if (topic === HEADER_TOPIC) this.#o.onHeader?.(bytes);
+    else this.#o.log.warn('device: the gateway says', { notice: payload.toString('utf8', 0, 512) });
+  }
+
+  #pump(): void {
+    const client = this.#client;
+    while (
+      client !== undefined &&
+      this.#ready &&
+      !this.#paused &&
+      this.#inFlight.size < EDGE_LIMITS.deviceInFlightMax
+    ) {
+      const entry = this.#spool.shift();
+      if (entry === undefined) return;
+      this.#inFlight.add(entry);
+      const options = { qos: 1 as const, dup: entry.again, properties: { contentType: 'application/cose' } };
+      client.publish(OWN_UP_TOPIC, Buffer.from(entry.bytes), options, (error, packet) => {
+        // After the connection has ended the entry is back in the spool, and this answer is of no account.
+        if (client !== this.#client || !this.#inFlight.has(entry)) return;
+        const answer = packet as
+          | { cmd?: string; properties?: { userProperties?: Record<string, string>; reasonString?: string } }
+          | undefined;
+        if (error instanceof Error && answer?.cmd !== 'puback') return;
+        this.#onAnswer(entry, answer?.properties);
+      });
+    }
+  }
+
+  #onAnswer(
+    entry: Spooled,
+    properties: { userProperties?: Record<string, string>; reasonString?: string } | undefined,
+  ): void {
+    this.#inFlight.delete(entry);
+    const code = properties?.userProperties?.[CODE_PROPERTY];
+    if (code !== undefined && isPassing(code)) {
+      entry.again = true;
+      this.#spool.unshift(entry);
+      this.#pause();
+      return;
+    }
+    this.#spoolBytes -= entry.bytes.length;
+    const reason = properties?.reasonString;
+    entry.settle({
+      ...(code === undefined || code === 'payload.duplicate' ? {} : { code }),
+      ...(reason === undefined ? {} : { reason }),
+    });
+    this.#pump();
+  }
+
+  /** The gateway has too much to do: a second of silence helps it more than another try. */
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    setTimeout(
+      () => {
+        this.#paused = false;
+        this.#pump();
+      },
+      PAUSE_MS * (0.5 + this.#o.random()),
+    ).unref();
+  }
+}

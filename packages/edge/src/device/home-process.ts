@@ -1,0 +1,70 @@
+/** Simulated lamps and sensors of a devnet in one process: `node home-process.js CONFIG.json`. Ends on SIGTERM or SIGINT. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { seedSigner } from '@itc/client/keys.js';
+import { genesisHash } from '@itc/core/ledger/genesis.js';
+import { verifyNative } from '@itc/node/crypto/native.js';
+import { reasonOf, type Log } from '../log.ts';
+import { parseHomeConfig, type HomeConfig, type HomeDevice } from './home-config.ts';
+import { Lamp } from './lamp.ts';
+import { Sensor } from './sensor.ts';
+import { TwoSlotStore } from './store.ts';
+
+function logOf(name: string): Log {
+  const line =
+    (level: string) =>
+    (message: string, fields: Readonly<Record<string, unknown>> = {}) =>
+      void process.stderr.write(`${JSON.stringify({ level, device: name, message, ...fields })}\n`);
+  return { info: line('info'), warn: line('warn'), error: line('error') };
+}
+
+function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
+  const common = {
+    signer: seedSigner(device.seed),
+    gateways: config.gateways,
+    store: new TwoSlotStore(join(config.dataDir, device.name)),
+    random: Math.random,
+    log: logOf(device.name),
+  };
+  switch (device.kind) {
+    case 'lamp':
+      return new Lamp({
+        ...common,
+        genesis: config.genesis,
+        verify: verifyNative,
+        monotonicMs: () => performance.now(),
+        reportMs: device.intervalMs,
+      });
+    case 'sensor':
+      return new Sensor({
+        ...common,
+        chain: genesisHash(config.genesis),
+        intervalMs: device.intervalMs,
+        offsetCelsius: device.offsetCelsius,
+        now: Date.now,
+      });
+  }
+}
+
+async function main(): Promise<void> {
+  const [path] = process.argv.slice(2);
+  if (path === undefined) {
+    process.stderr.write('usage: home-process CONFIG.json\n');
+    process.exitCode = 2;
+    return;
+  }
+  const config = parseHomeConfig(await readFile(path, 'utf8'));
+  const devices = config.devices.map((device) => build(config, device));
+  await Promise.all(devices.map((device) => device.start()));
+  process.stdout.write(`${JSON.stringify({ ready: true, devices: devices.length })}\n`);
+  const stop = (): void => {
+    void Promise.all(devices.map((device) => device.stop())).then(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${JSON.stringify({ level: 'fatal', message: reasonOf(error) })}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,29 @@
+/** From a stored payload back to its readings. */
+import type { Payload } from '@itc/core/ledger/payload.js';
+import { parseSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import type { LatestValue } from './views.ts';
+
+/** Empty for commands and acknowledgements, and for what is no SenML. @param receivedAt relative times count from it */
+export function readingsIn(payload: Payload, receivedAt: number): SenmlRecord[] {
+  switch (payload.contentType) {
+    case 'senml+json':
+    case 'senml+cbor': {
+      const parsed = parseSenml(payload.contentType, payload.content, receivedAt);
+      return parsed.ok ? parsed.value : [];
+    }
+    case 'command':
+    case 'ack':
+      return [];
+  }
+}
+
+/** A record that holds only a sum shows the sum. */
+export function shown(record: SenmlRecord): LatestValue {
+  const value = record.value ?? record.sum ?? 0;
+  return {
+    name: record.name,
+    ...(record.unit === undefined ? {} : { unit: record.unit }),
+    value: value instanceof Uint8Array ? Buffer.from(value).toString('base64url') : value,
+    time: record.time,
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * From bytes on a topic to a payload that is safe (spec EDGE-3): form, sender, sequence, content, signature, vault, subnet.
+ * Cheap checks come first; nothing is acknowledged before it is on disk.
+ */
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { asHash, sha256, type Hash } from '@itc/core/crypto/hash.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { addressOf, type Address } from '@itc/core/ledger/address.js';
+import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import {
+  encodePayload,
+  parsePayload,
+  payloadSigningBytes,
+  type Payload,
+  type UnsignedPayload,
+} from '@itc/core/ledger/payload.js';
+import { detectFormat, type UpFormat } from '../2-conversion/detect.ts';
+import { parseSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import type { Row, Vault } from '../3-cyber/vault/vault.ts';
+import { EDGE_LIMITS } from '../limits.ts';
+import { reasonOf, type Log } from '../log.ts';
+import type { LedgerPort, SubnetPort } from '../ports.ts';
+import type { Directory } from './directory.ts';
+import type { SignatureQueue } from './signature-queue.ts';
+
+export interface Upload {
+  /** The device that is logged in. */
+  readonly device: Address;
+  readonly bytes: Uint8Array;
+  /** MQTT 5 content type, where given. */
+  readonly contentType?: string;
+  /** Sent before, by the device's own account. */
+  readonly again: boolean;
+}
+
+export type IngestOutcome =
+  | { readonly kind: 'accepted'; readonly payload: Hash; readonly duplicate: boolean }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string; readonly payload?: Hash };
+
+/** Told of every payload that was accepted, before its publish is acknowledged. */
+export interface IngestListener {
+  /** Rows to be stored with an acknowledgement, after its signature was checked. */
+  acknowledged(payload: Payload): Row[];
+  received(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void;
+}
+
+export interface IngestOptions {
+  readonly ledger: LedgerPort;
+  readonly subnet: SubnetPort;
+  readonly vault: Vault;
+  readonly directory: Directory;
+  readonly signatures: SignatureQueue;
+  /** For acknowledgements, which do not wait for a batch. */
+  readonly verify: SignatureVerifier;
+  readonly listener: IngestListener;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+type Refusal = Extract<IngestOutcome, { kind: 'refused' }>;
+
+export class Ingest {
+  readonly #o: IngestOptions;
+  /** Payload ids between their check and the vault, with what will be answered. */
+  readonly #inWork: Map<string, Promise<IngestOutcome>> = new Map();
+  /** Unsigned uploads by digest, to recognise one that is sent again: it has no id of its own. */
+  readonly #attested: Map<string, Promise<IngestOutcome>> = new Map();
+  #atOnce = 0;
+  /** Arrival from which on payloads wait in the vault for the subnet; at the start, everything that does. */
+  #backlog: number | undefined = 0;
+  readonly counts = { accepted: 0, duplicates: 0, refused: 0 };
+
+  constructor(options: IngestOptions) {
+    this.#o = options;
+  }
+
+  async upload(upload: Upload): Promise<IngestOutcome> {
+    this.#atOnce += 1;
+    try {
+      const outcome = await this.#upload(upload);
+      if (outcome.kind === 'refused') this.counts.refused += 1;
+      else if (outcome.duplicate) this.counts.duplicates += 1;
+      else this.counts.accepted += 1;
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      this.#o.log.warn('ingest: not possible', { code: error.code, reason: reasonOf(error) });
+      this.counts.refused += 1;
+      return refuse(error.code, error.message);
+    } finally {
+      this.#atOnce -= 1;
+    }
+  }
+
+  async #upload(upload: Upload): Promise<IngestOutcome> {
+    const { bytes, device } = upload;
+    if (bytes.length > LIMITS.payloadBytesMax)
+      return refuse(
+        'payload.too-large',
+        `expected at most ${LIMITS.payloadBytesMax} bytes, got ${bytes.length}`,
+      );
+    if (this.#atOnce > EDGE_LIMITS.ingestAtOnceMax || this.#o.vault.openCount >= EDGE_LIMITS.openPayloadsMax)
+      return refuse('pool.full', 'too many payloads are not final yet; try again later');
+    const format = detectFormat(bytes, upload.contentType);
+    if (format === undefined)
+      return refuse('payload.malformed', 'the content type is neither SenML nor COSE');
+    if (!this.#o.directory.isAdmitted(device))
+      return refuse('payload.unknown-device', 'the device is not registered to an owner');
+    return format === 'cose' ? await this.#signed(upload) : await this.#unsigned(upload, format);
+  }
+
+  async #signed({ bytes, device }: Upload): Promise<IngestOutcome> {
+    const { ledger, vault, now, signatures, verify } = this.#o;
+    const parsed = parsePayload(ledger.chain, bytes);
+    if (!parsed.ok)
+      return parsed.code === 'payload.too-large'
+        ? refuse(parsed.code, parsed.message)
+        : refuse('payload.malformed', parsed.message);
+    const payload = parsed.value;
+    if (payload.contentType === 'command')
+      return refuse('request.unauthorised', 'commands are sent to the HTTP API', payload.id);
+    if (!equalBytes(payload.device, device))
+      return refuse(
+        'request.unauthorised',
+        'the payload is from another device than the one logged in',
+        payload.id,
+      );
+    if (!equalBytes(addressOf(payload.signer), device))
+      return refuse('request.unauthorised', 'a device signs for itself', payload.id);
+
+    const text = Buffer.from(payload.id).toString('hex');
+    const first = this.#inWork.get(text);
+    if (first !== undefined) return asDuplicate(await first);
+    if (vault.status(payload.id) !== undefined)
+      return { kind: 'accepted', payload: payload.id, duplicate: true };
+    const check = (): Promise<boolean> =>
+      payload.contentType === 'ack'
+        ? Promise.resolve(verify(payload.signer, payload.signedBytes, payload.signature))
+        : signatures.check(payload);
+    const work = this.#verified(payload, now(), check);
+    this.#inWork.set(text, work);
+    try {
+      return await work;
+    } finally {
+      this.#inWork.delete(text);
+    }
+  }
+
+  async #verified(
+    payload: Payload,
+    receivedAt: number,
+    verify: () => Promise<boolean>,
+  ): Promise<IngestOutcome> {
+    const lane = this.#laneFlaw(payload);
+    if (lane !== undefined) return lane;
+    const records = contentOf(payload, receivedAt);
+    if ('kind' in records) return records;
+    if (!(await verify())) return refuse('payload.signature', 'the signature does not verify', payload.id);
+    // Another payload may have taken the sequence meanwhile.
+    return this.#laneFlaw(payload) ?? (await this.#store(payload, records, receivedAt));
+  }
+
+  #laneFlaw(payload: Payload): Refusal | undefined {
+    const { sequence, id } = payload;
+    switch (this.#o.vault.lane(payload).check(sequence)) {
+      case 'new':
+        return undefined;
+      case 'taken':
+        return refuse('payload.stale', `sequence ${sequence} was used for another payload`, id);
+      case 'stale':
+        return refuse(
+          'payload.stale',
+          `sequence ${sequence} lies below the window of ${LIMITS.laneWindow}`,
+          id,
+        );
+    }
+  }
+
+  /** The gateway vouches: it signs what the device sent, under its own counter for that device. */
+  async #unsigned(upload: Upload, contentType: Exclude<UpFormat, 'cose'>): Promise<IngestOutcome> {
+    const digest = Buffer.from(sha256(Buffer.concat([upload.device, upload.bytes]))).toString('hex');
+    const before = upload.again ? this.#attested.get(digest) : undefined;
+    if (before !== undefined) return asDuplicate(await before);
+    const work = this.#attest(upload, contentType);
+    this.#attested.set(digest, work);
+    if (this.#attested.size > EDGE_LIMITS.duplicateMemory) {
+      const oldest = this.#attested.keys().next();
+      if (oldest.done !== true) this.#attested.delete(oldest.value);
+    }
+    const outcome = await work;
+    // What was refused may be tried again as new.
+    if (outcome.kind === 'refused') this.#attested.delete(digest);
+    return outcome;
+  }
+
+  async #attest({ bytes, device }: Upload, contentType: Exclude<UpFormat, 'cose'>): Promise<IngestOutcome> {
+    const { ledger, subnet, vault, now } = this.#o;
+    const receivedAt = now();
+    const parsed = parseSenml(contentType, bytes, receivedAt);
+    if (!parsed.ok) return refuse('payload.not-senml', parsed.message);
+    const lane = vault.lane({ signer: subnet.key, device });
+    const unsigned: UnsignedPayload = {
+      signer: subnet.key,
+      device,
+      sequence: lane.high + 1,
+      contentType,
+      content: bytes,
+    };
+    const signature = subnet.sign(payloadSigningBytes(ledger.chain, unsigned));
+    const payload = parsePayload(ledger.chain, encodePayload(unsigned, signature));
+    // The envelope round the content can make it too large; nothing else can go wrong with our own bytes.
+    if (!payload.ok) return refuse('payload.too-large', payload.message);
+    return await this.#store(payload.value, parsed.value, receivedAt);
+  }
+
+  /** No await before `vault.put`: the sequence is taken in the turn it was checked in. */
+  async #store(
+    payload: Payload,
+    records: readonly SenmlRecord[],
+    receivedAt: number,
+  ): Promise<IngestOutcome> {
+    const { vault, directory, listener } = this.#o;
+    const times = records.map(({ time }) => time);
+    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : [];
+    await vault.put({
+      payload,
+      readings: records.length,
+      receivedAt,
+      timeMin: times.length === 0 ? receivedAt : Math.min(...times),
+      timeMax: times.length === 0 ? receivedAt : Math.max(...times),
+      rows,
+    });
+    const known = directory.meet(payload.device);
+    if (known !== undefined) directory.heard(known, records, receivedAt);
+    listener.received(payload, records, receivedAt);
+    this.offer(payload);
+    return { kind: 'accepted', payload: payload.id, duplicate: false };
+  }
+
+  /**
+   * To the subnet. Once its queue was full, what comes later lines up in the vault behind what was refused,
+   * and `resume` brings it in that order.
+   */
+  offer(payload: Payload): void {
+    if (this.#backlog !== undefined || this.#o.subnet.offer(payload).ok) return;
+    this.#backlog = this.#o.vault.status(payload.id)?.arrival ?? 0;
+    this.#o.log.warn('ingest: the subnet takes no more at the moment; payloads wait in the vault');
+  }
+
+  /** Offers what waits in the vault and has not reached the DAG; after a restart that is whatever did not get there. */
+  resume(): void {
+    if (this.#backlog === undefined) return;
+    let seen = 0;
+    for (const { status, bytes } of this.#o.vault.openPayloads({
+      from: this.#backlog,
+      limit: EDGE_LIMITS.offerRetryBatch,
+    })) {
+      seen += 1;
+      const payload = status.stage === 'received' ? parsePayload(this.#o.ledger.chain, bytes) : undefined;
+      if (payload?.ok === true && !this.#o.subnet.offer(payload.value).ok) return;
+      this.#backlog = status.arrival + 1;
+    }
+    if (seen < EDGE_LIMITS.offerRetryBatch) this.#backlog = undefined;
+  }
+}
+
+function contentOf(payload: Payload, receivedAt: number): SenmlRecord[] | Refusal {
+  switch (payload.contentType) {
+    case 'senml+json':
+    case 'senml+cbor': {
+      const parsed = parseSenml(payload.contentType, payload.content, receivedAt);
+      return parsed.ok ? parsed.value : refuse('payload.not-senml', parsed.message, payload.id);
+    }
+    case 'ack':
+    case 'command':
+      return [];
+  }
+}
+
+function asDuplicate(outcome: IngestOutcome): IngestOutcome {
+  return outcome.kind === 'accepted' ? { ...outcome, duplicate: true } : outcome;
+}
+
+function refuse(code: ErrorCode, message: string, payload?: Hash): Refusal {
+  return { kind: 'refused', code, message, ...(payload === undefined ? {} : { payload: asHash(payload) }) };
+}

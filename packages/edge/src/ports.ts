@@ -1,0 +1,55 @@
+/** What the gateway needs of the node it runs in. Implemented by the node's runtime, faked in tests. */
+import type { Result } from '@itc/core/bytes/result.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import type { Height, Millis } from '@itc/core/ledger/ids.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
+
+/** Of the ledger's record of a device, what the gateway looks at. */
+export interface DeviceRecord {
+  readonly owner: Address;
+}
+
+/** The ledger this gateway follows (main-chain observer in the same process). Synchronous, from memory. */
+export interface LedgerPort {
+  readonly chain: Hash;
+  readonly gateway: Address;
+  head(): { readonly height: Height; readonly time: Millis };
+  device(address: Address): DeviceRecord | undefined;
+  /** Encoded `AccessProof` of core/light against the newest certified header; undefined without a record of the device there. */
+  accessProof(device: Address, subject: Address): Uint8Array | undefined;
+  /** Newest header ‖ its certificate, in their canonical encodings; undefined before the first block. */
+  trustUpdate(): Uint8Array | undefined;
+  /** Called after each new head; returns how to stop. */
+  onHead(listener: () => void): () => void;
+}
+
+export interface PayloadProgress {
+  readonly payloads: readonly Hash[];
+  readonly stage: 'in-dag' | 'accepted' | 'final';
+  readonly envelope?: Hash;
+  readonly checkpoint?: number;
+  readonly height?: number;
+  readonly time: number;
+}
+
+/** The subnet member in the same process. */
+export interface SubnetPort {
+  /** This gateway's key: it signs as attester with it. */
+  readonly key: PublicKey;
+  sign(bytes: Uint8Array): Uint8Array;
+  /** Queues a verified payload for the next envelope; refuses while its queue is full. */
+  offer(payload: Payload): Result<void, ErrorCode>;
+  onProgress(listener: (progress: PayloadProgress) => void): () => void;
+}
+
+export interface SignedItem {
+  readonly key: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** One verdict per item, in order. Rejects (`not-ready`) when it has too much to do; nothing was verified then. */
+export type BatchVerifier = (items: readonly SignedItem[]) => Promise<readonly boolean[]>;
