@@ -122,6 +122,14 @@ export function formatValue(value: number | boolean | string, unit?: string): st
   return label === '' ? text : `${text} ${label}`;
 }
 
+const QUANTITIES: Readonly<Record<string, string>> = {
+  co2: 'CO₂',
+  voc: 'VOC',
+  pm25: 'PM2.5',
+  pm10: 'PM10',
+  ph: 'pH',
+};
+
 /** SenML names are `base:quantity` or `base/quantity`; people want the quantity. */
 export function quantityLabel(name: string): string {
   const last =
@@ -129,6 +137,8 @@ export function quantityLabel(name: string): string {
       .split(/[:/]/)
       .filter((part) => part !== '')
       .pop() ?? name;
+  const known = QUANTITIES[last.toLowerCase()];
+  if (known !== undefined) return known;
   const words = last.replace(/[-_]+/g, ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -5,12 +5,17 @@ export interface SparkPath {
   readonly endX: number;
 }
 
-/** Undefined below two values. A flat series lies in the middle: no false drama from noise-free data. */
+/** Below this share of its own size a change is noise; it is not blown up to the full height. */
+const RANGE_MIN = 0.04;
+
+/** Undefined below two values. A flat series lies in the middle. */
 export function sparkPath(values: readonly number[], width: number, height: number): SparkPath | undefined {
   const points = values.filter((value) => Number.isFinite(value));
   if (points.length < 2) return undefined;
-  const low = Math.min(...points);
-  const high = Math.max(...points);
+  const [least, most] = [Math.min(...points), Math.max(...points)];
+  const middle = (least + most) / 2;
+  const half = Math.max((most - least) / 2, (RANGE_MIN / 2) * Math.abs(middle));
+  const [low, high] = [middle - half, middle + half];
   const inset = 2;
   const room = height - 2 * inset;
   const round = (value: number): number => Math.round(value * 10) / 10;

@@ -1,5 +1,6 @@
 /** What the system's states mean, in words an owner or operator can act on. Pure. */
-import type { PayloadStatus, Process, Status, SubnetState } from './wire.ts';
+import { levelPercent } from './format.ts';
+import type { Grant, PayloadStatus, Process, Status, SubnetState } from './wire.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'idle';
 
@@ -14,9 +15,11 @@ function list(names: readonly string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
-function asSentence(text: string): string {
+/** A node's reason as a sentence. A name at its head (`lamp-1`, `validator-2`) keeps its spelling. */
+export function asSentence(text: string): string {
   const trimmed = text.trim();
-  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  const named = /^\S*[-\d]/.test(trimmed);
+  const capital = named ? trimmed : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }
 
@@ -124,6 +127,16 @@ export const STATUS_WORDS: Readonly<
   },
   final: { label: 'Final', meaning: 'Its checkpoint is in a certified block. Anyone can verify the proof.' },
 };
+
+const ACTION_WORDS: Readonly<Record<string, string>> = { on: 'switch on', off: 'switch off', level: 'dim' };
+
+/** What a grant allows: `switch on, switch off and dim up to 50 %`. */
+export function grantWords(grant: Pick<Grant, 'actions' | 'levelMax'>): string {
+  const limit = grant.levelMax < 254 ? ` up to ${levelPercent(grant.levelMax)} %` : '';
+  return list(
+    grant.actions.map((action) => (action === 'level' ? `dim${limit}` : (ACTION_WORDS[action] ?? action))),
+  );
+}
 
 /** Why a device said no, and what to do about it. Reasons: core/ledger/command.ts REFUSALS. */
 const REFUSAL_WORDS: Readonly<Record<string, { readonly what: string; readonly next: string }>> = {

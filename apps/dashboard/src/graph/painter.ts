@@ -105,7 +105,7 @@ function paintGrid(context: CanvasRenderingContext2D, view: Viewport, palette: P
     context.globalAlpha = 1;
     context.fillStyle = palette.text;
     const clock = formatClock(time);
-    context.fillText(stepMs >= 1000 ? clock.slice(0, 8) : clock, x + 4, 6);
+    if (x + 56 < view.width) context.fillText(stepMs >= 1000 ? clock.slice(0, 8) : clock, x + 4, 6);
   }
 }
 
@@ -176,7 +176,7 @@ function paintFrontiers(
     context.lineTo(foot, view.height - 2);
     context.stroke();
     context.setLineDash([]);
-    if (foot - lastLabel > 44) {
+    if (foot - lastLabel > 58) {
       context.globalAlpha = 0.9;
       context.fillText(`#${frontier.checkpoint}`, foot - 4, view.height - 2);
       lastLabel = foot;
@@ -216,7 +216,12 @@ function paintEdges(
   context.lineWidth = 1;
   context.strokeStyle = palette.edge;
   if (selection === undefined) {
-    draw(() => true);
+    // What is final recedes; what is being decided stands out.
+    const settled = (child: number): boolean => model.vertices[child]?.state === 'final';
+    context.globalAlpha = 0.55;
+    draw((child) => settled(child));
+    context.globalAlpha = 1;
+    draw((child) => !settled(child));
     return;
   }
   const { index, past, future } = selection;
@@ -224,8 +229,8 @@ function paintEdges(
   const inFuture = (parent: number): boolean => parent === index || future.has(parent);
   context.globalAlpha = 0.3;
   draw((child, parent) => !inPast(child) && !(future.has(child) && inFuture(parent)));
-  context.globalAlpha = 0.85;
-  context.lineWidth = 1.4;
+  context.globalAlpha = 0.6;
+  context.lineWidth = 1.25;
   context.strokeStyle = palette.past;
   draw((child) => inPast(child));
   context.strokeStyle = palette.future;
@@ -276,7 +281,7 @@ function paintVertex(
     context.fill();
   }
   if (selection !== undefined && (selected || touches(selection, i))) {
-    circle(context, x, y, radius + (selected ? 5 : 3));
+    circle(context, x, y, radius + (selected ? 5 : 2.5));
     context.strokeStyle = selected ? palette.focus : selection.past.has(i) ? palette.past : palette.future;
     context.lineWidth = selected ? 2 : 1.5;
     context.stroke();

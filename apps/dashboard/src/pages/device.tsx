@@ -11,6 +11,7 @@ import { proofFile, type ProofFile } from '../proof-file.ts';
 import { href } from '../route.ts';
 import { devices } from '../store.ts';
 import type { DeviceDetail, Grant, PayloadStatus, Reading, Series } from '../wire.ts';
+import { grantWords } from '../words.ts';
 import { deviceName, Presence, Trust } from './devices.tsx';
 
 export function DevicePage({ device: wanted }: { readonly device: string }): VNode {
@@ -135,10 +136,7 @@ function Grants({ grants }: { readonly grants: readonly Grant[] }): VNode {
           {grants.map((grant) => (
             <li key={grant.subject}>
               <Id value={grant.subject} link={href.account(grant.subject)} label="subject" />
-              <span>
-                {grant.actions.join(', ')}
-                {grant.levelMax < 254 ? `, up to ${levelPercent(grant.levelMax)} %` : ''}
-              </span>
+              <span>{grantWords(grant)}</span>
               <span class="muted">
                 until{' '}
                 <time title={formatAbsolute(grant.expiresAt)}>

@@ -70,7 +70,9 @@ export function ExplorerPage(): VNode {
                     <th scope="col" class="right">
                       Transactions
                     </th>
-                    <th scope="col">Proposer</th>
+                    <th scope="col" class="wide">
+                      Proposer
+                    </th>
                     <th scope="col">Signers</th>
                     <th scope="col" class="right wide">
                       Size
@@ -90,7 +92,7 @@ export function ExplorerPage(): VNode {
                         <Ago time={block.time} />
                       </td>
                       <td class="right">{formatInteger(block.transactions)}</td>
-                      <td>{validatorName(block.proposer)}</td>
+                      <td class="wide">{validatorName(block.proposer)}</td>
                       <td>
                         {block.signers.length}
                         {validators === undefined ? '' : ` of ${validators}`}

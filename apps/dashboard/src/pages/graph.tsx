@@ -12,8 +12,9 @@ import { currentNodeTime, live, status } from '../store.ts';
 import type { SubnetState, VertexState } from '../wire.ts';
 
 const SPANS = [
+  { ms: 5_000, label: '5 s' },
   { ms: 10_000, label: '10 s' },
-  { ms: 20_000, label: '20 s' },
+  { ms: 30_000, label: '30 s' },
   { ms: 60_000, label: '1 min' },
 ] as const;
 
@@ -64,7 +65,7 @@ export function GraphPage({ subnet: wanted }: { readonly subnet?: string }): VNo
 function LiveGraph({ subnet }: { readonly subnet: SubnetState }): VNode {
   const vertices = live.value.subnets.get(subnet.id)?.vertices ?? NO_VERTICES;
   const narrow = typeof innerWidth === 'number' && innerWidth < 700;
-  const [spanMs, setSpan] = useState<number>(narrow ? 10_000 : 20_000);
+  const [spanMs, setSpan] = useState<number>(narrow ? 5_000 : 10_000);
   const [paused, setPaused] = useState<{ at: number; vertices: readonly SeenVertex[] } | undefined>(
     undefined,
   );

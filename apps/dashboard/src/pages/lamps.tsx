@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { apiGet, ApiError } from '../api.ts';
 import { formatAbsolute, formatClock, formatDuration, levelPercent, percentLevel } from '../format.ts';
+import { COMMAND_LIFE_MS } from '../lamp-command.ts';
 import { withCommands } from '../live-state.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
@@ -21,7 +22,7 @@ import {
   switchLamp,
 } from '../switching.ts';
 import type { CommandState, Device, Grant, LampAction } from '../wire.ts';
-import { refusalWords } from '../words.ts';
+import { asSentence, grantWords, refusalWords } from '../words.ts';
 import { deviceName, Presence } from './devices.tsx';
 
 export function LampsPage(): VNode {
@@ -192,16 +193,15 @@ function LampCard({
         name={name}
         level={state.level}
         on={state.on}
+        answer={`${state.on} ${state.level} ${last?.id} ${last?.stages.acknowledged}`}
         disabled={!paired || sending}
         onLevel={(level) => void act({ kind: 'level', level })}
       />
       {typeof grant === 'object' ? (
         <p class="lamp-grant muted">
-          You may {grant.actions.join(', ')}
-          {grant.levelMax < 254 ? `, up to ${levelPercent(grant.levelMax)} %` : ''}, until{' '}
-          {formatAbsolute(grant.expiresAt).slice(0, 16)}.
+          You may {grantWords(grant)}, until {formatAbsolute(grant.expiresAt).slice(0, 16)}.
         </p>
-      ) : grant === 'none' ? (
+      ) : grant === 'none' && [...grants.value.values()].some(isGranted) ? (
         <p class="lamp-grant muted">This browser has no right to this lamp.</p>
       ) : null}
       {failure === undefined ? null : <Failure error={failure} />}
@@ -232,24 +232,27 @@ function useFollow(command: CommandState | undefined): void {
   }, [open, id]);
 }
 
+/** `answer` changes with every answer of the lamp, a refusal included. */
 function Dimmer({
   name,
   level,
   on,
+  answer,
   disabled,
   onLevel,
 }: {
   readonly name: string;
   readonly level: number;
   readonly on: boolean;
+  readonly answer: string;
   readonly disabled: boolean;
   readonly onLevel: (level: number) => void;
 }): VNode {
   const [draft, setDraft] = useState<number | undefined>(undefined);
-  const settled = useRef(level);
+  const settled = useRef(answer);
   // The lamp's own answer replaces what the hand set.
-  if (settled.current !== level) {
-    settled.current = level;
+  if (settled.current !== answer) {
+    settled.current = answer;
     if (draft !== undefined) setDraft(undefined);
   }
   const percent = draft ?? (on ? levelPercent(level) : 0);
@@ -330,11 +333,13 @@ function CommandTrack({ command, own }: { readonly command: CommandState; readon
           <Icon name="warning" />
           <div>
             <strong>
-              {command.waiting === undefined
-                ? 'No answer from the lamp yet.'
-                : `${command.waiting.charAt(0).toUpperCase()}${command.waiting.slice(1)}.`}
+              {command.waiting === undefined ? 'No answer from the lamp yet.' : asSentence(command.waiting)}
             </strong>
-            <p>The command waits at the gateway. It lapses two minutes after it was sent.</p>
+            <p>
+              {now - command.stages.sent > COMMAND_LIFE_MS
+                ? 'The command has lapsed: the lamp would refuse it now. Send it again when the lamp is back.'
+                : 'The command waits at the gateway. It lapses two minutes after it was sent.'}
+            </p>
           </div>
         </div>
       ) : null}

@@ -34,6 +34,7 @@ export function Chart({ series }: { readonly series: Series }): VNode {
       {
         width: Math.max(240, element.clientWidth),
         height: HEIGHT,
+        padding: [8, 8, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 8 } },
         scales: { x: { time: true } },
@@ -41,9 +42,10 @@ export function Chart({ series }: { readonly series: Series }): VNode {
           {
             ...axis,
             space: 70,
+            size: 30,
             values: (_, times) => times.map((time) => formatAbsolute(time * 1000).slice(11, 19)),
           },
-          { ...axis, size: 58, values: (_, values) => values.map((value) => formatValue(value)) },
+          { ...axis, size: 48, values: (_, values) => values.map((value) => formatValue(value)) },
         ],
         series: [
           {},
