@@ -34,6 +34,7 @@ import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/ver
 import type { Candidate } from '@itc/core/pbft/messages.js';
 import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
+import { admissible, NO_HEADS, type Head, type HeadChanges, type HeadContext } from './checkpoint-heads.ts';
 import { assembleBlock, type PreparedBlock } from './prepared-block.ts';
 import { encodeReceipt, decodeReceipt } from './receipt-codec.ts';
 
@@ -75,6 +76,8 @@ export interface TransactionPlace {
 interface InFlight {
   readonly header: Header;
   readonly history: Mmr;
+  /** Checkpoints its block brought. */
+  readonly heads: HeadChanges;
 }
 
 export class Chain {
@@ -89,6 +92,8 @@ export class Chain {
   /** Peaks over the headers up to the committed one. */
   #tip: InFlight | undefined;
   readonly #states = new Map<number, LedgerState>();
+  /** Checkpoints of the newest committed blocks, by height. */
+  readonly #heads = new Map<number, HeadChanges>();
   #height = height(0);
   readonly #inFlight = new Map<string, InFlight>();
   #pending: Pending[] = [];
@@ -202,7 +207,8 @@ export class Chain {
     const state = this.stateUnder(of);
     if (parent === undefined || state === undefined) return undefined;
     const time = millis(Math.max(now, (parent.header?.time ?? this.genesis.time) + 1));
-    return assembleBlock(this.#headerOf(of, parentHash, parent.history, state, time), transactions);
+    const { admitted } = admissible(this.#headContext(of, parentHash, state), transactions);
+    return assembleBlock(this.#headerOf(of, parentHash, parent.history, state, time), admitted);
   }
 
   /**
@@ -224,7 +230,9 @@ export class Chain {
       txRoot: header.txRoot,
     };
     if (!equalBytes(headerHash(expected), candidate.hash)) return 'invalid';
-    this.#remember(candidate, header, parent.history);
+    const { admitted, heads } = admissible(this.#headContext(header.height, header.parentHash, state), block.transactions);
+    if (admitted.length !== block.transactions.length) return 'invalid';
+    this.#remember(candidate, { header, history: mmrAppend(parent.history, candidate.hash), heads });
     return 'valid';
   }
 
@@ -284,11 +292,20 @@ export class Chain {
     };
   }
 
-  #remember(candidate: Candidate, header: Header, history: Mmr): void {
+  #remember(candidate: Candidate, inFlight: InFlight): void {
     // Candidates of abandoned views leave with their height; until then their number is the window's.
-    if (this.#inFlight.size < 4 * LIMITS.watermarkWindow) {
-      this.#inFlight.set(toHex(candidate.hash), { header, history: mmrAppend(history, candidate.hash) });
+    if (this.#inFlight.size < 4 * LIMITS.watermarkWindow) this.#inFlight.set(toHex(candidate.hash), inFlight);
+  }
+
+  #headContext(of: Height, parentHash: Hash, state: LedgerState): HeadContext {
+    const between: HeadChanges[] = [];
+    let hash = parentHash;
+    for (let at = of - 1; at > Math.max(0, of - LAG); at -= 1) {
+      const inFlight = at > this.#height ? this.#inFlight.get(toHex(hash)) : undefined;
+      between.push(inFlight?.heads ?? this.#heads.get(at) ?? NO_HEADS);
+      if (inFlight !== undefined) hash = inFlight.header.parentHash;
     }
+    return { chain: this.id, state, between: between.reverse(), height: of, verify: this.#verify };
   }
 
   #execute(block: PreparedBlock): { receipts: readonly Receipt[]; events: readonly LedgerEvent[] } {
@@ -306,7 +323,7 @@ export class Chain {
     };
     const { state, receipts, changes, events } = applyBlock(this.state, context, transactions);
     const history = mmrAppend(this.#tip?.history ?? EMPTY_MMR, candidate.hash);
-    this.#tip = { header, history };
+    this.#tip = { header, history, heads: NO_HEADS };
     this.#history.append(candidate.hash);
     this.#hashes.push(candidate.hash);
     this.#height = header.height;
@@ -324,6 +341,8 @@ export class Chain {
           ]
         : [],
     );
+    this.#heads.set(header.height, headsOf(events));
+    this.#heads.delete(header.height - 2 * LAG);
     for (const { key, place } of checkpoints) this.#recentCheckpoints.set(toHex(key), place);
     this.#pending.push({ height: header.height, hash: candidate.hash, changes, receipts, checkpoints });
     for (const [key, other] of this.#inFlight)
@@ -335,6 +354,10 @@ export class Chain {
     const due = this.#pending.filter((pending) => pending.height <= this.#height - LAG);
     if (due.length === 0) return;
     const changes: Change[] = [];
+    // Blocks tell what they changed; what genesis put there is written with the first of them.
+    if (this.#tables.table('meta').get(APPLIED) === undefined) {
+      for (const { key, value } of LedgerState.fromGenesis(this.genesis).entries()) changes.push({ table: 'state', key, value });
+    }
     for (const { height: of, hash, changes: records, receipts, checkpoints } of due) {
       for (const { key, place } of checkpoints) {
         changes.push({
@@ -400,7 +423,7 @@ export class Chain {
     this.#states.set(applied, state);
     if (applied > 0) {
       const header = this.#decodeStored(applied).header;
-      this.#tip = { header, history: this.#peaks() };
+      this.#tip = { header, history: this.#peaks(), heads: NO_HEADS };
     }
     for (let at = applied + 1; at <= this.#log.last; at += 1) this.#execute(this.#decodeStored(at));
     await this.#writeLagging();
@@ -445,4 +468,12 @@ export class Chain {
 
 function checkpointKey(subnet: Hash, sequence: number): Uint8Array {
   return new Writer(40).fixed(subnet, HASH_BYTES).u53(sequence).finish();
+}
+
+function headsOf(events: readonly LedgerEvent[]): HeadChanges {
+  const heads = new Map<string, Head>();
+  for (const event of events) {
+    if (event.kind === 'checkpoint-committed') heads.set(toHex(event.subnet), { sequence: event.sequence, hash: event.hash, time: event.time });
+  }
+  return heads.size === 0 ? NO_HEADS : heads;
 }
