@@ -259,18 +259,32 @@ async function warmUp(contender: Contender, milliseconds: number): Promise<numbe
   return Math.max(1, Math.min(64, Math.round(8 / (last.shard + last.prepare))));
 }
 
-async function measure(workload: Workload, rounds: number, warmUpMs: number): Promise<Map<string, Timed[]>> {
-  const samples = new Map<string, Timed[]>(workload.contenders.map((c) => [c.label, []]));
-  const reports = new Map<string, number>();
-  for (const contender of workload.contenders)
-    reports.set(contender.label, await warmUp(contender, warmUpMs));
+async function measure(warm: WarmWorkload, rounds: number, warmUpMs: number): Promise<Map<string, Timed[]>> {
+  const samples = new Map<string, Timed[]>(warm.contenders.map(({ contender }) => [contender.label, []]));
+  // Once more: other workloads may have changed what the compiler believes.
+  for (const { contender } of warm.contenders) await warmUp(contender, warmUpMs);
   for (let round = 0; round < rounds; round += 1) {
-    for (const contender of workload.contenders) {
-      const timed = await contender.run(reports.get(contender.label) ?? 1);
-      samples.get(contender.label)?.push(timed);
-    }
+    for (const { contender, reports } of warm.contenders)
+      samples.get(contender.label)?.push(await contender.run(reports));
   }
   return samples;
+}
+
+interface WarmWorkload {
+  readonly label: string;
+  readonly contenders: readonly { readonly contender: Contender; readonly reports: number }[];
+}
+
+/** Everything is warm before anything is measured: the compiler judges shared code by all its uses. */
+async function warmUpAll(all: readonly Workload[], milliseconds: number): Promise<WarmWorkload[]> {
+  const out: WarmWorkload[] = [];
+  for (const { label, contenders } of all) {
+    const warm = [];
+    for (const contender of contenders)
+      warm.push({ contender, reports: await warmUp(contender, milliseconds) });
+    out.push({ label, contenders: warm });
+  }
+  return out;
 }
 
 export async function run(options: {
@@ -282,8 +296,10 @@ export async function run(options: {
   if (module === undefined)
     options.log(`${PEER} is not installed: no ratios to it. Install it with: ${INSTALL}`);
   const figures: Figure[] = [];
-  for (const workload of workloads(options.seed, module)) {
-    const samples = await measure(workload, options.quick ? 5 : 21, options.quick ? 50 : 400);
+  const warmUpMs = options.quick ? 30 : 200;
+  const all = await warmUpAll(workloads(options.seed, module), warmUpMs);
+  for (const workload of all) {
+    const samples = await measure(workload, options.quick ? 5 : 21, warmUpMs);
     const times = (label: string, step: Step): number[] =>
       (samples.get(label) ?? []).map((t) => 1000 * t[step]);
     for (const step of STEPS) {
@@ -296,7 +312,7 @@ export async function run(options: {
         p10: percentile(own, 0.1),
         p90: percentile(own, 0.9),
       };
-      const peers = workload.contenders.slice(1);
+      const peers = workload.contenders.slice(1).map(({ contender }) => contender);
       for (const { label } of peers) {
         const peerValue = percentile(times(label, step), 0.5);
         figures.push({ ...figure, peer: label, peerValue, ratio: peerValue / value });

@@ -260,13 +260,14 @@ function accumulate(name: string, field: FieldEmitter): Routine {
   const overflow = routine.i32();
   const body = routine.capture(() => {
     loadWords(routine, x, get(vector));
-    routine.emit(set(overflow, or32(get(overflow), field.overflows(x))), set(carry, i64(0n)));
+    routine.emit(set(overflow, or32(get(overflow), field.overflows(x))));
     x.forEach((part, index) => {
+      // A canonical high word is so far below 2^64 that the carry of the low word fits.
+      if (index > 0) routine.emit(set(part, add64(get(part), get(carry))));
       routine.emit(
-        set(part, add64(get(part), get(carry))),
         set(sum, add64(load64(get(sums), 8 * index), get(part))),
         store64(get(sums), 8 * index, get(sum)),
-        set(carry, add64(widen(below64(get(part), get(carry))), widen(below64(get(sum), get(part))))),
+        set(carry, widen(below64(get(sum), get(part)))),
       );
     });
     const top = field.bytes;

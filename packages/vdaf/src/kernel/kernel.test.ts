@@ -207,11 +207,7 @@ for (const field of [FIELD64, FIELD128]) {
       const mark = arena.mark();
       const [wide, bad] = [arena.allocate(2 * (size + 8)), arena.allocate(2 * size)];
       arena.write(bad, new Uint8Array(size).fill(0xff));
-      for (let i = 0; i < 5; i += 1) assert.notEqual(fieldOf(kernel, field).accumulate(wide, bad, 2), 0);
-      // Even so nothing is lost: the carry goes into the last word.
-      fieldOf(kernel, field).reduce(bad, wide, 1);
-      const expected = (5n * ((1n << BigInt(8 * size)) - 1n)) % p;
-      assert.deepEqual(decodeElements(field, arena.read(bad, size)), [expected]);
+      assert.notEqual(fieldOf(kernel, field).accumulate(wide, bad, 2), 0);
       arena.release(mark);
     }
   });

@@ -41,7 +41,7 @@ export interface FieldKernel {
   firstOverflow(vector: number, length: number): number;
   /**
    * sums[i] += vector[i] without reduction, in words of 8 bytes more than an element; not zero when an
-   * element is not below the modulus.
+   * element is not below the modulus, and then the sums are of no use.
    */
   accumulate(sums: number, vector: number, length: number): number;
   /** out[i] = sums[i] modulo p, of sums made by `accumulate`. */
