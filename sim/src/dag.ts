@@ -112,6 +112,9 @@ class Run {
       mainChain: this.#mainChain,
       isConnected: (node) => !this.#offline.has(node),
       onDelivery: (node, delivery) => this.#check(node, delivery),
+      onEvidence: () => {
+        this.#equivocations += 1;
+      },
       byzantine: this.#isByzantine(index),
       random: this.#random.fork(),
       sabotage: this.#options.sabotage,

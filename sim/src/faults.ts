@@ -17,6 +17,14 @@ export interface FaultPlan {
   readonly clogEveryMs: number;
   /** All nodes at once lose power. */
   readonly blackoutEveryMs: number;
+  /** Some nodes get none of one kind of message: votes of one phase reach only a part. */
+  readonly starveEveryMs: number;
+}
+
+/** How messages are told apart for targeted loss. */
+export interface Kinds<M> {
+  readonly all: readonly string[];
+  readonly of: (message: M) => string;
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -29,6 +37,7 @@ export const NO_FAULTS: FaultPlan = {
   cutEveryMs: 0,
   clogEveryMs: 0,
   blackoutEveryMs: 0,
+  starveEveryMs: 0,
 };
 
 export function drawFaults(random: Random): FaultPlan {
@@ -43,11 +52,12 @@ export function drawFaults(random: Random): FaultPlan {
     cutEveryMs: some(1_000, 6_000),
     clogEveryMs: some(1_000, 6_000),
     blackoutEveryMs: random.chance(0.2) ? random.between(4_000, 15_000) : 0,
+    starveEveryMs: some(500, 4_000),
   };
 }
 
 /** Lets the faults happen until that time; whoever calls heals afterwards. */
-export function applyFaults<M>(world: World<M>, random: Random, plan: FaultPlan, until: number): void {
+export function applyFaults<M>(world: World<M>, random: Random, plan: FaultPlan, until: number, kinds?: Kinds<M>): void {
   world.network.quality = {
     loss: plan.loss,
     duplication: plan.duplication,
@@ -75,6 +85,15 @@ export function applyFaults<M>(world: World<M>, random: Random, plan: FaultPlan,
   });
   repeat(world, random, plan.clogEveryMs, until, () => {
     world.network.clog(random.pick(nodes), random.pick(nodes), world.now + random.between(100, 3_000));
+  });
+  repeat(world, random, kinds === undefined ? 0 : plan.starveEveryMs, until, () => {
+    if (kinds === undefined) return;
+    const kind = random.pick(kinds.all);
+    const starved = new Set(random.shuffle(nodes).slice(0, random.between(1, nodes.length)));
+    world.network.drop = (_, to, message) => starved.has(to) && kinds.of(message) === kind;
+    world.clock.after(random.between(200, 4_000), () => {
+      world.network.drop = undefined;
+    });
   });
   repeat(world, random, plan.blackoutEveryMs, until, () => {
     for (const node of nodes) world.crash(node);

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MUTATIONS } from './pbft/mutations.ts';
+import type { Sabotage } from './pbft/node.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
 import { drawPlan, runPlan, type Outcome } from './pbft/simulation.ts';
 
@@ -10,7 +11,8 @@ const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenar
   --seed N         one run, all of whose chances follow from N
   --seeds N        N runs, from seed --from (default 1) upwards
   --scenario NAME  a scripted run of sim/scenarios
-  --mutate NAME    puts a known fault into the protocol and expects the checkers to see it (with --seed: that run only)
+  --mutate NAME    puts a known fault into the protocol; the run is meant to fail
+                   (\`all\`: every fault in turn, and the run passes when the checkers saw each)
   --json           one JSON object on standard output`;
 
 /** Seeds tried before a mutation counts as not seen. */
@@ -81,30 +83,36 @@ function mutate(name: string, seed: string | undefined, json: boolean): number {
     report(json, { mutations: Object.fromEntries(names.map((key) => [key, MUTATIONS[key]?.what])) });
     return 0;
   }
-  const chosen = name === 'all' ? names : [name];
-  const caught: Record<string, unknown> = {};
-  for (const key of chosen) {
-    const mutation = MUTATIONS[key];
-    if (mutation === undefined) return usage(`there is no mutation ${key}; there are ${names.join(', ')}`);
-    const first = seed === undefined ? 1 : count(seed);
-    const last = seed === undefined ? MUTATION_SEEDS : first;
-    let seen: Outcome | undefined;
-    for (let at = first; at <= last && seen === undefined; at += 1) {
-      const outcome = runPlan(drawPlan(at), mutation.sabotage);
-      if (outcome.violation !== undefined) seen = outcome;
-    }
-    if (seen === undefined) {
-      report(json, { passed: false, mutation: key, reason: `not seen in seeds ${first} to ${last}` });
-      return 1;
-    }
-    caught[key] = { seed: seen.seed, ...seen.violation };
+  const first = seed === undefined ? 1 : count(seed);
+  const last = seed === undefined ? MUTATION_SEEDS : first;
+  if (name !== 'all') {
+    const mutation = MUTATIONS[name];
+    if (mutation === undefined) return usage(`there is no mutation ${name}; there are ${names.join(', ')}`);
+    const outcome = firstViolation(mutation.sabotage, first, last);
+    if (outcome !== undefined) return failed({ caught: true, mutation: name, ...outcome }, `npm run sim -- --mutate ${name} --seed ${outcome.seed}`, json);
+    report(json, { passed: true, mutation: name, caught: false, seeds: last - first + 1 });
+    return 0;
   }
-  // The checkers did their work: for a mutation that is success.
-  report(json, { passed: true, caught });
-  return 0;
+  const missed: string[] = [];
+  const caught: Record<string, unknown> = {};
+  for (const [key, mutation] of Object.entries(MUTATIONS)) {
+    const outcome = firstViolation(mutation.sabotage, first, last);
+    if (outcome === undefined) missed.push(key);
+    else caught[key] = { seed: outcome.seed, ...outcome.violation };
+  }
+  report(json, { passed: missed.length === 0, caught, missed });
+  return missed.length === 0 ? 0 : 1;
 }
 
-function failed(outcome: Outcome, command: string, json: boolean): number {
+function firstViolation(sabotage: Sabotage, first: number, last: number): Outcome | undefined {
+  for (let seed = first; seed <= last; seed += 1) {
+    const outcome = runPlan(drawPlan(seed), sabotage);
+    if (outcome.violation !== undefined) return outcome;
+  }
+  return undefined;
+}
+
+function failed(outcome: Outcome & { readonly caught?: boolean; readonly mutation?: string }, command: string, json: boolean): number {
   report(json, { passed: false, replay: command, ...outcome });
   process.stderr.write(`\n${outcome.violation?.message ?? 'failed'}\nreplay: ${command}\n`);
   return 1;

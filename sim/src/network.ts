@@ -22,6 +22,8 @@ export const GOOD_LINKS: LinkQuality = {
 
 export class Network<M> {
   quality: LinkQuality = { ...GOOD_LINKS };
+  /** A targeted fault: true loses the message. */
+  drop: ((from: number, to: number, message: M) => boolean) | undefined;
   sent = 0;
   lost = 0;
   readonly #clock: Clock;
@@ -39,7 +41,7 @@ export class Network<M> {
   send(from: number, to: number, message: M): void {
     const { loss, duplication } = this.quality;
     this.sent += 1;
-    if (this.#cut.has(link(from, to)) || this.#random.chance(loss)) {
+    if (this.#cut.has(link(from, to)) || this.#random.chance(loss) || this.drop?.(from, to, message) === true) {
       this.lost += 1;
       return;
     }
@@ -74,6 +76,7 @@ export class Network<M> {
 
   heal(): void {
     this.mend();
+    this.drop = undefined;
     this.quality = { ...GOOD_LINKS };
   }
 

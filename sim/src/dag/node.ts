@@ -29,6 +29,7 @@ export interface NodeOptions {
   /** Whether this node reaches the main chain now. */
   readonly isConnected: (node: number) => boolean;
   readonly onDelivery: (node: number, delivery: Delivery) => void;
+  readonly onEvidence: () => void;
   /** Signs twice in a slot and tells different stories to different members. */
   readonly byzantine: boolean;
   readonly random: Random;
@@ -145,6 +146,7 @@ export class DagNode implements Actor<Message> {
     const send = effects.send.map(({ to, message }) => this.#send(to, message));
     const actions =
       this.#options.sabotage === 'send-before-persist' ? [...send, ...persist] : [...persist, ...send];
+    for (let i = 0; i < effects.evidence.length; i += 1) this.#options.onEvidence();
     for (const delivery of effects.deliver) {
       actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(delivery) });
     }

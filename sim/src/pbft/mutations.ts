@@ -1,12 +1,11 @@
 /** Faults put into the protocol itself, to prove that the checkers see them. Each must be caught within some seeds. */
-import { height } from '@itc/core/ledger/ids.js';
 import { RULES } from '@itc/core/pbft/rules.js';
 import type { Action } from '../world.ts';
 import type { Sabotage, SimMessage } from './node.ts';
 
 export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonly sabotage: Sabotage }>> = {
   'commit-without-quorum': {
-    what: 'one weight short of nothing: F + 1 decides instead of Q',
+    what: 'F + 1 of the weight decides instead of Q',
     sabotage: { rules: { ...RULES, quorum: (weights) => weights.quorum.weak } },
   },
   'quorum-two-thirds-down': {
@@ -20,22 +19,6 @@ export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonl
   'new-view-drops-prepared': {
     what: 'a new view begins above its base as if nothing had been prepared',
     sabotage: { rules: { ...RULES, decideNewView: (genesis, set) => ({ ...RULES.decideNewView(genesis, set), reproposals: [] }) } },
-  },
-  'lowest-view-wins': {
-    what: 'the oldest prepared certificate of a height wins instead of the newest',
-    sabotage: {
-      rules: {
-        ...RULES,
-        decideNewView: (genesis, set) => {
-          // The highest view becomes the lowest: RULES then picks what it should pass over.
-          const turned = set.map((sound) => ({
-            ...sound,
-            prepared: sound.prepared.map((certificate) => ({ ...certificate, view: height(1_000_000 - certificate.view) as unknown as typeof certificate.view })),
-          }));
-          return RULES.decideNewView(genesis, turned);
-        },
-      },
-    },
   },
   'prepare-without-parent': {
     what: 'P2 is left out: PREPARE without the parent prepared or final',

@@ -230,7 +230,7 @@ export class SimReplica implements Actor<SimMessage> {
       }
       case 'proposal':
         this.#standing = want;
-        this.#world.later(node, random.next() * 20, (now) => this.#propose(now));
+        this.#world.later(node, random.next() * 50, (now) => this.#propose(now));
         return [];
     }
   }

@@ -34,6 +34,7 @@ export function parseScenario(text: string): Scenario {
     requestEveryMs: 50,
     encoded: true,
     executionMs: 10,
+    isolateFirst: 0,
   };
   const events: Event[] = [];
   for (const [number, raw] of text.split('\n').entries()) {

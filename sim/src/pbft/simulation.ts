@@ -11,7 +11,7 @@ import { Delivery } from '../checkers/delivery.ts';
 import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
 import { fakeHash, fakeKey, fakeSign } from '../fake-crypto.ts';
-import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan } from '../faults.ts';
+import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan, type Kinds } from '../faults.ts';
 import { Random } from '../random.ts';
 import { World } from '../world.ts';
 import { byzantine, MISCHIEFS, type Mischief } from './byzantine.ts';
@@ -31,6 +31,8 @@ export interface Plan {
   readonly requestEveryMs: number;
   readonly encoded: boolean;
   readonly executionMs: number;
+  /** Probability that the first one to deliver a block is cut off at once: what it knows, the others must keep. */
+  readonly isolateFirst: number;
 }
 
 export interface Outcome {
@@ -49,6 +51,12 @@ export const CHAIN: Hash = asHash(fakeHash(Uint8Array.of(1, 7, 9)));
 const TIMING = { viewTimeoutMs: 1_000, viewTimeoutMaxMs: 8_000, resendMs: 250, heartbeatMs: 5_000 };
 const TICK_MS = 50;
 
+/** Votes more often than the rest: who lacks them is what view changes are about. */
+const KINDS: Kinds<SimMessage> = {
+  all: ['commit', 'commit', 'prepare', 'pre-prepare', 'new-view', 'view-change', 'checkpoint', 'status', 'blocks'],
+  of: (message) => (message.kind === 'pbft' ? message.message.kind : message.kind),
+};
+
 /** The swarm: which parameters and faults a seed stands for. */
 export function drawPlan(seed: number): Plan {
   const random = new Random(seed);
@@ -58,12 +66,13 @@ export function drawPlan(seed: number): Plan {
     weights,
     villains: random.chance(0.6) ? drawVillains(random, weights) : [],
     faults: random.chance(0.1) ? NO_FAULTS : drawFaults(random),
-    healAtMs: random.between(4_000, 15_000),
+    healAtMs: random.between(2_000, 8_000),
     boundMs: 120_000,
     progress: 3,
-    requestEveryMs: random.pick([20, 100, 500, 2_000]),
+    requestEveryMs: random.pick([50, 200, 1_000]),
     encoded: random.chance(0.2),
     executionMs: random.pick([0, 10, 100]),
+    isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
   };
 }
 
@@ -148,7 +157,7 @@ export class Simulation {
     const { plan, world } = this;
     this.#load();
     world.startAll();
-    applyFaults(world, this.#random.fork(), plan.faults, plan.healAtMs);
+    applyFaults(world, this.#random.fork(), plan.faults, plan.healAtMs, KINDS);
     script?.(this);
     world.run(plan.healAtMs);
     heal(world);
@@ -162,6 +171,19 @@ export class Simulation {
   }
 
   #liveness: Liveness | undefined;
+
+  #isolate(node: number): void {
+    if (this.world.now >= this.plan.healAtMs || !this.#random.chance(this.plan.isolateFirst)) return;
+    const others = [...this.#identities.keys()].filter((other) => other !== node);
+    const { network, clock } = this.world;
+    network.partition([[node], others]);
+    // Nobody else hears enough COMMITs now: the others have to find out in a view change what may have been decided.
+    if (this.#random.chance(0.7)) network.drop = (_from, _to, message) => KINDS.of(message) === 'commit';
+    clock.after(this.#random.between(500, 6_000), () => {
+      network.mend();
+      network.drop = undefined;
+    });
+  }
 
   #load(): void {
     let request = 0;
@@ -196,6 +218,7 @@ export class Simulation {
       delivered: (node, committed) => {
         if (!isCorrect(node)) return;
         const { block } = committed;
+        if (block.height > this.agreement.highest) this.#isolate(node);
         delivery.delivered(node, block.height);
         this.agreement.saw(node, block.height, block.hash);
         linked.delivered(node, block);
