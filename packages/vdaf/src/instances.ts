@@ -4,9 +4,9 @@ import type { Integer } from './flp/circuit.ts';
 import { Prio3 } from './prio3.ts';
 import type { Prio3Options } from './prio3.ts';
 
-/** Codepoints of the drafts; that of the multiproof variants is the experimental one of the published vectors. */
+/** Codepoints of the drafts' registry. */
 export const ALGORITHM_ID: Readonly<
-  Record<'count' | 'sum' | 'sumVec' | 'histogram' | 'multihotCountVec' | 'l1BoundSum' | 'multiproof', number>
+  Record<'count' | 'sum' | 'sumVec' | 'histogram' | 'multihotCountVec' | 'l1BoundSum', number>
 > = {
   count: 0x0000_0001,
   sum: 0x0000_0002,
@@ -14,8 +14,12 @@ export const ALGORITHM_ID: Readonly<
   histogram: 0x0000_0004,
   multihotCountVec: 0x0000_0005,
   l1BoundSum: 0x0000_0007,
-  multiproof: 0xffff_ffff,
 };
+
+/** The experimental codepoint of Prio3SumVecWithMultiproof in the published vectors. */
+const SUM_VEC_MULTIPROOF = 0xffff_ffff;
+/** The other multiproof variants have none: they take their circuit's in the range for private use. */
+const PRIVATE_USE = 0xffff_0000;
 
 export interface VectorInstanceOptions extends Prio3Options {
   /** Elements per gadget call. Part of the agreement: all parties must use the same. */
@@ -38,9 +42,9 @@ function shape(
   readonly field: typeof FIELD64;
 } {
   const proofs = options.proofs ?? 1;
-  return proofs === 1
-    ? { algorithmId: options.algorithmId ?? id, proofs, field: FIELD128 }
-    : { algorithmId: options.algorithmId ?? ALGORITHM_ID.multiproof, proofs, field: FIELD64 };
+  if (proofs === 1) return { algorithmId: options.algorithmId ?? id, proofs, field: FIELD128 };
+  const multiproof = id === ALGORITHM_ID.sumVec ? SUM_VEC_MULTIPROOF : PRIVATE_USE + id;
+  return { algorithmId: options.algorithmId ?? multiproof, proofs, field: FIELD64 };
 }
 
 /** Counts how many measurements are true. */

@@ -530,6 +530,10 @@ test('VDAF-5.6: parameters outside their bounds, and unsound choices, are refuse
   }
   for (const algorithmId of [-1, 2 ** 32, 0.5])
     assert.throws(() => new Prio3({ algorithmId, circuit: count() }), RangeError);
+  // Sixteen entries of 2^60 wrap around the modulus of Field64, and the norm would look small.
+  assert.throws(() => prio3L1BoundSum({ length: 16, max: 1n << 60n, proofs: 3 }), RangeError);
+  assert.ok(prio3L1BoundSum({ length: 15, max: 1n << 60n, proofs: 3 }));
+  assert.ok(prio3L1BoundSum({ length: 16, max: 1n << 60n }));
   // About the square root, and never worse than a fixed choice.
   assert.equal(chunkLengthFor(1), 1);
   assert.ok(chunkLengthFor(10_000) > 40 && chunkLengthFor(10_000) < 200);

@@ -292,6 +292,9 @@ export function l1BoundSum(
   const { length } = options;
   checkLength(length, 'length');
   const code = new RangeCode(options.max, options.field ?? FIELD128, 'max');
+  // A sum of entries that wrapped around the modulus could claim a small norm.
+  if (BigInt(length) * code.max >= (options.field ?? FIELD128).modulus)
+    fail('length times max must stay below the modulus of the field');
   const entries = Array.from({ length }, () => code.weights).flat();
   return rangeCircuit(options, {
     measurementLength: (length + 1) * code.bits,
