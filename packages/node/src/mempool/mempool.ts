@@ -7,6 +7,7 @@ import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import { Heap } from './heap.ts';
 
 export interface MempoolLimits {
   readonly countMax: number;
@@ -47,6 +48,8 @@ export class Mempool {
   readonly #lanes = new Map<string, Map<number, Entry>>();
   readonly #perAccount = new Map<string, number>();
   readonly #checkpoints = new Map<string, Entry>();
+  /** Cheapest first, with some that have left. */
+  readonly #byPrice = new Heap<Entry>((a, b) => a.price < b.price);
   #bytes = 0;
 
   constructor(limits: MempoolLimits = MEMPOOL_LIMITS) {
@@ -86,21 +89,27 @@ export class Mempool {
       return ok(undefined);
     }
     const rival = this.#lanes.get(entry.lane)?.get(tx.nonce);
-    if (rival !== undefined) {
-      if (rival.price >= entry.price)
-        return refused(
-          'transaction.nonce',
-          `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`,
-        );
-      this.#remove(rival);
+    if (rival !== undefined && rival.price >= entry.price) {
+      return refused(
+        'transaction.nonce',
+        `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`,
+      );
     }
-    if ((this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax)
+    if (rival === undefined && (this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax) {
       return refused('pool.full', `${this.#limits.perAccountMax} transactions of this account wait already`);
-    if (this.#entries.size >= this.#limits.countMax || this.#bytes + encoded.length > this.#limits.bytesMax) {
-      const evicted = this.#cheapestTail();
-      if (evicted === undefined || evicted.price >= entry.price)
+    }
+    if (rival !== undefined) this.#remove(rival);
+    while (
+      this.#entries.size >= this.#limits.countMax ||
+      this.#bytes + encoded.length > this.#limits.bytesMax
+    ) {
+      const cheapest = this.#cheapest();
+      if (cheapest === undefined || cheapest.price >= entry.price) {
+        // What paid less than this one is gone all the same: it was the next to go.
+        if (rival !== undefined) this.#insert(rival);
         return refused('pool.full', 'the pool is full; a higher fee would be taken');
-      this.#remove(evicted);
+      }
+      this.#remove(cheapest.tail);
     }
     this.#insert(entry);
     return ok(undefined);
@@ -119,7 +128,7 @@ export class Mempool {
     };
     for (const entry of this.#checkpoints.values())
       if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
-    const heads = new Heap();
+    const heads = new Heap<Entry>((a, b) => a.price > b.price);
     for (const lane of this.#lanes.values()) {
       const head = this.#next(lane, firstNonce(lane, state), options.exclude);
       if (head !== undefined) heads.push(head);
@@ -178,6 +187,8 @@ export class Mempool {
     if (lane === undefined) this.#lanes.set(entry.lane, (lane = new Map()));
     lane.set(entry.transaction.tx.nonce, entry);
     this.#perAccount.set(entry.sender, (this.#perAccount.get(entry.sender) ?? 0) + 1);
+    this.#byPrice.push(entry);
+    this.#trimHeap();
   }
 
   #remove(entry: Entry): void {
@@ -192,16 +203,29 @@ export class Mempool {
     else this.#perAccount.set(entry.sender, left);
   }
 
-  /** The last transaction of the cheapest lane: evicting an earlier one would strand those behind it. */
-  #cheapestTail(): Entry | undefined {
-    let cheapest: Entry | undefined;
-    for (const lane of this.#lanes.values()) {
-      let tail: Entry | undefined;
-      for (const entry of lane.values())
-        if (tail === undefined || entry.transaction.tx.nonce > tail.transaction.tx.nonce) tail = entry;
-      if (tail !== undefined && (cheapest === undefined || tail.price < cheapest.price)) cheapest = tail;
+  /**
+   * Whom to send away for something better: the last transaction of the lane that holds the cheapest one. It cannot
+   * be executed before that one, so it is worth no more; evicting an earlier one would strand those behind it.
+   */
+  #cheapest(): { readonly price: number; readonly tail: Entry } | undefined {
+    for (let entry = this.#byPrice.peek(); entry !== undefined; entry = this.#byPrice.peek()) {
+      const lane = this.#lanes.get(entry.lane);
+      if (lane === undefined || this.#entries.get(entry.id) !== entry) {
+        this.#byPrice.pop();
+        continue;
+      }
+      const tail = lane.get(Math.max(...lane.keys())) as Entry;
+      return { price: entry.price, tail };
     }
-    return cheapest;
+    return undefined;
+  }
+
+  /** Entries that left stay in the heap until they come up; now and then it is made anew, so that it is bounded. */
+  #trimHeap(): void {
+    if (this.#byPrice.size < 2 * this.#entries.size + 1024) return;
+    this.#byPrice.clear();
+    for (const entry of this.#entries.values())
+      if (!this.#checkpoints.has(entry.id)) this.#byPrice.push(entry);
   }
 }
 
@@ -209,41 +233,4 @@ function firstNonce(lane: ReadonlyMap<number, Entry>, state: LedgerState): numbe
   const any = lane.values().next().value;
   if (any === undefined) return 0;
   return state.account(any.transaction.sender)?.nonces[any.transaction.tx.lane] ?? 0;
-}
-
-/** Binary heap, highest price first. */
-class Heap {
-  readonly #items: Entry[] = [];
-
-  push(entry: Entry): void {
-    const items = this.#items;
-    let at = items.length;
-    items.push(entry);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if ((items[parent] as Entry).price >= entry.price) break;
-      items[at] = items[parent] as Entry;
-      at = parent;
-    }
-    items[at] = entry;
-  }
-
-  pop(): Entry | undefined {
-    const items = this.#items;
-    const top = items[0];
-    const last = items.pop();
-    if (top === undefined || last === undefined || items.length === 0) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= items.length) break;
-      if (child + 1 < items.length && (items[child + 1] as Entry).price > (items[child] as Entry).price)
-        child += 1;
-      if ((items[child] as Entry).price <= last.price) break;
-      items[at] = items[child] as Entry;
-      at = child;
-    }
-    items[at] = last;
-    return top;
-  }
 }

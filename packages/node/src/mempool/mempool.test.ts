@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { asHash, sha256, ZERO_HASH } from '@itc/core/crypto/hash.js';
+import { asAddress } from '@itc/core/ledger/address.js';
+import { amount, height, millis } from '@itc/core/ledger/ids.js';
+import { encodeTransaction, type Body, type Transaction } from '@itc/core/ledger/transaction.js';
+import type { LedgerState } from '@itc/core/state/ledger-state.js';
+import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import { Heap } from './heap.ts';
+import { Mempool, MEMPOOL_LIMITS, type MempoolLimits } from './mempool.ts';
+
+/** What the pool asks of a state: the next nonces, and the last checkpoint of a subnet. */
+function stateWith(nonces: Readonly<Record<number, readonly number[]>> = {}, lastSequence = 0): LedgerState {
+  const byAddress = new Map(
+    Object.entries(nonces).map(([sender, list]) => [toHex(senderOf(Number(sender))), list]),
+  );
+  const view: Pick<LedgerState, 'account' | 'subnet'> = {
+    account: (address) => ({ balance: amount(0n), nonces: byAddress.get(toHex(address)) ?? [] }),
+    subnet: () => ({ lastSequence }) as ReturnType<LedgerState['subnet']>,
+  };
+  return view as LedgerState;
+}
+
+const keyOf = (sender: number): Transaction['key'] => ({
+  algorithm: 1,
+  bytes: new Uint8Array(32).fill(sender),
+});
+const senderOf = (sender: number): VerifiedTransaction['sender'] => make({ sender, nonce: 0, fee: 0 }).sender;
+
+interface Draft {
+  readonly sender: number;
+  readonly nonce: number;
+  readonly fee: number;
+  readonly lane?: number;
+  readonly validUntil?: number;
+  readonly body?: Body;
+}
+
+function make(draft: Draft): VerifiedTransaction {
+  const body: Body = draft.body ?? {
+    kind: 'transfer',
+    to: asAddress(new Uint8Array(32)),
+    amount: amount(1n),
+  };
+  const encoded = encodeTransaction({
+    key: keyOf(draft.sender),
+    lane: draft.lane ?? 0,
+    nonce: draft.nonce,
+    fee: amount(BigInt(draft.fee)),
+    validUntil: height(draft.validUntil ?? 1000),
+    body,
+    signature: new Uint8Array(64),
+  });
+  const verified = verifyTransaction(ZERO_HASH, encoded, () => true);
+  assert.ok(verified.ok);
+  return verified.value;
+}
+
+function checkpoint(sequence: number, salt = 0): VerifiedTransaction {
+  const hash = sha256(Uint8Array.of(sequence, salt));
+  const body: Body = {
+    kind: 'checkpoint',
+    certificate: {
+      checkpoint: {
+        subnet: asHash(new Uint8Array(32).fill(1)), sequence, previous: hash, time: millis(1), anchors: [hash], inclusionRoot: hash,
+        appliedRoot: hash, stateRoot: hash, envelopeCount: 1, payloadCount: 0, powBits: 0,
+      }, // prettier-ignore
+      signers: Uint8Array.of(1),
+      signatures: [new Uint8Array(64)],
+    },
+  };
+  return make({ sender: 200 + salt, nonce: 0, fee: 0, body });
+}
+
+const ALL = { bytesMax: 1 << 20, countMax: 1000, exclude: new Set<string>() };
+const BYTES = make({ sender: 1, nonce: 0, fee: 1 }).encoded.length;
+const small = (changes: Partial<MempoolLimits>): Mempool => new Mempool({ ...MEMPOOL_LIMITS, ...changes });
+const names = (transactions: readonly VerifiedTransaction[]): string[] =>
+  transactions.map(({ tx }) => `${tx.key.bytes[0]}:${tx.nonce}`);
+
+function addAll(pool: Mempool, drafts: readonly Draft[]): void {
+  for (const draft of drafts) assert.deepEqual(pool.add(make(draft)), { ok: true, value: undefined });
+}
+
+test('lanes keep the order of nonces; between lanes the higher fee per byte goes first', () => {
+  const pool = new Mempool();
+  addAll(pool, [
+    { sender: 1, nonce: 1, fee: 900 },
+    { sender: 1, nonce: 0, fee: 100 },
+    { sender: 2, nonce: 0, fee: 500 },
+    { sender: 3, nonce: 0, fee: 50 },
+  ]);
+  assert.deepEqual(names(pool.take(stateWith(), ALL)), ['2:0', '1:0', '1:1', '3:0']);
+  assert.equal(pool.size, 4);
+});
+
+test('a gap in the nonces holds back what is behind it; lanes of one account do not wait for each other', () => {
+  const pool = new Mempool();
+  addAll(pool, [
+    { sender: 1, nonce: 0, fee: 1 },
+    { sender: 1, nonce: 2, fee: 9 },
+    { sender: 1, nonce: 7, fee: 5, lane: 3 },
+  ]);
+  assert.deepEqual(names(pool.take(stateWith({ 1: [0, 0, 0, 7] }), ALL)), ['1:7', '1:0']);
+});
+
+test('checkpoints come first, and leave when one of their sequence was executed', () => {
+  const pool = new Mempool();
+  addAll(pool, [{ sender: 1, nonce: 0, fee: 1_000_000 }]);
+  assert.ok(pool.add(checkpoint(5)).ok && pool.add(checkpoint(5, 1)).ok && pool.add(checkpoint(6)).ok);
+  assert.deepEqual(
+    pool.take(stateWith(), ALL).map(({ tx }) => tx.body.kind),
+    ['checkpoint', 'checkpoint', 'checkpoint', 'transfer'],
+  );
+  pool.committed([checkpoint(5)], stateWith({}, 5), 1);
+  assert.equal(pool.size, 2);
+});
+
+test('a block takes no more bytes and transactions than it may, and nothing that is already on its way', () => {
+  const pool = new Mempool();
+  addAll(
+    pool,
+    Array.from({ length: 10 }, (_, nonce) => ({ sender: 1, nonce, fee: 10 })),
+  );
+  assert.equal(pool.take(stateWith(), { ...ALL, countMax: 3 }).length, 3);
+  assert.equal(pool.take(stateWith(), { ...ALL, bytesMax: 2 * (BYTES + 4) + 1 }).length, 2);
+  const first = pool.take(stateWith(), { ...ALL, countMax: 4 });
+  const exclude = new Set(first.map(({ id }) => toHex(id)));
+  assert.deepEqual(names(pool.take(stateWith(), { ...ALL, countMax: 2, exclude })), ['1:4', '1:5']);
+});
+
+test('the same transaction twice is a duplicate; the same nonce gives way to a higher fee only', () => {
+  const pool = new Mempool();
+  const transaction = make({ sender: 1, nonce: 0, fee: 10 });
+  assert.ok(pool.add(transaction).ok);
+  assert.equal(codeOf(pool.add(transaction)), 'transaction.duplicate');
+  assert.equal(codeOf(pool.add(make({ sender: 1, nonce: 0, fee: 9 }))), 'transaction.nonce');
+  assert.ok(pool.add(make({ sender: 1, nonce: 0, fee: 11 })).ok);
+  assert.equal(pool.size, 1);
+  assert.equal(pool.get(toHex(transaction.id)), undefined);
+});
+
+test('a full pool sends the end of the cheapest lane away for something better, and refuses what is not', () => {
+  const pool = small({ countMax: 4 });
+  addAll(pool, [
+    { sender: 1, nonce: 0, fee: 10 },
+    { sender: 1, nonce: 1, fee: 900 },
+    { sender: 2, nonce: 0, fee: 50 },
+    { sender: 3, nonce: 0, fee: 60 },
+  ]);
+  assert.equal(codeOf(pool.add(make({ sender: 4, nonce: 0, fee: 10 }))), 'pool.full');
+  addAll(pool, [{ sender: 4, nonce: 0, fee: 11 }]);
+  assert.deepEqual(names(pool.take(stateWith(), ALL)), ['3:0', '2:0', '4:0', '1:0']);
+});
+
+test('one account cannot fill the pool, nor can bytes', () => {
+  const crowded = small({ perAccountMax: 3 });
+  addAll(
+    crowded,
+    [0, 1, 2].map((nonce) => ({ sender: 1, nonce, fee: 1 })),
+  );
+  assert.equal(codeOf(crowded.add(make({ sender: 1, nonce: 3, fee: 100 }))), 'pool.full');
+  assert.ok(crowded.add(make({ sender: 1, nonce: 2, fee: 100 })).ok, 'a replacement takes no further place');
+  const narrow = small({ bytesMax: 3 * BYTES });
+  addAll(
+    narrow,
+    [1, 2, 3].map((sender) => ({ sender, nonce: 0, fee: 10 })),
+  );
+  assert.equal(codeOf(narrow.add(make({ sender: 4, nonce: 0, fee: 10 }))), 'pool.full');
+  assert.equal(narrow.bytes, 3 * BYTES);
+});
+
+test('a refused replacement leaves what it would have replaced', () => {
+  const long: Body = { kind: 'register-maker', name: 'x'.repeat(64) };
+  const pool = small({ bytesMax: 2 * BYTES });
+  const kept = make({ sender: 1, nonce: 0, fee: 10 });
+  assert.ok(pool.add(kept).ok);
+  addAll(pool, [{ sender: 2, nonce: 0, fee: 1000 }]);
+  const growing = make({ sender: 1, nonce: 0, fee: 20, body: long });
+  assert.ok(growing.encoded.length > BYTES);
+  assert.equal(codeOf(pool.add(growing)), 'pool.full');
+  assert.equal(pool.get(toHex(kept.id)), kept);
+});
+
+test('what was committed, made stale or expired leaves', () => {
+  const pool = new Mempool();
+  const drafts = [0, 1, 2].map((nonce) => ({ sender: 1, nonce, fee: 10 }));
+  addAll(pool, [...drafts, { sender: 2, nonce: 0, fee: 1, validUntil: 60 }]);
+  pool.committed([make({ sender: 1, nonce: 1, fee: 77 })], stateWith({ 1: [2] }), 63);
+  assert.deepEqual(names(pool.take(stateWith({ 1: [2] }), ALL)), ['1:2', '2:0']);
+  pool.committed([], stateWith(), 64);
+  assert.equal(pool.size, 1);
+});
+
+test('through any additions and commits the bounds hold and a proposal is a run of nonces per lane', () => {
+  const step = fc.record({
+    sender: fc.integer({ min: 1, max: 4 }),
+    nonce: fc.nat({ max: 6 }),
+    fee: fc.nat({ max: 40 }),
+    commit: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const pool = small({ countMax: 8, perAccountMax: 4, bytesMax: 7 * BYTES });
+      const next = [0, 0, 0, 0, 0];
+      const state = (): LedgerState =>
+        stateWith(Object.fromEntries(next.map((nonce, sender) => [sender, [nonce]])));
+      for (const { sender, nonce, fee, commit } of steps) {
+        const wanted = make({ sender, nonce, fee });
+        if (nonce >= (next[sender] as number)) pool.add(wanted);
+        assert.ok(pool.size <= 8 && pool.bytes <= 7 * BYTES && pool.bytes === pool.size * BYTES);
+        const taken = pool.take(state(), ALL);
+        const expected = [...next];
+        for (const { tx } of taken) {
+          const from = tx.key.bytes[0] as number;
+          assert.equal(tx.nonce, expected[from]);
+          expected[from] = (expected[from] as number) + 1;
+        }
+        if (!commit) continue;
+        for (const [from, value] of expected.entries()) next[from] = value;
+        pool.committed(taken, state(), 1);
+        assert.ok(taken.every(({ id }) => pool.get(toHex(id)) === undefined));
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a heap gives everything back in order', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer()), (values) => {
+      const heap = new Heap<number>((a, b) => a < b);
+      for (const value of values) heap.push(value);
+      const out = values.map(() => heap.pop());
+      assert.deepEqual(
+        out,
+        [...values].sort((a, b) => a - b),
+      );
+      assert.equal(heap.pop(), undefined);
+    }),
+  );
+});
+
+function codeOf(result: ReturnType<Mempool['add']>): string {
+  return result.ok ? 'ok' : result.code;
+}
