@@ -5,6 +5,7 @@ import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { decodeBlock, headerHash, type Certificate } from '@itc/core/ledger/block.js';
 import { addressOf, formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { encodeGenesis } from '@itc/core/ledger/genesis.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import { indicesOf } from '@itc/core/ledger/validators.js';
@@ -34,6 +35,9 @@ export interface ChainPort {
 }
 
 const BLOCKS_MAX = 100;
+const BATCH_MAX = 500;
+
+const BatchItem = Type.Union([Type.Object({ id: Hex32 }), Type.Object({ code: Type.String(), detail: Type.String() })]);
 
 export function chainRoutes(port: ChainPort): Routes {
   const { chain } = port;
@@ -124,6 +128,23 @@ export function chainRoutes(port: ChainPort): Routes {
       },
     );
 
+    api.post(
+      '/api/v1/transactions/batch',
+      {
+        schema: {
+          summary: 'Hand in many signed transactions',
+          description: 'In order, each judged for itself: one answer per transaction, its id or the code of the refusal.',
+          body: Type.Object({ transactions: Type.Array(Hex, { minItems: 1, maxItems: BATCH_MAX }) }, { additionalProperties: false }),
+          response: { 202: Type.Object({ results: Type.Array(BatchItem) }), '4xx': Problem },
+        },
+      },
+      async (request, reply) => {
+        const results: Static<typeof BatchItem>[] = [];
+        for (const transaction of request.body.transactions) results.push(await batchItem(port, transaction));
+        return reply.code(202).send({ results });
+      },
+    );
+
     api.get(
       '/api/v1/transactions/:id',
       {
@@ -169,6 +190,17 @@ export function chainRoutes(port: ChainPort): Routes {
       },
     );
   };
+}
+
+async function batchItem(port: ChainPort, transaction: string): Promise<Static<typeof BatchItem>> {
+  const bytes = fromHex(transaction);
+  if (!bytes.ok) return { code: 'request.malformed', detail: bytes.message };
+  try {
+    return { id: toHex(await port.submit(bytes.value)) };
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    return { code: error.code, detail: error.message };
+  }
 }
 
 export function hash32(hex: string): Hash {

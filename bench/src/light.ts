@@ -1,0 +1,139 @@
+/**
+ * What a light client carries and computes: the size of a reading proof, and the time to decode and verify it with the
+ * portable and with the native verifier, for sets of 4, 16 and 31 validators. The subnet has 4 members; the
+ * reading is one of 512 in its checkpoint, the checkpoint one of 64 transactions in its block; certificates
+ * carry exactly a quorum of signatures.
+ */
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { verifySignature } from '@itc/core/crypto/ed25519.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { encodeGenesis } from '@itc/core/ledger/genesis.js';
+import { quorumOf } from '@itc/core/ledger/validators.js';
+import { encodeReadingProof, proveReading, verifyReadingBytes } from '@itc/core/light/reading-proof.js';
+import {
+  ChainBuilder,
+  signedCheckpoint,
+  signedPayload,
+  signedTransaction,
+  world,
+} from '@itc/core/testing/chain.js';
+import { keyPair } from '@itc/core/testing/keys.js';
+import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
+import { figure, type BenchOptions, type Result } from './result.ts';
+
+export const name = 'light';
+
+const VALIDATORS = [4, 16, 31];
+const PAYLOADS = 512;
+const TRANSACTIONS = 64;
+
+interface Subject {
+  readonly genesisHash: ReturnType<typeof world>['chain'];
+  readonly proof: Uint8Array;
+  readonly genesisBytes: number;
+}
+
+function subjectOf(validators: number, seed: number): Subject {
+  const ones = Array.from({ length: validators }, () => 1);
+  const at = world({ validatorWeights: ones, name: `bench ${seed}` });
+  const device = keyPair(50 + seed);
+  const reading = utf8Encode('[{"n":"temperature","u":"Cel","v":21.5,"t":1700000000}]');
+  const payloads = Array.from({ length: PAYLOADS }, (_, i) =>
+    signedPayload(at.chain, device, { sequence: i + 1, contentType: 'senml+json', content: reading }),
+  );
+  const ids = payloads.map(({ id }) => id);
+  const certificate = signedCheckpoint(at, ids, { signers: [0, 1, 2] });
+  const transactions = Array.from({ length: TRANSACTIONS - 1 }, (_, nonce) =>
+    signedTransaction(at.chain, at.treasury, { kind: 'register-maker', name: 'noise' }, { nonce }),
+  );
+  const transactionIndex = TRANSACTIONS / 2;
+  transactions.splice(
+    transactionIndex,
+    0,
+    signedTransaction(at.chain, device, { kind: 'checkpoint', certificate }),
+  );
+  const signers = ones.map((_, i) => i).slice(0, quorumOf(ones).strong);
+  const { block, certificate: votes } = new ChainBuilder(at).append(transactions, { signers });
+  const payloadIndex = PAYLOADS / 2;
+  const genesis = encodeGenesis(at.genesis);
+  const proof = proveReading({
+    genesis,
+    block,
+    certificate: votes,
+    transactionIndex,
+    payloadIds: ids,
+    payloadIndex,
+    payload: (payloads[payloadIndex] as (typeof payloads)[number]).bytes,
+  });
+  return { genesisHash: at.chain, proof: encodeReadingProof(proof), genesisBytes: genesis.length };
+}
+
+/** Milliseconds per verification, one sample per round, each round as long as the clock can tell. */
+function times(subject: Subject, verify: SignatureVerifier, rounds: number, perRound: number): number[] {
+  const samples: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const start = performance.now();
+    for (let i = 0; i < perRound; i += 1) {
+      const verdict = verifyReadingBytes({
+        genesisHash: subject.genesisHash,
+        bytes: subject.proof,
+        verify,
+      });
+      if (!verdict.valid) throw new Error(`the proof does not verify: ${verdict.check}`);
+    }
+    if (round > 0) samples.push((performance.now() - start) / perRound);
+  }
+  return samples;
+}
+
+/** The signatures of one proof again, without anything round them: what no verifier can go below. */
+function signatureTimes(subject: Subject, rounds: number, perRound: number): number[] {
+  const asked: Parameters<SignatureVerifier>[] = [];
+  verifyReadingBytes({
+    genesisHash: subject.genesisHash,
+    bytes: subject.proof,
+    verify: (...question) => {
+      asked.push(question);
+      return verifyNative(...question);
+    },
+  });
+  const samples: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const start = performance.now();
+    for (let i = 0; i < perRound; i += 1) for (const question of asked) verifyNative(...question);
+    if (round > 0) samples.push((performance.now() - start) / perRound);
+  }
+  return samples;
+}
+
+// eslint-disable-next-line typescript/require-await -- the form of a bench
+export async function run(options: BenchOptions): Promise<Result[]> {
+  installNativeCrypto();
+  const { quick, seed, log } = options;
+  const results: Result[] = [];
+  for (const validators of VALIDATORS) {
+    const subject = subjectOf(validators, seed);
+    log(`${validators} validators: proof of ${subject.proof.length} bytes`);
+    const of = `${validators} validators`;
+    results.push(figure(`proof size, ${of}`, 'bytes', [subject.proof.length]));
+    results.push(figure(`of it the genesis document, ${of}`, 'bytes', [subject.genesisBytes]));
+    const native = times(subject, verifyNative, quick ? 3 : 15, quick ? 10 : 50);
+    const raw = signatureTimes(subject, quick ? 3 : 15, quick ? 10 : 50);
+    results.push(
+      figure(`verification, native, ${of}`, 'ms', native, {
+        name: 'its signatures alone',
+        samples: raw,
+        better: 'less',
+      }),
+    );
+    const portable = times(subject, verifySignature, quick ? 1 : 5, quick ? 1 : 3);
+    results.push(
+      figure(`verification, portable, ${of}`, 'ms', portable, {
+        name: 'native',
+        samples: native,
+        better: 'less',
+      }),
+    );
+  }
+  return results;
+}

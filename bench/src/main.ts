@@ -1,0 +1,122 @@
+/** `npm run bench`: finds the benches, runs them one after another, prints tables or one JSON object. */
+import { parseArgs } from 'node:util';
+import { describeMachine, describeVersions, machineLine } from './machine.ts';
+import type { Bench, Result } from './result.ts';
+import { formatTable } from './table.ts';
+
+interface Entry {
+  readonly summary: string;
+  /** Runs when no name is given. */
+  readonly standard: boolean;
+}
+
+const BENCHES: Readonly<Record<string, Entry>> = {
+  chain: { summary: 'main chain: 4 validator processes under load, beside 3-node etcd', standard: true },
+  dag: { summary: 'subnet: core, verification, payloads, finality through processes', standard: true },
+  light: { summary: 'light client: size and verification time of a reading proof', standard: true },
+  storage: { summary: 'storage: what is durable, how fast, how large', standard: true },
+  vdaf: { summary: 'private aggregation: Prio3 beside another implementation', standard: false },
+};
+
+const HELP = `npm run bench [-- NAME …] [--json] [--seed N] [--quick]
+
+Measures, beside peers in the same run where there are any. Without a name: ${Object.keys(BENCHES)
+  .filter((name) => BENCHES[name]?.standard)
+  .join(', ')}.
+
+${list()}
+
+  --json     one JSON object on standard output: bench, seed, machine, versions, results (several: an array "benches")
+  --seed N   of keys and workloads; 1 when left out
+  --quick    seconds per bench; for tests, the figures mean little
+  --list     the names
+  --help     this text
+
+Progress goes to standard error. A bench judges nothing: exit code 0 when it ran, 1 when it could not, 2 for bad usage.
+docs/guide/bench.md tells what each figure means.`;
+
+function list(): string {
+  return Object.entries(BENCHES)
+    .map(([name, { summary }]) => `  ${name.padEnd(9)}  ${summary}`)
+    .join('\n');
+}
+
+function usage(message: string): number {
+  process.stderr.write(`bench: ${message}\n\n${list()}\n`);
+  return 2;
+}
+
+interface Report {
+  readonly bench: string;
+  readonly results: readonly Result[];
+}
+
+async function load(name: string): Promise<Bench> {
+  // A module per bench, so that one of them needs nothing of what the others import.
+  return (await import(new URL(`./${name}.js`, import.meta.url).href)) as Bench;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        quick: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+        seed: { type: 'string', default: '1' },
+      },
+    });
+  } catch (error) {
+    return usage((error as Error).message);
+  }
+  const { values, positionals } = parsed;
+  if (values.help || values.list) {
+    process.stdout.write(`${values.help ? HELP : list()}\n`);
+    return 0;
+  }
+  const unknown = positionals.find((name) => !Object.hasOwn(BENCHES, name));
+  if (unknown !== undefined) return usage(`there is no bench ${unknown}; these exist:`);
+  if (!/^\d{1,9}$/.test(values.seed)) return usage(`expected a number for --seed, got ${values.seed}`);
+  const seed = Number(values.seed);
+  const standard = Object.keys(BENCHES).filter((name) => BENCHES[name]?.standard);
+  const names = positionals.length > 0 ? [...new Set(positionals)] : standard;
+
+  const machine = describeMachine();
+  const versions = describeVersions();
+  const reports: Report[] = [];
+  let failed = false;
+  if (!values.json) process.stdout.write(`${machineLine(machine, versions)}, seed ${seed}\n`);
+  for (const name of names) {
+    const started = performance.now();
+    const log = (line: string): void => {
+      const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+      process.stderr.write(`${name} ${seconds.padStart(6)} s  ${line}\n`);
+    };
+    try {
+      const bench = await load(name);
+      const results = await bench.run({ seed, quick: values.quick, log });
+      reports.push({ bench: name, results });
+      if (!values.json) process.stdout.write(`\n${name}\n${formatTable(results)}\n`);
+    } catch (error) {
+      // The others still run: their figures do not depend on this one.
+      failed = true;
+      process.stderr.write(`bench: ${name} could not be run: ${(error as Error).stack ?? String(error)}\n`);
+    }
+  }
+  if (values.json) {
+    const [only] = reports;
+    const about = { seed, machine, versions };
+    const single = names.length === 1 && only !== undefined;
+    const object = single
+      ? { bench: only.bench, ...about, results: only.results }
+      : { ...about, benches: reports };
+    process.stdout.write(`${JSON.stringify(object)}\n`);
+  }
+  return failed ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,225 @@
+/**
+ * A network of real processes on this machine for one bench: genesis, keys and configurations in a temporary folder,
+ * one `itc node` each. Disks are real and fsync is on. Everything ends with the bench, however it ends.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
+import { sha256, type Hash } from '@itc/core/crypto/hash.js';
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
+import { amount, millis, SUPPLY } from '@itc/core/ledger/ids.js';
+import { subnetId } from '@itc/core/ledger/transaction.js';
+import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { NodeConfig, Role } from '@itc/node/config.js';
+import { writeKeyFile } from '@itc/node/crypto/key-file.js';
+import { KeyPair } from '@itc/node/crypto/keypair.js';
+
+const ITC = fileURLToPath(new URL('../../apps/cli/bin/itc.mjs', import.meta.url));
+const READY_MS = 30_000;
+const STOP_MS = 5_000;
+const TMPFS_MAGIC = 0x0102_1994;
+
+export interface NetworkPlan {
+  readonly seed: number;
+  readonly validators: number;
+  readonly members: number;
+  /** Accounts with a balance, beside the treasury. */
+  readonly accounts: number;
+  readonly powBits: number;
+}
+
+export interface NetworkNode {
+  readonly name: string;
+  readonly role: Role;
+  readonly config: NodeConfig;
+  readonly url: string;
+}
+
+/** The same seed gives the same keys. */
+export function keysOf(seed: number, what: string): KeyPair {
+  return KeyPair.fromSeed(sha256(utf8Encode(`itc bench ${seed} ${what}`)));
+}
+
+export class Network implements AsyncDisposable {
+  readonly genesis: Genesis;
+  readonly chain: Hash;
+  readonly subnet: Hash;
+  readonly accounts: readonly KeyPair[];
+  readonly nodes: readonly NetworkNode[];
+  readonly folder: string;
+  readonly #running = new Map<string, ChildProcess>();
+  readonly #onExit: () => void;
+
+  private constructor(parts: {
+    readonly genesis: Genesis;
+    readonly subnet: Hash;
+    readonly accounts: readonly KeyPair[];
+    readonly nodes: readonly NetworkNode[];
+    readonly folder: string;
+  }) {
+    this.genesis = parts.genesis;
+    this.chain = genesisHash(parts.genesis);
+    this.subnet = parts.subnet;
+    this.accounts = parts.accounts;
+    this.nodes = parts.nodes;
+    this.folder = parts.folder;
+    this.#onExit = () => {
+      for (const child of this.#running.values()) child.kill('SIGKILL');
+      rmSync(this.folder, { recursive: true, force: true });
+    };
+    process.once('exit', this.#onExit);
+  }
+
+  static async create(plan: NetworkPlan): Promise<Network> {
+    const { seed } = plan;
+    const roles: Role[] = [
+      ...Array<Role>(plan.validators).fill('validator'),
+      ...Array<Role>(plan.members).fill('member'),
+    ];
+    const keys = roles.map((role, i) => keysOf(seed, `${role} ${i}`));
+    const accounts = Array.from({ length: plan.accounts }, (_, i) => keysOf(seed, `account ${i}`));
+    const treasury = keysOf(seed, 'treasury');
+    const subnet = subnetId(treasury.address, 'home');
+    const setOf = (role: Role): ValidatorSet =>
+      sortValidators(
+        keys.filter((_, i) => roles[i] === role).map((pair) => ({ key: pair.publicKey, weight: 1 })),
+      );
+    // Half of the supply for all accounts together; the rest is the treasury's.
+    const share = SUPPLY / 2n / BigInt(Math.max(1, plan.accounts));
+    const balances = [
+      ...accounts.map(({ address }) => ({ address, balance: amount(share) })),
+      { address: treasury.address, balance: amount(SUPPLY - share * BigInt(plan.accounts)) },
+    ];
+    const genesis: Genesis = {
+      name: 'bench',
+      time: millis(Date.now() - 1_000),
+      validators: setOf('validator'),
+      accounts: balances.sort((a, b) => compareBytes(a.address, b.address)),
+      subnets:
+        plan.members === 0
+          ? []
+          : [{ id: subnet, name: 'home', members: setOf('member'), powBits: plan.powBits }],
+      feePerByte: amount(1n),
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'itc-bench-'));
+    writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
+    const ports = await freePorts(2 * roles.length);
+    const peers = roles.map((role, i) => ({
+      name: `${role}-${i}`,
+      role,
+      key: toHex((keys[i] as KeyPair).publicKey.bytes),
+      host: '127.0.0.1',
+      port: ports[i] as number,
+    }));
+    const nodes: NetworkNode[] = [];
+    for (const [i, { name, role, port }] of peers.entries()) {
+      const dataDir = join(folder, name);
+      mkdirSync(dataDir);
+      await writeKeyFile(join(dataDir, 'key.json'), { keys: keys[i] as KeyPair });
+      const api = { host: '127.0.0.1', port: ports[roles.length + i] as number };
+      const config: NodeConfig = {
+        name,
+        role,
+        dataDir,
+        keyFile: join(dataDir, 'key.json'),
+        genesisFile: join(folder, 'genesis.bin'),
+        peer: { host: '127.0.0.1', port },
+        api,
+        peers: peers.filter((peer) => peer.name !== name),
+        logLevel: 'warn',
+        ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
+      };
+      writeFileSync(join(dataDir, 'config.json'), JSON.stringify(config));
+      nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}` });
+    }
+    return new Network({ genesis, subnet, accounts, nodes, folder });
+  }
+
+  /** Spawns the given nodes and resolves when each answers that it is ready. */
+  async start(nodes: readonly NetworkNode[]): Promise<void> {
+    for (const { name } of nodes) this.#spawn(name);
+    const deadline = performance.now() + READY_MS;
+    for (const node of nodes) await this.#ready(node, deadline);
+  }
+
+  /** What a process has written; its last lines say why it is not well. */
+  logOf(name: string): string {
+    try {
+      return readFileSync(join(this.folder, name, 'log'), 'utf8').slice(-2_000);
+    } catch {
+      return '';
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = [...this.#running.values()].map((child) => stopProcess(child));
+    await Promise.all(ended);
+    this.#running.clear();
+    process.removeListener('exit', this.#onExit);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #spawn(name: string): void {
+    const log = openSync(join(this.folder, name, 'log'), 'a');
+    // The pipe ends with us: a supervised node does not outlive whoever started it.
+    const child = spawn(process.execPath, [ITC, 'node', '--config', join(this.folder, name, 'config.json')], {
+      stdio: ['pipe', log, log],
+      env: { ...process.env, ITC_SUPERVISED: '1' },
+    });
+    closeSync(log);
+    this.#running.set(name, child);
+  }
+
+  async #ready(node: NetworkNode, deadline: number): Promise<void> {
+    for (;;) {
+      const { exitCode } = this.#running.get(node.name) as ChildProcess;
+      if (exitCode !== null) throw new Error(`${node.name} ended with ${exitCode}:\n${this.logOf(node.name)}`);
+      const answer = await fetch(`${node.url}/readyz`).catch(() => undefined);
+      if (answer?.ok === true) return;
+      if (performance.now() > deadline) {
+        const why = answer === undefined ? 'no answer' : await answer.text();
+        throw new Error(`${node.name} is not ready after ${READY_MS} ms: ${why}\n${this.logOf(node.name)}`);
+      }
+      await sleep(50);
+    }
+  }
+}
+
+export async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+  });
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Asked from the system, all held open until all are known. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers: Server[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve());
+    });
+    servers.push(server);
+  }
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** A warning when temporary files are kept in memory: then no fsync costs anything. */
+export function diskWarning(): string | undefined {
+  return statfsSync(tmpdir()).type === TMPFS_MAGIC
+    ? `${tmpdir()} is in memory: fsync costs nothing there; set TMPDIR to a folder on a disk`
+    : undefined;
+}

@@ -1,0 +1,86 @@
+/** What a bench returns, and how samples become one figure. */
+
+export interface Result {
+  readonly metric: string;
+  readonly unit: string;
+  /** Median over the samples. */
+  readonly value: number;
+  readonly p10: number;
+  readonly p90: number;
+  /** What it is held against, measured in the same run. */
+  readonly peer?: string;
+  readonly peerValue?: number;
+  /** Above 1 we are ahead, whether more is better or less is. */
+  readonly ratio?: number;
+}
+
+export interface BenchOptions {
+  readonly seed: number;
+  /** Seconds instead of minutes, for tests: the figures mean little then. */
+  readonly quick: boolean;
+  /** Progress and conditions, one line each. */
+  log(line: string): void;
+}
+
+export interface Bench {
+  readonly name: string;
+  run(options: BenchOptions): Promise<readonly Result[]>;
+}
+
+/** Nearest rank; NaN when there are no values. */
+export function percentile(values: readonly number[], fraction: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? Number.NaN;
+}
+
+export interface Peer {
+  readonly name: string;
+  readonly samples: readonly number[];
+  /** Which way is better decides which way the ratio is formed. */
+  readonly better: 'more' | 'less';
+}
+
+export function figure(metric: string, unit: string, samples: readonly number[], peer?: Peer): Result {
+  const value = percentile(samples, 0.5);
+  const own = { metric, unit, value, p10: percentile(samples, 0.1), p90: percentile(samples, 0.9) };
+  if (peer === undefined || peer.samples.length === 0) return own;
+  const peerValue = percentile(peer.samples, 0.5);
+  const ratio = peer.better === 'more' ? value / peerValue : peerValue / value;
+  return { ...own, peer: peer.name, peerValue, ratio };
+}
+
+/** Operations per second, one sample per round; `operation` says how many it did. */
+export function rates(rounds: number, operation: () => number): number[] {
+  const samples: number[] = [];
+  // The first round only lets the compiler settle.
+  for (let round = 0; round <= rounds; round += 1) {
+    const start = performance.now();
+    const count = operation();
+    const seconds = (performance.now() - start) / 1_000;
+    if (round > 0) samples.push(count / seconds);
+  }
+  return samples;
+}
+
+/** The same for what waits: one sample per round. */
+export async function ratesOf(rounds: number, operation: () => Promise<number>): Promise<number[]> {
+  const samples: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const start = performance.now();
+    const count = await operation();
+    const seconds = (performance.now() - start) / 1_000;
+    if (round > 0) samples.push(count / seconds);
+  }
+  return samples;
+}
+
+/** xorshift32: small, seeded, uniform enough for a workload. */
+export function seededRandom(seed: number): () => number {
+  let state = Math.imul(seed + 1, 0x9e37_79b1) | 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 0x1_0000_0000;
+  };
+}
