@@ -1,5 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
@@ -115,3 +127,38 @@ test('VDAF-9.5: the example of the README runs as it is printed', async () => {
   vm.runInNewContext(code, scope);
   assert.deepEqual(printed, [1n]);
 });
+
+const npm = spawnSync('npm', ['--version'], { encoding: 'utf8' });
+const canPack = npm.status === 0 && spawnSync('tar', ['--version']).status === 0;
+
+test(
+  'VDAF-9.6: packed and installed alone, beside @noble/hashes only, the package runs in Node',
+  { skip: canPack ? false : 'npm or tar is absent' },
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vdaf-'));
+    try {
+      const root = fileURLToPath(new URL('..', import.meta.url));
+      const pack = ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder];
+      const [archive] = spawnSync('npm', pack, { cwd: root, encoding: 'utf8' }).stdout.trim().split('\n');
+      assert.ok(archive);
+      const scope = join(folder, 'node_modules/@itc');
+      mkdirSync(scope, { recursive: true });
+      assert.equal(spawnSync('tar', ['-xzf', join(folder, archive), '-C', scope]).status, 0);
+      renameSync(join(scope, 'package'), join(scope, 'vdaf'));
+      const hashes = fileURLToPath(new URL('.', import.meta.resolve('@noble/hashes/sha3-addons.js')));
+      mkdirSync(join(folder, 'node_modules/@noble'));
+      symlinkSync(hashes, join(folder, 'node_modules/@noble/hashes'));
+      const files = readdirSync(scope, { recursive: true, encoding: 'utf8' });
+      assert.deepEqual(
+        files.filter((name) => /\.test\.|testing|tsbuildinfo/.test(name)),
+        [],
+      );
+      const script = `import * as vdaf from '@itc/vdaf'; import '@itc/vdaf/noise/sampler.js'; console.log(${SCENARIO});`;
+      writeFileSync(join(folder, 'run.mjs'), script);
+      const run = spawnSync(process.execPath, [join(folder, 'run.mjs')], { encoding: 'utf8' });
+      assert.equal(run.stdout.trim(), 'webassembly 2', run.stderr);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
