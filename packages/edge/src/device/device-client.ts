@@ -2,6 +2,7 @@
  * A device's connection to its gateways (spec EDGE-10): logs in by key, signs what it sends, keeps it until a gateway
  * has answered for it, and changes gateways when one is gone.
  */
+import { Socket } from 'node:net';
 import { connect, type IPublishPacket, type MqttClient } from 'mqtt';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
@@ -42,8 +43,10 @@ export interface DeviceClientOptions {
   readonly onHeader?: (update: Uint8Array) => void;
 }
 
-/** What became of a payload: `code` is absent when it was accepted (or known already). */
+/** What became of a payload: `code` is absent when it was accepted, now or before. */
 export interface Delivered {
+  /** It was known already, and counts once. */
+  readonly duplicate?: boolean;
   readonly code?: string;
   readonly reason?: string;
 }
@@ -186,6 +189,8 @@ export class DeviceClient {
   }
 
   #onConnect(client: MqttClient): void {
+    // Small packets against delayed acknowledgements of TCP would cost every answer 40 ms.
+    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     const topics = [downTopic(this.#address), noticeTopic(this.#address), HEADER_TOPIC];
     client.subscribe(topics, { qos: 1 }, (error) => {
       if (error !== null || client !== this.#client) return;
@@ -198,6 +203,8 @@ export class DeviceClient {
   /** What was on its way goes back to the front in its order; the next gateway is tried after a while. */
   #onClose(client: MqttClient): void {
     if (client !== this.#client) return;
+    // Ending it closes it once more, which must not count as another failure.
+    this.#client = undefined;
     client.end(true);
     this.#ready = false;
     for (const entry of this.#inFlight) entry.again = true;
@@ -258,7 +265,7 @@ export class DeviceClient {
     this.#spoolBytes -= entry.bytes.length;
     const reason = properties?.reasonString;
     entry.settle({
-      ...(code === undefined || code === 'payload.duplicate' ? {} : { code }),
+      ...(code === undefined ? {} : code === 'payload.duplicate' ? { duplicate: true } : { code }),
       ...(reason === undefined ? {} : { reason }),
     });
     this.#pump();

@@ -62,6 +62,8 @@ async function main(): Promise<void> {
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  // Whoever supervises us holds our standard input open for as long as it lives.
+  if (process.env['ITC_SUPERVISED'] !== undefined) process.stdin.once('end', stop).resume();
 }
 
 main().catch((error: unknown) => {

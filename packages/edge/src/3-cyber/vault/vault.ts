@@ -77,7 +77,7 @@ export class Vault {
   readonly #bytesMax: number;
   readonly #lanes: Map<string, Lane> = new Map();
   /** Stored, but not yet on disk: status by id. */
-  readonly #fresh: Map<string, { status: PayloadStatus; done: Promise<void> }> = new Map();
+  readonly #fresh: Map<string, { readonly status: PayloadStatus; readonly done: Promise<void> }> = new Map();
   /** Accepted is not worth a write: it lasts a second, and after a restart the member says it again. */
   readonly #accepted: Set<string> = new Set();
   #pending: Change[] = [];
@@ -179,7 +179,7 @@ export class Vault {
       { table: TABLE.lanes, key: laneKey(payload), value: lane.encode() },
       ...(entry.rows ?? []).map(rowChange),
     ]);
-    this.#fresh.set(text, { status, done });
+    this.#overlay(text, status, done);
     try {
       await done;
     } catch (error) {
@@ -188,9 +188,17 @@ export class Vault {
       this.#bytes -= payload.bytes.length + OVERHEAD_BYTES;
       this.#openCount -= 1;
       throw error;
-    } finally {
-      this.#fresh.delete(text);
     }
+  }
+
+  /** What is being written counts already; writes keep their order, so the last one is the one to wait for. */
+  #overlay(text: string, status: PayloadStatus, done: Promise<void>): void {
+    const entry = { status, done };
+    this.#fresh.set(text, entry);
+    const settled = (): void => {
+      if (this.#fresh.get(text) === entry) this.#fresh.delete(text);
+    };
+    done.then(settled, settled);
   }
 
   /** Resolves once a payload that is known is also on disk: the answer to a duplicate must be as good as the first. */
@@ -223,6 +231,7 @@ export class Vault {
   progress(progress: Progress): { id: Hash; status: PayloadStatus }[] {
     const moved: { id: Hash; status: PayloadStatus }[] = [];
     const changes: Change[] = [];
+    const written: [string, PayloadStatus][] = [];
     for (const id of progress.payloads) {
       const before = this.status(id);
       if (before === undefined || stageReached(before.stage, progress.stage)) continue;
@@ -241,8 +250,7 @@ export class Vault {
         this.#accepted.add(text);
         if (before.stage !== 'received') continue;
       }
-      const fresh = this.#fresh.get(text);
-      if (fresh !== undefined) fresh.status = status;
+      written.push([text, status]);
       changes.push({ table: TABLE.status, key: id, value: encodeStatus(status) });
       if (stage !== 'final') continue;
       this.#accepted.delete(text);
@@ -250,7 +258,11 @@ export class Vault {
       changes.push({ table: TABLE.open, key: counterKey(before.arrival), value: undefined });
     }
     // Lost in a crash, the subnet's own log says it again, or the payload is offered again: no need to wait.
-    if (changes.length > 0) this.#write(changes).catch(() => {});
+    if (changes.length > 0) {
+      const done = this.#write(changes);
+      for (const [text, status] of written) this.#overlay(text, status, done);
+      done.catch(() => {});
+    }
     return moved;
   }
 

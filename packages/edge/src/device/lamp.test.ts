@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { decodeAcknowledgement, type Action, type Refusal } from '@itc/core/ledger/command.js';
+import { millis } from '@itc/core/ledger/ids.js';
+import { ACTIONS } from '@itc/core/ledger/transaction.js';
+import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
+import { encodeCommandFrame } from '../command-frame.ts';
+import type { CommandView } from '../gateway/views.ts';
+import {
+  command,
+  FakeLedger,
+  guest,
+  lampKey,
+  newLamp,
+  openGateway,
+  owner,
+  stranger,
+  type TestGateway,
+} from '../testing/gateway.ts';
+import { openBroker, until } from '../testing/mqtt.ts';
+import { downTopic } from '../topics.ts';
+import { formatAddress } from '@itc/core/ledger/address.js';
+import type { Lamp } from './lamp.ts';
+import { MemoryStore, TwoSlotStore } from './store.ts';
+import { Sequence } from './sequence.ts';
+
+const ON: Action = { kind: 'on' };
+const OFF: Action = { kind: 'off' };
+const level = (value: number): Action => ({ kind: 'level', level: value });
+
+async function answer(t: TestGateway, payload: Payload): Promise<CommandView> {
+  const submitted = await t.gateway.submitCommand(payload.bytes);
+  assert.ok(submitted.ok, submitted.ok ? '' : `${submitted.code}: ${submitted.message}`);
+  const { id } = submitted.value;
+  await until(() => t.gateway.command(id)?.outcome !== undefined, `an answer to ${id}`);
+  return t.gateway.command(id) as CommandView;
+}
+
+async function assertRefused(t: TestGateway, lamp: Lamp, payload: Payload, reason: Refusal): Promise<void> {
+  const before = lamp.state;
+  const { outcome } = await answer(t, payload);
+  assert.deepEqual(outcome, { kind: 'refused', reason });
+  assert.deepEqual(lamp.state, before);
+}
+
+/** Past the gateway: what a dishonest one would send. */
+async function send(
+  t: TestGateway,
+  lamp: Lamp,
+  frame: { command: Uint8Array; access: Uint8Array },
+): Promise<void> {
+  const access = t.ledger.accessProof.bind(t.ledger);
+  t.ledger.accessProof = () => frame.access;
+  try {
+    await t.gateway.submitCommand(frame.command);
+  } finally {
+    t.ledger.accessProof = access;
+  }
+  await until(() => lamp.connected, 'the lamp');
+}
+
+const inForce = (
+  t: TestGateway,
+  o: { actions?: number; levelMax?: number; expiresIn?: number } = {},
+): Parameters<TestGateway['ledger']['grant']>[2] => ({
+  actions: o.actions ?? ACTIONS.onOff | ACTIONS.level,
+  levelMax: o.levelMax ?? 254,
+  notBefore: millis(t.ledger.time - 1_000),
+  expiresAt: millis(t.ledger.time + (o.expiresIn ?? 3_600_000)),
+});
+
+test('EDGE-11.1: the owner switches on, off and dims; the lamp acts and says so, in well under 50 ms', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  const view = await answer(t, command(t, owner, ON));
+  assert.deepEqual(view.outcome, { kind: 'done' });
+  assert.deepEqual(view.state, { on: true, level: 254 });
+  assert.ok((view.stages.acknowledged ?? 0) >= (view.stages.sent ?? Infinity));
+  await answer(t, command(t, owner, level(100)));
+  assert.deepEqual(lamp.state, { on: true, level: 100 });
+  await answer(t, command(t, owner, OFF));
+  assert.deepEqual(lamp.state, { on: false, level: 100 });
+  assert.deepEqual(t.gateway.device(formatAddress(lampKey.address))?.state, { on: false, level: 100 });
+  const times: number[] = [];
+  for (let i = 0; i < 10; i += 1) {
+    const start = performance.now();
+    const { id } = await answer(t, command(t, owner, i % 2 === 0 ? ON : OFF));
+    times.push(performance.now() - start);
+    assert.ok(id);
+  }
+  const median = times.toSorted((a, b) => a - b)[5] as number;
+  if (process.env['ITC_SHOW_FIGURES'] === '1')
+    process.stderr.write(`command to answer: median ${median.toFixed(1)} ms\n`);
+  assert.ok(median < 50, `${median} ms`);
+});
+
+test('EDGE-11.2: a stranger reaches the lamp and is refused by it, with the absence of a grant proven', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  await assertRefused(t, lamp, command(t, stranger, ON), 'not-granted');
+});
+
+test('EDGE-11.3: a guest with a grant may what the grant says, up to its level; after revocation nothing', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, inForce(t, { levelMax: 120 }));
+  t.ledger.block();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  assert.deepEqual((await answer(t, command(t, guest, level(120)))).outcome, { kind: 'done' });
+  await assertRefused(t, lamp, command(t, guest, level(121)), 'not-allowed');
+  t.ledger.grant(lampKey, guest, inForce(t, { actions: ACTIONS.onOff }));
+  t.ledger.block();
+  await assertRefused(t, lamp, command(t, guest, level(10)), 'not-allowed');
+  t.ledger.grant(lampKey, guest, undefined);
+  t.ledger.block();
+  await assertRefused(t, lamp, command(t, guest, OFF), 'not-granted');
+});
+
+test('EDGE-11.4: an expired grant is refused by the clock of the chain', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, inForce(t, { expiresIn: 2_500 }));
+  t.ledger.block();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  assert.deepEqual((await answer(t, command(t, guest, ON))).outcome, { kind: 'done' });
+  for (let i = 0; i < 3; i += 1) t.ledger.block();
+  await assertRefused(t, lamp, command(t, guest, OFF), 'not-granted');
+});
+
+test('EDGE-11.5: an expired command is refused, also when only the lamp’s own clock has run on', async () => {
+  await using t = await openGateway();
+  let elapsed = 0;
+  const lamp = await t.lamp({ monotonicMs: () => elapsed });
+  await until(() => lamp.connected, 'the lamp');
+  await answer(t, command(t, owner, ON));
+  await assertRefused(t, lamp, command(t, owner, OFF, { notAfter: t.ledger.time - 1 }), 'expired');
+  elapsed = 10_000;
+  await assertRefused(t, lamp, command(t, owner, OFF, { notAfter: t.ledger.time + 5_000 }), 'expired');
+});
+
+test('EDGE-11.6: a replayed command does nothing: the same answer again, and after a restart a refusal', async () => {
+  // A dishonest gateway is any broker: it may send what it likes, as often as it likes.
+  await using t = await openBroker();
+  const ledger = new FakeLedger();
+  ledger.claim(lampKey, owner);
+  ledger.block();
+  const store = new MemoryStore();
+  const url = `mqtt://127.0.0.1:${t.port}`;
+  const topic = downTopic(formatAddress(lampKey.address));
+  const listening = (): boolean =>
+    t.events.some((event) => event.kind === 'subscribed' && event.filter === topic);
+  const answers = (): string[] =>
+    t.published.flatMap(({ payload }) => {
+      const parsed = parsePayload(ledger.chain, payload);
+      assert.ok(parsed.ok);
+      const acknowledgement = decodeAcknowledgement(parsed.value.content);
+      assert.ok(acknowledgement.ok);
+      const { outcome } = acknowledgement.value;
+      return [outcome.kind === 'done' ? 'done' : outcome.reason];
+    });
+  const [on, off] = [ON, OFF].map((action) => {
+    const access = ledger.accessProof(lampKey.address, owner.address) as Uint8Array;
+    return encodeCommandFrame({ command: command({ ledger }, owner, action).bytes, access });
+  }) as [Uint8Array, Uint8Array];
+  const tell = async (frame: Uint8Array): Promise<void> => {
+    const before = t.published.length;
+    t.broker.publish({ topic, payload: frame, qos: 1 });
+    await until(() => t.published.length > before, 'an answer');
+  };
+
+  const lamp = newLamp({ ledger, url, store });
+  await lamp.start();
+  await until(listening, 'the lamp to listen');
+  await tell(on);
+  await tell(off);
+  await tell(on);
+  assert.equal(lamp.state.on, false);
+  assert.deepEqual(answers(), ['done', 'done', 'done']);
+  assert.deepEqual(t.published[2]?.payload, t.published[0]?.payload, 'the very same signed answer');
+  await lamp.stop();
+
+  t.events.length = 0;
+  const again = newLamp({ ledger, url, store });
+  await again.start();
+  await until(listening, 'the lamp to listen again');
+  await tell(on);
+  assert.equal(again.state.on, false);
+  assert.equal(answers().at(-1), 'replayed');
+  await again.stop();
+});
+
+test('EDGE-11.7: a forged proof is refused: another signer’s, a changed one, one that is none', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, inForce(t));
+  t.ledger.block();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  const guests = t.ledger.accessProof(lampKey.address, guest.address) as Uint8Array;
+  const strangers = t.ledger.accessProof(lampKey.address, stranger.address) as Uint8Array;
+  for (const access of [
+    guests,
+    strangers.with(60, (strangers[60] as number) ^ 1),
+    strangers.with(strangers.length - 5, 0xff),
+    Uint8Array.of(1, 2, 3),
+  ]) {
+    const forged = command(t, stranger, ON);
+    await send(t, lamp, { command: forged.bytes, access });
+    await until(() => t.gateway.command(toHex(forged.id))?.outcome !== undefined, 'an answer');
+    assert.deepEqual(t.gateway.command(toHex(forged.id))?.outcome, { kind: 'refused', reason: 'proof' });
+  }
+  assert.equal(lamp.state.on, false);
+});
+
+test('EDGE-11.8: a proof older than what the lamp has seen is refused: a revoked grant stays revoked', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, inForce(t));
+  t.ledger.block();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  const old = t.ledger.accessProof(lampKey.address, guest.address) as Uint8Array;
+  t.ledger.grant(lampKey, guest, undefined);
+  t.ledger.block();
+  await until(() => lamp.now() >= t.ledger.time, 'the header on its topic');
+  const late = command(t, guest, ON);
+  await send(t, lamp, { command: late.bytes, access: old });
+  await until(() => t.gateway.command(toHex(late.id))?.outcome !== undefined, 'an answer');
+  assert.deepEqual(t.gateway.command(toHex(late.id))?.outcome, { kind: 'refused', reason: 'stale-proof' });
+  assert.equal(lamp.state.on, false);
+});
+
+test('EDGE-10.4: a torn or damaged slot leaves the record before it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'itc-store-'));
+  try {
+    const store = new TwoSlotStore(folder);
+    await store.write('a', Uint8Array.of(1));
+    await store.write('a', Uint8Array.of(2));
+    assert.deepEqual(await new TwoSlotStore(folder).read('a'), Uint8Array.of(2));
+    const newest = readdirSync(folder).find((name) => name.endsWith('.0')) as string;
+    writeFileSync(join(folder, newest), 'torn');
+    const reopened = new TwoSlotStore(folder);
+    assert.deepEqual(await reopened.read('a'), Uint8Array.of(1));
+    await reopened.write('a', Uint8Array.of(3));
+    assert.deepEqual(await new TwoSlotStore(folder).read('a'), Uint8Array.of(3));
+    assert.equal(await store.read('b'), undefined);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('EDGE-10.2: a sequence number never comes twice, after a crash some are left out', async () => {
+  const store = new MemoryStore();
+  const first = await Sequence.open(store);
+  const used = new Set(await Promise.all(Array.from({ length: 300 }, () => first.next())));
+  assert.equal(used.size, 300);
+  const crashed = await Sequence.open(store);
+  const next = await crashed.next();
+  assert.ok(next > 300 && next <= 300 + 257, `${next}`);
+  await crashed.close();
+  assert.equal(await (await Sequence.open(store)).next(), next + 1);
+});

@@ -1,0 +1,271 @@
+/** A gateway on a ledger and a subnet that tests move by hand, with real clients over real sockets. */
+import { toHex } from '@itc/core/bytes/hex.js';
+import { ok, refused, type Result } from '@itc/core/bytes/result.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { StateTree } from '@itc/core/crypto/state-tree.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { encodeCertificate, encodeHeader } from '@itc/core/ledger/block.js';
+import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import { millis } from '@itc/core/ledger/ids.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
+import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
+import { deviceKey, grantKey, stateKeyHash } from '@itc/core/state/keys.js';
+import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
+import {
+  ChainBuilder,
+  signedPayload,
+  world,
+  GENESIS_TIME,
+  type CertifiedBlock,
+  type World,
+} from '@itc/core/testing/chain.js';
+import { installNativeSha256, keyPair, verifyQuickly, type KeyPair } from '@itc/core/testing/keys.js';
+import type { Tables } from '@itc/node/ports.js';
+import { MemoryTables } from '@itc/node/storage/memory-tables.js';
+import { Vault } from '../3-cyber/vault/vault.ts';
+import { Lamp } from '../device/lamp.ts';
+import { MemoryStore, type DeviceStore } from '../device/store.ts';
+import { Gateway } from '../gateway.ts';
+import { SILENT } from '../log.ts';
+import type { LedgerPort, PayloadProgress, SubnetPort } from '../ports.ts';
+
+installNativeSha256();
+
+export const owner: KeyPair = keyPair(10);
+export const guest: KeyPair = keyPair(11);
+export const stranger: KeyPair = keyPair(12);
+export const lampKey: KeyPair = keyPair(20);
+export const sensorKey: KeyPair = keyPair(21);
+export const gatewayKey: KeyPair = keyPair(30);
+
+/** One block a call; records change as the test says. */
+export class FakeLedger implements LedgerPort {
+  readonly world: World = world();
+  readonly gateway: Address = gatewayKey.address;
+  readonly #chain: ChainBuilder = new ChainBuilder(this.world);
+  readonly #listeners: Set<() => void> = new Set();
+  readonly #devices: Map<string, { owner: Address }> = new Map();
+  #tree: StateTree = StateTree.empty;
+  #head: CertifiedBlock | undefined;
+
+  get chain(): Hash {
+    return this.world.chain;
+  }
+
+  claim(device: KeyPair, by: KeyPair): void {
+    const record = {
+      key: device.key,
+      owner: by.address,
+      batch: asHash(new Uint8Array(32)),
+      model: asHash(new Uint8Array(32)),
+      claimedAt: millis(GENESIS_TIME),
+    };
+    this.#devices.set(toHex(device.address), record);
+    this.#set(stateKeyHash(deviceKey(device.address)), encodeRecord('device', record));
+  }
+
+  grant(
+    device: KeyPair,
+    to: KeyPair,
+    grant: Omit<GrantRecord, 'granter'> | undefined,
+    granter: KeyPair = owner,
+  ): void {
+    const value =
+      grant === undefined ? undefined : encodeRecord('grant', { ...grant, granter: granter.address });
+    this.#set(stateKeyHash(grantKey(device.address, to.address)), value);
+  }
+
+  #set(key: Hash, value: Uint8Array | undefined): void {
+    this.#tree = this.#tree.update([{ key, value }]);
+  }
+
+  block(): CertifiedBlock {
+    this.#head = this.#chain.append([], { stateRoot: this.#tree.root });
+    for (const listener of this.#listeners) listener();
+    return this.#head;
+  }
+
+  /** Chain time. */
+  get time(): number {
+    return this.#head?.block.header.time ?? GENESIS_TIME;
+  }
+
+  head(): ReturnType<LedgerPort['head']> {
+    const { height, time } = (this.#head ?? this.block()).block.header;
+    return { height, time };
+  }
+
+  device(address: Address): { owner: Address } | undefined {
+    return this.#devices.get(toHex(address));
+  }
+
+  accessProof(device: Address, subject: Address): Uint8Array | undefined {
+    const { block, certificate } = this.#head ?? this.block();
+    const proof = proveAccess({ tree: this.#tree, header: block.header, certificate, device, subject });
+    return proof && encodeAccessProof(proof);
+  }
+
+  trustUpdate(): Uint8Array | undefined {
+    if (this.#head === undefined) return undefined;
+    const { block, certificate } = this.#head;
+    return new Writer(1024).raw(encodeHeader(block.header)).raw(encodeCertificate(certificate)).finish();
+  }
+
+  onHead(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+export class FakeSubnet implements SubnetPort {
+  readonly key: KeyPair['key'] = gatewayKey.key;
+  readonly offered: Payload[] = [];
+  readonly #listeners: Set<(progress: PayloadProgress) => void> = new Set();
+  full = false;
+
+  sign(bytes: Uint8Array): Uint8Array {
+    return gatewayKey.sign(bytes);
+  }
+
+  offer(payload: Payload): Result<void, ErrorCode> {
+    if (this.full) return refused('pool.full', 'the test says so');
+    this.offered.push(payload);
+    return ok(undefined);
+  }
+
+  onProgress(listener: (progress: PayloadProgress) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  progress(progress: PayloadProgress): void {
+    for (const listener of this.#listeners) listener(progress);
+  }
+}
+
+export interface TestGateway extends AsyncDisposable {
+  readonly ledger: FakeLedger;
+  readonly subnet: FakeSubnet;
+  readonly gateway: Gateway;
+  readonly vault: Vault;
+  readonly url: string;
+  /** The gateway's clock. */
+  advance(ms: number): void;
+  now(): number;
+  /** A lamp with the lamp key, connected. */
+  lamp(o?: { store?: DeviceStore; monotonicMs?: () => number }): Promise<Lamp>;
+  /** The process dies and comes back on the same tables. */
+  restart(): Promise<void>;
+}
+
+export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = {}): Promise<TestGateway> {
+  const tables = o.tables ?? new MemoryTables();
+  const ledger = o.ledger ?? new FakeLedger();
+  ledger.claim(lampKey, owner);
+  ledger.claim(sensorKey, owner);
+  ledger.block();
+  const lamps: Lamp[] = [];
+  let offset = 0;
+  const now = (): number => Date.now() + offset;
+  const build = async (): Promise<Pick<TestGateway, 'subnet' | 'gateway' | 'vault' | 'url'>> => {
+    const subnet = new FakeSubnet();
+    const vault = Vault.open({ tables });
+    const gateway = new Gateway({
+      ledger,
+      subnet,
+      vault,
+      mqttHost: '127.0.0.1',
+      mqttPort: 0,
+      verify: verifyQuickly,
+      verifyBatch: (items) =>
+        Promise.resolve(
+          items.map(({ key, message, signature }) =>
+            verifyQuickly({ algorithm: 1, bytes: key }, message, signature),
+          ),
+        ),
+      now,
+      log: SILENT,
+      mayEnrol: (caller) => toHex(caller) === toHex(owner.address),
+    });
+    const { mqttPort } = await gateway.start();
+    return { subnet, gateway, vault, url: `mqtt://127.0.0.1:${mqttPort}` };
+  };
+  let current = await build();
+  const close = async (): Promise<void> => {
+    await current.gateway.stop();
+    await current.vault.close();
+  };
+  return {
+    ledger,
+    get subnet() {
+      return current.subnet;
+    },
+    get gateway() {
+      return current.gateway;
+    },
+    get vault() {
+      return current.vault;
+    },
+    get url() {
+      return current.url;
+    },
+    now,
+    advance: (ms) => {
+      offset += ms;
+    },
+    lamp: async (options = {}) => {
+      const lamp = newLamp({ ledger, url: current.url, ...options });
+      lamps.push(lamp);
+      await lamp.start();
+      return lamp;
+    },
+    restart: async () => {
+      await close();
+      current = await build();
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const lamp of lamps) await lamp.stop();
+      await close();
+    },
+  };
+}
+
+export function newLamp(o: {
+  ledger: FakeLedger;
+  url: string;
+  store?: DeviceStore;
+  monotonicMs?: () => number;
+}): Lamp {
+  return new Lamp({
+    genesis: o.ledger.world.genesis,
+    signer: { publicKey: lampKey.key, address: lampKey.address, sign: lampKey.sign },
+    gateways: [{ url: o.url, address: gatewayKey.address }],
+    store: o.store ?? new MemoryStore(),
+    verify: verifyQuickly,
+    monotonicMs: o.monotonicMs ?? ((): number => performance.now()),
+    random: Math.random,
+    log: SILENT,
+  });
+}
+
+let sequence = 0;
+
+/** A signed command; `notAfter` in chain time, a minute ahead unless said. */
+export function command(
+  t: { ledger: FakeLedger },
+  by: KeyPair,
+  action: Action,
+  o: { notAfter?: number; sequence?: number; device?: KeyPair } = {},
+): Payload {
+  sequence += 1;
+  const device = (o.device ?? lampKey).address;
+  const content = encodeCommand({ device, action, notAfter: millis(o.notAfter ?? t.ledger.time + 60_000) });
+  return signedPayload(t.ledger.chain, by, {
+    device,
+    sequence: o.sequence ?? sequence,
+    contentType: 'command',
+    content,
+  });
+}
