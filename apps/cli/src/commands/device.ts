@@ -6,9 +6,10 @@ import { addressOf, formatAddress, parseAddress } from '@itc/core/ledger/address
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { requestJson } from '@itc/client/http.js';
-import { claim, registerBatch, registerMaker } from '@itc/client/transactions.js';
+import { claim, registerBatch } from '@itc/client/transactions.js';
 import { buildBatch, formatVoucher, parseVoucher } from '@itc/client/voucher.js';
-import { loginSigningBytes } from '@itc/edge/1-connection/mqtt/login.js';
+import { loginSigningBytes } from '@itc/edge/login-proof.js';
+import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { keyNamed } from '../devnet/setup.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
@@ -166,15 +167,6 @@ async function make(call: Call, words: readonly string[]): Promise<number> {
     text,
   ]);
   return 0;
-}
-
-/** Registers the account as a maker unless it is one. */
-export async function ensureMaker(wallet: Wallet): Promise<void> {
-  try {
-    await wallet.send(registerMaker('Devnet Lamps'));
-  } catch (error) {
-    if (!(error instanceof LedgerError) || error.code !== 'maker.exists') throw error;
-  }
 }
 
 async function claimDevice(call: Call, words: readonly string[]): Promise<number> {

@@ -112,7 +112,7 @@ async function run(call: Call): Promise<number> {
     const height = await untilReady(network, supervisor, stopping.signal);
     if (!stopping.signal.aborted && options.simulation) {
       await bootstrap(layout, network, (line) => output.note(line));
-      const config = writeHomeConfig(layout, network);
+      const config = await writeHomeConfig(layout, network);
       supervisor.launch({
         process: { name: 'home', role: 'home' },
         argv: ['--enable-source-maps', config.entry, config.path],

@@ -82,9 +82,7 @@ Removes the grant from the ledger. From the next certified state on, its absence
   },
 };
 
-async function open(
-  call: Call,
-): Promise<{
+async function open(call: Call): Promise<{
   readonly wallet: Wallet;
   readonly device: Address;
   readonly subject: Address;

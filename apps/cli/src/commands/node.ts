@@ -27,7 +27,7 @@ async function run(call: Call): Promise<number> {
   const node = await NodeProcess.open({ config });
   const hub = new EventHub(Date.now());
   let gateway: GatewayHost | undefined;
-  if (config.role === 'gateway') gateway = await openGateway(node, hub);
+  if (config.role === 'gateway') gateway = openGateway(node, hub);
   const api = new NodeApi({ node, hub, ...(gateway === undefined ? {} : { routes: gateway.routes }) });
   await node.start();
   await gateway?.start();

@@ -37,7 +37,10 @@ export interface ChainPort {
 const BLOCKS_MAX = 100;
 const BATCH_MAX = 500;
 
-const BatchItem = Type.Union([Type.Object({ id: Hex32 }), Type.Object({ code: Type.String(), detail: Type.String() })]);
+const BatchItem = Type.Union([
+  Type.Object({ id: Hex32 }),
+  Type.Object({ code: Type.String(), detail: Type.String() }),
+]);
 
 export function chainRoutes(port: ChainPort): Routes {
   const { chain } = port;
@@ -133,8 +136,12 @@ export function chainRoutes(port: ChainPort): Routes {
       {
         schema: {
           summary: 'Hand in many signed transactions',
-          description: 'In order, each judged for itself: one answer per transaction, its id or the code of the refusal.',
-          body: Type.Object({ transactions: Type.Array(Hex, { minItems: 1, maxItems: BATCH_MAX }) }, { additionalProperties: false }),
+          description:
+            'In order, each judged for itself: one answer per transaction, its id or the code of the refusal.',
+          body: Type.Object(
+            { transactions: Type.Array(Hex, { minItems: 1, maxItems: BATCH_MAX }) },
+            { additionalProperties: false },
+          ),
           response: { 202: Type.Object({ results: Type.Array(BatchItem) }), '4xx': Problem },
         },
       },

@@ -230,7 +230,10 @@ export class Chain {
       txRoot: header.txRoot,
     };
     if (!equalBytes(headerHash(expected), candidate.hash)) return 'invalid';
-    const { admitted, heads } = admissible(this.#headContext(header.height, header.parentHash, state), block.transactions);
+    const { admitted, heads } = admissible(
+      this.#headContext(header.height, header.parentHash, state),
+      block.transactions,
+    );
     if (admitted.length !== block.transactions.length) return 'invalid';
     this.#remember(candidate, { header, history: mmrAppend(parent.history, candidate.hash), heads });
     return 'valid';
@@ -356,7 +359,8 @@ export class Chain {
     const changes: Change[] = [];
     // Blocks tell what they changed; what genesis put there is written with the first of them.
     if (this.#tables.table('meta').get(APPLIED) === undefined) {
-      for (const { key, value } of LedgerState.fromGenesis(this.genesis).entries()) changes.push({ table: 'state', key, value });
+      for (const { key, value } of LedgerState.fromGenesis(this.genesis).entries())
+        changes.push({ table: 'state', key, value });
     }
     for (const { height: of, hash, changes: records, receipts, checkpoints } of due) {
       for (const { key, place } of checkpoints) {
@@ -473,7 +477,8 @@ function checkpointKey(subnet: Hash, sequence: number): Uint8Array {
 function headsOf(events: readonly LedgerEvent[]): HeadChanges {
   const heads = new Map<string, Head>();
   for (const event of events) {
-    if (event.kind === 'checkpoint-committed') heads.set(toHex(event.subnet), { sequence: event.sequence, hash: event.hash, time: event.time });
+    if (event.kind === 'checkpoint-committed')
+      heads.set(toHex(event.subnet), { sequence: event.sequence, hash: event.hash, time: event.time });
   }
   return heads.size === 0 ? NO_HEADS : heads;
 }

@@ -53,7 +53,10 @@ export function admissible(
         hash: subnet.lastHash,
         time: subnet.lastTime,
       };
-    const follows = checkpoint.sequence === last.sequence + 1 && equalBytes(checkpoint.previous, last.hash) && checkpoint.time >= last.time;
+    const follows =
+      checkpoint.sequence === last.sequence + 1 &&
+      equalBytes(checkpoint.previous, last.hash) &&
+      checkpoint.time >= last.time;
     if (!follows || !checkpointWeight(subnet, context, certificate).ok) return false;
     heads.set(id, { sequence: checkpoint.sequence, hash: checkpointHash(checkpoint), time: checkpoint.time });
     return true;

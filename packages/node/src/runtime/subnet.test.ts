@@ -35,12 +35,19 @@ test('NODE-5: payloads offered at one member become final on the main chain, eac
     assert.ok(entry?.subnet && other?.subnet);
     const payloads = Array.from({ length: 300 }, (_, i) => reading(network.chain, i + 1));
     const final = new Set<string>();
-    entry.subnet.listen({ progress: (progress) => progress.stage === 'final' && progress.payloads.forEach((id) => final.add(toHex(id))) });
+    entry.subnet.listen({
+      progress: (progress) =>
+        progress.stage === 'final' && progress.payloads.forEach((id) => final.add(toHex(id))),
+    });
     for (const payload of payloads) assert.ok(entry.subnet.offer(payload).ok);
     // The same payload at another member is applied once all the same.
     assert.ok(other.subnet.offer(payloads[0] as Payload).ok);
     await until('all payloads are final', () => final.size === payloads.length, 30_000);
-    await until('every member applied them', () => members.every((node) => node.subnet?.status().payloadsApplied === payloads.length), 30_000);
+    await until(
+      'every member applied them',
+      () => members.every((node) => node.subnet?.status().payloadsApplied === payloads.length),
+      30_000,
+    );
     assert.equal(entry.chain.state.subnet(network.subnet)?.payloads, payloads.length);
 
     const last = payloads[299] as Payload;
@@ -77,7 +84,11 @@ test('NODE-5: a member that was away catches up, and nothing offered meanwhile i
     await until('the first is final', () => entry.subnet?.status().payloadsApplied === 1, 30_000);
     await network.stop(7);
     assert.ok(entry.subnet.offer(reading(network.chain, 2)).ok);
-    await until('the second is final without the fourth member', () => entry.subnet?.status().payloadsApplied === 2, 40_000);
+    await until(
+      'the second is final without the fourth member',
+      () => entry.subnet?.status().payloadsApplied === 2,
+      40_000,
+    );
     const back = await network.start(7);
     await until('the fourth member applied both', () => back.subnet?.status().payloadsApplied === 2, 30_000);
   } finally {

@@ -1,0 +1,64 @@
+/** The simulated home of a devnet: which lamps and sensors live there, and the file that tells their process. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
+import type { KeyPair } from '@itc/node/crypto/keypair.js';
+import type { Devnet, Layout } from './layout.ts';
+import { keyNamed } from './setup.ts';
+
+export interface SimulatedDevice {
+  readonly name: string;
+  readonly kind: 'lamp' | 'sensor';
+  readonly offsetCelsius: number;
+  readonly intervalMs: number;
+}
+
+export const SIMULATED: readonly SimulatedDevice[] = [
+  { name: 'lamp-1', kind: 'lamp', offsetCelsius: 0, intervalMs: 10_000 },
+  { name: 'lamp-2', kind: 'lamp', offsetCelsius: 0, intervalMs: 10_000 },
+  { name: 'sensor-1', kind: 'sensor', offsetCelsius: 0, intervalMs: 2_000 },
+  { name: 'sensor-2', kind: 'sensor', offsetCelsius: -2, intervalMs: 2_000 },
+  { name: 'sensor-3', kind: 'sensor', offsetCelsius: 3, intervalMs: 3_000 },
+];
+
+const ENTRY = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));
+
+/** MQTT URL and ledger address of every gateway. */
+export async function gatewayPlaces(
+  layout: Layout,
+  network: Devnet,
+): Promise<{ readonly url: string; readonly keys: KeyPair }[]> {
+  const gateways = network.processes.filter((process) => process.role === 'gateway');
+  const places = [];
+  for (const [i, { name }] of gateways.entries())
+    places.push({ url: network.mqtt[i] ?? '', keys: await keyNamed(layout, name) });
+  return places;
+}
+
+export async function writeHomeConfig(
+  layout: Layout,
+  network: Devnet,
+): Promise<{ readonly entry: string; readonly path: string }> {
+  const folder = join(layout.root, 'home');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const devices = [];
+  for (const device of SIMULATED) {
+    const keys = await keyNamed(layout, device.name);
+    devices.push({ ...device, seed: toHex(keys.exportSeed()) });
+  }
+  const config = {
+    genesis: toHex(readFileSync(layout.genesisFile)),
+    dataDir: resolve(folder),
+    gateways: (await gatewayPlaces(layout, network)).map(({ url, keys }) => ({
+      url,
+      address: formatAddress(keys.address),
+    })),
+    devices,
+  };
+  const path = join(folder, 'config.json');
+  // Holds the seeds of the devices: for nobody else's eyes.
+  writeFileSync(path, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  return { entry: ENTRY, path };
+}

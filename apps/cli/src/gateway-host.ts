@@ -1,0 +1,72 @@
+/** Puts a gateway on a node process: broker, vault, its routes and events. */
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { ChainLedger } from '@itc/edge/api/ledger-port.js';
+import { gatewayRoutes } from '@itc/edge/api/gateway-routes.js';
+import { RequestGuard } from '@itc/edge/api/request-guard.js';
+import { Vault } from '@itc/edge/3-cyber/vault/vault.js';
+import { Gateway } from '@itc/edge/gateway.js';
+import type { EventHub } from '@itc/node/api/events.js';
+import type { Routes } from '@itc/node/api/server.js';
+import { verifyNative } from '@itc/node/crypto/native.js';
+import type { NodeProcess } from '@itc/node/runtime/process.js';
+
+export interface GatewayHost {
+  readonly routes: readonly Routes[];
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
+  const { chain, subnet, keys, clock, tables, pool, logger, config } = node;
+  if (subnet === undefined) throw new LedgerError('config.invalid', 'a gateway needs a subnet');
+  const now = (): number => clock.now();
+  const ledger = new ChainLedger({ chain, gateway: keys.address, now });
+  const vault = Vault.open({ tables });
+  const gateway = new Gateway({
+    ledger,
+    subnet: {
+      key: keys.publicKey,
+      sign: keys.sign,
+      offer: (payload) => subnet.offer(payload),
+      onProgress: (listener) => subnet.listen({ progress: listener }),
+    },
+    vault,
+    mqttHost: config.mqtt?.host ?? '127.0.0.1',
+    mqttPort: config.mqtt?.port ?? 1883,
+    verify: verifyNative,
+    verifyBatch: (items) => pool.verifyBatch(items),
+    now,
+    log: {
+      info: (message, fields = {}) => logger.info(fields, message),
+      warn: (message, fields = {}) => logger.warn(fields, message),
+      error: (message, fields = {}) => logger.error(fields, message),
+    },
+    // Whoever owns a device that this chain knows may bring older ones without a key, too.
+    mayEnrol: (caller) => {
+      for (const { device } of chain.state.devices()) if (equalBytes(device.owner, caller)) return true;
+      return false;
+    },
+  });
+  gateway.events((event) => {
+    switch (event.kind) {
+      case 'reading':
+        return hub.publish('reading', event.reading);
+      case 'command':
+        return hub.publish('command', event.command);
+      case 'device':
+        return hub.publish('device', event.device);
+    }
+  });
+  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
+  return {
+    routes: [gatewayRoutes({ gateway, ledger, chain, guard })],
+    async start() {
+      await gateway.start();
+    },
+    async stop() {
+      await gateway.stop();
+      await vault.close();
+    },
+  };
+}
