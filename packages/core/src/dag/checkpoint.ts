@@ -226,12 +226,16 @@ export class Election {
  * Anchors for a proposal: the accepted vertices nothing accepted stands on. When there is too much for one checkpoint
  * it takes what came first; the rest is for the next. Undefined when no payload would become final.
  */
-export function chooseAnchors(graph: Graph): number[] | undefined {
+export function chooseAnchors(
+  graph: Graph,
+  countMax: number = LIMITS.coneEnvelopesMax,
+): number[] | undefined {
   const { slab } = graph;
   const covered = slab.stamp();
   const taken: number[] = [];
   let payloads = 0;
   for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
+    if (taken.length >= countMax) break;
     if (slab.state[place] !== ACCEPTED) continue;
     // Ancestors of an accepted vertex are accepted and came before it, so any prefix is closed.
     taken.push(place);
@@ -241,7 +245,6 @@ export function chooseAnchors(graph: Graph): number[] | undefined {
       const parent = slab.parents[i] as number;
       if (parent >= 0) slab.mark[parent] = covered;
     }
-    if (taken.length === LIMITS.coneEnvelopesMax) break;
   }
   if (payloads === 0) return undefined;
   const anchors = taken.filter((place) => slab.mark[place] !== covered).slice(0, LIMITS.anchorsMax);

@@ -5,7 +5,16 @@ import { compareBytes } from '../bytes/hex.ts';
 import { asHash, sha256, type Hash } from '../crypto/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { millis } from '../ledger/ids.ts';
-import { CHAIN, envelopeOf, equalMembers, keyNamed, membersOf, payloadOf, SUBNET, toyVerify } from '../testing/dag.ts';
+import {
+  CHAIN,
+  envelopeOf,
+  equalMembers,
+  keyNamed,
+  membersOf,
+  payloadOf,
+  SUBNET,
+  toyVerify,
+} from '../testing/dag.ts';
 import {
   decodeEnvelope,
   decodeEnvelopeWithPayloads,
@@ -56,15 +65,24 @@ test('DAG-1.1: decoding and encoding again gives the same bytes', () => {
 });
 
 test('DAG-1.1: whatever is accepted of altered bytes encodes to exactly those bytes (canonicalisation tricks)', () => {
-  const whole = envelopeOf(members, { issuer: 1, parents: [hash(1), hash(2)], payloads: [payloadOf('a', 1)] });
+  const whole = envelopeOf(members, {
+    issuer: 1,
+    parents: [hash(1), hash(2)],
+    payloads: [payloadOf('a', 1)],
+  });
   fc.assert(
-    fc.property(fc.nat(whole.encoded.length - 1), fc.integer({ min: 1, max: 255 }), fc.integer({ min: -3, max: 3 }), (at, flip, cut) => {
-      const longer = new Uint8Array(Math.max(0, whole.encoded.length + cut));
-      longer.set(whole.encoded.subarray(0, longer.length));
-      if (at < longer.length) longer[at] = (longer[at] as number) ^ flip;
-      const decoded = decodeEnvelopeWithPayloads(longer);
-      if (decoded.ok) assert.deepEqual(encodeEnvelopeWithPayloads(decoded.value), longer);
-    }),
+    fc.property(
+      fc.nat(whole.encoded.length - 1),
+      fc.integer({ min: 1, max: 255 }),
+      fc.integer({ min: -3, max: 3 }),
+      (at, flip, cut) => {
+        const longer = new Uint8Array(Math.max(0, whole.encoded.length + cut));
+        longer.set(whole.encoded.subarray(0, longer.length));
+        if (at < longer.length) longer[at] = (longer[at] as number) ^ flip;
+        const decoded = decodeEnvelopeWithPayloads(longer);
+        if (decoded.ok) assert.deepEqual(encodeEnvelopeWithPayloads(decoded.value), longer);
+      },
+    ),
     { numRuns: 2000 },
   );
 });
@@ -151,7 +169,10 @@ test('DAG-1.5: the payload root pins every byte of every payload, and their orde
 });
 
 test('DAG-1.6: lanes follow stake, each member has one, none more than sixteen', () => {
-  assert.deepEqual([0, 1, 2, 3].map((i) => lanesOf(members, i)), [16, 16, 16, 16]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((i) => lanesOf(members, i)),
+    [16, 16, 16, 16],
+  );
   const unequal = membersOf([1, 100, 200, 300, 300]);
   const total = 901;
   for (const [i, member] of unequal.entries()) {

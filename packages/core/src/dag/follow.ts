@@ -111,7 +111,11 @@ export class Follow {
     const places: number[] = [];
     for (const anchor of checkpoint.anchors) {
       const place = this.#graph.place(anchor);
-      if (place === undefined) return undefined;
+      if (place === undefined) {
+        if (this.#graph.finals.find(anchor) !== undefined)
+          this.divergence = `checkpoint ${checkpoint.sequence} has an anchor that is final already`;
+        return undefined;
+      }
       places.push(place);
     }
     return places;

@@ -25,7 +25,15 @@ function build(text: string): { graph: Graph; places: Map<string, number>; names
   const places = new Map<string, number>();
   for (const [name, envelope] of parseDag(members, text)) places.set(name, place(graph, envelope));
   const nameOf = new Map([...places].map(([name, at]) => [at, name]));
-  return { graph, places, names: () => graph.tips.places().map((at) => nameOf.get(at) ?? '?').sort() };
+  return {
+    graph,
+    places,
+    names: () =>
+      graph.tips
+        .places()
+        .map((at) => nameOf.get(at) ?? '?')
+        .sort(),
+  };
 }
 
 /** Makes checkpoints pass without content. */
@@ -168,7 +176,13 @@ test('DAG-4.5: tips that approve others’ newest envelopes come first, whatever
   const { graph, places } = build('A1 B1<A1 C1 D1 E1 F1 G1');
   assert.deepEqual([...graph.fresh.places()], [places.get('B1')]);
   for (let seed = 1; seed < 50; seed += 1) {
-    const chosen = selectTips({ pool: graph.tips, fresh: graph.fresh, count: 2, skip: -1, random: seededRandom(seed) });
+    const chosen = selectTips({
+      pool: graph.tips,
+      fresh: graph.fresh,
+      count: 2,
+      skip: -1,
+      random: seededRandom(seed),
+    });
     assert.ok(chosen.includes(places.get('B1') as number));
   }
 });

@@ -77,12 +77,20 @@ test('DAG-2.1: a bad signature of the issuer or of any payload refuses the whole
   const { envelope } = good;
   const bodies = payloads.map((payload) => payload.bytes);
   const unsigned = { ...envelope, signature: new Uint8Array(64) };
-  assert.equal(verdictOf(encodeEnvelopeWithPayloads({ envelope: unsigned, payloads: bodies })), 'signature.invalid after 1');
+  assert.equal(
+    verdictOf(encodeEnvelopeWithPayloads({ envelope: unsigned, payloads: bodies })),
+    'signature.invalid after 1',
+  );
   const forged = payloadOf('b', 1);
   const bytes = forged.bytes.slice();
   bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
   const bad = { ...forged, bytes };
-  const carrier = envelopeOf(members, { issuer: 0, parents: [SUBNET], payloads: [payloads[0] as typeof forged, bad], bits: 4 });
+  const carrier = envelopeOf(members, {
+    issuer: 0,
+    parents: [SUBNET],
+    payloads: [payloads[0] as typeof forged, bad],
+    bits: 4,
+  });
   assert.equal(verdictOf(carrier.encoded), 'payload.signature after 3');
 });
 
@@ -134,7 +142,8 @@ test('DAG-3.1: a search in slices finds the nonce a search in one go finds', () 
   assert.ok(whole !== undefined);
   assert.ok(workBits(bodyHash, whole) >= 10);
   let sliced: number | undefined;
-  for (let start = 0; sliced === undefined; start += 100) sliced = powSearch({ bodyHash, bits: 10, start, tries: 100 });
+  for (let start = 0; sliced === undefined; start += 100)
+    sliced = powSearch({ bodyHash, bits: 10, start, tries: 100 });
   assert.equal(sliced, whole);
   assert.equal(powSearch({ bodyHash, bits: 10, start: 0, tries: whole }), undefined);
 });

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { quorumOf } from '../ledger/validators.ts';
-import { envelopeOf, equalMembers, graphOf, membersOf, parseDag, place, START, SUBNET } from '../testing/dag.ts';
+import {
+  envelopeOf,
+  equalMembers,
+  graphOf,
+  membersOf,
+  parseDag,
+  place,
+  START,
+  SUBNET,
+} from '../testing/dag.ts';
 import { ACCEPTED, PARENT_STRIDE, PENDING, Slab } from './slab.ts';
 import type { VerifiedEnvelope } from './verify.ts';
 import { Weights } from './weight.ts';
@@ -19,7 +28,10 @@ interface RandomDag {
 }
 
 const randomDags: fc.Arbitrary<RandomDag> = fc
-  .tuple(fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 32 }), fc.integer({ min: 1, max: 40 }))
+  .tuple(
+    fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 32 }),
+    fc.integer({ min: 1, max: 40 }),
+  )
   .chain(([stake, count]) =>
     fc.record({
       stake: fc.constant(stake),
