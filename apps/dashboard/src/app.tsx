@@ -7,7 +7,7 @@ import { Icon, type IconName } from './parts/icon.tsx';
 import { Dot } from './parts/text.tsx';
 import { clock, connection, route, skewMs, status, statusError } from './store.ts';
 import { applyTheme, theme, type Theme } from './theme.ts';
-import { readiness } from './words.ts';
+import { chainName, readiness } from './words.ts';
 import { AccountPage } from './pages/account.tsx';
 import { BlockPage } from './pages/block.tsx';
 import { DevicePage } from './pages/device.tsx';
@@ -50,7 +50,7 @@ export function App(): VNode {
           <Logo />
           <span>
             IoT Chain
-            <small>{status.value?.name ?? 'connecting'}</small>
+            <small>{chainName(status.value) ?? 'connecting'}</small>
           </span>
         </a>
         <ul>

@@ -220,7 +220,6 @@ function withCheckpoint(
         time: event.checkpoint.time ?? at,
         envelopes: event.checkpoint.envelopes ?? event.final.length,
         payloads: event.checkpoint.payloads ?? 0,
-        signers: event.checkpoint.signers ?? [],
         ...(event.checkpoint.height === undefined ? {} : { height: event.checkpoint.height }),
       },
     ]),

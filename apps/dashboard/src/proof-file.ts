@@ -1,24 +1,29 @@
-/** The proof of a reading as a file, and the command that checks it. Pure. */
+/**
+ * The proof of a reading as a file, in the form that `itc proof` writes and `itc verify` reads, and the
+ * command that checks it. Pure.
+ */
+import type { Reading } from './wire.ts';
+
 export interface ProofFile {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly text: string;
+  /** Length of the proof itself. */
+  readonly bytes: number;
   readonly command: string;
 }
 
 export function proofFile(
-  payload: string,
+  reading: Reading,
   answer: { readonly proof: string; readonly genesis: string },
 ): ProofFile {
-  const name = `reading-${payload.slice(0, 12)}.proof`;
+  const { payload, index, device, name, unit, value, time } = reading;
+  const told = { payload, index, device, name, ...(unit === undefined ? {} : { unit }), value, time };
+  const { proof, genesis } = answer;
+  const file = `reading-${payload.slice(0, 12)}-${index}.json`;
   return {
-    name,
-    bytes: fromBase64url(answer.proof),
-    command: `itc verify ${name} --genesis ${answer.genesis}`,
+    name: file,
+    text: `${JSON.stringify({ format: 'itc-proof-1', genesis, reading: told, proof }, null, 2)}\n`,
+    bytes: Math.floor((proof.length * 3) / 4),
+    command: `itc verify ${file} --genesis ${genesis}`,
   };
-}
-
-/** RFC 4648 §5, padding optional. Throws on anything else: the node does not send it. */
-export function fromBase64url(text: string): Uint8Array {
-  const binary = atob(text.replace(/-/g, '+').replace(/_/g, '/').replace(/=+$/, ''));
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }

@@ -44,8 +44,9 @@ export interface SubnetState {
   readonly checkpointTime?: number;
   readonly payloads: number;
   readonly members: readonly SubnetMember[];
-  readonly pending: { readonly payloads: number; readonly envelopes: number };
-  readonly tips: number;
+  /** Only where the answering node takes part in the subnet. */
+  readonly pending?: { readonly payloads: number; readonly envelopes: number };
+  readonly tips?: number;
   readonly powBits: number;
   readonly reason?: string;
 }
@@ -64,6 +65,8 @@ export interface Status {
   readonly ready: boolean;
   readonly reason?: string;
   readonly chain: string;
+  readonly chainName?: string;
+  /** Of the answering node. */
   readonly name: string;
   readonly version: string;
   readonly role: string;
@@ -101,7 +104,9 @@ export interface BlockItem {
   readonly kind: string;
   readonly sender: string;
   readonly fee: string;
-  readonly outcome: unknown;
+  readonly ok: boolean;
+  readonly code?: string;
+  readonly message?: string;
 }
 
 export interface Block extends BlockSummary {
@@ -261,7 +266,7 @@ export interface Checkpoint {
   readonly envelopes: number;
   readonly payloads: number;
   readonly height?: number;
-  readonly signers: readonly number[];
+  readonly signers?: readonly number[];
 }
 
 export interface Pairing {

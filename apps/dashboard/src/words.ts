@@ -23,6 +23,11 @@ export function asSentence(text: string): string {
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }
 
+/** What the chain is called; a node that does not say it goes by its own name. */
+export function chainName(status: Status | undefined): string | undefined {
+  return status === undefined ? undefined : (status.chainName ?? status.name);
+}
+
 /** The one question of the overview: is it ready, and if not, why not. */
 export function readiness(status: Status): Sentence {
   const { quorum, validators } = status;
@@ -202,16 +207,16 @@ export function kindLabel(kind: string): string {
   return KIND_WORDS[kind] ?? kind.charAt(0).toUpperCase() + kind.slice(1).replace(/-/g, ' ');
 }
 
-/** The outcome of a transaction in a block; nodes may send a word or a receipt. */
-export function outcomeWords(outcome: unknown): { readonly tone: Tone; readonly text: string } {
-  if (outcome === undefined || outcome === null) return { tone: 'idle', text: 'no receipt' };
-  if (typeof outcome === 'string')
-    return outcome === 'ok' ? { tone: 'good', text: 'done' } : { tone: 'bad', text: outcome };
-  if (typeof outcome === 'object' && 'ok' in outcome) {
-    if (outcome.ok === true) return { tone: 'good', text: 'done' };
-    const code = 'code' in outcome ? String(outcome.code) : 'refused';
-    const message = 'message' in outcome && typeof outcome.message === 'string' ? `: ${outcome.message}` : '';
-    return { tone: 'bad', text: `refused, ${code}${message}` };
-  }
-  return { tone: 'idle', text: 'unknown outcome' };
+/** The outcome of a transaction in a block. */
+export function outcomeWords(item: {
+  readonly ok: boolean;
+  readonly code?: string;
+  readonly message?: string;
+}): {
+  readonly tone: Tone;
+  readonly text: string;
+} {
+  if (item.ok) return { tone: 'good', text: 'done' };
+  const why = item.message === undefined ? '' : `: ${item.message}`;
+  return { tone: 'bad', text: `refused, ${item.code ?? 'no code'}${why}` };
 }

@@ -9,7 +9,7 @@ import { href } from '../route.ts';
 import { status } from '../store.ts';
 import type { Block } from '../wire.ts';
 import { kindLabel, outcomeWords } from '../words.ts';
-import { validatorName } from './explorer.tsx';
+import { proposerName } from './explorer.tsx';
 
 export function BlockPage({ height }: { readonly height: number }): VNode {
   const answer = useResource(`block/${height}`, (signal) => apiGet<Block>(`/blocks/${height}`, signal));
@@ -53,14 +53,7 @@ export function BlockPage({ height }: { readonly height: number }): VNode {
                 rows={[
                   ['Hash', <Id value={block.hash} label="block hash" />],
                   ['Time', formatAbsolute(block.time)],
-                  [
-                    'Proposer',
-                    block.proposer === undefined ? (
-                      'unknown'
-                    ) : (
-                      <a href={href.account(block.proposer)}>{validatorName(block.proposer)}</a>
-                    ),
-                  ],
+                  ['Proposer', proposerName(block)],
                   ['View', formatInteger(block.view)],
                   ['Size', formatBytes(block.bytes)],
                   ...headerRows(block.header),
@@ -151,7 +144,7 @@ function Items({ block }: { readonly block: Block }): VNode {
             </thead>
             <tbody>
               {block.items.map((item) => {
-                const outcome = outcomeWords(item.outcome);
+                const outcome = outcomeWords(item);
                 return (
                   <tr key={item.id}>
                     <td>

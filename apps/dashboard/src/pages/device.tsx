@@ -1,7 +1,14 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { apiGet, apiPost } from '../api.ts';
-import { formatAbsolute, formatValue, levelPercent, quantityLabel, unitLabel } from '../format.ts';
+import {
+  formatAbsolute,
+  formatBytes,
+  formatValue,
+  levelPercent,
+  quantityLabel,
+  unitLabel,
+} from '../format.ts';
 import { Chart } from '../parts/chart.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { useResource } from '../parts/resource.ts';
@@ -188,32 +195,7 @@ function Readings({ device }: { readonly device: string }): VNode {
         </Empty>
       ) : (
         <>
-          <div class="scroll">
-            <table class="table readings">
-              <thead>
-                <tr>
-                  <th scope="col">Time</th>
-                  <th scope="col">Quantity</th>
-                  <th scope="col" class="right">
-                    Value
-                  </th>
-                  <th scope="col">Status</th>
-                  <th scope="col">
-                    <span class="off-screen">Proof</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {readings.map((reading) => (
-                  <ReadingRow
-                    key={reading.id}
-                    reading={reading}
-                    status={statuses.get(reading.payload) ?? reading.status}
-                  />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <ReadingTable readings={readings} statuses={statuses} />
           {readings.length < 25 || oldest === undefined ? null : (
             <button type="button" class="button more" onClick={() => setBefore(oldest)}>
               Older readings
@@ -222,6 +204,43 @@ function Readings({ device }: { readonly device: string }): VNode {
         </>
       )}
     </Card>
+  );
+}
+
+export function ReadingTable({
+  readings,
+  statuses,
+}: {
+  readonly readings: readonly Reading[];
+  readonly statuses?: ReadonlyMap<string, PayloadStatus>;
+}): VNode {
+  return (
+    <div class="scroll">
+      <table class="table readings">
+        <thead>
+          <tr>
+            <th scope="col">Time</th>
+            <th scope="col">Quantity</th>
+            <th scope="col" class="right">
+              Value
+            </th>
+            <th scope="col">Status</th>
+            <th scope="col">
+              <span class="off-screen">Proof</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {readings.map((reading) => (
+            <ReadingRow
+              key={reading.id}
+              reading={reading}
+              status={statuses?.get(reading.payload) ?? reading.status}
+            />
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
@@ -289,7 +308,7 @@ function ReadingRow({
       {open ? (
         <tr class="proof-row">
           <td colSpan={5}>
-            <ProofPanel payload={reading.payload} />
+            <ProofPanel reading={reading} />
           </td>
         </tr>
       ) : null}
@@ -297,11 +316,11 @@ function ReadingRow({
   );
 }
 
-export function ProofPanel({ payload }: { readonly payload: string }): VNode {
-  const answer = useResource(`proof/${payload}`, async (signal) =>
+function ProofPanel({ reading }: { readonly reading: Reading }): VNode {
+  const answer = useResource(`proof/${reading.id}`, async (signal) =>
     proofFile(
-      payload,
-      await apiGet<{ proof: string; genesis: string }>(`/proofs/reading/${payload}`, signal),
+      reading,
+      await apiGet<{ proof: string; genesis: string }>(`/proofs/reading/${reading.payload}`, signal),
     ),
   );
   if (answer.error !== undefined) return <Failure error={answer.error} retry={answer.reload} />;
@@ -312,7 +331,7 @@ export function ProofPanel({ payload }: { readonly payload: string }): VNode {
 function Proof({ file }: { readonly file: ProofFile }): VNode {
   const [link, setLink] = useState('');
   useEffect(() => {
-    const url = URL.createObjectURL(new Blob([file.bytes.slice()], { type: 'application/octet-stream' }));
+    const url = URL.createObjectURL(new Blob([file.text], { type: 'application/json' }));
     setLink(url);
     return () => URL.revokeObjectURL(url);
   }, [file]);
@@ -324,7 +343,7 @@ function Proof({ file }: { readonly file: ProofFile }): VNode {
       </p>
       <a class="button" href={link} download={file.name}>
         <Icon name="download" size={16} />
-        Download {file.name} ({file.bytes.length} bytes)
+        Download {file.name} ({formatBytes(file.bytes)} of proof)
       </a>
       <div class="command">
         <code>{file.command}</code>

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { useState } from 'preact/hooks';
 import { apiGet } from '../api.ts';
-import { formatBytes, formatInteger } from '../format.ts';
+import { formatBytes, formatInteger, shorten } from '../format.ts';
 import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, Id } from '../parts/text.tsx';
 import { href } from '../route.ts';
@@ -92,7 +92,7 @@ export function ExplorerPage(): VNode {
                         <Ago time={block.time} />
                       </td>
                       <td class="right">{formatInteger(block.transactions)}</td>
-                      <td class="wide">{validatorName(block.proposer)}</td>
+                      <td class="wide">{proposerName(block)}</td>
                       <td>
                         {block.signers.length}
                         {validators === undefined ? '' : ` of ${validators}`}
@@ -119,10 +119,15 @@ export function ExplorerPage(): VNode {
   );
 }
 
-export function validatorName(address: string | undefined): string {
-  if (address === undefined) return 'unknown';
+/** The primary of the view proposes: where a node does not name the proposer, it is view mod n. */
+export function proposerName(block: Pick<BlockSummary, 'proposer' | 'view'>): string {
+  const validators = status.value?.validators ?? [];
+  const primary =
+    block.proposer === undefined
+      ? validators.find((validator) => validator.index === block.view % validators.length)
+      : validators.find((validator) => validator.address === block.proposer);
   return (
-    status.value?.validators.find((validator) => validator.address === address)?.name ??
-    `${address.slice(0, 10)}…`
+    primary?.name ??
+    (primary === undefined ? shorten(block.proposer ?? 'unknown') : `validator ${primary.index}`)
   );
 }

@@ -201,12 +201,16 @@ function Hint({ subnet, count }: { readonly subnet: SubnetState; readonly count:
       <Facts
         rows={[
           ['Shown', `${formatInteger(count)} envelopes`],
-          ['Tips', formatInteger(subnet.tips)],
+          ...(subnet.tips === undefined ? [] : [['Tips', formatInteger(subnet.tips)] as const]),
           ['Proof of work', `${subnet.powBits} bits`],
-          [
-            'Pending',
-            `${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.pending.payloads)} payloads`,
-          ],
+          ...(subnet.pending === undefined
+            ? []
+            : [
+                [
+                  'Pending',
+                  `${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.pending.payloads)} payloads`,
+                ] as const,
+              ]),
         ]}
       />
     </>

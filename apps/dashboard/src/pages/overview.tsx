@@ -16,7 +16,7 @@ import { Ago, Badge, CountUp, Dot } from '../parts/text.tsx';
 import { href } from '../route.ts';
 import { blocks, live, refreshStatus, status, statusError } from '../store.ts';
 import type { BlockSummary, Status, SubnetState, ValidatorState } from '../wire.ts';
-import { quorumSentence, readiness, subnetSentence } from '../words.ts';
+import { chainName, quorumSentence, readiness, subnetSentence } from '../words.ts';
 
 export function OverviewPage(): VNode {
   const now = status.value;
@@ -24,7 +24,11 @@ export function OverviewPage(): VNode {
   return (
     <Page
       title="Overview"
-      lead={now === undefined ? undefined : `${now.name}, seen by its ${now.role}, version ${now.version}.`}
+      lead={
+        now === undefined
+          ? undefined
+          : `${chainName(now) ?? ''}, version ${now.version}, as a ${now.role} sees it.`
+      }
     >
       {error !== undefined && now === undefined ? (
         <Failure error={error} retry={() => void refreshStatus()} />
@@ -68,7 +72,7 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
   const p90 = quantile(finality, 0.9);
   const newest = blocks.value[0];
   const payloads = now.subnets.reduce((sum, subnet) => sum + subnet.payloads, 0);
-  const waiting = now.subnets.reduce((sum, subnet) => sum + subnet.pending.payloads, 0);
+  const waiting = now.subnets.reduce((sum, subnet) => sum + (subnet.pending?.payloads ?? 0), 0);
   return (
     <section class={stale ? 'hero hero-stale' : `hero hero-${verdict.tone}`} aria-label="Readiness">
       <div class="hero-verdict" role="status">
@@ -335,12 +339,14 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
             <span class="number">{formatDuration(cadence)}</span>
           )}
         </Metric>
-        <Metric
-          label="Pending"
-          note={`${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.tips)} tips`}
-        >
-          <span class="number">{formatInteger(subnet.pending.payloads)}</span>
-        </Metric>
+        {subnet.pending === undefined ? null : (
+          <Metric
+            label="Pending"
+            note={`${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.tips ?? 0)} tips`}
+          >
+            <span class="number">{formatInteger(subnet.pending.payloads)}</span>
+          </Metric>
+        )}
         <Metric
           label="Last covered"
           note={newest === undefined ? '' : `${formatInteger(newest.envelopes)} envelopes`}

@@ -6,9 +6,9 @@ import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Id, PayloadProgress } from '../parts/text.tsx';
 import { href } from '../route.ts';
 import { devices } from '../store.ts';
-import type { PayloadState } from '../wire.ts';
+import type { PayloadState, Reading } from '../wire.ts';
 import { STATUS_WORDS } from '../words.ts';
-import { ProofPanel } from './device.tsx';
+import { ReadingTable } from './device.tsx';
 import { deviceName } from './devices.tsx';
 
 export function PayloadPage({ id }: { readonly id: string }): VNode {
@@ -82,14 +82,28 @@ export function PayloadPage({ id }: { readonly id: string }): VNode {
               ]}
             />
           </Card>
-          {found.status === 'final' ? (
-            <Card title="Proof">
-              <ProofPanel payload={id} />
-            </Card>
-          ) : null}
+          <PayloadReadings payload={found} />
         </>
       )}
     </Page>
+  );
+}
+
+/** The readings lie with their device; those of this payload are among the ones measured before it came. */
+function PayloadReadings({ payload }: { readonly payload: PayloadState }): VNode | null {
+  const { id, device, receivedAt, status } = payload;
+  const answer = useResource(`payload-readings/${id}/${status}`, (signal) =>
+    apiGet<{ readings: Reading[] }>(
+      `/devices/${device}/readings?limit=100&before=${receivedAt + 2_000}`,
+      signal,
+    ),
+  );
+  const readings = answer.value?.readings.filter((reading) => reading.payload === id) ?? [];
+  if (readings.length === 0) return null;
+  return (
+    <Card title="Readings">
+      <ReadingTable readings={readings} />
+    </Card>
   );
 }
 

@@ -34,7 +34,7 @@ export function Chart({ series }: { readonly series: Series }): VNode {
       {
         width: Math.max(240, element.clientWidth),
         height: HEIGHT,
-        padding: [8, 8, 0, 0],
+        padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 8 } },
         scales: { x: { time: true } },

@@ -110,13 +110,7 @@ export function CountUp({ value }: { readonly value: number }): VNode {
   useEffect(() => {
     const start = from.current;
     from.current = value;
-    if (
-      start === value ||
-      value < start ||
-      value - start > 5000 ||
-      prefersReducedMotion() ||
-      document.hidden
-    ) {
+    if (value <= start || value - start > 5000 || prefersReducedMotion() || document.hidden) {
       setShown(value);
       return undefined;
     }

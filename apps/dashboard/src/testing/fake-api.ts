@@ -275,7 +275,7 @@ function respond(
       return [200, command];
     }
     case 'POST commands': {
-      const answer = acceptCommand(world, String(body['payload'] ?? ''));
+      const answer = acceptCommand(world, textOf(body['payload']));
       if (answer.kind === 'refused') throw new Problem(400, answer.code, answer.detail);
       return [202, answer.command];
     }
@@ -285,7 +285,7 @@ function respond(
       return [200, { checkpoints: world.checkpoints.slice(-limit).reverse() }];
     case 'POST devnet/:': {
       if (first === 'pair') {
-        const pairing = pairKey(world, String(body['publicKey'] ?? ''));
+        const pairing = pairKey(world, textOf(body['publicKey']));
         if (pairing === undefined)
           throw new Problem(400, 'request.malformed', 'expected a public key of 32 bytes');
         return [200, pairing];
@@ -299,6 +299,10 @@ function respond(
     default:
       throw missing(`route ${route}`);
   }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function find(world: FakeWorld, wanted: string | undefined): FakeDevice {

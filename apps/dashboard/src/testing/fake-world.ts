@@ -253,7 +253,7 @@ export class FakeWorld {
       kind,
       sender,
       fee: kind === 'checkpoint' ? '0' : '184000',
-      outcome: { ok: true },
+      ok: true,
     };
   }
 
@@ -312,7 +312,6 @@ export class FakeWorld {
       envelopes: covered.length,
       payloads,
       height: this.height,
-      signers: [0, 1, 2],
     };
     this.checkpoints.push(checkpoint);
     if (this.checkpoints.length > KEPT.checkpoints) this.checkpoints.shift();

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { REFUSALS } from '@itc/core/ledger/command.js';
+import { nodeRows } from './nodes.ts';
+import { statusOf, statusWithout } from './testing/documents.ts';
+import {
+  asSentence,
+  grantWords,
+  outcomeWords,
+  processDetail,
+  quorumSentence,
+  readiness,
+  refusalWords,
+  subnetSentence,
+} from './words.ts';
+
+test('readiness: all connected is good, and says so without hedging', () => {
+  assert.deepEqual(readiness(statusOf()).tone, 'good');
+  assert.equal(readiness(statusOf()).title, 'Ready');
+});
+
+test('readiness: one validator of four away is ready, names it, and warns that nothing is spare', () => {
+  const verdict = readiness(statusWithout(1));
+  assert.equal(verdict.tone, 'warn');
+  assert.match(verdict.detail, /^validator-2 is not connected\..*one more failure would stop them/);
+});
+
+test('readiness: below the quorum it is not ready and the reason of the node is the sentence', () => {
+  const verdict = readiness(statusWithout(1, 2));
+  assert.equal(verdict.tone, 'bad');
+  assert.equal(verdict.title, 'Not ready');
+  assert.equal(verdict.detail, '2 of 4 weight answers and 3 are needed.');
+  assert.equal(quorumSentence(statusWithout(1, 2)), '2 of 4 weight connected; 3 needed, 1 missing');
+});
+
+test('readiness: with spare weight a fault is named without alarm', () => {
+  const seven = statusOf({
+    validators: [0, 1, 2, 3, 4, 5, 6].map((index) => ({
+      index,
+      address: `v${index}`,
+      weight: 1,
+      connected: index !== 6,
+      primary: index === 0,
+    })),
+    quorum: { total: 7, strong: 5, connected: 6 },
+  });
+  assert.equal(readiness(seven).detail, 'validator 6 is not connected. Blocks still become final.');
+});
+
+test('a subnet with members away says which', () => {
+  const members = [0, 1].map((index) => ({
+    index,
+    address: `m${index}`,
+    name: `member-${index}`,
+    weight: 1,
+    connected: index === 0,
+  }));
+  const subnet = { id: '', name: 'home', checkpoint: 1, payloads: 0, members, powBits: 8 };
+  assert.equal(subnetSentence(subnet).detail, 'member-1 is not connected.');
+});
+
+test('every refusal of the ledger has words and a next step, and so has an unknown one', () => {
+  for (const reason of REFUSALS) {
+    const words = refusalWords(reason);
+    assert.ok(!words.what.includes(`(${reason})`), `${reason} has no words of its own`);
+    assert.ok(words.next.length > 10);
+  }
+  assert.match(refusalWords('moon-phase').what, /moon-phase/);
+});
+
+test('sentences: capital and full stop, but a name keeps its spelling', () => {
+  assert.equal(asSentence('out of disk'), 'Out of disk.');
+  assert.equal(asSentence('lamp-1 is asleep'), 'lamp-1 is asleep.');
+});
+
+test('grants and outcomes read as English', () => {
+  assert.equal(
+    grantWords({ actions: ['on', 'off', 'level'], levelMax: 127 }),
+    'switch on, switch off and dim up to 50 %',
+  );
+  assert.deepEqual(outcomeWords({ ok: true }), { tone: 'good', text: 'done' });
+  assert.equal(outcomeWords({ ok: false, code: 'transaction.nonce' }).text, 'refused, transaction.nonce');
+  assert.equal(
+    processDetail({ name: 'x', role: 'x', state: 'exited', restarts: 2 }),
+    'exited by itself, restarted 2 times',
+  );
+});
+
+test('the node list merges validators, peers and processes by name, roles in order, each once', () => {
+  const status = statusOf({
+    peers: [
+      { address: 'itc1validator0', role: 'validator', connected: true, rttMs: 3 },
+      {
+        name: 'gateway-2',
+        address: 'itc1g2',
+        role: 'gateway',
+        connected: false,
+        reason: 'connection refused',
+      },
+    ],
+    processes: [
+      { name: 'home', role: 'home', state: 'running', restarts: 0 },
+      { name: 'validator-2', role: 'validator', state: 'stopped', restarts: 0 },
+    ],
+  });
+  const rows = nodeRows(status);
+  assert.deepEqual(
+    rows.map((row) => row.name),
+    ['validator-1', 'validator-2', 'validator-3', 'validator-4', 'gateway-2', 'home'],
+  );
+  assert.equal(rows[0]?.rttMs, 3);
+  assert.equal(rows[1]?.detail, 'stopped on purpose');
+  assert.equal(rows[4]?.detail, 'connection refused');
+  assert.equal(rows[4]?.tone, 'bad');
+});
