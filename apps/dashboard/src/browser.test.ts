@@ -90,7 +90,7 @@ suite('the page in a browser', { skip }, () => {
   test('live DAG: the keyboard selects, shows both cones, pauses and clears', async () => {
     await page.open(`${api.url}/#/graph`, DESK);
     await page.until(`document.querySelector('.graph-canvas')`);
-    await page.until(`/Shown\\d+/.test(document.querySelector('#graph-details').textContent)`);
+    await page.until(`/Shown\\d\\d+/.test(document.querySelector('#graph-details').textContent)`);
     await page.evaluate(`document.querySelector('.graph-canvas').focus()`);
     for (let i = 0; i < 6; i += 1) await page.press('ArrowLeft');
     await page.until(

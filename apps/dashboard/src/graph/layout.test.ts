@@ -20,8 +20,8 @@ const VIEW: Viewport = { end: 1000, spanMs: 1000, width: 800, height: 400 };
 const diamond = buildGraph(graphOf('a b:a c:a d:b,c e:d'));
 const names = (cone: Set<number>): string =>
   [...cone]
+    .sort((a, b) => a - b)
     .map((i) => diamond.vertices[i]?.hash)
-    .sort()
     .join('');
 
 test('cones: the past is what a vertex approves, the future what approves it, without itself', () => {
