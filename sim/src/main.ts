@@ -1,6 +1,7 @@
 /** `npm run sim`: seeds, scenarios and mutations from the command line. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { runDagCommand } from './dag/command.ts';
 import { MUTATIONS } from './pbft/mutations.ts';
 import type { Sabotage } from './pbft/node.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
@@ -13,6 +14,7 @@ const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenar
   --scenario NAME  a scripted run of sim/scenarios
   --mutate NAME    puts a known fault into the protocol; the run is meant to fail
                    (\`all\`: every fault in turn, and the run passes when the checkers saw each)
+  --dag            the same for subnets instead of the main chain
   --json           one JSON object on standard output`;
 
 /** Seeds tried before a mutation counts as not seen. */
@@ -28,6 +30,7 @@ function main(): number {
       from: { type: 'string' },
       scenario: { type: 'string' },
       mutate: { type: 'string' },
+      dag: { type: 'boolean' },
       json: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -37,6 +40,16 @@ function main(): number {
     return 0;
   }
   const json = values.json === true;
+  if (values.dag === true) {
+    const number = values.seed === undefined && values.scenario === undefined ? (values.seeds ?? '20') : '1';
+    return runDagCommand({
+      first: count(values.seed ?? values.from ?? '1'),
+      number: count(number),
+      scenario: values.scenario,
+      mutate: values.mutate,
+      print: (fields) => report(json, fields),
+    });
+  }
   if (values.mutate !== undefined) return mutate(values.mutate, values.seed, json);
   if (values.scenario !== undefined) return scenario(values.scenario, json);
   if (values.seed !== undefined) return seeds(count(values.seed), 1, json);

@@ -37,7 +37,8 @@ export interface NodeOptions {
 }
 
 /** Known faults in the shell, to see that the checkers see. */
-export type Sabotage = 'send-before-persist' | 'forget-votes' | 'forget-records';
+export const SABOTAGES = ['send-before-persist', 'forget-votes'] as const;
+export type Sabotage = (typeof SABOTAGES)[number];
 
 interface Segment {
   readonly sequence: number;

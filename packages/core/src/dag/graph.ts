@@ -86,9 +86,10 @@ export class Graph {
 
   /** The place of a pending vertex, a negative reference to a final one, or undefined. */
   locate(hash: Hash): number | undefined {
-    const place = this.#index.get(keyOf(hash));
+    const key = keyOf(hash);
+    const place = this.#index.get(key);
     if (place !== undefined) return place;
-    const final = this.finals.find(hash);
+    const final = this.finals.at(key);
     if (final !== undefined) return finalRef(final.checkpoint);
     return equalBytes(hash, this.#subnet) ? finalRef(0) : undefined;
   }
@@ -116,7 +117,7 @@ export class Graph {
   insert(verified: VerifiedEnvelope, origin: Origin): Insertion {
     const { envelope, issuer } = verified;
     const key = keyOf(verified.hash);
-    if (this.#index.has(key) || this.finals.find(verified.hash) !== undefined) return { kind: 'known' };
+    if (this.#index.has(key) || this.finals.at(key) !== undefined) return { kind: 'known' };
     const anchor = this.anchors.find(envelope.anchor);
     if (anchor === undefined) return { kind: 'anchor-unknown' };
     if (origin === 'gossip' && this.anchors.head - anchor.sequence > LIMITS.anchorAgeMax)

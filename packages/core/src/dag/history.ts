@@ -13,6 +13,9 @@ export interface FinalEnvelope {
 /** The newest final envelopes; the oldest make room. What has left is found in storage only. */
 export class FinalEnvelopes {
   readonly #byHash = new Map<string, FinalEnvelope>();
+  /** Keys by age, as a ring: asking a Map for its oldest key costs more with every deletion. */
+  readonly #ring: string[] = [];
+  #oldest = 0;
   /** Whether something has left: only then is it worth asking the storage. */
   forgotten = false;
 
@@ -24,18 +27,31 @@ export class FinalEnvelopes {
     return this.#byHash.get(keyOf(hash));
   }
 
+  /** As `find`, for who has the key already. */
+  at(key: string): FinalEnvelope | undefined {
+    return this.#byHash.get(key);
+  }
+
   add(final: FinalEnvelope): void {
-    this.#byHash.set(keyOf(final.hash), final);
-    if (this.#byHash.size <= LIMITS.finalisedKeptMax) return;
-    for (const oldest of this.#byHash.keys()) {
-      this.#byHash.delete(oldest);
-      break;
+    const key = keyOf(final.hash);
+    if (this.#byHash.has(key)) return;
+    this.#byHash.set(key, final);
+    if (this.#ring.length < LIMITS.finalisedKeptMax) {
+      this.#ring.push(key);
+      return;
     }
+    this.#byHash.delete(this.#ring[this.#oldest] as string);
+    this.#ring[this.#oldest] = key;
+    this.#oldest = (this.#oldest + 1) % LIMITS.finalisedKeptMax;
     this.forgotten = true;
   }
 
-  values(): Iterable<FinalEnvelope> {
-    return this.#byHash.values();
+  /** Oldest first. */
+  *values(): Iterable<FinalEnvelope> {
+    for (let i = 0; i < this.#ring.length; i += 1) {
+      const key = this.#ring[(this.#oldest + i) % this.#ring.length] as string;
+      yield this.#byHash.get(key) as FinalEnvelope;
+    }
   }
 }
 
@@ -48,11 +64,13 @@ export interface Anchor {
 /** Applied checkpoints by hash. The subnet's id is the anchor before the first. */
 export class Anchors implements AnchorView {
   readonly #byHash = new Map<string, Anchor>();
+  readonly #ring: string[] = [];
+  #oldest = 0;
   #last: Anchor;
 
   constructor(subnet: Hash, powBits: number) {
     this.#last = { hash: subnet, sequence: 0, powBits };
-    this.#byHash.set(keyOf(subnet), this.#last);
+    this.add(this.#last);
   }
 
   get head(): number {
@@ -68,16 +86,22 @@ export class Anchors implements AnchorView {
   }
 
   add(anchor: Anchor): void {
-    this.#byHash.set(keyOf(anchor.hash), anchor);
+    const key = keyOf(anchor.hash);
     this.#last = anchor;
-    if (this.#byHash.size <= LIMITS.anchorsKeptMax) return;
-    for (const oldest of this.#byHash.keys()) {
-      this.#byHash.delete(oldest);
-      break;
+    if (this.#byHash.has(key)) return;
+    this.#byHash.set(key, anchor);
+    if (this.#ring.length < LIMITS.anchorsKeptMax) {
+      this.#ring.push(key);
+      return;
     }
+    this.#byHash.delete(this.#ring[this.#oldest] as string);
+    this.#ring[this.#oldest] = key;
+    this.#oldest = (this.#oldest + 1) % LIMITS.anchorsKeptMax;
   }
 
-  values(): Iterable<Anchor> {
-    return this.#byHash.values();
+  /** Oldest first. */
+  *values(): Iterable<Anchor> {
+    for (let i = 0; i < this.#ring.length; i += 1)
+      yield this.#byHash.get(this.#ring[(this.#oldest + i) % this.#ring.length] as string) as Anchor;
   }
 }

@@ -138,7 +138,7 @@ test('DAG-6.1: order, winners and roots do not depend on the order of arrival, w
         assert.deepEqual(result.evaluation.checkpoint, first?.evaluation.checkpoint);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 
