@@ -42,6 +42,8 @@ export class Directory {
   readonly #ledger: LedgerPort;
   readonly #vault: Vault;
   readonly #byText: Map<string, Known> = new Map();
+  /** By address in hex: asked for every payload, where bech32m would cost more than the rest of the question. */
+  readonly #byHex: Map<string, Known> = new Map();
   readonly #byName: Map<string, Known> = new Map();
 
   constructor(o: { ledger: LedgerPort; vault: Vault }) {
@@ -70,7 +72,7 @@ export class Directory {
   }
 
   get(address: Address): Known | undefined {
-    return this.#byText.get(formatAddress(address));
+    return this.#byHex.get(hex(address));
   }
 
   /** By address or by name. */
@@ -88,8 +90,7 @@ export class Directory {
 
   /** Makes it known if there is room. */
   meet(address: Address): Known | undefined {
-    const text = formatAddress(address);
-    const known = this.#byText.get(text);
+    const known = this.get(address);
     if (known !== undefined) return known;
     if (this.#byText.size >= EDGE_LIMITS.devicesMax) return undefined;
     const added = this.#add(address, {});
@@ -205,6 +206,7 @@ export class Directory {
       latest: new Map(),
     };
     this.#byText.set(known.text, known);
+    this.#byHex.set(hex(address), known);
     if (row.name !== undefined) this.#byName.set(row.name, known);
     return known;
   }
@@ -218,4 +220,8 @@ export class Directory {
       known.latest.set(record.name, shown(record));
     }
   }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }

@@ -6,6 +6,7 @@ import { EDGE_LIMITS } from '../../limits.ts';
 import { openBroker, until, type TestBroker } from '../../testing/mqtt.ts';
 import { FrameReader } from './frame.ts';
 import { MqttFault, REASON } from './reason.ts';
+import { Throttle } from './throttle.ts';
 import { isTopicFilter, isTopicName, matchesTopic, TopicTree } from './topic.ts';
 
 /** The broker still serves somebody else, and no bug was logged. */
@@ -229,4 +230,41 @@ test('EDGE-1.26: the tree finds exactly the filters that match', () => {
   assert.ok(
     !matchesTopic('#', '$SYS/x') && !matchesTopic('+/x', '$SYS/x') && matchesTopic('$SYS/#', '$SYS/x'),
   );
+});
+
+test('EDGE-1.18: who sends faster than the gateway works is held back in the socket, not cut off', async () => {
+  const release: (() => void)[] = [];
+  await using t = await openBroker({
+    onPublish: async () => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return { code: 0, route: false };
+    },
+  });
+  const raw = await t.raw();
+  await raw.connect();
+  const total = 3 * EDGE_LIMITS.receiveMaximum;
+  raw.bytes(
+    Buffer.concat(Array.from({ length: total }, () => bytes(publish({ qos: 0, messageId: undefined })))),
+  );
+  await until(() => release.length > EDGE_LIMITS.receiveMaximum, 'the first of them');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.equal(release.length, EDGE_LIMITS.receiveMaximum + 1);
+  for (let done = 0; done < total; done += 1) {
+    await until(() => release.length > done, 'the next');
+    release[done]?.();
+  }
+  assert.equal(t.published.length, total);
+});
+
+test('EDGE-1.19: bytes beyond the rate exhaust the bucket until it has filled again', async () => {
+  let refills = 0;
+  const throttle = new Throttle(100_000, () => (refills += 1));
+  throttle.take(150_000, 1_000);
+  assert.equal(throttle.exhausted, false);
+  throttle.take(52_000, 1_000);
+  assert.equal(throttle.exhausted, true);
+  await until(() => refills === 1, 'the refill');
+  assert.equal(throttle.exhausted, false);
+  throttle.take(1_000, 1_100);
+  assert.equal(throttle.exhausted, false);
 });

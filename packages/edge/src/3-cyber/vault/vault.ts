@@ -124,7 +124,10 @@ export class Vault {
 
   /** The lane as it is with everything stored so far. Take sequences by `put` only. */
   lane(payload: Pick<Payload, 'signer' | 'device'>): Lane {
-    const key = laneKey(payload);
+    return this.#laneOf(laneKey(payload));
+  }
+
+  #laneOf(key: Hash): Lane {
     const text = hex(key);
     let lane = this.#lanes.get(text);
     if (lane === undefined) {
@@ -160,7 +163,8 @@ export class Vault {
       bytes: payload.bytes.length,
       stage: 'received',
     };
-    const lane = this.lane(payload);
+    const laneId = laneKey(payload);
+    const lane = this.#laneOf(laneId);
     lane.take(payload.sequence);
     this.#bytes += payload.bytes.length + OVERHEAD_BYTES;
     this.#openCount += 1;
@@ -176,7 +180,7 @@ export class Vault {
       },
       { table: TABLE.open, key: arrival, value: payload.id },
       { table: TABLE.arrival, key: arrival, value: payload.id },
-      { table: TABLE.lanes, key: laneKey(payload), value: lane.encode() },
+      { table: TABLE.lanes, key: laneId, value: lane.encode() },
       ...(entry.rows ?? []).map(rowChange),
     ]);
     this.#overlay(text, status, done);
@@ -184,7 +188,7 @@ export class Vault {
       await done;
     } catch (error) {
       // Nothing of it is on disk: forget what memory took in advance.
-      this.#lanes.delete(hex(laneKey(payload)));
+      this.#lanes.delete(hex(laneId));
       this.#bytes -= payload.bytes.length + OVERHEAD_BYTES;
       this.#openCount -= 1;
       throw error;
