@@ -2,29 +2,70 @@
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { layoutOf, readDevnet } from './devnet/layout.ts';
 import { COMMON_HELP, runCommand, type Command } from './terminal/command.ts';
-import { devnet } from './commands/devnet.ts';
-import { device } from './commands/device.ts';
-import { grant, revoke } from './commands/grant.ts';
-import { key } from './commands/key.ts';
-import { lamp } from './commands/lamp.ts';
-import { node } from './commands/node.ts';
-import { proof } from './commands/proof.ts';
-import { replay } from './commands/replay.ts';
-import { status } from './commands/status.ts';
-import { verify } from './commands/verify.ts';
 
-const COMMANDS: readonly Command[] = [
-  devnet,
-  status,
-  key,
-  device,
-  grant,
-  revoke,
-  lamp,
-  replay,
-  proof,
-  verify,
-  node,
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  /** Each command is loaded when it is called: switching a lamp does not wait for the code of a validator. */
+  readonly load: () => Promise<Command>;
+}
+
+const COMMANDS: readonly Entry[] = [
+  {
+    name: 'devnet',
+    summary: 'run the whole system on this machine',
+    load: async () => (await import('./commands/devnet.ts')).devnet,
+  },
+  {
+    name: 'status',
+    summary: 'what runs, and why not',
+    load: async () => (await import('./commands/status.ts')).status,
+  },
+  {
+    name: 'key',
+    summary: 'make and list ledger keys',
+    load: async () => (await import('./commands/key.ts')).key,
+  },
+  {
+    name: 'device',
+    summary: 'list, read, make, claim and enrol devices',
+    load: async () => (await import('./commands/device.ts')).device,
+  },
+  {
+    name: 'grant',
+    summary: 'let someone else command a device',
+    load: async () => (await import('./commands/grant.ts')).grant,
+  },
+  {
+    name: 'revoke',
+    summary: 'take a grant back',
+    load: async () => (await import('./commands/grant.ts')).revoke,
+  },
+  {
+    name: 'lamp',
+    summary: 'switch a lamp on, off, or to a level',
+    load: async () => (await import('./commands/lamp.ts')).lamp,
+  },
+  {
+    name: 'replay',
+    summary: 'send recorded readings and follow them to finality',
+    load: async () => (await import('./commands/replay.ts')).replay,
+  },
+  {
+    name: 'proof',
+    summary: 'write the proof of a reading to a file',
+    load: async () => (await import('./commands/proof.ts')).proof,
+  },
+  {
+    name: 'verify',
+    summary: 'check the proof of a reading, offline',
+    load: async () => (await import('./commands/verify.ts')).verify,
+  },
+  {
+    name: 'node',
+    summary: 'run one validator, gateway or member',
+    load: async () => (await import('./commands/node.ts')).node,
+  },
 ];
 const VERSION = '0.1.0';
 
@@ -60,13 +101,13 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${VERSION}\n`);
     return 0;
   }
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) {
+  const entry = COMMANDS.find((candidate) => candidate.name === name);
+  if (entry === undefined) {
     process.stderr.write(`itc: there is no command ${name}\nTry: itc --help\n`);
     return 2;
   }
   installNativeCrypto();
-  return runCommand(command, rest, defaultApi);
+  return runCommand(await entry.load(), rest, defaultApi);
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -11,17 +11,15 @@ import { buildBatch, formatVoucher, parseVoucher } from '@itc/client/voucher.js'
 import { loginSigningBytes } from '@itc/edge/login-proof.js';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
-import { keyNamed } from '../devnet/setup.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
-import { openKey } from './key.ts';
+import { keyNamed, openKey } from '../keys.ts';
 
 const DEPOSIT = amount(UNITS_PER_ITC / 10n);
 
 export const device: Command = {
   name: 'device',
-  summary: 'list, read, make, claim and enrol devices',
   help: `itc device list
 itc device show DEVICE
 itc device readings DEVICE [--limit N] [--name QUANTITY]

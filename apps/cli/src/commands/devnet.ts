@@ -21,7 +21,6 @@ const WWW = fileURLToPath(new URL('../../../dashboard/dist/www', import.meta.url
 
 export const devnet: Command = {
   name: 'devnet',
-  summary: 'run the whole system on this machine',
   help: `itc devnet [OPTIONS]                run until interrupted
 itc devnet start|stop|kill NAME     one process of a running devnet
 

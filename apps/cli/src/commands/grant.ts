@@ -5,7 +5,7 @@ import { ACTIONS, ACTIONS_ALL } from '@itc/core/ledger/transaction.js';
 import { grant as grantBody, revoke as revokeBody } from '@itc/client/transactions.js';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { Wallet } from '../wallet.ts';
-import { openKey } from './key.ts';
+import { openKey } from '../keys.ts';
 
 const DAY_MS = 86_400_000;
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS };
@@ -14,7 +14,6 @@ const COMMON = { to: { type: 'string' }, key: { type: 'string' } } as const;
 
 export const grant: Command = {
   name: 'grant',
-  summary: 'let someone else command a device',
   help: `itc grant DEVICE --to SUBJECT [OPTIONS]
 
 Writes a grant to the ledger; granting again replaces it. SUBJECT is an address or the name of a key on this machine.
@@ -66,7 +65,6 @@ Example:
 
 export const revoke: Command = {
   name: 'revoke',
-  summary: 'take a grant back',
   help: `itc revoke DEVICE --to SUBJECT [--key NAME]
 
 Removes the grant from the ledger. From the next certified state on, its absence can be proved, and the device refuses.`,

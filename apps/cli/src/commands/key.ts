@@ -3,12 +3,11 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
-import { LedgerError } from '@itc/core/ledger/errors.js';
-import { readKeyFile, writeKeyFile } from '@itc/node/crypto/key-file.js';
+import { writeKeyFile } from '@itc/node/crypto/key-file.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
 import { systemRandom } from '@itc/node/random.js';
 import { layoutOf } from '../devnet/layout.ts';
-import { keyPath } from '../devnet/setup.ts';
+import { keyPath, openKey } from '../keys.ts';
 import { UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 
@@ -16,7 +15,6 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
 export const key: Command = {
   name: 'key',
-  summary: 'make and list ledger keys',
   help: `itc key new NAME [--plain]
 itc key show NAME
 itc key list
@@ -41,14 +39,6 @@ function checkedName(name: string | undefined): string {
   if (name === undefined || !NAME.test(name))
     throw new UsageError('a key is named with lower-case letters, digits and hyphens');
   return name;
-}
-
-/** The key of this name; sealed ones are opened with ITC_PASSPHRASE. */
-export async function openKey(dataDir: string, name: string): Promise<KeyPair> {
-  const path = keyPath(layoutOf(dataDir), name);
-  if (!existsSync(path))
-    throw new LedgerError('not-found', `no key is called ${name}; make one with: itc key new ${name}`);
-  return readKeyFile(path, process.env['ITC_PASSPHRASE']);
 }
 
 async function create(call: Call, name: string): Promise<number> {

@@ -5,7 +5,7 @@ import type { CommandStatus } from '@itc/client/api.js';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatDuration } from '../terminal/output.ts';
 import { Wallet } from '../wallet.ts';
-import { openKey } from './key.ts';
+import { openKey } from '../keys.ts';
 
 const LEVEL_MAX = 254;
 
@@ -24,7 +24,6 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 export const lamp: Command = {
   name: 'lamp',
-  summary: 'switch a lamp on, off, or to a level',
   help: `itc lamp on DEVICE
 itc lamp off DEVICE
 itc lamp level DEVICE LEVEL      0 to 254

@@ -9,7 +9,6 @@ import { textOption, UsageError, type Call, type Command } from '../terminal/com
 
 export const node: Command = {
   name: 'node',
-  summary: 'run one validator, gateway or member',
   help: `itc node --config FILE
 
 Runs one process of the network until it is interrupted. The configuration is JSON: name, role (validator, gateway or

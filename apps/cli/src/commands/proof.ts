@@ -13,7 +13,6 @@ import { openClient } from '../wallet.ts';
 
 export const proof: Command = {
   name: 'proof',
-  summary: 'write the proof of a reading to a file',
   help: `itc proof READING --out FILE
 
 READING is the id of a reading (as itc device readings shows it): payload id, a colon, position. Without a position the

@@ -7,7 +7,7 @@ import { SILENT } from '@itc/edge/log.js';
 import { gatewayPlaces } from '../devnet/home.ts';
 import { ownDevices, type Wanted } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
-import { keyNamed } from '../devnet/setup.ts';
+import { keyNamed } from '../keys.ts';
 import { FinalityWatch } from '../replay/finality-watch.ts';
 import { loadRecordings, packRecording, type Packed } from '../replay/recording.ts';
 import { integerOption, UsageError, type Call, type Command } from '../terminal/command.ts';
@@ -26,7 +26,6 @@ interface Sender {
 
 export const replay: Command = {
   name: 'replay',
-  summary: 'send recorded readings and follow them to finality',
   help: `itc replay FOLDER [OPTIONS]
 
 FOLDER holds files NAME.csv of lines "UNIX seconds <tab> value". Each file becomes a device with a key of its own, owned by

@@ -6,7 +6,6 @@ import { formatCount, table } from '../terminal/output.ts';
 
 export const status: Command = {
   name: 'status',
-  summary: 'what runs, and why not',
   help: `itc status [--why]
 
 Height, view, quorum, subnets and processes, each with a reason where something is not well.
@@ -31,15 +30,13 @@ Options:
 };
 
 function facts(answer: NodeStatus): string[] {
-  const { quorum, subnets = [], processes = [] } = answer;
+  const { quorum, subnets, processes = [] } = answer;
   return [
     ...table([
-      ['chain', answer.chain ?? 'unknown'],
-      ['height', `${formatCount(answer.height ?? 0)}  view ${answer.view ?? 0}`],
-      ['transactions', formatCount(answer.transactions ?? 0)],
-      ...(quorum === undefined
-        ? []
-        : [['quorum', `${quorum.connected} of ${quorum.total} weight connected, ${quorum.strong} needed`]]),
+      ['chain', answer.chain === '' ? 'unknown' : answer.chain],
+      ['height', `${formatCount(answer.height)}  view ${answer.view}`],
+      ['transactions', formatCount(answer.transactions)],
+      ['quorum', `${quorum.connected} of ${quorum.total} weight connected, ${quorum.strong} needed`],
       ...subnets.map((subnet) => [
         `subnet ${subnet.name}`,
         `checkpoint ${formatCount(subnet.checkpoint)}, ${formatCount(subnet.payloads)} payloads final, ${subnet.powBits} bits of work`,
@@ -61,10 +58,10 @@ function facts(answer: NodeStatus): string[] {
 }
 
 function reasonsOf(answer: NodeStatus): string[] {
-  const { quorum, subnets = [], processes = [] } = answer;
+  const { quorum, subnets, processes = [] } = answer;
   return [
     ...(answer.ready || answer.reason === undefined ? [] : [answer.reason]),
-    ...(quorum?.reason === undefined ? [] : [`quorum: ${quorum.reason}`]),
+    ...(quorum.reason === undefined ? [] : [`quorum: ${quorum.reason}`]),
     ...subnets.flatMap((subnet) =>
       subnet.reason === undefined ? [] : [`subnet ${subnet.name}: ${subnet.reason}`],
     ),

@@ -21,7 +21,6 @@ type Checked =
 
 export const verify: Command = {
   name: 'verify',
-  summary: 'check the proof of a reading, offline',
   help: `itc verify FILE --genesis HASH
 
 Checks that the reading in FILE (written by itc proof) was signed by its device, applied by two thirds of its

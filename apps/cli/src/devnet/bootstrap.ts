@@ -13,7 +13,7 @@ import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import { Wallet } from '../wallet.ts';
 import { SIMULATED } from './home.ts';
 import type { Devnet, Layout } from './layout.ts';
-import { keyNamed } from './setup.ts';
+import { keyNamed } from '../keys.ts';
 
 const DEPOSIT = amount(UNITS_PER_ITC / 10n);
 const YEAR_MS = 365 * 86_400_000;

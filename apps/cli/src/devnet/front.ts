@@ -26,6 +26,29 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 const BODY_BYTES_MAX = 1_048_576;
 const CONNECT_MS_MAX = 1_500;
+/** The status while no node answers: the same form, and nothing in it. */
+const NO_ANSWER = {
+  ready: false,
+  reason: 'no node answers',
+  chain: '',
+  chainName: '',
+  name: 'devnet',
+  version: '0.1.0',
+  role: 'front',
+  address: '',
+  time: 0,
+  height: 0,
+  finalisedHeight: 0,
+  view: 0,
+  epoch: 0,
+  blockTime: 0,
+  blocksPerMinute: 0,
+  transactions: 0,
+  peers: [],
+  validators: [],
+  quorum: { total: 0, strong: 0, connected: 0 },
+  subnets: [],
+};
 
 export interface FrontOptions {
   readonly host: string;
@@ -88,13 +111,13 @@ export class Front {
 
   async #status(response: ServerResponse): Promise<void> {
     const processes = this.#options.supervisor.statuses();
-    let answer: Record<string, unknown> = { ready: false, reason: 'no node answers yet' };
+    let answer: object = NO_ANSWER;
     for (const target of this.#targets()) {
       const reply = await fetch(`${target.url}/api/v1/status`, {
         signal: AbortSignal.timeout(CONNECT_MS_MAX),
       }).catch(() => undefined);
       if (reply?.ok === true) {
-        answer = (await reply.json()) as Record<string, unknown>;
+        answer = (await reply.json()) as object;
         break;
       }
     }

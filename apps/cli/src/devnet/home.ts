@@ -6,7 +6,7 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { Devnet, Layout } from './layout.ts';
-import { keyNamed } from './setup.ts';
+import { keyNamed } from '../keys.ts';
 
 export interface SimulatedDevice {
   readonly name: string;

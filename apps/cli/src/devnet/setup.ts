@@ -8,10 +8,9 @@ import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genes
 import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { subnetId } from '@itc/core/ledger/transaction.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
-import { readKeyFile, writeKeyFile } from '@itc/node/crypto/key-file.js';
-import { KeyPair } from '@itc/node/crypto/keypair.js';
+import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeConfig, PeerConfig } from '@itc/node/config.js';
-import { systemRandom } from '@itc/node/random.js';
+import { keyNamed } from '../keys.ts';
 import { readGenesis } from '@itc/node/runtime/process.js';
 import { writeDevnet, type Devnet, type DevnetProcess, type Layout } from './layout.ts';
 import { nextFreePort } from './ports.ts';
@@ -50,20 +49,6 @@ export function planProcesses(options: DevnetOptions): Planned[] {
       planned.push({ name: `member-${next}`, role: 'member', subnet });
   }
   return planned;
-}
-
-/** The key of this name under `keys/`, made when it is not there yet. */
-export async function keyNamed(layout: Layout, name: string): Promise<KeyPair> {
-  const path = keyPath(layout, name);
-  if (existsSync(path)) return readKeyFile(path);
-  mkdirSync(layout.keys, { recursive: true, mode: 0o700 });
-  const keys = KeyPair.generate(systemRandom);
-  await writeKeyFile(path, { keys });
-  return keys;
-}
-
-export function keyPath(layout: Layout, name: string): string {
-  return join(layout.keys, `${name}.json`);
 }
 
 /** Creates what is missing and writes the configurations with ports that are free now. */

@@ -7,8 +7,6 @@ export type OptionTable = NonNullable<ParseArgsConfig['options']>;
 
 export interface Command {
   readonly name: string;
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** Shown by `--help`: synopsis, what it does, examples. */
   readonly help: string;
   readonly options?: OptionTable;

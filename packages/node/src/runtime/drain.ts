@@ -30,7 +30,7 @@ export class Drain {
 
   async #run(): Promise<void> {
     // The first turn is given away, so that `kick` has kept the promise before the work can end.
-    await undefined;
+    await Promise.resolve();
     try {
       while (this.#hasWork()) await this.#work();
     } catch (error) {

@@ -397,22 +397,19 @@ export class Subnet {
     const decoded = decodeMessage(bytes.slice());
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     const message: SubnetMessage = decoded.value;
-    switch (message.kind) {
-      case 'envelope':
-        void this.#takeEnvelopes(peer.id, from, [message.encoded], false);
-        return;
-      case 'envelopes':
-        void this.#takeEnvelopes(peer.id, from, message.encoded, true);
-        return;
-      default: {
-        const verified = verifyMessage(
-          { chain: this.#o.chain.id, subnet: this.#o.subnet, members: this.#o.members, verify: verifyNative },
-          from,
-          message,
-        );
-        if (!verified.ok) return this.#blame(peer.id, verified.message);
-        this.#step({ kind: 'message', from, message: verified.value, now: this.#now() });
-      }
+    if (message.kind === 'envelope') {
+      void this.#takeEnvelopes(peer.id, from, [message.encoded], false);
+    } else if (message.kind === 'envelopes') {
+      void this.#takeEnvelopes(peer.id, from, message.encoded, true);
+    } else {
+      const { chain, subnet, members } = this.#o;
+      const verified = verifyMessage(
+        { chain: chain.id, subnet, members, verify: verifyNative },
+        from,
+        message,
+      );
+      if (!verified.ok) return this.#blame(peer.id, verified.message);
+      this.#step({ kind: 'message', from, message: verified.value, now: this.#now() });
     }
   }
 
