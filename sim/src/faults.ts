@@ -57,7 +57,13 @@ export function drawFaults(random: Random): FaultPlan {
 }
 
 /** Lets the faults happen until that time; whoever calls heals afterwards. */
-export function applyFaults<M>(world: World<M>, random: Random, plan: FaultPlan, until: number, kinds?: Kinds<M>): void {
+export function applyFaults<M>(
+  world: World<M>,
+  random: Random,
+  plan: FaultPlan,
+  until: number,
+  kinds?: Kinds<M>,
+): void {
   world.network.quality = {
     loss: plan.loss,
     duplication: plan.duplication,

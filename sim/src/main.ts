@@ -67,11 +67,22 @@ function seeds(first: number, number: number, json: boolean): number {
     crashes += outcome.crashes;
     evidence += outcome.evidence;
     if (outcome.violation !== undefined) return failed(outcome, `npm run sim -- --seed ${seed}`, json);
-    if (number > 1 && (process.stderr.isTTY || seed % 50 === 0)) process.stderr.write(`\rseed ${seed}, ${seed - first + 1} of ${number}, ${blocks} blocks, ${crashes} crashes`);
+    if (number > 1 && (process.stderr.isTTY || seed % 50 === 0))
+      process.stderr.write(
+        `\rseed ${seed}, ${seed - first + 1} of ${number}, ${blocks} blocks, ${crashes} crashes`,
+      );
   }
   if (number > 1) process.stderr.write('\n');
   const seconds = (performance.now() - started) / 1000;
-  report(json, { passed: true, seeds: number, first, blocks, crashes, evidence, seconds: Number(seconds.toFixed(2)) });
+  report(json, {
+    passed: true,
+    seeds: number,
+    first,
+    blocks,
+    crashes,
+    evidence,
+    seconds: Number(seconds.toFixed(2)),
+  });
   return 0;
 }
 
@@ -102,7 +113,12 @@ function mutate(name: string, seed: string | undefined, json: boolean): number {
     const mutation = MUTATIONS[name];
     if (mutation === undefined) return usage(`there is no mutation ${name}; there are ${names.join(', ')}`);
     const outcome = firstViolation(mutation.sabotage, first, last);
-    if (outcome !== undefined) return failed({ caught: true, mutation: name, ...outcome }, `npm run sim -- --mutate ${name} --seed ${outcome.seed}`, json);
+    if (outcome !== undefined)
+      return failed(
+        { caught: true, mutation: name, ...outcome },
+        `npm run sim -- --mutate ${name} --seed ${outcome.seed}`,
+        json,
+      );
     report(json, { passed: true, mutation: name, caught: false, seeds: last - first + 1 });
     return 0;
   }
@@ -125,7 +141,11 @@ function firstViolation(sabotage: Sabotage, first: number, last: number): Outcom
   return undefined;
 }
 
-function failed(outcome: Outcome & { readonly caught?: boolean; readonly mutation?: string }, command: string, json: boolean): number {
+function failed(
+  outcome: Outcome & { readonly caught?: boolean; readonly mutation?: string },
+  command: string,
+  json: boolean,
+): number {
   report(json, { passed: false, replay: command, ...outcome });
   process.stderr.write(`\n${outcome.violation?.message ?? 'failed'}\nreplay: ${command}\n`);
   return 1;
@@ -151,6 +171,7 @@ function usage(problem: string): number {
 try {
   process.exitCode = main();
 } catch (error) {
-  if (error instanceof UsageError || (error instanceof TypeError && 'code' in error)) process.exitCode = usage(error.message);
+  if (error instanceof UsageError || (error instanceof TypeError && 'code' in error))
+    process.exitCode = usage(error.message);
   else throw error;
 }

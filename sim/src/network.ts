@@ -41,7 +41,11 @@ export class Network<M> {
   send(from: number, to: number, message: M): void {
     const { loss, duplication } = this.quality;
     this.sent += 1;
-    if (this.#cut.has(link(from, to)) || this.#random.chance(loss) || this.drop?.(from, to, message) === true) {
+    if (
+      this.#cut.has(link(from, to)) ||
+      this.#random.chance(loss) ||
+      this.drop?.(from, to, message) === true
+    ) {
       this.lost += 1;
       return;
     }

@@ -18,7 +18,10 @@ export class Agreement {
     if (known === undefined) this.#values.set(height, { value, node });
     else if (!equalBytes(known.value, value)) {
       const [a, b] = [toHex(known.value).slice(0, 8), toHex(value).slice(0, 8)];
-      throw new Violation('agreement', `${this.#what} at height ${height} is ${a} at node ${known.node} and ${b} at node ${node}`);
+      throw new Violation(
+        'agreement',
+        `${this.#what} at height ${height} is ${a} at node ${known.node} and ${b} at node ${node}`,
+      );
     }
   }
 

@@ -20,7 +20,8 @@ export class Certificates {
     const fail = (why: string): never => {
       throw new Violation('certificates', `the certificate of height ${block.height} at node ${node} ${why}`);
     };
-    if (certificate.height !== block.height || !equalBytes(certificate.hash, block.hash)) fail('is for another block');
+    if (certificate.height !== block.height || !equalBytes(certificate.hash, block.hash))
+      fail('is for another block');
     const bytes = voteSigningBytes('commit', { ...certificate, chain: this.#chain });
     let signed = 0n;
     let total = 0n;
@@ -30,7 +31,8 @@ export class Certificates {
       if ((((certificate.signers[index >> 3] ?? 0) >> (index & 7)) & 1) === 0) continue;
       const signature = certificate.signatures[used];
       used += 1;
-      if (signature === undefined || !fakeVerify(validator.key, bytes, signature)) fail(`has no valid signature of validator ${index}`);
+      if (signature === undefined || !fakeVerify(validator.key, bytes, signature))
+        fail(`has no valid signature of validator ${index}`);
       signed += BigInt(validator.weight);
     }
     if (used !== certificate.signatures.length) fail('has signatures of nobody');

@@ -10,10 +10,21 @@ export class ChainLinked {
     this.#hashes.set(0, genesis);
   }
 
-  delivered(node: number, block: { readonly height: number; readonly hash: Hash; readonly parentHash: Hash }): void {
+  delivered(
+    node: number,
+    block: { readonly height: number; readonly hash: Hash; readonly parentHash: Hash },
+  ): void {
     const below = this.#hashes.get(block.height - 1);
-    if (below === undefined) throw new Violation('chain-linked', `node ${node} delivered height ${block.height} before anyone delivered the one below`);
-    if (!equalBytes(below, block.parentHash)) throw new Violation('chain-linked', `height ${block.height} at node ${node} does not follow the block below`);
+    if (below === undefined)
+      throw new Violation(
+        'chain-linked',
+        `node ${node} delivered height ${block.height} before anyone delivered the one below`,
+      );
+    if (!equalBytes(below, block.parentHash))
+      throw new Violation(
+        'chain-linked',
+        `height ${block.height} at node ${node} does not follow the block below`,
+      );
     this.#hashes.set(block.height, block.hash);
   }
 }

@@ -10,7 +10,8 @@ export class Delivery {
 
   delivered(node: number, height: number): void {
     const expected = this.#next.get(node);
-    if (expected !== height) throw new Violation('delivery', `node ${node} delivered height ${height}, expected was ${expected}`);
+    if (expected !== height)
+      throw new Violation('delivery', `node ${node} delivered height ${height}, expected was ${expected}`);
     this.#next.set(node, height + 1);
   }
 }

@@ -24,6 +24,9 @@ export class Liveness {
     const late = correct.filter((node) => (this.#heights[node] ?? 0) < this.#goal);
     if (late.length === 0) return;
     const told = late.map((node) => `node ${node} at ${this.#heights[node]}: ${reason(node)}`).join('; ');
-    throw new Violation('liveness', `${withinMs} ms after healing not everyone has height ${this.#goal}: ${told}`);
+    throw new Violation(
+      'liveness',
+      `${withinMs} ms after healing not everyone has height ${this.#goal}: ${told}`,
+    );
   }
 }

@@ -19,7 +19,12 @@ export class Promises {
   /**
    * @param tip height and hash of the highest block the node has delivered, whose finality its block log proves
    */
-  sends(node: number, message: Message, wal: readonly WalRecord[], tip: { readonly height: number; readonly hash: Hash }): void {
+  sends(
+    node: number,
+    message: Message,
+    wal: readonly WalRecord[],
+    tip: { readonly height: number; readonly hash: Hash },
+  ): void {
     switch (message.kind) {
       case 'pre-prepare':
         this.#once(node, message.kind, message.view, message.block.height, message.block.hash);
@@ -34,7 +39,12 @@ export class Promises {
         return;
       case 'view-change':
         this.#left.set(node, Math.max(message.view, this.#left.get(node) ?? 0));
-        this.#needs(node, message.kind, wal, (record) => record.kind === 'view-change' && record.message.view === message.view);
+        this.#needs(
+          node,
+          message.kind,
+          wal,
+          (record) => record.kind === 'view-change' && record.message.view === message.view,
+        );
         return;
       case 'new-view':
       case 'checkpoint':
@@ -45,7 +55,12 @@ export class Promises {
     }
   }
 
-  #vote(node: number, vote: Vote, wal: readonly WalRecord[], tip: { readonly height: number; readonly hash: Hash }): void {
+  #vote(
+    node: number,
+    vote: Vote,
+    wal: readonly WalRecord[],
+    tip: { readonly height: number; readonly hash: Hash },
+  ): void {
     if (vote.height <= tip.height) return;
     const accepted = this.#needs(node, vote.kind, wal, (record) => accepts(record, vote.view, vote.hash));
     if (vote.kind === 'commit') {
@@ -57,10 +72,20 @@ export class Promises {
     if (parent === undefined || vote.height === 1) return;
     const name = toHex(parent);
     if (tip.height === vote.height - 1 && toHex(tip.hash) === name) return;
-    this.#needs(node, 'prepare above its parent', wal, (record) => prepares(record, vote.view, parent) || isFinal(record, name));
+    this.#needs(
+      node,
+      'prepare above its parent',
+      wal,
+      (record) => prepares(record, vote.view, parent) || isFinal(record, name),
+    );
   }
 
-  #needs(node: number, what: string, wal: readonly WalRecord[], fits: (record: LogRecord) => boolean): LogRecord {
+  #needs(
+    node: number,
+    what: string,
+    wal: readonly WalRecord[],
+    fits: (record: LogRecord) => boolean,
+  ): LogRecord {
     // What is needed was mostly written last.
     for (let i = wal.length - 1; i >= 0; i -= 1) {
       const record = this.#record(wal[i] as WalRecord);
@@ -84,13 +109,21 @@ export class Promises {
     const key = `${node}/${kind}/${view}/${height}`;
     const name = toHex(hash);
     const known = this.#votes.get(key);
-    if (known !== undefined && known !== name) throw new Violation('promises', `node ${node} sent two different ${kind} in view ${view} at height ${height}`);
+    if (known !== undefined && known !== name)
+      throw new Violation(
+        'promises',
+        `node ${node} sent two different ${kind} in view ${view} at height ${height}`,
+      );
     this.#votes.set(key, name);
   }
 
   #notLeft(node: number, kind: string, view: number): void {
     const left = this.#left.get(node) ?? 0;
-    if (view < left) throw new Violation('promises', `node ${node} sent a ${kind} in view ${view} after it had asked for view ${left}`);
+    if (view < left)
+      throw new Violation(
+        'promises',
+        `node ${node} sent a ${kind} in view ${view} after it had asked for view ${left}`,
+      );
   }
 }
 
@@ -99,7 +132,11 @@ function accepts(record: LogRecord, view: number, hash: Hash): boolean {
 }
 
 function prepares(record: LogRecord, view: number, hash: Hash): boolean {
-  return record.kind === 'prepared' && record.certificate.view === view && toHex(record.certificate.digest) === toHex(hash);
+  return (
+    record.kind === 'prepared' &&
+    record.certificate.view === view &&
+    toHex(record.certificate.digest) === toHex(hash)
+  );
 }
 
 function isFinal(record: LogRecord, name: string): boolean {

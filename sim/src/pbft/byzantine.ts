@@ -3,7 +3,13 @@ import { epoch, height, view } from '@itc/core/ledger/ids.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Effects, Input, Outgoing } from '@itc/core/pbft/effects.js';
 import type { Checkpoint, Message, PrePrepare, ViewChange, Vote } from '@itc/core/pbft/messages.js';
-import { checkpointBytes, newViewBytes, prePrepareSigningBytes, viewChangeBytes, voteBytes } from '@itc/core/pbft/signing.js';
+import {
+  checkpointBytes,
+  newViewBytes,
+  prePrepareSigningBytes,
+  viewChangeBytes,
+  voteBytes,
+} from '@itc/core/pbft/signing.js';
 import { fakeHash } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
 import type { Disguise } from './node.ts';
@@ -47,7 +53,8 @@ export function byzantine(villain: Villain, mischiefs: readonly Mischief[], prob
       }
       send.push(...spoil(villain, villain.random.pick(mischiefs), outgoing, memory));
     }
-    if (mischiefs.includes('vote-for-everything') && input.kind === 'message') send.push(...echo(villain, input.message.message));
+    if (mischiefs.includes('vote-for-everything') && input.kind === 'message')
+      send.push(...echo(villain, input.message.message));
     for (const { message } of effects.send) {
       if (memory.length < MEMORY_MAX) memory.push(message);
       else memory[villain.random.below(MEMORY_MAX)] = message;
@@ -56,30 +63,50 @@ export function byzantine(villain: Villain, mischiefs: readonly Mischief[], prob
   };
 }
 
-function spoil(villain: Villain, mischief: Mischief, outgoing: Outgoing, memory: readonly Message[]): Outgoing[] {
+function spoil(
+  villain: Villain,
+  mischief: Mischief,
+  outgoing: Outgoing,
+  memory: readonly Message[],
+): Outgoing[] {
   const { message } = outgoing;
   switch (mischief) {
     case 'withhold':
       // From some, not from all: a body or vote that only a part gets is worse than none.
-      return others(villain).filter(() => villain.random.chance(0.5)).map((to) => ({ to, message }));
+      return others(villain)
+        .filter(() => villain.random.chance(0.5))
+        .map((to) => ({ to, message }));
     case 'equivocate':
       return others(villain).map((to) => ({ to, message: to % 2 === 0 ? message : twist(villain, message) }));
     case 'off-by-one':
       return [outgoing, { to: outgoing.to, message: shift(villain, message) }];
     case 'replay':
-      return memory.length === 0 ? [outgoing] : [outgoing, { to: 'all', message: villain.random.pick(memory) }];
+      return memory.length === 0
+        ? [outgoing]
+        : [outgoing, { to: 'all', message: villain.random.pick(memory) }];
     case 'hide-prepared':
-      return [message.kind === 'view-change' ? { ...outgoing, message: signViewChange(villain, { ...message, prepared: [], committed: undefined }) } : outgoing];
+      return [
+        message.kind === 'view-change'
+          ? {
+              ...outgoing,
+              message: signViewChange(villain, { ...message, prepared: [], committed: undefined }),
+            }
+          : outgoing,
+      ];
     case 'forge-prepared':
       return [message.kind === 'view-change' ? { ...outgoing, message: forge(villain, message) } : outgoing];
     case 'huge-view':
       return [outgoing, { to: 'all', message: hugeView(villain, message) }];
     case 'invalid-blocks':
-      return [message.kind === 'pre-prepare' ? { ...outgoing, message: reblock(villain, message, true) } : outgoing];
+      return [
+        message.kind === 'pre-prepare' ? { ...outgoing, message: reblock(villain, message, true) } : outgoing,
+      ];
     case 'lying-checkpoint':
       return [message.kind === 'checkpoint' ? { ...outgoing, message: twist(villain, message) } : outgoing];
     case 'wrong-new-view':
-      return [message.kind === 'new-view' ? { ...outgoing, message: wrongNewView(villain, message) } : outgoing];
+      return [
+        message.kind === 'new-view' ? { ...outgoing, message: wrongNewView(villain, message) } : outgoing,
+      ];
     case 'vote-for-everything':
       return [outgoing];
   }
@@ -122,7 +149,9 @@ function shift(villain: Villain, message: Message): Message {
     case 'commit':
       return signVote(
         villain,
-        villain.random.chance(0.5) ? { ...message, view: view(moved(message.view)) } : { ...message, height: height(moved(message.height)) },
+        villain.random.chance(0.5)
+          ? { ...message, view: view(moved(message.view)) }
+          : { ...message, height: height(moved(message.height)) },
       );
     case 'checkpoint':
       return signCheckpoint(villain, { ...message, height: height(message.height + 32) });
@@ -131,7 +160,11 @@ function shift(villain: Villain, message: Message): Message {
     case 'new-view':
       return wrongNewView(villain, message);
     case 'status':
-      return { ...message, view: view(moved(message.view)), committed: height(message.committed + 1_000_000) };
+      return {
+        ...message,
+        view: view(moved(message.view)),
+        committed: height(message.committed + 1_000_000),
+      };
     case 'fetch':
     case 'body':
       return message;
@@ -158,19 +191,28 @@ function echo(villain: Villain, message: Message): Outgoing[] {
 }
 
 function reblock(villain: Villain, message: PrePrepare, invalid: boolean): PrePrepare {
-  const block = makeBlock({ ...readBlock(message.block.bytes), invalid, salt: villain.random.below(1_000) + 1_000_000 });
+  const block = makeBlock({
+    ...readBlock(message.block.bytes),
+    invalid,
+    salt: villain.random.below(1_000) + 1_000_000,
+  });
   return signProposal(villain, { ...message, block });
 }
 
 /** Certificates nobody gave, beside the real ones: they must be skipped without harm to the others. */
 function forge(villain: Villain, message: ViewChange): ViewChange {
-  const forged = message.prepared.map((certificate) => ({ ...certificate, digest: fakeHash(certificate.digest) }));
+  const forged = message.prepared.map((certificate) => ({
+    ...certificate,
+    digest: fakeHash(certificate.digest),
+  }));
   return signViewChange(villain, { ...message, prepared: [...forged, ...message.prepared].slice(0, 8) });
 }
 
 function hugeView(villain: Villain, message: Message): Message {
-  if (message.kind === 'view-change') return signViewChange(villain, { ...message, view: view(message.view + 1_000_000_007) });
-  if (message.kind === 'commit' || message.kind === 'prepare') return signVote(villain, { ...message, view: view(message.view + 1_000_000_007) });
+  if (message.kind === 'view-change')
+    return signViewChange(villain, { ...message, view: view(message.view + 1_000_000_007) });
+  if (message.kind === 'commit' || message.kind === 'prepare')
+    return signVote(villain, { ...message, view: view(message.view + 1_000_000_007) });
   return message;
 }
 

@@ -18,7 +18,12 @@ export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonl
   },
   'new-view-drops-prepared': {
     what: 'a new view begins above its base as if nothing had been prepared',
-    sabotage: { rules: { ...RULES, decideNewView: (genesis, set) => ({ ...RULES.decideNewView(genesis, set), reproposals: [] }) } },
+    sabotage: {
+      rules: {
+        ...RULES,
+        decideNewView: (genesis, set) => ({ ...RULES.decideNewView(genesis, set), reproposals: [] }),
+      },
+    },
   },
   'prepare-without-parent': {
     what: 'P2 is left out: PREPARE without the parent prepared or final',
@@ -47,5 +52,8 @@ export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonl
 };
 
 function sendFirst(actions: Action<SimMessage>[]): Action<SimMessage>[] {
-  return [...actions.filter((action) => action.kind === 'send'), ...actions.filter((action) => action.kind !== 'send')];
+  return [
+    ...actions.filter((action) => action.kind === 'send'),
+    ...actions.filter((action) => action.kind !== 'send'),
+  ];
 }

@@ -97,7 +97,10 @@ export class SimReplica implements Actor<SimMessage> {
   tick(now: number): Action<SimMessage>[] {
     let waiting = 0;
     for (const request of this.#options.requests.known) if (!this.#done.has(request)) waiting += 1;
-    return [...this.#step({ kind: 'pending', count: waiting }, now), ...this.#step({ kind: 'tick', now: millis(now) }, now)];
+    return [
+      ...this.#step({ kind: 'pending', count: waiting }, now),
+      ...this.#step({ kind: 'tick', now: millis(now) }, now),
+    ];
   }
 
   receive(now: number, from: number, message: SimMessage): Action<SimMessage>[] {
@@ -105,11 +108,17 @@ export class SimReplica implements Actor<SimMessage> {
       case 'pbft': {
         const verified = verifiedOnce(this.#context, message.message);
         if (verified === undefined) return [];
-        return this.#step({ kind: 'message', from: this.#options.identities[from] ?? -1, message: verified }, now);
+        return this.#step(
+          { kind: 'message', from: this.#options.identities[from] ?? -1, message: verified },
+          now,
+        );
       }
       case 'blocks-wanted': {
         const first = Math.max(1, message.first);
-        const blocks = this.#blocks.all.slice(first - 1, Math.min(message.last, first - 1 + BLOCKS_SERVED_MAX));
+        const blocks = this.#blocks.all.slice(
+          first - 1,
+          Math.min(message.last, first - 1 + BLOCKS_SERVED_MAX),
+        );
         return blocks.length === 0 ? [] : [{ kind: 'send', to: [from], message: { kind: 'blocks', blocks } }];
       }
       case 'blocks':
@@ -177,7 +186,8 @@ export class SimReplica implements Actor<SimMessage> {
       const message = this.#options.encoded ? throughBytes(outgoing.message) : outgoing.message;
       actions.push({ kind: 'send', to: this.#nodesOf(outgoing.to), message: { kind: 'pbft', message } });
     }
-    for (const committed of effects.deliver) actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(committed) });
+    for (const committed of effects.deliver)
+      actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(committed) });
     for (const want of effects.want) actions.push(...this.#want(want));
     return sabotage.actions === undefined ? actions : sabotage.actions(actions);
   }
@@ -190,7 +200,9 @@ export class SimReplica implements Actor<SimMessage> {
 
   #nodesOf(to: number | 'all'): number[] {
     const { identities, self } = this.#options;
-    return [...identities.keys()].filter((node) => (to === 'all' ? identities[node] !== self : identities[node] === to));
+    return [...identities.keys()].filter((node) =>
+      to === 'all' ? identities[node] !== self : identities[node] === to,
+    );
   }
 
   /** The block log has its own file and its own sync, a little later: a crash in between must be survived. */
@@ -201,7 +213,9 @@ export class SimReplica implements Actor<SimMessage> {
     // Blocks are executed one after the other, however long each takes.
     this.#executedAt = Math.max(this.#executedAt, this.#world.now + Math.round(random.next() * executionMs));
     this.#world.later(node, this.#executedAt - this.#world.now, () => {
-      const actions: Action<SimMessage>[] = [{ kind: 'do', what: 'sync blocks', run: () => this.#blocks.sync() }];
+      const actions: Action<SimMessage>[] = [
+        { kind: 'do', what: 'sync blocks', run: () => this.#blocks.sync() },
+      ];
       const { block } = committed;
       actions.push({
         kind: 'do',
@@ -209,7 +223,9 @@ export class SimReplica implements Actor<SimMessage> {
         run: () => {
           const root = this.#execute(block);
           observer.executed(node, block.height, root);
-          this.#world.later(node, 0, (later) => this.#step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: root }, later));
+          this.#world.later(node, 0, (later) =>
+            this.#step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: root }, later),
+          );
         },
       });
       return actions;
@@ -226,7 +242,13 @@ export class SimReplica implements Actor<SimMessage> {
     switch (want.kind) {
       case 'sync': {
         const first = this.#blocks.length + 1;
-        return [{ kind: 'send', to: this.#nodesOf(want.from), message: { kind: 'blocks-wanted', first, last: want.target } }];
+        return [
+          {
+            kind: 'send',
+            to: this.#nodesOf(want.from),
+            message: { kind: 'blocks-wanted', first, last: want.target },
+          },
+        ];
       }
       case 'proposal':
         this.#standing = want;
@@ -242,10 +264,21 @@ export class SimReplica implements Actor<SimMessage> {
     // Not executed that far yet: the want stands and comes again with a tick.
     if (stateRoot === undefined) return [];
     this.#standing = undefined;
-    const requests = [...this.#options.requests.known].filter((request) => !this.#done.has(request)).slice(0, REQUESTS_MAX);
+    const requests = [...this.#options.requests.known]
+      .filter((request) => !this.#done.has(request))
+      .slice(0, REQUESTS_MAX);
     this.#salt += 1;
     const { height, parentHash } = want;
-    const block = makeBlock({ height, parentHash, proposer: this.#options.self, time: now, stateRoot, requests, invalid: false, salt: this.#salt });
+    const block = makeBlock({
+      height,
+      parentHash,
+      proposer: this.#options.self,
+      time: now,
+      stateRoot,
+      requests,
+      invalid: false,
+      salt: this.#salt,
+    });
     return this.#step({ kind: 'proposal', block }, now);
   }
 }

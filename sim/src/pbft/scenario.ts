@@ -85,12 +85,17 @@ function readAction(what: string): Event['run'] | undefined {
   const restart = /^restart((?: \d+)+)$/.exec(what);
   if (restart !== null) return ({ world }) => numbers(restart[1]).forEach((node) => world.start(node));
   const partition = /^partition([\d |]+)$/.exec(what);
-  if (partition !== null) return ({ world }) => world.network.partition((partition[1] ?? '').split('|').map(numbers));
+  if (partition !== null)
+    return ({ world }) => world.network.partition((partition[1] ?? '').split('|').map(numbers));
   const cut = /^cut (\d+) > (\d+)$/.exec(what);
   if (cut !== null) return ({ world }) => world.network.cut(Number(cut[1]), Number(cut[2]));
   return what === 'mend' ? ({ world }) => world.network.mend() : undefined;
 }
 
 function numbers(text: string | undefined): number[] {
-  return (text ?? '').trim().split(/\s+/).filter((word) => word !== '').map(Number);
+  return (text ?? '')
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .map(Number);
 }

@@ -28,7 +28,11 @@ export const REQUESTS_MAX = 16;
 export const FRESHNESS_MS = 3_000;
 
 export function makeBlock(block: SimBlock): Candidate {
-  const writer = new Writer(160).u53(block.height).fixed(block.parentHash, HASH_BYTES).u8(block.proposer).u53(block.time);
+  const writer = new Writer(160)
+    .u53(block.height)
+    .fixed(block.parentHash, HASH_BYTES)
+    .u8(block.proposer)
+    .u53(block.time);
   writer.fixed(block.stateRoot, HASH_BYTES).bool(block.invalid).u32(block.salt);
   const bytes = writer.list(block.requests, (w, request) => w.u32(request)).finish();
   return { height: height(block.height), parentHash: block.parentHash, hash: fakeHash(bytes), bytes };

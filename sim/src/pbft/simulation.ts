@@ -21,7 +21,12 @@ export interface Plan {
   readonly seed: number;
   readonly weights: readonly number[];
   /** Validator indices that are faulty, and how; their weight is at most F. */
-  readonly villains: readonly { readonly self: number; readonly mischiefs: readonly Mischief[]; readonly probability: number; readonly twin: boolean }[];
+  readonly villains: readonly {
+    readonly self: number;
+    readonly mischiefs: readonly Mischief[];
+    readonly probability: number;
+    readonly twin: boolean;
+  }[];
   readonly faults: FaultPlan;
   /** Faults end here, and the bound for progress begins. */
   readonly healAtMs: number;
@@ -53,7 +58,17 @@ const TICK_MS = 50;
 
 /** Votes more often than the rest: who lacks them is what view changes are about. */
 const KINDS: Kinds<SimMessage> = {
-  all: ['commit', 'commit', 'prepare', 'pre-prepare', 'new-view', 'view-change', 'checkpoint', 'status', 'blocks'],
+  all: [
+    'commit',
+    'commit',
+    'prepare',
+    'pre-prepare',
+    'new-view',
+    'view-change',
+    'checkpoint',
+    'status',
+    'blocks',
+  ],
   of: (message) => (message.kind === 'pbft' ? message.message.kind : message.kind),
 };
 
@@ -80,7 +95,8 @@ function drawWeights(random: Random): number[] {
   const count = random.between(4, 7);
   for (let attempt = 0; attempt < 50 && random.chance(0.8); attempt += 1) {
     const weights = Array.from({ length: count }, () => random.between(1, random.pick([3, 10, 1_000])));
-    if (validatorSetFlaw(weights.map((weight, index) => ({ key: fakeKey(index), weight }))) === undefined) return weights;
+    if (validatorSetFlaw(weights.map((weight, index) => ({ key: fakeKey(index), weight }))) === undefined)
+      return weights;
   }
   return Array.from({ length: count }, () => 1);
 }
@@ -139,7 +155,12 @@ export class Simulation {
         return replica;
       },
       onSend: (from, message) => {
-        if (message.kind === 'pbft') observer.sends(from, message.message, this.world.disk(from).file<WalRecord>('write-ahead log').durable);
+        if (message.kind === 'pbft')
+          observer.sends(
+            from,
+            message.message,
+            this.world.disk(from).file<WalRecord>('write-ahead log').durable,
+          );
       },
     });
   }
@@ -165,7 +186,11 @@ export class Simulation {
     this.#liveness = liveness;
     // One event can lift a node by several heights; asking after each event is cheap enough.
     world.run(plan.healAtMs + plan.boundMs, () => liveness.reached(this.correct));
-    liveness.check(this.correct, plan.boundMs, (node) => this.node(node)?.status().reason ?? 'no reason given');
+    liveness.check(
+      this.correct,
+      plan.boundMs,
+      (node) => this.node(node)?.status().reason ?? 'no reason given',
+    );
     // A little longer, so that votes under way meet the checkers too.
     world.run(world.now + 1_000);
   }
@@ -191,10 +216,11 @@ export class Simulation {
       request += 1;
       this.#requests.add(request);
       // What everyone has executed is forgotten, as a pool forgets it.
-      if (this.#requests.size > 512) for (const old of this.#requests) {
-        this.#requests.delete(old);
-        if (this.#requests.size <= 256) break;
-      }
+      if (this.#requests.size > 512)
+        for (const old of this.#requests) {
+          this.#requests.delete(old);
+          if (this.#requests.size <= 256) break;
+        }
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
     arrive();
@@ -233,7 +259,8 @@ export class Simulation {
         tips.set(node, { height: at, hash: this.agreement.at(at) ?? CHAIN });
       },
       sends: (node, message, wal) => {
-        if (isCorrect(node)) promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
+        if (isCorrect(node))
+          promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
       },
     };
   }
@@ -261,7 +288,11 @@ export class Simulation {
               this.evidence.push(...effects.evidence);
               return effects;
             }
-          : byzantine({ self, count: plan.weights.length, chain: CHAIN, sign, random: this.#random.fork() }, villain.mischiefs, villain.probability),
+          : byzantine(
+              { self, count: plan.weights.length, chain: CHAIN, sign, random: this.#random.fork() },
+              villain.mischiefs,
+              villain.probability,
+            ),
       // A faulty replica needs no further sabotage.
       sabotage: villain === undefined ? this.#sabotage : {},
       encoded: plan.encoded,
@@ -296,6 +327,7 @@ export function runPlan(plan: Plan, sabotage: Sabotage = {}, script?: Script): O
 /** Evidence names nobody who follows the protocol. */
 function checkEvidence(simulation: Simulation): void {
   for (const { kind, culprit } of simulation.evidence) {
-    if (simulation.correct.includes(culprit)) throw new Violation('evidence', `validator ${culprit} is accused of a double ${kind} without guilt`);
+    if (simulation.correct.includes(culprit))
+      throw new Violation('evidence', `validator ${culprit} is accused of a double ${kind} without guilt`);
   }
 }

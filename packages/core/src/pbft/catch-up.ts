@@ -87,7 +87,10 @@ export function wantSync(state: ReplicaState, now: number): void {
   const first = state.syncingSince === undefined;
   state.syncingSince ??= now;
   // What lacks to the last few blocks may be on its way; a real gap, or one that stays, is worth a request.
-  const patience = state.certified.height - state.delivered.height > PBFT_LIMITS.proposalWindow ? 0 : state.timing.resendMs / 2;
+  const patience =
+    state.certified.height - state.delivered.height > PBFT_LIMITS.proposalWindow
+      ? 0
+      : state.timing.resendMs / 2;
   if (now - state.syncingSince < patience || now - state.syncWantedAt < state.timing.resendMs) return;
   state.syncWantedAt = now;
   // Who showed the proof may be gone by now, or a liar who has no blocks: later requests go to anyone.

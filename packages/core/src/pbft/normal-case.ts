@@ -159,7 +159,8 @@ function stand(state: ReplicaState, slot: Slot, block: Candidate): void {
 
 /** P2: only with the parent final or prepared in this view, and the proof of it durable. */
 function sendPrepare(state: ReplicaState, slot: Slot, block: Candidate): void {
-  if (slot.prepareView === state.view || !state.rules.parentHeld(state, slot.height, block.parentHash)) return;
+  if (slot.prepareView === state.view || !state.rules.parentHeld(state, slot.height, block.parentHash))
+    return;
   keepParentProof(state, slot.height);
   slot.prepareView = state.view;
   state.send('all', ownVote(state, slot, 'prepare', block));
@@ -176,7 +177,8 @@ function keepParentProof(state: ReplicaState, at: number): void {
 
 /** Quorum weight of PREPARE in one view, taken from below upwards, so that the certificates held have no gap (PBFT-4.5). */
 function takePrepared(state: ReplicaState, slot: Slot, block: Candidate): void {
-  if (slot.prepared?.view === state.view || !state.rules.parentHeld(state, slot.height, block.parentHash)) return;
+  if (slot.prepared?.view === state.view || !state.rules.parentHeld(state, slot.height, block.parentHash))
+    return;
   const counts = (index: number): boolean => votesFor(slot.prepares[index], state.view, block.hash);
   if (state.weights.sum(counts) < state.rules.quorum(state.weights)) return;
   const certificate: PreparedCertificate = {

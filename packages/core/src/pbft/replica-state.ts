@@ -92,7 +92,8 @@ export class ReplicaState {
     this.weights = new Weights(options.validators);
     this.timing = { ...TIMING, ...options.timing };
     const { tip } = options;
-    this.delivered = tip === undefined ? { height: height(0), hash: options.chain } : { height: tip.height, hash: tip.hash };
+    this.delivered =
+      tip === undefined ? { height: height(0), hash: options.chain } : { height: tip.height, hash: tip.hash };
     this.executed = this.delivered.height;
     this.certified = { ...this.delivered, certificate: tip };
     this.certifiedDurable = this.delivered.height;

@@ -37,7 +37,8 @@ export const RULES: Rules = {
     return prepared !== undefined && prepared.view === state.view && equalBytes(prepared.digest, parentHash);
   },
 
-  parentCertified: (state, at) => at - 1 === state.delivered.height || state.slots.get(at - 1)?.committed !== undefined,
+  parentCertified: (state, at) =>
+    at - 1 === state.delivered.height || state.slots.get(at - 1)?.committed !== undefined,
 
   preparedHeld: (state) => {
     const held: PreparedCertificate[] = [];
