@@ -6,6 +6,10 @@
 import { LIMITS } from '../ledger/limits.ts';
 import type { Slab } from './slab.ts';
 
+/** More tips than all lanes of a subnet can have at a time: only a pool held against the rules is larger. */
+const SMALL_POOL = 128;
+const TRIES = 64;
+
 /** A set of places one can pick from uniformly: the last fills the gap of the removed. */
 export class TipPool {
   readonly #places: number[] = [];
@@ -79,8 +83,16 @@ export function selectTips(choice: {
   return chosen;
 }
 
-/** Fisher–Yates over a copy: pools are small, because lanes are few. */
+/**
+ * Uniform without repetition. Random positions until enough are found: at most nine places are taken already, so
+ * in a large pool hardly any try is in vain. A small pool is shuffled instead (Fisher–Yates over a copy).
+ */
 function pick(pool: TipPool, until: number, skip: number, random: () => number, chosen: number[]): void {
+  for (let tries = 0; pool.size > SMALL_POOL && tries < TRIES && chosen.length < until; tries += 1) {
+    const place = pool.at(Math.floor(random() * pool.size));
+    if (place !== skip && !chosen.includes(place)) chosen.push(place);
+  }
+  if (chosen.length >= until) return;
   const left = pool.places().filter((place) => place !== skip && !chosen.includes(place));
   while (chosen.length < until && left.length > 0) {
     const at = Math.floor(random() * left.length);
