@@ -114,7 +114,8 @@ export class ChainClient implements AsyncDisposable {
     const deadline = performance.now() + DRAIN_MS;
     while (pending() > 0) {
       this.#check();
-      if (performance.now() > deadline) throw new Error(`${pending()} transactions were not final ${DRAIN_MS} ms after the load`);
+      if (performance.now() > deadline)
+        throw new Error(`${pending()} transactions were not final ${DRAIN_MS} ms after the load`);
       await sleep(10);
     }
     this.#onBlock = undefined;
@@ -173,7 +174,10 @@ export class ChainClient implements AsyncDisposable {
 
   #exchange(url: string, method: string, body?: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const headers = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+      const headers =
+        body === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
       const sent = request(url, { method, agent: this.#agent, headers }, (response) => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));
@@ -181,7 +185,8 @@ export class ChainClient implements AsyncDisposable {
         response.on('end', () => {
           const text = Buffer.concat(pieces).toString();
           const { statusCode = 0 } = response;
-          if (statusCode >= 300) reject(new Error(`${method} ${url} answered ${statusCode}: ${text.slice(0, 300)}`));
+          if (statusCode >= 300)
+            reject(new Error(`${method} ${url} answered ${statusCode}: ${text.slice(0, 300)}`));
           else resolve(JSON.parse(text));
         });
       });

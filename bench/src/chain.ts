@@ -16,7 +16,8 @@ import { ChainClient } from './chain-client.ts';
 import { ETCD_INSTALL, EtcdCluster, etcdVersion } from './etcd.ts';
 import { closedLoop, joinSamples, type LoadSamples } from './load.ts';
 import { diskWarning, Network } from './network.ts';
-import { figure, seededRandom, type BenchOptions, type Result } from './result.ts';
+import { measured } from './processor-time.ts';
+import { figure, seededRandom, type BenchOptions, type Peer, type Result } from './result.ts';
 
 export const name = 'chain';
 
@@ -46,7 +47,13 @@ export async function run(options: BenchOptions): Promise<Result[]> {
   const warning = diskWarning();
   if (warning !== undefined) log(warning);
 
-  await using network = await Network.create({ seed, validators: VALIDATORS, members: 0, accounts: ACCOUNTS, powBits: 0 });
+  await using network = await Network.create({
+    seed,
+    validators: VALIDATORS,
+    members: 0,
+    accounts: ACCOUNTS,
+    powBits: 0,
+  });
   log(`starting ${VALIDATORS} validators`);
   await network.start(network.nodes);
   await using client = await ChainClient.connect(network.nodes.map(({ url }) => url));
@@ -54,43 +61,64 @@ export async function run(options: BenchOptions): Promise<Result[]> {
 
   const version = etcdVersion();
   if (version === undefined) log(ETCD_INSTALL);
-  else log(`starting etcd ${version}, 3 nodes, client: gRPC over one HTTP/2 connection, no npm client between`);
+  else
+    log(`starting etcd ${version}, 3 nodes, client: gRPC over one HTTP/2 connection, no npm client between`);
   await using etcd = version === undefined ? undefined : await EtcdCluster.start();
 
-  const ours = new Map<number, LoadSamples[]>(loads.map((load) => [load, []]));
-  const theirs = new Map<number, LoadSamples[]>(loads.map((load) => [load, []]));
+  const runs = loads.map((inFlight) => ({ inFlight, ours: new Contender(), theirs: new Contender() }));
   const value = new Uint8Array(VALUE_BYTES).map((_, i) => i);
   for (let round = 1; round <= shape.rounds; round += 1) {
-    for (const inFlight of loads) {
-      const samples = await client.closed({ ...shape, inFlight, next: () => transfers.next() });
-      ours.get(inFlight)?.push(samples);
-      log(`round ${round}, ${inFlight} in flight: ${describe(samples)}`);
+    for (const { inFlight, ours, theirs } of runs) {
+      const transfer = (): Promise<LoadSamples> =>
+        client.closed({ ...shape, inFlight, next: () => transfers.next() });
+      await ours.run(network.pids, transfer);
+      log(`round ${round}, ${inFlight} in flight: ${ours.latest}`);
       if (etcd === undefined || inFlight > ETCD_IN_FLIGHT_MAX) continue;
-      const put = (index: number): Promise<void> => etcd.put(Buffer.from(`key ${seed} ${index % ACCOUNTS}`), value);
-      const puts = await closedLoop(put, { ...shape, inFlight });
-      theirs.get(inFlight)?.push(puts);
-      log(`round ${round}, ${inFlight} in flight, etcd: ${describe(puts)}`);
+      const put = (index: number): Promise<void> =>
+        etcd.put(Buffer.from(`key ${seed} ${index % ACCOUNTS}`), value);
+      await theirs.run(etcd.pids, () => closedLoop(put, { ...shape, inFlight }));
+      log(`round ${round}, ${inFlight} in flight, etcd: ${theirs.latest}`);
     }
   }
 
   const results: Result[] = [];
   const peer = `etcd ${version ?? ''} × 3, unsigned puts`;
-  for (const inFlight of loads) {
-    const own = joinSamples(ours.get(inFlight) ?? []);
-    const others = joinSamples(theirs.get(inFlight) ?? []);
+  for (const { inFlight, ours, theirs } of runs) {
+    const own = joinSamples(ours.samples);
+    const others = joinSamples(theirs.samples);
+    const against = (samples: readonly number[], better: 'more' | 'less'): Peer => ({
+      name: peer,
+      samples,
+      better,
+    });
     const at = `${inFlight} in flight`;
     results.push(
-      figure(`transfers final, ${at}`, 'per s', own.throughput, { name: peer, samples: others.throughput, better: 'more' }),
-      figure(`latency p50, ${at}`, 'ms', own.p50, { name: peer, samples: others.p50, better: 'less' }),
-      figure(`latency p99, ${at}`, 'ms', own.p99, { name: peer, samples: others.p99, better: 'less' }),
+      figure(`transfers final, ${at}`, 'per s', own.throughput, against(others.throughput, 'more')),
+      figure(`latency p50, ${at}`, 'ms', own.p50, against(others.p50, 'less')),
+      figure(`latency p99, ${at}`, 'ms', own.p99, against(others.p99, 'less')),
     );
+    if (ours.processorUs.length > 0)
+      results.push(
+        figure(
+          `processor time of all servers per transfer, ${at}`,
+          'µs',
+          ours.processorUs,
+          against(theirs.processorUs, 'less'),
+        ),
+      );
   }
 
-  const most = ours.get(loads.at(-1) ?? 0) ?? [];
+  const most = runs.at(-1)?.ours.samples ?? [];
   const reached = figure('', '', joinSamples(most).throughput).value;
   const perSecond = Math.max(10, Math.round((reached * OPEN_LOAD) / 10) * 10);
   log(`open loop at ${perSecond} per s, ${OPEN_LOAD * 100} % of what the closed loop reached`);
-  const open = await client.open({ ...shape, durationMs: shape.durationMs * shape.rounds, windows: shape.windows * shape.rounds, perSecond, next: () => transfers.next() });
+  const open = await client.open({
+    ...shape,
+    durationMs: shape.durationMs * shape.rounds,
+    windows: shape.windows * shape.rounds,
+    perSecond,
+    next: () => transfers.next(),
+  });
   log(`open loop: ${describe(open)}`);
   const at = `open loop at ${perSecond} per s`;
   results.push(
@@ -98,7 +126,8 @@ export async function run(options: BenchOptions): Promise<Result[]> {
     figure(`latency p50, ${at}`, 'ms', open.p50),
     figure(`latency p99, ${at}`, 'ms', open.p99),
   );
-  if (client.refused.size > 0) log(`refused: ${[...client.refused].map(([code, count]) => `${code} ${count}`).join(', ')}`);
+  if (client.refused.size > 0)
+    log(`refused: ${[...client.refused].map(([code, count]) => `${code} ${count}`).join(', ')}`);
   return results;
 }
 
@@ -107,6 +136,24 @@ function describe(samples: LoadSamples): string {
   const p50 = figure('', '', samples.p50).value;
   const p99 = figure('', '', samples.p99).value;
   return `${Math.round(value)} per s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
+}
+
+/** Samples of one side at one load, over all rounds. */
+class Contender {
+  readonly samples: LoadSamples[] = [];
+  /** Microseconds of all its server processes per operation, one per round. */
+  readonly processorUs: number[] = [];
+
+  async run(pids: readonly number[], load: () => Promise<LoadSamples>): Promise<void> {
+    const { value, usedMs } = await measured(pids, load);
+    this.samples.push(value);
+    if (usedMs !== undefined) this.processorUs.push((1_000 * usedMs) / value.total);
+  }
+
+  get latest(): string {
+    const samples = this.samples.at(-1);
+    return samples === undefined ? 'nothing yet' : describe(samples);
+  }
 }
 
 /** Signed transfers from the accounts in turn to others at random: lanes never wait for each other. */

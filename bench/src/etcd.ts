@@ -50,10 +50,15 @@ export class EtcdCluster implements AsyncDisposable {
       const child = spawn(
         'etcd',
         [
-          ...['--name', name, '--data-dir', join(folder, name)],
-          ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-          ...['--listen-client-urls', client, '--advertise-client-urls', client],
-          ...['--initial-cluster', cluster, '--initial-cluster-state', 'new', '--log-level', 'warn'],
+          `--name=${name}`,
+          `--data-dir=${join(folder, name)}`,
+          `--listen-peer-urls=${peer}`,
+          `--initial-advertise-peer-urls=${peer}`,
+          `--listen-client-urls=${client}`,
+          `--advertise-client-urls=${client}`,
+          `--initial-cluster=${cluster}`,
+          '--initial-cluster-state=new',
+          '--log-level=warn',
         ],
         { stdio: ['ignore', log, log] },
       );
@@ -79,6 +84,10 @@ export class EtcdCluster implements AsyncDisposable {
       onExit();
       throw new Error(`etcd did not come up:\n${log}`, { cause: error });
     }
+  }
+
+  get pids(): readonly number[] {
+    return this.#children.flatMap(({ pid }) => pid ?? []);
   }
 
   /** Resolves when the quorum has it on disk. */

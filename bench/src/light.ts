@@ -19,7 +19,7 @@ import {
 } from '@itc/core/testing/chain.js';
 import { keyPair } from '@itc/core/testing/keys.js';
 import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
-import { figure, type BenchOptions, type Result } from './result.ts';
+import { figure, rates, type BenchOptions, type Result } from './result.ts';
 
 export const name = 'light';
 
@@ -68,45 +68,24 @@ function subjectOf(validators: number, seed: number): Subject {
   return { genesisHash: at.chain, proof: encodeReadingProof(proof), genesisBytes: genesis.length };
 }
 
-/** Milliseconds per verification, one sample per round, each round as long as the clock can tell. */
-function times(subject: Subject, verify: SignatureVerifier, rounds: number, perRound: number): number[] {
-  const samples: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
-    const start = performance.now();
-    for (let i = 0; i < perRound; i += 1) {
-      const verdict = verifyReadingBytes({
-        genesisHash: subject.genesisHash,
-        bytes: subject.proof,
-        verify,
-      });
-      if (!verdict.valid) throw new Error(`the proof does not verify: ${verdict.check}`);
-    }
-    if (round > 0) samples.push((performance.now() - start) / perRound);
-  }
-  return samples;
-}
+const once = (subject: Subject, verify: SignatureVerifier): void => {
+  const { genesisHash, proof: bytes } = subject;
+  const verdict = verifyReadingBytes({ genesisHash, bytes, verify });
+  if (!verdict.valid) throw new Error(`the proof does not verify: ${verdict.check}`);
+};
 
-/** The signatures of one proof again, without anything round them: what no verifier can go below. */
-function signatureTimes(subject: Subject, rounds: number, perRound: number): number[] {
+/** The questions a proof puts to its verifier. */
+function questionsOf(subject: Subject): Parameters<SignatureVerifier>[] {
   const asked: Parameters<SignatureVerifier>[] = [];
-  verifyReadingBytes({
-    genesisHash: subject.genesisHash,
-    bytes: subject.proof,
-    verify: (...question) => {
-      asked.push(question);
-      return verifyNative(...question);
-    },
+  once(subject, (...question) => {
+    asked.push(question);
+    return verifyNative(...question);
   });
-  const samples: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
-    const start = performance.now();
-    for (let i = 0; i < perRound; i += 1) for (const question of asked) verifyNative(...question);
-    if (round > 0) samples.push((performance.now() - start) / perRound);
-  }
-  return samples;
+  return asked;
 }
 
-// eslint-disable-next-line typescript/require-await -- the form of a bench
+const milliseconds = (perSecond: readonly number[]): number[] => perSecond.map((rate) => 1_000 / rate);
+
 export async function run(options: BenchOptions): Promise<Result[]> {
   installNativeCrypto();
   const { quick, seed, log } = options;
@@ -117,20 +96,36 @@ export async function run(options: BenchOptions): Promise<Result[]> {
     const of = `${validators} validators`;
     results.push(figure(`proof size, ${of}`, 'bytes', [subject.proof.length]));
     results.push(figure(`of it the genesis document, ${of}`, 'bytes', [subject.genesisBytes]));
-    const native = times(subject, verifyNative, quick ? 3 : 15, quick ? 10 : 50);
-    const raw = signatureTimes(subject, quick ? 3 : 15, quick ? 10 : 50);
+    const questions = questionsOf(subject);
+    const repeat = (count: number, operation: () => void): (() => number) => {
+      return () => {
+        for (let i = 0; i < count; i += 1) operation();
+        return count;
+      };
+    };
+    const [native = [], raw = []] = await rates(
+      quick ? 3 : 15,
+      repeat(50, () => once(subject, verifyNative)),
+      // The same signatures without anything round them: what no verifier can go below.
+      repeat(50, () => {
+        for (const question of questions) verifyNative(...question);
+      }),
+    );
+    const [portable = []] = await rates(
+      quick ? 1 : 5,
+      repeat(quick ? 1 : 3, () => once(subject, verifySignature)),
+    );
     results.push(
-      figure(`verification, native, ${of}`, 'ms', native, {
+      figure(`verification, native, ${of}`, 'ms', milliseconds(native), {
         name: 'its signatures alone',
-        samples: raw,
+        samples: milliseconds(raw),
         better: 'less',
       }),
     );
-    const portable = times(subject, verifySignature, quick ? 1 : 5, quick ? 1 : 3);
     results.push(
-      figure(`verification, portable, ${of}`, 'ms', portable, {
+      figure(`verification, portable, ${of}`, 'ms', milliseconds(portable), {
         name: 'native',
-        samples: native,
+        samples: milliseconds(native),
         better: 'less',
       }),
     );

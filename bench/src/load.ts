@@ -10,6 +10,8 @@ export interface LoadSamples {
   readonly p50: readonly number[];
   readonly p99: readonly number[];
   readonly operations: number;
+  /** With those before and after what counts. */
+  readonly total: number;
 }
 
 export interface Completion {
@@ -37,13 +39,19 @@ export function windowsOf(
     p50: busy.map((window) => percentile(window, 0.5)),
     p99: busy.map((window) => percentile(window, 0.99)),
     operations,
+    total: completions.length,
   };
 }
 
 /** Keeps `inFlight` operations going, each a promise, for `durationMs` after a ramp. */
 export async function closedLoop(
   operation: (index: number) => Promise<void>,
-  o: { readonly inFlight: number; readonly rampMs: number; readonly durationMs: number; readonly windows: number },
+  o: {
+    readonly inFlight: number;
+    readonly rampMs: number;
+    readonly durationMs: number;
+    readonly windows: number;
+  },
 ): Promise<LoadSamples> {
   const completions: Completion[] = [];
   const from = performance.now() + o.rampMs;
@@ -84,5 +92,6 @@ export function joinSamples(parts: readonly LoadSamples[]): LoadSamples {
     p50: parts.flatMap((part) => part.p50),
     p99: parts.flatMap((part) => part.p99),
     operations: parts.reduce((sum, part) => sum + part.operations, 0),
+    total: parts.reduce((sum, part) => sum + part.total, 0),
   };
 }

@@ -3,7 +3,16 @@
  * one `itc node` each. Disks are real and fsync is on. Everything ends with the bench, however it ends.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -148,6 +157,11 @@ export class Network implements AsyncDisposable {
     for (const node of nodes) await this.#ready(node, deadline);
   }
 
+  /** Of the processes that run. */
+  get pids(): readonly number[] {
+    return [...this.#running.values()].flatMap(({ pid }) => pid ?? []);
+  }
+
   /** What a process has written; its last lines say why it is not well. */
   logOf(name: string): string {
     try {
@@ -179,7 +193,8 @@ export class Network implements AsyncDisposable {
   async #ready(node: NetworkNode, deadline: number): Promise<void> {
     for (;;) {
       const { exitCode } = this.#running.get(node.name) as ChildProcess;
-      if (exitCode !== null) throw new Error(`${node.name} ended with ${exitCode}:\n${this.logOf(node.name)}`);
+      if (exitCode !== null)
+        throw new Error(`${node.name} ended with ${exitCode}:\n${this.logOf(node.name)}`);
       const answer = await fetch(`${node.url}/readyz`).catch(() => undefined);
       if (answer?.ok === true) return;
       if (performance.now() > deadline) {

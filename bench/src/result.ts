@@ -19,7 +19,7 @@ export interface BenchOptions {
   /** Seconds instead of minutes, for tests: the figures mean little then. */
   readonly quick: boolean;
   /** Progress and conditions, one line each. */
-  log(line: string): void;
+  readonly log: (line: string) => void;
 }
 
 export interface Bench {
@@ -49,27 +49,22 @@ export function figure(metric: string, unit: string, samples: readonly number[],
   return { ...own, peer: peer.name, peerValue, ratio };
 }
 
-/** Operations per second, one sample per round; `operation` says how many it did. */
-export function rates(rounds: number, operation: () => number): number[] {
-  const samples: number[] = [];
-  // The first round only lets the compiler settle.
-  for (let round = 0; round <= rounds; round += 1) {
-    const start = performance.now();
-    const count = operation();
-    const seconds = (performance.now() - start) / 1_000;
-    if (round > 0) samples.push(count / seconds);
-  }
-  return samples;
-}
+/** Does some operations and says how many. */
+export type Operation = () => number | Promise<number>;
 
-/** The same for what waits: one sample per round. */
-export async function ratesOf(rounds: number, operation: () => Promise<number>): Promise<number[]> {
-  const samples: number[] = [];
+/**
+ * Operations per second, for each contender one sample per round. They take turns within a round, so that a
+ * change of the machine's speed falls on all of them; the first round only lets the compiler settle.
+ */
+export async function rates(rounds: number, ...contenders: readonly Operation[]): Promise<number[][]> {
+  const samples: number[][] = contenders.map(() => []);
   for (let round = 0; round <= rounds; round += 1) {
-    const start = performance.now();
-    const count = await operation();
-    const seconds = (performance.now() - start) / 1_000;
-    if (round > 0) samples.push(count / seconds);
+    for (const [i, operation] of contenders.entries()) {
+      const start = performance.now();
+      const count = await operation();
+      const seconds = (performance.now() - start) / 1_000;
+      if (round > 0) samples[i]?.push(count / seconds);
+    }
   }
   return samples;
 }

@@ -1,0 +1,16 @@
+/** The subnet's DAG: four figures kept apart, so that none hides another (core, verification, payloads, finality). */
+import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { benchCore } from './dag-core.ts';
+import { benchFinality } from './dag-finality.ts';
+import { benchVerify } from './dag-verify.ts';
+import type { BenchOptions, Result } from './result.ts';
+
+export const name = 'dag';
+
+export async function run(options: BenchOptions): Promise<Result[]> {
+  installNativeCrypto();
+  const core = await benchCore(options);
+  const verified = await benchVerify(options);
+  const finality = await benchFinality(options);
+  return [...core, ...verified, ...finality];
+}
