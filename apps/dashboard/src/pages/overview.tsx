@@ -94,8 +94,8 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
           label="Time to finality"
           note={
             p90 === undefined
-              ? 'measured as envelopes become final'
-              : `p90 ${formatDuration(p90)}, ${formatInteger(finality.length)} envelopes seen here`
+              ? 'as envelopes become final'
+              : `p90 ${formatDuration(p90)}, ${formatInteger(finality.length)} seen`
           }
         >
           {median === undefined ? (
@@ -319,7 +319,8 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
     0.5,
   );
   const bars = [...gaps].reverse().map(({ checkpoint, gap }) => ({
-    value: gap,
+    // One long pause must not flatten all others; its true length is in the title.
+    value: Math.min(gap, 4 * (cadence ?? gap)),
     title: `Checkpoint ${formatInteger(checkpoint.sequence)}: ${formatDuration(gap)} after the one before, ${formatInteger(checkpoint.payloads)} payloads`,
   }));
   const newest = checkpoints[0];
@@ -348,7 +349,7 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
           </Metric>
         )}
         <Metric
-          label="Last covered"
+          label="Covered"
           note={newest === undefined ? '' : `${formatInteger(newest.envelopes)} envelopes`}
         >
           <span class="number">{newest === undefined ? '0' : formatInteger(newest.payloads)}</span>
