@@ -140,16 +140,6 @@ async function send(job: {
   for (const { client } of senders) client.start();
   watch.start(draw);
   try {
-    const lanes = senders.map(async ({ client, payloads }) => {
-      const share = Math.max(1, Math.floor(window / senders.length));
-      const under = new Set<Promise<void>>();
-      for (const payload of payloads) {
-        while (under.size >= share) await Promise.race(under);
-        const job = one(client, payload).finally(() => under.delete(job));
-        under.add(job);
-      }
-      await Promise.all(under);
-    });
     const one = async (client: DeviceClient, payload: Packed): Promise<void> => {
       const sentAt = Date.now();
       const delivered = await client.resend(payload.bytes, false);
@@ -162,6 +152,16 @@ async function send(job: {
       if (known.has(toHex(payload.id))) duplicates += payload.readings;
       await untilFinal(watch, client, payload, sentAt);
     };
+    const lanes = senders.map(async ({ client, payloads }) => {
+      const share = Math.max(1, Math.floor(window / senders.length));
+      const under = new Set<Promise<void>>();
+      for (const payload of payloads) {
+        while (under.size >= share) await Promise.race(under);
+        const job = one(client, payload).finally(() => under.delete(job));
+        under.add(job);
+      }
+      await Promise.all(under);
+    });
     await Promise.race([Promise.all(lanes), stalled(watch, patienceMs)]);
   } finally {
     draw();
