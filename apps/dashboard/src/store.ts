@@ -1,7 +1,6 @@
 /** The page's state as signals, and the loops that keep it fresh. Effects live here; what they mean, in live-state.ts. */
 import { computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
-import { apiGet } from './api.ts';
-import { API_BASE } from './api.ts';
+import { API_BASE, apiGet } from './api.ts';
 import { decodeFrame, FrameParser, retryDelayMs } from './event-stream.ts';
 import {
   EMPTY_STATE,
@@ -89,7 +88,7 @@ export async function refreshStatus(): Promise<void> {
 }
 
 /** Lists that the stream keeps current; fetched at start, after a gap, and slowly in between. */
-export async function refreshLists(): Promise<void> {
+async function refreshLists(): Promise<void> {
   await Promise.allSettled([
     apiGet<{ blocks: BlockSummary[] }>('/blocks?limit=60').then((answer) => {
       live.value = withBlocks(live.value, answer.blocks);

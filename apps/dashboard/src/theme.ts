@@ -38,11 +38,6 @@ export function startTheme(): void {
   });
 }
 
-export function isDark(): boolean {
-  const chosen = theme.value;
-  return chosen === 'dark' || (chosen === 'system' && matchMedia('(prefers-color-scheme: dark)').matches);
-}
-
 export function prefersReducedMotion(): boolean {
   return matchMedia('(prefers-reduced-motion: reduce)').matches;
 }

@@ -16,7 +16,7 @@ export function deviceName(device: { readonly name?: string; readonly address: s
   return device.name ?? shorten(device.address);
 }
 
-export function deviceIcon(kind: string | undefined): IconName {
+function deviceIcon(kind: string | undefined): IconName {
   return kind === 'lamp' ? 'lamps' : kind === 'sensor' ? 'sensor' : 'devices';
 }
 
