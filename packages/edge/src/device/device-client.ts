@@ -60,6 +60,7 @@ interface Spooled {
 const KEEP_ALIVE_SECONDS = 30;
 const CONNECT_TIMEOUT_MS = 10_000;
 const PAUSE_MS = 1_000;
+const STOP_MS = 1_000;
 
 export class DeviceClient {
   readonly #o: DeviceClientOptions;
@@ -102,7 +103,11 @@ export class DeviceClient {
     const client = this.#client;
     this.#client = undefined;
     this.#ready = false;
-    if (client !== undefined) await client.endAsync().catch(() => {});
+    if (client === undefined) return;
+    // A proper end waits for answers on their way; a gateway that does not answer must not keep us.
+    const force = setTimeout(() => client.end(true), STOP_MS);
+    await client.endAsync().catch(() => {});
+    clearTimeout(force);
   }
 
   /** Signs and sends; resolves when a gateway has it on disk, or has refused it for good. */

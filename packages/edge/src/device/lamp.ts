@@ -65,6 +65,8 @@ export class Lamp {
   #queued = 0;
   #turn: Promise<void> = Promise.resolve();
   #report: NodeJS.Timeout | undefined;
+  /** A header was believed in this run: before that the clock stands where it stood when the power went. */
+  #clockSet = false;
 
   constructor(options: LampOptions) {
     this.#o = options;
@@ -107,10 +109,7 @@ export class Lamp {
       onHeader: (update) => this.#inTurn(() => this.#onHeader(update)),
     });
     this.#client.start();
-    if ((reportMs ?? 0) > 0) {
-      this.#report = setInterval(() => this.#reportPower(), reportMs);
-      this.#reportPower();
-    }
+    if ((reportMs ?? 0) > 0) this.#report = setInterval(() => this.#reportPower(), reportMs);
   }
 
   async stop(): Promise<void> {
@@ -152,6 +151,11 @@ export class Lamp {
       return;
     }
     this.#believe({ ...this.#light, trust: advanced.value });
+    // Also the header it had already, from a chain that stands still.
+    if (!this.#clockSet) {
+      this.#clockSet = true;
+      this.#reportPower();
+    }
     // Flash wears out: commands write the state anyway, headers alone only now and then.
     if (advanced.value.last.time - this.#trustWritten > TRUST_WRITE_MS) await this.#save();
   }
@@ -221,7 +225,7 @@ export class Lamp {
   }
 
   #reportPower(): void {
-    if ((this.#o.reportMs ?? 0) === 0) return;
+    if ((this.#o.reportMs ?? 0) === 0 || !this.#clockSet) return;
     const { on, level } = this.#light.lamp;
     const watts = on ? Math.round((POWER_MAX_WATTS * level * 100) / 254) / 100 : 0.3;
     const time = this.now();
