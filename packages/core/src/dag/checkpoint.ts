@@ -239,7 +239,7 @@ export function chooseAnchors(
     if (slab.state[place] !== ACCEPTED) continue;
     // Ancestors of an accepted vertex are accepted and came before it, so any prefix is closed.
     taken.push(place);
-    payloads += slab.envelope(place).payloads.length;
+    payloads += slab.payloads[place] as number;
     const start = place * PARENT_STRIDE;
     for (let i = start; i < start + (slab.parentCount[place] as number); i += 1) {
       const parent = slab.parents[i] as number;

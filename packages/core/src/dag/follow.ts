@@ -34,6 +34,7 @@ export class Follow {
   #askListAt = 0;
   #listTurn = 0;
   #wantedFrom = 0;
+  #wantedAt = 0;
   checkpoint: SubnetCheckpoint | undefined;
   envelopesFinal = 0;
   payloadsApplied = 0;
@@ -55,11 +56,11 @@ export class Follow {
     return this.#graph.anchors.head + this.#queue.length + 1;
   }
 
-  enqueue(committed: Committed, effects: Effects): void {
+  enqueue(committed: Committed, now: number, effects: Effects): void {
     const { sequence } = committed.certificate.checkpoint;
     if (sequence < this.#next) return;
     if (sequence > this.#next) {
-      this.#wantFrom(effects);
+      this.#wantFrom(now, effects);
       return;
     }
     if (this.#queue.length >= LIMITS.committedQueueMax) return;
@@ -67,10 +68,11 @@ export class Follow {
     this.#wantedFrom = 0;
   }
 
-  /** Asked once per gap; the queue takes a bounded number at a time. */
-  #wantFrom(effects: Effects): void {
-    if (this.#wantedFrom === this.#next) return;
+  /** Asked once per gap and second; the queue takes a bounded number at a time. */
+  #wantFrom(now: number, effects: Effects): void {
+    if (this.#wantedFrom === this.#next && now - this.#wantedAt < LIST_RETRY_MS) return;
     this.#wantedFrom = this.#next;
+    this.#wantedAt = now;
     effects.want.push({ kind: 'committed', from: this.#next });
   }
 
@@ -139,7 +141,7 @@ export class Follow {
     this.#blockedSince = undefined;
     this.#askListAt = 0;
     // Room again for what the shell could not hand over before.
-    if (this.#queue.length === LIMITS.committedQueueMax - 1) this.#wantFrom(effects);
+    if (this.#queue.length === LIMITS.committedQueueMax - 1) this.#wantFrom(now, effects);
   }
 
   /** Anchors by hash at once; if that does not complete the cone, the whole ordered list and its bodies. */

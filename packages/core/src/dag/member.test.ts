@@ -133,6 +133,32 @@ test('DAG-9.3: what was lost on the way is found by comparing heads', () => {
   assertSame(subnet, ids);
 });
 
+test('DAG-9.3: nobody chases the past of a member far ahead parent by parent (prune against sync race)', () => {
+  const subnet = subnetOf();
+  const heads = [{ issuer: 1, lane: 0, sequence: 900, hash: sha256(Uint8Array.of(9)) }];
+  const missingAfter = (checkpoint: number): number => {
+    subnet.tell(0, 1, { kind: 'heads', checkpoint, heads });
+    return subnet.node(0).member.status().missing;
+  };
+  assert.equal(missingAfter(500), 0);
+  assert.equal(missingAfter(1), 1);
+});
+
+test('DAG-8.6: a gap in what the main chain tells is asked for, again and again but not at every turn', () => {
+  const subnet = subnetOf();
+  feed(subnet, 1, 4);
+  subnet.run(2_500);
+  feed(subnet, 5, 4);
+  subnet.run(2_500);
+  const late = new TestSubnet(subnet.members);
+  const wants = [0, 50, 5_000].map((wait) => {
+    late.now += wait;
+    const effects = late.step(0, { kind: 'committed', committed: subnet.chain[1] as never });
+    return effects.want.map((want) => (want.kind === 'committed' ? want.from : want.kind));
+  });
+  assert.deepEqual(wants, [[1], [], [1]]);
+});
+
 test('DAG-9.4: an answer holds the past the asker lacks, parents first, within the limits of one message', () => {
   const subnet = subnetOf();
   subnet.chainCut = true;

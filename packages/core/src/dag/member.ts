@@ -132,7 +132,7 @@ export class Member {
         this.#receive(input.from, input.message, now, effects);
         break;
       case 'committed':
-        this.#follow.enqueue(input.committed, effects);
+        this.#follow.enqueue(input.committed, now, effects);
         break;
       case 'located':
         this.#intake.located(input, now, effects);
@@ -221,10 +221,12 @@ export class Member {
   #compareHeads(from: number, message: HeadsMessage, now: number, effects: Effects): void {
     const { members } = this.#options;
     const theirs = new Map<number, number>();
+    // Chasing single parents back through what is final elsewhere would never end: the main chain comes first.
+    const isFarAhead = message.checkpoint > this.#graph.anchors.head + this.#follow.queued + 2;
     for (const head of message.heads) {
       if (head.issuer >= members.length || head.lane >= LIMITS.envelopeLanesMax) continue;
       theirs.set(head.issuer * LIMITS.envelopeLanesMax + head.lane, head.sequence);
-      if (head.sequence <= this.#graph.sequenceOf(head.issuer, head.lane)) continue;
+      if (isFarAhead || head.sequence <= this.#graph.sequenceOf(head.issuer, head.lane)) continue;
       if (this.#graph.locate(head.hash) === undefined)
         this.#solidifier.want(head.hash, { announcer: from, certified: false, now });
     }

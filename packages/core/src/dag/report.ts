@@ -32,16 +32,15 @@ export function survey(
   let payloadsAccepted = false;
   let unapproved: Hash | undefined;
   for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
-    const { envelope, hash } = slab.envelope(place);
-    if (envelope.payloadCount === 0) continue;
+    if (slab.payloads[place] === 0) continue;
     if (slab.state[place] === ACCEPTED) payloadsAccepted = true;
     else if (unapproved === undefined) {
       const own = slab.issuer[place] === self;
       const waits = own
         ? now - (slab.time[place] as number) > OWN_PATIENCE_MS
         : ((slab.bits[place] as number) & bit) === 0;
-      if (waits && !graph.isMuted(slab.issuer[place] as number, slab.lane[place] as number))
-        unapproved = hash;
+      const lane = slab.lane[place] as number;
+      if (waits && !graph.isMuted(slab.issuer[place] as number, lane)) unapproved = slab.hash(place);
     }
     if (payloadsAccepted && unapproved !== undefined) break;
   }

@@ -33,7 +33,7 @@ export function restoreRecords(
         break;
       }
       case 'applied':
-        parts.follow.enqueue(readAppliedRecord(bytes), effects);
+        parts.follow.enqueue(readAppliedRecord(bytes), 0, effects);
         parts.follow.run(0, evaluations, effects, () => undefined);
         break;
       case 'vote':

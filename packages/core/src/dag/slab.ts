@@ -63,6 +63,8 @@ export class Slab {
   lane: Uint8Array;
   sequence: Float64Array;
   time: Float64Array;
+  /** Payloads it carries. */
+  payloads: Uint16Array;
   /** Newest and oldest checkpoint among the final roots of the past; see `tips.ts`. */
   newest: Int32Array;
   oldest: Int32Array;
@@ -96,6 +98,7 @@ export class Slab {
     this.lane = new Uint8Array(capacity);
     this.sequence = new Float64Array(capacity);
     this.time = new Float64Array(capacity);
+    this.payloads = new Uint16Array(capacity);
     this.newest = new Int32Array(capacity);
     this.oldest = new Int32Array(capacity);
     this.children = new Uint32Array(capacity);
@@ -126,6 +129,7 @@ export class Slab {
     this.lane[place] = envelope.envelope.lane;
     this.sequence[place] = envelope.envelope.sequence;
     this.time[place] = envelope.envelope.time;
+    this.payloads[place] = envelope.envelope.payloadCount;
     this.next[place] = NONE;
     this.#before[place] = this.#last;
     if (this.#last === NONE) this.first = place;
@@ -184,6 +188,7 @@ export class Slab {
     this.lane = wider(new Uint8Array(capacity), this.lane);
     this.sequence = wider(new Float64Array(capacity), this.sequence);
     this.time = wider(new Float64Array(capacity), this.time);
+    this.payloads = wider(new Uint16Array(capacity), this.payloads);
     this.newest = wider(new Int32Array(capacity), this.newest);
     this.oldest = wider(new Int32Array(capacity), this.oldest);
     this.children = wider(new Uint32Array(capacity), this.children);
