@@ -8,9 +8,11 @@
  *   partition 0 1 | 2 3 at 3000
  *   cut 0 > 1 at 3000      one direction
  *   mend at 6000           all links
+ *   expect height 9 at 8000  every correct node that is up has it
  *   heal at 10000          everything, and the bound for progress begins
  *   progress 5 within 20000
  */
+import { Violation } from '../checkers/checker.ts';
 import { NO_FAULTS } from '../faults.ts';
 import { runPlan, type Outcome, type Plan, type Script, type Simulation } from './simulation.ts';
 
@@ -87,9 +89,21 @@ function readAction(what: string): Event['run'] | undefined {
   const partition = /^partition([\d |]+)$/.exec(what);
   if (partition !== null)
     return ({ world }) => world.network.partition((partition[1] ?? '').split('|').map(numbers));
+  const expected = /^expect height (\d+)$/.exec(what);
+  if (expected !== null) return (simulation) => expectHeight(simulation, Number(expected[1]));
   const cut = /^cut (\d+) > (\d+)$/.exec(what);
   if (cut !== null) return ({ world }) => world.network.cut(Number(cut[1]), Number(cut[2]));
   return what === 'mend' ? ({ world }) => world.network.mend() : undefined;
+}
+
+function expectHeight({ correct, world, heights }: Simulation, height: number): void {
+  for (const one of correct) {
+    if (!world.isUp(one) || (heights[one] ?? 0) >= height) continue;
+    throw new Violation(
+      'liveness',
+      `at ${world.now} ms node ${one} has height ${heights[one]}, expected was ${height}`,
+    );
+  }
 }
 
 function numbers(text: string | undefined): number[] {

@@ -216,10 +216,10 @@ export class Simulation {
       request += 1;
       this.#requests.add(request);
       // What everyone has executed is forgotten, as a pool forgets it.
-      if (this.#requests.size > 512)
+      if (this.#requests.size > 96)
         for (const old of this.#requests) {
           this.#requests.delete(old);
-          if (this.#requests.size <= 256) break;
+          if (this.#requests.size <= 48) break;
         }
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
