@@ -48,9 +48,14 @@ export interface ConsensusOptions {
 const TICK_MS = 100;
 /** Proposals, bodies and restored candidates whose signatures were checked; more than the window is not needed. */
 const PREPARED_MAX = 4 * LIMITS.watermarkWindow;
-/** With blocks in flight, a proposal waits for this much or this long, so that load makes blocks larger, not more. */
+/**
+ * With transactions in flight, a proposal waits for this much or this long, doubled for each block ahead of it, so
+ * that load makes blocks larger, not more.
+ */
 const BATCH_BYTES = 64 * 1024;
 const BATCH_MS = 25;
+/** Pause after the last change before empty blocks carry its proof: who waited for the change may act on it now. */
+const QUIET_MS = 25;
 /** Blocks that share one fsync of the block log. */
 const DELIVERED_AT_ONCE = 16;
 /** Left free for header and counts. */
@@ -79,6 +84,7 @@ export class Consensus {
   #wantedAt = 0;
   /** Highest height that changed state others need a proof of; up to `pipelineDepth` above it blocks come without waiting. */
   #proofHeight = 0;
+  #changedAt = 0;
   #timer: Timer | undefined;
   #batchTimer: Timer | undefined;
   #poked = false;
@@ -235,7 +241,10 @@ export class Consensus {
     for (const { block } of blocks) {
       const { header, candidate, transactions } = block;
       mempool.committed(transactions, chain.state, header.height);
-      if (transactions.some(({ tx }) => tx.body.kind !== 'checkpoint')) this.#proofHeight = header.height;
+      if (transactions.some(({ tx }) => tx.body.kind !== 'checkpoint')) {
+        this.#proofHeight = header.height;
+        this.#changedAt = this.#o.clock.monotonicMs();
+      }
       this.#step({
         kind: 'executed',
         height: header.height,
@@ -351,24 +360,28 @@ export class Consensus {
     });
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= this.#o.heartbeatMs && inFlight === 0;
-      const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth;
+      // Under load the next transactions carry the proof forward; empty blocks would only delay them.
+      const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth && excluded.size === 0;
       if (!due && !proofsWait) return;
-    } else if (inFlight > 0) {
+      const quiet = clock.monotonicMs() - this.#changedAt;
+      if (!due && quiet < QUIET_MS) return this.#proposeAfter(QUIET_MS - quiet);
+    } else if (excluded.size > 0) {
       const bytes = transactions.reduce((sum, { encoded }) => sum + encoded.length, 0);
-      const waited = clock.monotonicMs() - this.#wantedAt;
-      if (bytes < BATCH_BYTES && waited < BATCH_MS) {
-        this.#batchTimer ??= clock.after(BATCH_MS, () => {
-          this.#batchTimer = undefined;
-          this.#maybePropose();
-        });
-        return;
-      }
+      const left = BATCH_MS * 2 ** (inFlight - 1) - (clock.monotonicMs() - this.#wantedAt);
+      if (bytes < BATCH_BYTES && left > 0) return this.#proposeAfter(left);
     }
     const block = chain.propose(want.height, want.parentHash, clock.now(), transactions);
     if (block === undefined) return;
     this.#wanted = undefined;
     this.#prepared.set(toHex(block.candidate.hash), block);
     this.#step({ kind: 'proposal', block: block.candidate });
+  }
+
+  #proposeAfter(ms: number): void {
+    this.#batchTimer ??= this.#o.clock.after(ms, () => {
+      this.#batchTimer = undefined;
+      this.#maybePropose();
+    });
   }
 
   /** Ids of transactions in blocks between the committed one and `parentHash`. */
