@@ -30,6 +30,8 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       sign: keys.sign,
       offer: (payload) => subnet.offer(payload),
       onProgress: (listener) => subnet.listen({ progress: listener }),
+      onHeard: (listener) => subnet.listen({ envelope: ({ payloads }) => listener(payloads) }),
+      final: (payload) => subnet.final(payload),
     },
     vault,
     mqttHost: config.mqtt?.host ?? '127.0.0.1',

@@ -32,7 +32,7 @@ import type {
   StatusesView,
 } from './gateway/views.ts';
 import { EDGE_LIMITS } from './limits.ts';
-import type { Log } from './log.ts';
+import { reasonOf, type Log } from './log.ts';
 import type { BatchVerifier, LedgerPort, SubnetPort } from './ports.ts';
 import { publishResultOf } from './publish-code.ts';
 import { downTopic, HEADER_TOPIC, noticeTopic } from './topics.ts';
@@ -134,6 +134,7 @@ export class Gateway {
     this.#directory.load();
     this.#commands.load();
     this.#stopping.push(
+      subnet.onHeard((payloads) => this.#onHeard(payloads)),
       subnet.onProgress((progress) => this.#onProgress(progress)),
       ledger.onHead(() => this.#onHead()),
     );
@@ -145,6 +146,7 @@ export class Gateway {
       () => clearInterval(tick),
       () => clearInterval(resume),
     );
+    this.#catchUp();
     this.#ingest.resume();
     this.#onHead();
     return { mqttPort: port };
@@ -379,6 +381,25 @@ export class Gateway {
     })) {
       if (!this.#readingRate.take('')) return;
       this.#emit({ kind: 'reading', reading });
+    }
+  }
+
+  /** What became final between the last word of the member and the end of this process is told by the member's store. */
+  #catchUp(): void {
+    const { vault, subnet } = this.#o;
+    for (const { id } of [...vault.openPayloads({ from: 0, limit: EDGE_LIMITS.openPayloadsMax })]) {
+      const final = subnet.final(id);
+      if (final !== undefined) this.#onProgress({ payloads: [id], stage: 'final', ...final });
+    }
+  }
+
+  #onHeard(payloads: readonly Payload[]): void {
+    const failed = (error: unknown): void =>
+      this.#o.log.error('a payload of another gateway could not be stored', { reason: reasonOf(error) });
+    for (const payload of payloads) {
+      const stored =
+        payload.contentType === 'command' ? this.#commands.heard(payload) : this.#ingest.heard(payload);
+      stored?.catch(failed);
     }
   }
 

@@ -43,6 +43,12 @@ export interface SubnetPort {
   /** Queues a verified payload for the next envelope; refuses while its queue is full. */
   offer(payload: Payload): Result<void, ErrorCode>;
   onProgress(listener: (progress: PayloadProgress) => void): () => void;
+  /** Payloads of an envelope that joined the DAG here, whoever issued it, told before its progress; signatures checked. */
+  onHeard(listener: (payloads: readonly Payload[]) => void): () => void;
+  /** Where a payload became final, if it did: what this gateway missed while it was away. */
+  final(
+    payload: Hash,
+  ): { readonly checkpoint: number; readonly height: number; readonly time: number } | undefined;
 }
 
 export interface SignedItem {

@@ -130,6 +130,22 @@ export class CommandDesk {
     return ok(entry.view);
   }
 
+  /** A command that another gateway took: the device may be connected here. It was offered there, so not again. */
+  async heard(payload: Payload): Promise<void> {
+    const { ledger, vault, now } = this.#o;
+    const command = decodeCommand(payload.content);
+    if (!command.ok || !equalBytes(command.value.device, payload.device)) return;
+    if (this.#entries.has(toHex(payload.id)) || vault.lane(payload).check(payload.sequence) !== 'new') return;
+    const signer = addressOf(payload.signer);
+    const access = ledger.accessProof(payload.device, signer);
+    const record = ledger.device(payload.device);
+    if (access === undefined || record === undefined) return;
+    if (this.#rateFlaw(payload, signer, access, record.owner) !== undefined) return;
+    const entry = this.#enter(payload, command.value, signer, now());
+    this.#send(entry, access);
+    await this.#store(entry, payload, false);
+  }
+
   /** A stranger may knock, but not so often that the owner is not heard. */
   #rateFlaw(
     payload: Payload,
@@ -217,7 +233,7 @@ export class CommandDesk {
     return `${name} is asleep or offline; ${seen === undefined ? 'it was never seen here' : `last seen ${new Date(seen).toISOString()}`}`;
   }
 
-  async #store(entry: Entry, payload: Payload): Promise<void> {
+  async #store(entry: Entry, payload: Payload, isOurs = true): Promise<void> {
     const receivedAt = this.#o.now();
     try {
       await this.#o.vault.put({
@@ -228,7 +244,7 @@ export class CommandDesk {
         timeMax: receivedAt,
         rows: [this.#row(entry)],
       });
-      this.#o.offer(payload);
+      if (isOurs) this.#o.offer(payload);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       // The lamp may have acted already. A full disk must not keep anybody in the dark.

@@ -239,6 +239,34 @@ export class Ingest {
   }
 
   /**
+   * A payload that came through the subnet, from another gateway of the same home: kept here as well, so that either
+   * gateway can answer for it. Its signature was checked with its envelope. Returns the records; nothing when it
+   * is known, out of its window, or of a device this ledger does not know.
+   */
+  heard(payload: Payload): Promise<void> | undefined {
+    const { vault, directory, listener, now } = this.#o;
+    if (vault.status(payload.id) !== undefined || vault.lane(payload).check(payload.sequence) !== 'new')
+      return undefined;
+    const receivedAt = now();
+    const records = contentOf(payload, receivedAt);
+    if ('kind' in records) return undefined;
+    const times = records.map(({ time }) => time);
+    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : [];
+    const stored = vault.put({
+      payload,
+      readings: records.length,
+      receivedAt,
+      timeMin: times.length === 0 ? receivedAt : Math.min(...times),
+      timeMax: times.length === 0 ? receivedAt : Math.max(...times),
+      rows,
+    });
+    const known = directory.meet(payload.device);
+    if (known !== undefined) directory.heard(known, records, receivedAt);
+    listener.received(payload, records, receivedAt);
+    return stored;
+  }
+
+  /**
    * To the subnet. Once its queue was full, what comes later lines up in the vault behind what was refused,
    * and `resume` brings it in that order.
    */

@@ -123,6 +123,9 @@ export class FakeSubnet implements SubnetPort {
   readonly key: KeyPair['key'] = gatewayKey.key;
   readonly offered: Payload[] = [];
   readonly #listeners: Set<(progress: PayloadProgress) => void> = new Set();
+  readonly #hearers: Set<(payloads: readonly Payload[]) => void> = new Set();
+  /** By payload id in hex: what the member's store knows to be final. */
+  readonly finals: Map<string, { checkpoint: number; height: number; time: number }> = new Map();
   full = false;
 
   sign(bytes: Uint8Array): Uint8Array {
@@ -138,6 +141,20 @@ export class FakeSubnet implements SubnetPort {
   onProgress(listener: (progress: PayloadProgress) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  onHeard(listener: (payloads: readonly Payload[]) => void): () => void {
+    this.#hearers.add(listener);
+    return () => this.#hearers.delete(listener);
+  }
+
+  final(payload: Hash): { checkpoint: number; height: number; time: number } | undefined {
+    return this.finals.get(toHex(payload));
+  }
+
+  /** An envelope of another member brings these. */
+  hear(payloads: readonly Payload[]): void {
+    for (const listener of this.#hearers) listener(payloads);
   }
 
   progress(progress: PayloadProgress): void {
@@ -156,8 +173,8 @@ export interface TestGateway extends AsyncDisposable {
   now(): number;
   /** A lamp with the lamp key, connected. */
   lamp(o?: { store?: DeviceStore; monotonicMs?: () => number }): Promise<Lamp>;
-  /** The process dies and comes back on the same tables. */
-  restart(): Promise<void>;
+  /** The process dies and comes back on the same tables. `finals`: what became final meanwhile. */
+  restart(o?: { readonly finals: FakeSubnet['finals'] }): Promise<void>;
 }
 
 export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = {}): Promise<TestGateway> {
@@ -169,8 +186,11 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
   const lamps: Lamp[] = [];
   let offset = 0;
   const now = (): number => Date.now() + offset;
-  const build = async (): Promise<Pick<TestGateway, 'subnet' | 'gateway' | 'vault' | 'url'>> => {
+  const build = async (
+    finals: FakeSubnet['finals'] = new Map(),
+  ): Promise<Pick<TestGateway, 'subnet' | 'gateway' | 'vault' | 'url'>> => {
     const subnet = new FakeSubnet();
+    for (const [id, place] of finals) subnet.finals.set(id, place);
     const vault = Vault.open({ tables });
     const gateway = new Gateway({
       ledger,
@@ -221,9 +241,9 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
       await lamp.start();
       return lamp;
     },
-    restart: async () => {
+    restart: async (restarted) => {
       await close();
-      current = await build();
+      current = await build(restarted?.finals);
     },
     [Symbol.asyncDispose]: async () => {
       for (const lamp of lamps) await lamp.stop();

@@ -21,8 +21,8 @@ export const CHANNELS = {
   head: { number: 4, bytesMax: 8, priority: PRIORITY.urgent },
   blockRequest: { number: 5, bytesMax: 64, priority: PRIORITY.normal },
   blockReply: { number: 6, bytesMax: 2 * LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.bulk },
-  /** Envelopes with their payloads. */
-  envelope: { number: 7, bytesMax: LIMITS.envelopeBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
+  /** Envelopes with their payloads, one or as many as answer a request. */
+  envelope: { number: 7, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.normal },
   /** Everything else members say: requests, checkpoint proposals and votes. */
-  member: { number: 8, bytesMax: LIMITS.envelopeBytesMax + FRAME_SLACK, priority: PRIORITY.urgent },
+  member: { number: 8, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.urgent },
 } as const satisfies Record<string, ChannelRule>;

@@ -65,6 +65,11 @@ export class SubnetStore {
     await this.#tables.flush();
   }
 
+  /** Whether this checkpoint was delivered here. */
+  has(sequence: number): boolean {
+    return this.#tables.table(ORDER).has(new Writer(8).u53(sequence).finish());
+  }
+
   place(payload: Hash): PayloadPlace | undefined {
     const stored = this.#tables.table(PAYLOADS).get(payload);
     if (stored === undefined) return undefined;

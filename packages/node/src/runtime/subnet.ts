@@ -191,12 +191,23 @@ export class Subnet {
     return this.#member.graph(limit);
   }
 
+  /** Where a payload became final; undefined while it is not, or was pruned. */
+  final(payload: Hash): { readonly checkpoint: number; readonly height: number; readonly time: number } | undefined {
+    const { store, chain, subnet } = this.#o;
+    const place = store.place(payload);
+    const at = place === undefined ? undefined : chain.checkpointPlace(subnet, place.checkpoint);
+    if (place === undefined || at === undefined) return undefined;
+    return { checkpoint: place.checkpoint, height: at.height, time: chain.time };
+  }
+
   listen(listener: SubnetListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   start(): void {
+    // What the chain executed from its log at start was told to nobody.
+    this.#feedCommitted(this.#member.status().checkpoint + 1);
     const tick = (): void => {
       if (this.#stopped) return;
       this.#step({ kind: 'tick', now: this.#now() });
