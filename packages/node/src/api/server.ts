@@ -80,7 +80,7 @@ export class ApiServer {
     api.setErrorHandler((error: unknown, _request, reply) => {
       const { code, message } = describe(error);
       const status = statusOf(code);
-      if (status >= 500) logger.error({ err: error }, message);
+      if (status >= 500 && code !== 'not-ready') logger.error({ err: error }, message);
       return reply
         .code(status)
         .type('application/problem+json')
