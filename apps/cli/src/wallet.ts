@@ -17,7 +17,8 @@ import type { Body } from '@itc/core/ledger/transaction.js';
 const VALID_BLOCKS = 10_000;
 /** A command that waited longer must not surprise anybody. */
 const COMMAND_VALID_MS = 60_000;
-const NONCE_TRIES = 3;
+const NONCE_TRIES = 10;
+const NONCE_PAUSE_MS = 300;
 
 export interface Sent {
   readonly id: string;
@@ -55,8 +56,8 @@ export class Wallet {
         return await this.#send(body, lane);
       } catch (error) {
         // Another process of the same owner was quicker: the next nonce is asked for again.
-        if (!(error instanceof LedgerError) || error.code !== 'transaction.nonce' || tries >= NONCE_TRIES)
-          throw error;
+        if (!isNonce(error) || tries >= NONCE_TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, NONCE_PAUSE_MS));
       }
     }
   }
@@ -64,13 +65,26 @@ export class Wallet {
   /** Many at once, in consecutive nonces of one lane; waits until all are final. */
   async sendAll(bodies: readonly Body[], lane = 0): Promise<Sent[]> {
     const { height: now } = await this.client.status();
-    const first = await this.client.nextNonce(this.signer.address, lane);
-    const transactions = [];
-    for (const [i, body] of bodies.entries())
-      transactions.push(await this.#build(body, { lane, nonce: first + i, now }));
-    for (const transaction of transactions) await this.client.submit(transaction);
+    let nonce = await this.client.nextNonce(this.signer.address, lane);
+    const submitted = [];
+    for (const body of bodies) {
+      for (let tries = 1; ; tries += 1) {
+        const transaction = await this.#build(body, { lane, nonce, now });
+        try {
+          await this.client.submit(transaction);
+          submitted.push(transaction);
+          nonce += 1;
+          break;
+        } catch (error) {
+          if (!isNonce(error) || tries >= NONCE_TRIES) throw error;
+          // Somebody else uses the lane: when what waits there is final, the next number is known again.
+          await new Promise((resolve) => setTimeout(resolve, NONCE_PAUSE_MS));
+          nonce = await this.client.nextNonce(this.signer.address, lane);
+        }
+      }
+    }
     const sent: Sent[] = [];
-    for (const transaction of transactions) sent.push(await this.#settled(transaction));
+    for (const transaction of submitted) sent.push(await this.#settled(transaction));
     return sent;
   }
 
@@ -139,6 +153,10 @@ export class Wallet {
     }
     return { id, height: at ?? 0, fee: receipt?.fee ?? '0' };
   }
+}
+
+function isNonce(error: unknown): boolean {
+  return error instanceof LedgerError && error.code === 'transaction.nonce';
 }
 
 export function openClient(url: string): Client {
