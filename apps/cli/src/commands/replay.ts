@@ -16,6 +16,8 @@ import { openClient } from '../wallet.ts';
 
 /** Payloads that are not final, over all devices: more would only wait in the gateway. */
 const OPEN_MAX = 2_000;
+/** Of one file. */
+const READINGS_MAX = 1_000_000_000;
 /** A payload acknowledged but not final after this long is sent again: its gateway may have died with it. */
 const RESEND_MS = 15_000;
 
@@ -35,7 +37,7 @@ chain. Running it again sends the same signed payloads: nothing is counted twice
 Options:
   --chunk N      readings in one signed payload, 1 to 128 (default 32)
   --window N     payloads under way at a time, 1 to 20000 (default ${OPEN_MAX})
-  --limit N      readings of each file (default all)
+  --limit N      readings of each file, in whole payloads (default all)
   --timeout S    give up when nothing has become final for so long (default 180)`,
   options: {
     chunk: { type: 'string' },
@@ -102,6 +104,10 @@ async function run(call: Call): Promise<number> {
   const known = await watch.alreadyKnown(senders.flatMap(({ payloads }) => payloads.map(({ id }) => id)));
   const result = await send({ call, senders, total, window, patienceMs, watch, known });
   return result.sent === result.final ? 0 : 1;
+}
+
+function wholeChunks(readings: number, chunk: number): number {
+  return readings === READINGS_MAX ? readings : readings - (readings % chunk);
 }
 
 /** The devices of a replay number their payloads themselves, so that a second run signs the same bytes. */
