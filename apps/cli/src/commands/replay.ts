@@ -53,10 +53,9 @@ async function run(call: Call): Promise<number> {
   if (folder === undefined || rest.length > 0) throw new UsageError('expected one folder');
   const chunk = integerOption(call, 'chunk', 32, { min: 1, max: 128 });
   const window = integerOption(call, 'window', OPEN_MAX, { min: 1, max: 20_000 });
-  const limit = integerOption(call, 'limit', Number.MAX_SAFE_INTEGER, {
-    min: 1,
-    max: Number.MAX_SAFE_INTEGER,
-  });
+  // A payload always holds the same readings under the same number; a part of one would be another in its place.
+  const given = integerOption(call, 'limit', READINGS_MAX, { min: 1, max: READINGS_MAX });
+  const limit = Math.max(chunk, wholeChunks(given, chunk));
   const patienceMs = integerOption(call, 'timeout', 180, { min: 1, max: 86_400 }) * 1_000;
   const layout = layoutOf(call.dataDir);
   const network = readDevnet(layout);
