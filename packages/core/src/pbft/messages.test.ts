@@ -28,7 +28,12 @@ import { decodeLogRecord, encodeLogRecord, type LogRecord } from './log.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
 import type { Message } from './messages.ts';
 import { prePrepareSigningBytes, signatureOf, voteBytes } from './signing.ts';
-import { verifyCertificate, verifyMessage, verifyPreparedCertificate } from './verify.ts';
+import {
+  verifyCertificate,
+  verifyMessage,
+  verifyPreparedCertificate,
+  verifyStableCertificate,
+} from './verify.ts';
 
 const UNIT = [1, 1, 1, 1];
 const context = contextOf(UNIT);
@@ -246,4 +251,14 @@ test('PBFT-3.3: a bitmap or list longer than its limit is refused before it is r
   const decoded = decodeMessage(grown, parseTestBlock);
   assert.ok(!decoded.ok && decoded.code === 'decode.too-long');
   assert.ok(LIMITS.validatorsMax <= 0xffff);
+});
+
+test('PBFT-2.3: a stable certificate is for one result at one checkpoint height', () => {
+  assert.equal(verifyStableCertificate(context, stable), true);
+  assert.equal(verifyStableCertificate(context, { ...stable, stateRoot: CHAIN }), false);
+  assert.equal(verifyStableCertificate(context, { ...stable, height: height(64) }), false);
+  assert.equal(
+    verifyStableCertificate(context, stableCertificate(33, block.hash, root, [0, 1, 2], 4)),
+    false,
+  );
 });
