@@ -110,4 +110,10 @@ async function main(argv: readonly string[]): Promise<number> {
   return runCommand(await entry.load(), rest, defaultApi);
 }
 
+// `itc … | head`: whoever reads has seen enough. That is no failure, and nothing more can be said.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 process.exitCode = await main(process.argv.slice(2));

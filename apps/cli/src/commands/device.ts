@@ -148,9 +148,9 @@ async function make(call: Call, words: readonly string[]): Promise<number> {
   const keys = await keyNamed(layoutOf(call.dataDir), name);
   const maker = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'maker'));
   await ensureMaker(maker);
-  const { batch, vouchers } = buildBatch({
+  const { batch, vouchers } = await buildBatch({
     maker: maker.signer.address,
-    devices: [keys.publicKey],
+    devices: [{ key: keys.publicKey, endorse: keys.sign }],
     model: sha256(new TextEncoder().encode('itc:model:generic')),
     depositPerDevice: DEPOSIT,
     random: (length) => new Uint8Array(randomBytes(length)),
@@ -201,8 +201,8 @@ async function nameDevice(call: Call, words: readonly string[]): Promise<number>
 async function enrol(call: Call, words: readonly string[]): Promise<number> {
   const name = one(words, 'a name for the device');
   const password = textOption(call, 'password');
-  if (password === undefined || password.length < 8)
-    throw new UsageError('--password TEXT of at least 8 characters is needed');
+  if (password === undefined || password.length < 12)
+    throw new UsageError('--password TEXT of at least 12 characters is needed');
   const kind = textOption(call, 'kind');
   let answer: { address: string; name: string } | undefined;
   for (const url of gatewayUrls(call)) {

@@ -157,23 +157,36 @@ function tell(call: Call, network: Devnet, height: number, ms: number): void {
 /** Polls the front; the reason of the wait is shown when it takes long. */
 async function untilReady(network: Devnet, supervisor: Supervisor, signal: AbortSignal): Promise<number> {
   const deadline = performance.now() + READY_MS_MAX;
-  let reason = 'no node answers yet';
+  let reason: string | undefined;
   while (!signal.aborted) {
     const status = await openClient(network.api)
       .status()
       .catch(() => undefined);
-    if (status?.ready === true) return status.height;
-    reason = status?.reason ?? reason;
+    reason = status?.ready === true ? undefined : (status?.reason ?? reason ?? 'no node answers yet');
+    // Another node may be ready earlier, but only a gateway that has caught up knows the devices.
+    reason ??= await waitingGateway(network);
+    if (status !== undefined && reason === undefined) return status.height;
     const dead = supervisor.statuses().filter((process) => process.state === 'exited');
     if (performance.now() > deadline) {
       throw new LedgerError(
         'not-ready',
-        `not ready after ${READY_MS_MAX / 1_000} s: ${reason}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`,
+        `not ready after ${READY_MS_MAX / 1_000} s: ${reason ?? ''}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);
   }
   return 0;
+}
+
+async function waitingGateway(network: Devnet): Promise<string | undefined> {
+  for (const { name, role, url } of network.processes) {
+    if (role !== 'gateway' || url === undefined) continue;
+    const status = await openClient(url)
+      .status()
+      .catch(() => undefined);
+    if (status?.ready !== true) return `${name}: ${status?.reason ?? 'does not answer yet'}`;
+  }
+  return undefined;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -11,7 +11,7 @@ import { parseSenml } from '@itc/edge/2-conversion/senml.js';
 import { parseProofFile, readingText, type ProofFile } from '../proof-file.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 
-type Checked =
+export type Checked =
   | {
       readonly valid: true;
       readonly verdict: Extract<ReadingVerdict, { valid: true }>;
@@ -34,7 +34,7 @@ Example:
     const [path, ...rest] = call.arguments;
     if (path === undefined || rest.length > 0) throw new UsageError('expected one file');
     const genesis = genesisOption(call);
-    const checked = check(readProof(path), genesis);
+    const checked = checkProofText(readProof(path), genesis);
     if (!checked.valid) {
       call.output.result({ valid: false, check: checked.check, reason: checked.reason }, [
         `NOT VALID  failed check: ${checked.check}`,
@@ -96,8 +96,8 @@ function readProof(path: string): string {
   }
 }
 
-/** The portable verifier decides, as it would in a browser. */
-function check(text: string, genesis: Hash): Checked {
+/** The text of a proof file against the genesis hash; the portable verifier decides, as it would in a browser. */
+export function checkProofText(text: string, genesis: Hash): Checked {
   let parsed;
   try {
     parsed = parseProofFile(text);

@@ -28,8 +28,9 @@ export interface DevnetOptions {
 const SUBNET_MEMBERS = 4;
 const MEMBER_STAKE = 100;
 const POW_BITS = 10;
-const NODE_API_PORT = 8100;
-const PEER_PORT = 8200;
+/** Ports of the processes lie above the front's, so that two devnets started at once do not race for the same ones. */
+const NODE_API_OFFSET = 20;
+const PEER_OFFSET = 120;
 
 interface Planned {
   readonly name: string;
@@ -116,7 +117,10 @@ export async function setUpDevnet(
   const apiPort = await claim(options.apiPort);
   const places = new Map<string, { peer: number; api: number; mqtt?: number }>();
   for (const { name, role } of planned) {
-    const place = { peer: await claim(PEER_PORT), api: await claim(NODE_API_PORT) };
+    const place = {
+      peer: await claim(options.apiPort + PEER_OFFSET),
+      api: await claim(options.apiPort + NODE_API_OFFSET),
+    };
     places.set(name, role === 'gateway' ? { ...place, mqtt: await claim(options.mqttPort) } : place);
   }
   const peerOf = ({ name, role }: Planned): PeerConfig => ({
