@@ -51,9 +51,9 @@ test('CLIENT-3.2: each kind of transaction the client builds is accepted: a devi
   assert.equal(await ledger.send(maker, registerMaker('Lumen')), 'ok');
 
   let seed = 50;
-  const batch = buildBatch({
+  const batch = await buildBatch({
     maker: maker.address,
-    devices: lamps.map((lamp) => lamp.publicKey),
+    devices: lamps.map((lamp) => ({ key: lamp.publicKey, endorse: (bytes) => lamp.sign(bytes) })),
     model: asHash(new Uint8Array(32).fill(7)),
     depositPerDevice: amount(1000n),
     random: (length) => new Uint8Array(length).fill((seed += 1)),

@@ -69,10 +69,11 @@ export function registerBatch(batch: DeviceBatch): Body {
 
 /** Makes the voucher out to the owner, who must be the sender: nobody else can use what is sent here. */
 export function claim(o: { readonly chain: Hash; readonly voucher: Voucher; readonly owner: Address }): Body {
-  const { batch, device, claimSeed, index, path } = o.voucher;
+  const { batch, device, claimSeed, index, path, endorsement } = o.voucher;
   const claimSigner = seedSigner(claimSeed);
   const proof = claimSigner.sign(claimSigningBytes(o.chain, device, o.owner));
-  return { kind: 'claim', claim: { batch, device, claimKey: claimSigner.publicKey, index, path, proof } };
+  const { publicKey: claimKey } = claimSigner;
+  return { kind: 'claim', claim: { batch, device, claimKey, index, path, endorsement, proof } };
 }
 
 export function grant(terms: Grant): Body {

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { concatBytes } from '@itc/core/bytes/hex.js';
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { asHash, sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { amount } from '@itc/core/ledger/ids.js';
-import { claimSigningBytes } from '@itc/core/ledger/transaction.js';
+import { claimSigningBytes, endorsementSigningBytes } from '@itc/core/ledger/transaction.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
-import { seedSigner } from './keys.ts';
+import { seedSigner, type SeedSigner } from './keys.ts';
 import { claim } from './transactions.ts';
 import {
   buildBatch,
@@ -14,6 +16,8 @@ import {
   parseVoucher,
   VOUCHER_PREFIX,
   voucherFits,
+  type BuiltBatch,
+  type Newborn,
   type Voucher,
 } from './voucher.ts';
 
@@ -26,6 +30,7 @@ const vouchers: fc.Arbitrary<Voucher> = fc.record(
     claimSeed: bytes32,
     index: fc.nat(0xffff_ffff),
     path: fc.array(hash, { maxLength: 32 }),
+    endorsement: fc.uint8Array({ minLength: 64, maxLength: 64 }),
   },
   { noNullPrototype: true },
 );
@@ -33,12 +38,15 @@ const vouchers: fc.Arbitrary<Voucher> = fc.record(
 const maker = seedSigner(new Uint8Array(32).fill(9));
 const model = asHash(new Uint8Array(32).fill(8));
 
-function built(count: number): ReturnType<typeof buildBatch> {
+/** A device in the factory; one that signs with a wrong key is told which. */
+function newborn(seed: number, signsAs = seed): Newborn {
+  const of = (fill: number): SeedSigner => seedSigner(new Uint8Array(32).fill(fill));
+  return { key: of(seed).publicKey, endorse: (bytes) => of(signsAs).sign(bytes) };
+}
+
+function built(count: number): Promise<BuiltBatch> {
   let counter = 0;
-  const devices = Array.from(
-    { length: count },
-    (_, i) => seedSigner(new Uint8Array(32).fill(i + 1)).publicKey,
-  );
+  const devices = Array.from({ length: count }, (_, i) => newborn(i + 1));
   const random = (length: number): Uint8Array => new Uint8Array(length).fill((counter += 1) + 100);
   return buildBatch({ maker: maker.address, devices, model, depositPerDevice: amount(5n), random });
 }
@@ -54,8 +62,8 @@ test('CLIENT-1.1: a voucher comes back from its text, also with space around it'
   );
 });
 
-test('CLIENT-1.2: a slip in any character is noticed', () => {
-  const text = formatVoucher(built(3).vouchers[1] as Voucher);
+test('CLIENT-1.2: a slip in any character is noticed', async () => {
+  const text = formatVoucher((await built(3)).vouchers[1] as Voucher);
   for (let at = VOUCHER_PREFIX.length; at < text.length; at += 1) {
     const slipped = text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1);
     assert.equal(parseVoucher(slipped).ok, false, `character ${at}`);
@@ -63,12 +71,12 @@ test('CLIENT-1.2: a slip in any character is noticed', () => {
   }
 });
 
-test('CLIENT-1.2: each refusal says what is wrong', () => {
+test('CLIENT-1.2: each refusal says what is wrong', async () => {
   const codeOf = (text: string): string => {
     const parsed = parseVoucher(text);
     return parsed.ok ? 'ok' : parsed.code;
   };
-  const text = formatVoucher(built(2).vouchers[0] as Voucher);
+  const text = formatVoucher((await built(2)).vouchers[0] as Voucher);
   assert.equal(codeOf(text), 'ok');
   assert.equal(codeOf(''), 'voucher.malformed');
   assert.equal(codeOf(VOUCHER_PREFIX), 'voucher.checksum');
@@ -81,9 +89,9 @@ test('CLIENT-1.2: each refusal says what is wrong', () => {
   );
 });
 
-test('CLIENT-1.3: every voucher of a batch leads to its root, and to no other place', () => {
+test('CLIENT-1.3: every voucher of a batch leads to its root, and to no other place', async () => {
   for (const count of [1, 2, 3, 6]) {
-    const { batch, vouchers: list } = built(count);
+    const { batch, vouchers: list } = await built(count);
     assert.equal(batch.count, count);
     for (const voucher of list) {
       assert.equal(voucherFits(voucher, batch), true);
@@ -93,21 +101,53 @@ test('CLIENT-1.3: every voucher of a batch leads to its root, and to no other pl
   }
 });
 
-test('CLIENT-1.3: an empty batch and a device twice in it are mistakes of the maker', () => {
+test('CLIENT-1.3: an empty batch and a device twice in it are mistakes of the maker', async () => {
   const random = (length: number): Uint8Array => new Uint8Array(length);
   const o = { maker: maker.address, model, depositPerDevice: amount(0n), random };
-  assert.throws(() => buildBatch({ ...o, devices: [] }), RangeError);
-  assert.throws(() => buildBatch({ ...o, devices: [maker.publicKey, maker.publicKey] }), RangeError);
+  await assert.rejects(buildBatch({ ...o, devices: [] }), RangeError);
+  await assert.rejects(buildBatch({ ...o, devices: [newborn(1), newborn(1)] }), RangeError);
 });
 
-test('CLIENT-1.4: a claim is made out to one owner on one chain', () => {
+test('CLIENT-1.5: each device endorses the claim key of its own voucher', async () => {
+  const { batch, vouchers: list } = await built(3);
+  const [first, second] = list as [Voucher, Voucher];
+  for (const { device, claimSeed, endorsement } of list) {
+    const claimKey = seedSigner(claimSeed).publicKey;
+    assert.equal(verifySignature(device, endorsementSigningBytes(device, claimKey), endorsement), true);
+  }
+  assert.equal(voucherFits({ ...first, endorsement: second.endorsement }, batch), false);
+  assert.equal(voucherFits({ ...first, endorsement: new Uint8Array(64) }, batch), false);
+});
+
+test('CLIENT-1.5: a device that signs with another key than its own stops the batch, before it is printed', async () => {
+  const random = (length: number): Uint8Array => new Uint8Array(length).fill(7);
+  const devices = [newborn(1), newborn(2, 3)];
+  await assert.rejects(
+    buildBatch({ maker: maker.address, model, depositPerDevice: amount(0n), random, devices }),
+    { code: 'claim.endorsement' },
+  );
+});
+
+test('CLIENT-1.1: a voucher of version 1, which has no endorsement, is not taken', async () => {
+  const text = formatVoucher((await built(2)).vouchers[0] as Voucher);
+  const bytes = fromBase64Url(text.slice(VOUCHER_PREFIX.length));
+  assert.ok(bytes.ok);
+  assert.equal(bytes.value[0], 2);
+  const body = concatBytes(Uint8Array.of(1), bytes.value.subarray(1, -4 - 64));
+  const sum = sha256(concatBytes(utf8Encode('ITC1:voucher'), Uint8Array.of(0), body)).subarray(0, 4);
+  const parsed = parseVoucher(VOUCHER_PREFIX + toBase64Url(concatBytes(body, sum)));
+  assert.equal(parsed.ok ? 'ok' : parsed.code, 'voucher.malformed');
+});
+
+test('CLIENT-1.4: a claim is made out to one owner on one chain', async () => {
   const chain = asHash(new Uint8Array(32).fill(3));
   const owner = seedSigner(new Uint8Array(32).fill(4)).address;
-  const voucher = built(2).vouchers[1] as Voucher;
+  const voucher = (await built(2)).vouchers[1] as Voucher;
   const body = claim({ chain, voucher, owner });
   assert.equal(body.kind, 'claim');
   if (body.kind !== 'claim') return;
-  const { claimKey, proof, device } = body.claim;
+  const { claimKey, proof, device, endorsement } = body.claim;
+  assert.equal(endorsement, voucher.endorsement);
   assert.equal(verifySignature(claimKey, claimSigningBytes(chain, device, owner), proof), true);
   assert.equal(verifySignature(claimKey, claimSigningBytes(chain, device, maker.address), proof), false);
 });

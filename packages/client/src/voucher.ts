@@ -6,13 +6,26 @@ import { equalBytes, concatBytes } from '@itc/core/bytes/hex.js';
 import { decode, type Reader } from '@itc/core/bytes/reader.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import { utf8Encode, Writer } from '@itc/core/bytes/writer.js';
+import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { HASH_BYTES, sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { MerkleTree, verifyMerklePath } from '@itc/core/crypto/merkle.js';
-import { readPublicKey, writePublicKey, type PublicKey } from '@itc/core/crypto/signature.js';
-import type { Address } from '@itc/core/ledger/address.js';
+import {
+  readPublicKey,
+  SIGNATURE_BYTES,
+  writePublicKey,
+  type PublicKey,
+} from '@itc/core/crypto/signature.js';
+import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Amount } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { batchId, batchLeaf, readHash, type DeviceBatch } from '@itc/core/ledger/transaction.js';
+import {
+  batchId,
+  batchLeaf,
+  endorsementSigningBytes,
+  readHash,
+  type DeviceBatch,
+} from '@itc/core/ledger/transaction.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { seedSigner, SEED_BYTES } from './keys.ts';
 
@@ -23,15 +36,26 @@ export interface Voucher {
   readonly claimSeed: Uint8Array;
   readonly index: number;
   readonly path: readonly Hash[];
+  /** By the device: this claim key is its own (STATE-5.6). */
+  readonly endorsement: Uint8Array;
 }
 
 export const VOUCHER_PREFIX = 'itc-voucher:';
 
-const VERSION = 1;
+/** Version 1 had no endorsement; such a voucher could not be claimed any more. */
+const VERSION = 2;
 const CHECKSUM_BYTES = 4;
-/** Version, batch, device key, seed, index, path count, path, checksum. */
+/** Version, batch, device key, seed, index, path count, path, endorsement, checksum. */
 const VOUCHER_BYTES_MAX =
-  1 + HASH_BYTES + 33 + SEED_BYTES + 4 + 2 + LIMITS.merklePathMax * HASH_BYTES + CHECKSUM_BYTES;
+  1 +
+  HASH_BYTES +
+  33 +
+  SEED_BYTES +
+  4 +
+  2 +
+  LIMITS.merklePathMax * HASH_BYTES +
+  SIGNATURE_BYTES +
+  CHECKSUM_BYTES;
 
 export function formatVoucher(voucher: Voucher): string {
   const writer = new Writer(512).u8(VERSION).fixed(voucher.batch, HASH_BYTES);
@@ -40,6 +64,7 @@ export function formatVoucher(voucher: Voucher): string {
     .fixed(voucher.claimSeed, SEED_BYTES)
     .u32(voucher.index)
     .list(voucher.path, (w, hash) => w.fixed(hash, HASH_BYTES))
+    .fixed(voucher.endorsement, SIGNATURE_BYTES)
     .finish();
   return VOUCHER_PREFIX + toBase64Url(concatBytes(body, checksum(body)));
 }
@@ -75,6 +100,7 @@ function readVoucher(reader: Reader): Voucher {
     claimSeed: reader.fixed(SEED_BYTES).slice(),
     index: reader.u32(),
     path: reader.list(LIMITS.merklePathMax, readHash),
+    endorsement: reader.fixed(SIGNATURE_BYTES).slice(),
   };
 }
 
@@ -83,11 +109,18 @@ function checksum(body: Uint8Array): Uint8Array {
   return sha256(concatBytes(utf8Encode('ITC1:voucher'), Uint8Array.of(0), body)).subarray(0, CHECKSUM_BYTES);
 }
 
+/** A device in the factory, or what speaks for its key there. */
+export interface Newborn {
+  readonly key: PublicKey;
+  /** Its signature, 64 bytes, over exactly these bytes: `endorsementSigningBytes` of its claim key. */
+  endorse(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
+}
+
 export interface BatchOptions {
   /** The account that will register it. */
   readonly maker: Address;
   /** In the order of their indices. */
-  readonly devices: readonly PublicKey[];
+  readonly devices: readonly Newborn[];
   /** Hash of the product's Thing Model. */
   readonly model: Hash;
   readonly depositPerDevice: Amount;
@@ -103,23 +136,29 @@ export interface BuiltBatch {
   readonly vouchers: readonly Voucher[];
 }
 
-/** The list must not be empty; two devices of one key would leave one of them without an owner, and are asserted. */
-export function buildBatch(o: BatchOptions): BuiltBatch {
+/**
+ * The list must not be empty; two devices of one key would leave one of them without an owner, and are asserted.
+ * Rejects with `claim.endorsement` when a device signs with another key than its own: nobody could claim it.
+ */
+export async function buildBatch(o: BatchOptions): Promise<BuiltBatch> {
   if (o.devices.length === 0) throw new RangeError('a batch has at least one device');
-  const texts = new Set(o.devices.map((key) => key.bytes.join()));
+  const texts = new Set(o.devices.map(({ key }) => key.bytes.join()));
   if (texts.size !== o.devices.length) throw new RangeError('a device key is in the batch twice');
   const seeds = o.devices.map(() => o.random(SEED_BYTES).slice());
-  const tree = new MerkleTree(
-    o.devices.map((device, i) => batchLeaf(device, seedSigner(seeds[i] as Uint8Array).publicKey)),
-  );
+  const claimKeys = seeds.map((seed) => seedSigner(seed).publicKey);
+  const tree = new MerkleTree(o.devices.map(({ key }, i) => batchLeaf(key, claimKeys[i] as PublicKey)));
   const id = batchId(o.maker, tree.root);
-  const vouchers = o.devices.map((device, index) => ({
-    batch: id,
-    device,
-    claimSeed: seeds[index] as Uint8Array,
-    index,
-    path: tree.path(index),
-  }));
+  const vouchers: Voucher[] = [];
+  for (const [index, device] of o.devices.entries()) {
+    vouchers.push({
+      batch: id,
+      device: device.key,
+      claimSeed: seeds[index] as Uint8Array,
+      index,
+      path: tree.path(index),
+      endorsement: await endorsementOf(device, claimKeys[index] as PublicKey),
+    });
+  }
   const batch = {
     root: tree.root,
     count: o.devices.length,
@@ -129,17 +168,25 @@ export function buildBatch(o: BatchOptions): BuiltBatch {
   return { id, batch, vouchers };
 }
 
-/** Whether a voucher belongs to a batch registered under this root, before anything is sent. */
+async function endorsementOf(device: Newborn, claimKey: PublicKey): Promise<Uint8Array> {
+  const bytes = endorsementSigningBytes(device.key, claimKey);
+  const endorsement = (await device.endorse(bytes)).slice();
+  if (verifySignature(device.key, bytes, endorsement)) return endorsement;
+  throw new LedgerError('claim.endorsement', 'a device of the batch signs with another key than its own', {
+    device: formatAddress(addressOf(device.key)),
+  });
+}
+
+/** Whether a claim by this voucher would be accepted from a batch of this root, as far as can be told before it is sent. */
 export function voucherFits(
   voucher: Voucher,
   batch: { readonly root: Hash; readonly count: number },
 ): boolean {
-  const leaf = batchLeaf(voucher.device, seedSigner(voucher.claimSeed).publicKey);
-  return verifyMerklePath({
-    root: batch.root,
-    leaf,
-    index: voucher.index,
-    count: batch.count,
-    path: voucher.path,
-  });
+  const { device, index, path, endorsement } = voucher;
+  const claimKey = seedSigner(voucher.claimSeed).publicKey;
+  const { root, count } = batch;
+  return (
+    verifyMerklePath({ root, leaf: batchLeaf(device, claimKey), index, count, path }) &&
+    verifySignature(device, endorsementSigningBytes(device, claimKey), endorsement)
+  );
 }

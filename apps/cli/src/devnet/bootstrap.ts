@@ -51,9 +51,9 @@ export async function ownDevices(
     note(`Registering ${fresh.length} devices: maker, batch, claims …`);
     const maker = await Wallet.open(network.api, await keyNamed(layout, 'maker'));
     await ensureMaker(maker);
-    const { batch, vouchers } = buildBatch({
+    const { batch, vouchers } = await buildBatch({
       maker: maker.signer.address,
-      devices: fresh.map(({ keys }) => keys.publicKey),
+      devices: fresh.map(({ keys }) => ({ key: keys.publicKey, endorse: keys.sign })),
       model: sha256(new TextEncoder().encode('itc:model:devnet')),
       depositPerDevice: DEPOSIT,
       random: (length) => new Uint8Array(randomBytes(length)),

@@ -22,10 +22,14 @@ export interface PublicKey {
 /** True when the signature is acceptable under the one rule of spec CRYPTO-3. Never throws on bad input. */
 export type SignatureVerifier = (key: PublicKey, message: Uint8Array, signature: Uint8Array) => boolean;
 
-/** What every signature covers comes first: domain, chain, type. A PREPARE can never pass as a COMMIT, nor on another chain. */
+/**
+ * What every signature covers comes first: domain, then the chain. A PREPARE can never pass as a COMMIT, nor on
+ * another chain. An endorsement alone has no chain: it is made in the factory, before anyone knows which one.
+ */
 export const SIGNATURE_DOMAINS = {
   transaction: 'ITC1:sign-transaction',
   claim: 'ITC1:sign-claim',
+  endorsement: 'ITC1:sign-endorsement',
   prePrepare: 'ITC1:sign-pre-prepare',
   prepare: 'ITC1:sign-prepare',
   commit: 'ITC1:sign-commit',

@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   'device.not-in-batch': 'The path does not lead to the root of the batch.',
   'device.not-owner': 'The sender does not own the device.',
   'claim.signature': 'The claim is not signed by the claim key of the device.',
+  'claim.endorsement': 'The device did not endorse this claim key.',
   'voucher.malformed': 'Not a device voucher of the known form.',
   'voucher.checksum': 'A character of the voucher is wrong: its checksum does not match.',
   'grant.unknown': 'No such grant.',

@@ -81,6 +81,8 @@ export interface Claim {
   readonly claimKey: PublicKey;
   readonly index: number;
   readonly path: readonly Hash[];
+  /** By the device key over `endorsementSigningBytes`: the device chose this claim key, at birth. */
+  readonly endorsement: Uint8Array;
   /** By the claim key over `claimSigningBytes`: holding the voucher, for this owner only. */
   readonly proof: Uint8Array;
 }
@@ -146,6 +148,7 @@ function writeBody(writer: Writer, body: Body): void {
       writer
         .u32(claim.index)
         .list(claim.path, (w, hash) => w.fixed(hash, HASH_BYTES))
+        .fixed(claim.endorsement, SIGNATURE_BYTES)
         .fixed(claim.proof, SIGNATURE_BYTES);
       return;
     }
@@ -194,6 +197,7 @@ function readBody(reader: Reader): Body {
           claimKey: readPublicKey(reader),
           index: reader.u32(),
           path: reader.list(LIMITS.merklePathMax, readHash),
+          endorsement: reader.fixed(SIGNATURE_BYTES).slice(),
           proof: reader.fixed(SIGNATURE_BYTES).slice(),
         },
       };
@@ -281,6 +285,19 @@ export function batchId(maker: Address, root: Hash): Hash {
 
 export function subnetId(creator: Address, name: string): Hash {
   return hashTagged('subnet', creator, utf8Encode(name));
+}
+
+/**
+ * What the device key signs: domain ‖ 0x00 ‖ device key ‖ claim key. A batch's root only shows which pairs its
+ * maker wrote down, and anyone may write down a device key seen elsewhere; this shows that the device agrees. It
+ * names no chain, unlike all else that is signed, because it is made in the factory, where none is known yet.
+ */
+export function endorsementSigningBytes(device: PublicKey, claimKey: PublicKey): Uint8Array {
+  const writer = new Writer(96);
+  writer.raw(utf8Encode(SIGNATURE_DOMAINS.endorsement)).u8(0);
+  writePublicKey(writer, device);
+  writePublicKey(writer, claimKey);
+  return writer.finish();
 }
 
 /** What the claim key signs: domain ‖ 0x00 ‖ chain ‖ device key ‖ owner. */

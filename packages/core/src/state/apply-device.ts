@@ -7,6 +7,7 @@ import {
   batchId,
   batchLeaf,
   claimSigningBytes,
+  endorsementSigningBytes,
   type Claim,
   type DeviceBatch,
 } from '../ledger/transaction.ts';
@@ -58,7 +59,18 @@ export function applyRegisterBatch(
 }
 
 /**
- * Whoever holds the voucher becomes the owner, once. The signature check comes last because it costs most.
+ * Only the device itself says which claim key is its own. A batch proves nothing about it: whoever sees a claim
+ * on its way could register a batch of that device key and a claim key of theirs, and come first. Needs no
+ * state, so a pool asks it too.
+ */
+export function claimFlaw({ verify }: Pick<BlockContext, 'verify'>, claim: Claim): Flaw {
+  const signed = endorsementSigningBytes(claim.device, claim.claimKey);
+  if (verify(claim.device, signed, claim.endorsement)) return undefined;
+  return refused('claim.endorsement', 'expected the device key’s signature of this claim key');
+}
+
+/**
+ * Whoever holds the voucher becomes the owner, once. What can be looked up is asked before what must be computed.
  * The deposit goes to the device's own account: it is what the device pays its way with.
  */
 export function applyClaim(
@@ -72,6 +84,8 @@ export function applyClaim(
   const device = addressOf(claim.device);
   if (draft.get('device', idText(device)) !== undefined)
     return refused('device.claimed', 'this device has an owner');
+  const flaw = claimFlaw(context, claim);
+  if (flaw !== undefined) return flaw;
   const leaf = batchLeaf(claim.device, claim.claimKey);
   if (
     !verifyMerklePath({ root: batch.root, leaf, index: claim.index, count: batch.count, path: claim.path })

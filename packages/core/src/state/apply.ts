@@ -10,7 +10,7 @@ import type { Receipt } from '../ledger/receipt.ts';
 import type { Body } from '../ledger/transaction.ts';
 import type { Address } from '../ledger/address.ts';
 import { applyRegisterMaker, applyTransfer, makerFlaw } from './apply-account.ts';
-import { applyClaim, applyRegisterBatch, batchFlaw } from './apply-device.ts';
+import { applyClaim, applyRegisterBatch, batchFlaw, claimFlaw } from './apply-device.ts';
 import { applyGrant, applyRevoke, grantFlaw } from './apply-grant.ts';
 import { applyCheckpoint, applyCreateSubnet, checkpointWeight, subnetFlaw } from './apply-subnet.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
@@ -223,6 +223,7 @@ export function precheck(
   const flaw =
     nonceFlaw(next, tx.nonce, STATE_LIMITS.nonceAheadMax) ??
     feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
-    bodyFlaw(sender, body);
+    bodyFlaw(sender, body) ??
+    (body.kind === 'claim' ? claimFlaw(context, body.claim) : undefined);
   return flaw ?? ok(undefined);
 }

@@ -1,8 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Hash } from '../crypto/hash.ts';
+import { merkleRoot } from '../crypto/merkle.ts';
 import { AMOUNT_MAX, SUPPLY } from '../ledger/ids.ts';
-import type { Body } from '../ledger/transaction.ts';
-import { makeBatch, person, transfer, World, type Batch } from '../testing/state-world.ts';
+import {
+  batchId,
+  batchLeaf,
+  claimSigningBytes,
+  endorsementSigningBytes,
+  type Body,
+} from '../ledger/transaction.ts';
+import {
+  endorse,
+  fakeSign,
+  makeBatch,
+  person,
+  transfer,
+  World,
+  type Batch,
+  type Person,
+} from '../testing/state-world.ts';
+import { precheck } from './apply.ts';
+import { claimFlaw } from './apply-device.ts';
 import { STATE_LIMITS } from './limits.ts';
 
 const maker = person('maker');
@@ -122,16 +142,17 @@ test('STATE-5.2: a claim from a batch that is not registered is refused', () => 
 
 test('STATE-5.3: device, claim key, index and path must lead to the root', () => {
   const { w, batch } = shipped();
-  const { claim } = claimed(w, batch, 1) as Extract<Body, { kind: 'claim' }>;
-  const spare = person('spare').key;
+  const claim = w.claim(batch, 1, alice);
+  const { device, claimKey } = batch.devices[1] as Batch['devices'][number];
+  const spare = person('spare');
   const wrong = [
     { ...claim, index: 2 },
     { ...claim, index: 5 },
     { ...claim, path: claim.path.slice(1) },
     { ...claim, path: [...claim.path, batch.root] },
     { ...claim, path: claim.path.toReversed() },
-    { ...claim, device: spare },
-    { ...claim, claimKey: spare },
+    { ...claim, device: spare.key, endorsement: endorse(spare, claimKey.key) },
+    { ...claim, claimKey: spare.key, endorsement: endorse(device, spare.key) },
   ];
   for (const forged of wrong)
     assert.equal(w.send(alice, { kind: 'claim', claim: forged }), 'device.not-in-batch');
@@ -149,6 +170,86 @@ test('STATE-5.4: a claim made out on another chain is refused', () => {
   const { w, batch } = shipped();
   const elsewhere = new World(['maker', 'alice', 'mallory'], 11n);
   assert.equal(w.send(alice, claimed(elsewhere, batch, 0)), 'claim.signature');
+});
+
+/** A batch of one at mallory's: the device key of the first lamp beside a claim key of mallory's. */
+function copied(w: World, batch: Batch): { readonly id: Hash; readonly own: Person } {
+  const { device } = batch.devices[0] as Batch['devices'][number];
+  const own = person('mallory claim');
+  const root = merkleRoot([batchLeaf(device.key, own.key)]);
+  const copy: Batch = {
+    id: batchId(mallory.address, root),
+    root,
+    devices: [{ device, claimKey: own, index: 0, path: [] }],
+  };
+  assert.equal(w.send(mallory, { kind: 'register-maker', name: 'Copy' }), 'ok');
+  assert.equal(w.send(mallory, w.registerBatch(mallory, copy, 0n)), 'ok');
+  return { id: copy.id, own };
+}
+
+test('STATE-5.6: front-running: a batch registered with somebody else’s device key cannot be claimed', () => {
+  const { w, batch } = shipped();
+  // What mallory sees in the pool: all of alice's claim, with the device's endorsement of the true claim key.
+  const seen = w.claim(batch, 0, alice);
+  const { id, own } = copied(w, batch);
+  const proof = fakeSign(own.key, claimSigningBytes(w.chain, seen.device, mallory.address));
+  const forged = { ...seen, batch: id, claimKey: own.key, index: 0, path: [], proof };
+  const words = endorsementSigningBytes(seen.device, own.key);
+  const endorsements = [seen.endorsement, seen.proof, fakeSign(own.key, words), fakeSign(mallory.key, words)];
+  for (const endorsement of endorsements) {
+    const body: Body = { kind: 'claim', claim: { ...forged, endorsement } };
+    const checked = precheck(w.state, w.context, w.transaction(mallory, body));
+    assert.equal(checked.ok ? 'ok' : checked.code, 'claim.endorsement');
+    assert.equal(w.send(mallory, body), 'claim.endorsement');
+  }
+  assert.equal(w.state.count('device'), 0);
+  assert.equal(w.send(alice, { kind: 'claim', claim: seen }), 'ok');
+});
+
+test('STATE-5.6: only the endorsement stands between that batch and the device', () => {
+  const { w, batch } = shipped();
+  const { device } = batch.devices[0] as Batch['devices'][number];
+  const { id, own } = copied(w, batch);
+  const proof = fakeSign(own.key, claimSigningBytes(w.chain, device.key, mallory.address));
+  const endorsement = endorse(device, own.key);
+  const claim = { batch: id, device: device.key, claimKey: own.key, index: 0, path: [], endorsement, proof };
+  assert.equal(w.send(mallory, { kind: 'claim', claim }), 'ok');
+});
+
+test('STATE-5.6: an endorsement holds for one device and one claim key, in every byte', () => {
+  const { w, batch } = shipped();
+  const claim = w.claim(batch, 1, alice);
+  const { device, claimKey } = batch.devices[1] as Batch['devices'][number];
+  const [other] = batch.devices as [Batch['devices'][number]];
+  const bytes = endorsementSigningBytes(device.key, claimKey.key);
+  assert.equal(claimFlaw(w.context, claim), undefined);
+  const wrong = [
+    endorse(other.device, claimKey.key),
+    endorse(device, other.claimKey.key),
+    fakeSign(claimKey.key, bytes),
+    fakeSign(device.key, claimSigningBytes(w.chain, device.key, alice.address)),
+  ];
+  for (const endorsement of wrong)
+    assert.equal(w.send(alice, { kind: 'claim', claim: { ...claim, endorsement } }), 'claim.endorsement');
+  fc.assert(
+    fc.property(fc.nat(claim.endorsement.length - 1), fc.integer({ min: 1, max: 255 }), (at, bits) => {
+      const endorsement = claim.endorsement.with(at, (claim.endorsement[at] as number) ^ bits);
+      assert.equal(claimFlaw(w.context, { ...claim, endorsement })?.code, 'claim.endorsement');
+    }),
+  );
+  fc.assert(
+    fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, bits) => {
+      const endorsement = fakeSign(device.key, bytes.with(at, (bytes[at] as number) ^ bits));
+      assert.equal(claimFlaw(w.context, { ...claim, endorsement })?.code, 'claim.endorsement');
+    }),
+  );
+});
+
+test('STATE-5.6: an endorsement is of no chain, since none is known in the factory: it serves on each', () => {
+  const elsewhere = new World(['maker', 'alice', 'mallory'], 11n);
+  const { w, batch } = shipped();
+  const { endorsement } = elsewhere.claim(batch, 0, alice);
+  assert.equal(w.send(alice, { kind: 'claim', claim: { ...w.claim(batch, 0, alice), endorsement } }), 'ok');
 });
 
 test('STATE-5.5: a device is claimed once, by whichever claim comes first (double claim)', () => {

@@ -96,6 +96,7 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
       claimKey: anyKey,
       index: u32,
       path: fc.array(anyHash, { maxLength: 5 }),
+      endorsement: anySignature,
       proof: anySignature,
     }),
   }),

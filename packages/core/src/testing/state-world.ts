@@ -19,6 +19,7 @@ import {
   batchId,
   batchLeaf,
   claimSigningBytes,
+  endorsementSigningBytes,
   encodeTransaction,
   transactionSigningBytes,
   type Body,
@@ -86,6 +87,11 @@ export function makeBatch(maker: Person, label: string, count: number): Batch {
     root: tree.root,
     devices: people.map((pair, index) => ({ ...pair, index, path: tree.path(index) })),
   };
+}
+
+/** By the device, of a claim key. */
+export function endorse(device: Person, claimKey: PublicKey): Uint8Array {
+  return fakeSign(device.key, endorsementSigningBytes(device.key, claimKey));
 }
 
 export interface SendOptions {
@@ -198,6 +204,7 @@ export class World {
       claimKey: entry.claimKey.key,
       index,
       path: entry.path,
+      endorsement: endorse(entry.device, entry.claimKey.key),
       proof,
     };
   }
