@@ -7,10 +7,10 @@ import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:h
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { EventParser } from '@itc/client/event-stream.js';
-import { openLoop, windowsOf, type Completion, type LoadSamples } from './load.ts';
+import { arrivalsOf, openLoop, windowsOf, type Completion, type LoadSamples } from './load.ts';
 
 const BATCH_MAX = 500;
-const DRAIN_MS = 20_000;
+const DRAIN_MS = 60_000;
 /** A refill waits this long for more to become final, so that requests carry many. */
 const GATHER_MS = 2;
 
@@ -84,7 +84,7 @@ export class ChainClient implements AsyncDisposable {
       if (free === 0 || count < BATCH_MAX) await sleep(GATHER_MS);
     }
     await this.#drain(() => pending);
-    return this.#samples(from, to, o.windows);
+    return windowsOf(await this.#completions(), { from, to, windows: o.windows });
   }
 
   /** At a given rate, whatever became of the earlier ones. */
@@ -103,7 +103,7 @@ export class ChainClient implements AsyncDisposable {
     };
     await openLoop(offer, { perSecond: o.perSecond, durationMs: o.rampMs + o.durationMs, stepMs: 10 });
     await this.#drain(() => pending);
-    return this.#samples(from, to, o.windows);
+    return arrivalsOf(await this.#completions(), { from, to, windows: o.windows });
   }
 
   #check(): void {
@@ -122,7 +122,7 @@ export class ChainClient implements AsyncDisposable {
   }
 
   /** Which transactions the blocks since the last time held, and when each of them was final. */
-  async #samples(from: number, to: number, windows: number): Promise<LoadSamples> {
+  async #completions(): Promise<readonly Completion[]> {
     const completions: Completion[] = [];
     for (const height of [...this.#heard.keys()].sort((a, b) => a - b)) {
       if (height <= this.#read) continue;
@@ -137,7 +137,7 @@ export class ChainClient implements AsyncDisposable {
         completions.push({ started, done });
       }
     }
-    return windowsOf(completions, { from, to, windows });
+    return completions;
   }
 
   /** Resolves with how many were refused. */

@@ -14,10 +14,10 @@ import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { ChainClient } from './chain-client.ts';
 import { ETCD_INSTALL, EtcdCluster, etcdVersion } from './etcd.ts';
-import { closedLoop, joinSamples, type LoadSamples } from './load.ts';
+import { closedLoop, joinSamples, loadFigures, type LoadSamples } from './load.ts';
 import { diskWarning, Network } from './network.ts';
 import { measured } from './processor-time.ts';
-import { figure, seededRandom, type BenchOptions, type Peer, type Result } from './result.ts';
+import { figure, seededRandom, type BenchOptions, type Result } from './result.ts';
 
 export const name = 'chain';
 
@@ -42,7 +42,7 @@ export async function run(options: BenchOptions): Promise<Result[]> {
   const { quick, seed, log } = options;
   const shape: Shape = quick
     ? { rounds: 1, rampMs: 200, durationMs: 600, windows: 2 }
-    : { rounds: 3, rampMs: 500, durationMs: 2_500, windows: 3 };
+    : { rounds: 3, rampMs: 500, durationMs: 2_000, windows: 2 };
   const loads = quick ? [32] : IN_FLIGHT;
   const warning = diskWarning();
   if (warning !== undefined) log(warning);
@@ -86,31 +86,22 @@ export async function run(options: BenchOptions): Promise<Result[]> {
   for (const { inFlight, ours, theirs } of runs) {
     const own = joinSamples(ours.samples);
     const others = joinSamples(theirs.samples);
-    const against = (samples: readonly number[], better: 'more' | 'less'): Peer => ({
-      name: peer,
-      samples,
-      better,
-    });
     const at = `${inFlight} in flight`;
-    results.push(
-      figure(`transfers final, ${at}`, 'per s', own.throughput, against(others.throughput, 'more')),
-      figure(`latency p50, ${at}`, 'ms', own.p50, against(others.p50, 'less')),
-      figure(`latency p99, ${at}`, 'ms', own.p99, against(others.p99, 'less')),
-    );
+    const what = { what: 'transfers final', latency: 'latency', at };
+    results.push(...loadFigures({ ...what, samples: own, peer: { name: peer, samples: others } }));
     if (ours.processorUs.length > 0)
       results.push(
-        figure(
-          `processor time of all servers per transfer, ${at}`,
-          'µs',
-          ours.processorUs,
-          against(theirs.processorUs, 'less'),
-        ),
+        figure(`processor time of all servers per transfer, ${at}`, 'µs', ours.processorUs, {
+          name: peer,
+          samples: theirs.processorUs,
+          better: 'less',
+        }),
       );
   }
 
   const most = runs.at(-1)?.ours.samples ?? [];
   const reached = figure('', '', joinSamples(most).throughput).value;
-  const perSecond = Math.max(10, Math.round((reached * OPEN_LOAD) / 10) * 10);
+  const perSecond = Math.max(10, Math.round((reached * OPEN_LOAD) / 10) * 10 || 0);
   log(`open loop at ${perSecond} per s, ${OPEN_LOAD * 100} % of what the closed loop reached`);
   const open = await client.open({
     ...shape,
@@ -121,11 +112,7 @@ export async function run(options: BenchOptions): Promise<Result[]> {
   });
   log(`open loop: ${describe(open)}`);
   const at = `open loop at ${perSecond} per s`;
-  results.push(
-    figure(`transfers final, ${at}`, 'per s', open.throughput),
-    figure(`latency p50, ${at}`, 'ms', open.p50),
-    figure(`latency p99, ${at}`, 'ms', open.p99),
-  );
+  results.push(...loadFigures({ what: 'transfers final', latency: 'latency', at, samples: open }));
   if (client.refused.size > 0)
     log(`refused: ${[...client.refused].map(([code, count]) => `${code} ${count}`).join(', ')}`);
   return results;

@@ -148,29 +148,29 @@ function p99s(times: readonly number[]): number[] {
 export async function benchCore(options: BenchOptions): Promise<Result[]> {
   const { quick, seed, log } = options;
   const random = seededRandom(seed);
-  const rounds = quick ? 2 : 9;
+  const rounds = quick ? 2 : 5;
   const results: Result[] = [];
   for (const count of MEMBERS) {
     const members = equalMembers(count);
     const envelopes = dagOf(members, quick ? 2_000 : ENVELOPES, random);
     const of = `${count} members`;
     const fewer = envelopes.slice(0, quick ? 500 : ENVELOPES_EXACT);
-    const [inserted = [], stepped = []] = await rates(
+    const [inserted, stepped] = await rates(
       rounds,
       () => insertAll(members, envelopes),
       () => stepAll(members, envelopes, random),
     );
-    const [own = [], exact = []] = await rates(
+    const [own, exact] = await rates(
       Math.min(rounds, 3),
       () => insertAll(members, fewer),
       () => insertExact(fewer),
     );
     results.push(
-      figure(`envelopes inserted and weighed, ${of}`, 'per s', inserted),
-      figure(`the same through Member.step, ${of}`, 'per s', stepped),
-      figure(`the first ${fewer.length} inserted and weighed, ${of}`, 'per s', own, {
+      figure(`envelopes inserted and weighed, ${of}`, 'per s', inserted.perSecond),
+      figure(`the same through Member.step, ${of}`, 'per s', stepped.perSecond),
+      figure(`the first ${fewer.length} inserted and weighed, ${of}`, 'per s', own.perSecond, {
         name: 'exact cumulative weight',
-        samples: exact,
+        samples: exact.perSecond,
         better: 'more',
       }),
     );

@@ -10,7 +10,7 @@ import { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signReadings } from './dag-verify.ts';
-import { openLoop, windowsOf, type Completion, type LoadSamples } from './load.ts';
+import { arrivalsOf, burstsOf, loadFigures, openLoop, type Completion, type LoadSamples } from './load.ts';
 import { diskWarning, keysOf, Network } from './network.ts';
 import { figure, type BenchOptions, type Result } from './result.ts';
 
@@ -19,8 +19,8 @@ const MEMBERS = 4;
 const DEVICES = 200;
 const POW_BITS = 8;
 const READY_MS = 20_000;
-const DRAIN_MS = 30_000;
-const IN_FLIGHT = 8_192;
+const DRAIN_MS = 60_000;
+const IN_FLIGHT = 4_096;
 const OPEN_LOAD = 0.5;
 
 export async function benchFinality(options: BenchOptions): Promise<Result[]> {
@@ -46,35 +46,25 @@ export async function benchFinality(options: BenchOptions): Promise<Result[]> {
   if (subnet === undefined) throw new Error('the member here has no subnet');
   await ready(subnet);
 
-  const durationMs = quick ? 2_000 : 8_000;
-  const rampMs = quick ? 500 : 3_000;
-  const windows = quick ? 1 : 4;
+  const inFlight = quick ? 1_024 : IN_FLIGHT;
+  const shape = quick
+    ? { rampMs: 500, durationMs: 2_500, windows: 1 }
+    : { rampMs: 3_000, durationMs: 9_000, windows: 3 };
   const source = new PayloadSource(network, seed);
   const load = new PayloadLoad(subnet);
-  source.prepare(quick ? 2_000 : 40_000);
-  log('closed loop');
-  const closed = await load.closed({
-    source,
-    inFlight: quick ? 1_024 : IN_FLIGHT,
-    rampMs,
-    durationMs,
-    windows,
-  });
-  log(`closed loop: ${closed.operations} payloads`);
+  source.prepare(quick ? 2_000 : 30_000);
+  log(`closed loop, ${inFlight} in flight`);
+  const closed = await load.closed({ ...shape, source, inFlight });
+  log(`${closed.total} payloads final`);
   const reached = figure('', '', closed.throughput).value;
-  const perSecond = Math.max(50, Math.round((reached * OPEN_LOAD) / 50) * 50);
-  source.prepare(Math.ceil((perSecond * (rampMs + durationMs)) / 1_000));
+  const perSecond = Math.max(50, Math.round((reached * OPEN_LOAD) / 50) * 50 || 0);
+  source.prepare(Math.ceil((perSecond * (shape.rampMs + shape.durationMs)) / 1_000));
   log(`open loop at ${perSecond} per s`);
-  const open = await load.open({ source, perSecond, rampMs, durationMs, windows });
-  const at = `open loop at ${perSecond} per s`;
-  const most = `closed loop, ${quick ? 1_024 : IN_FLIGHT} in flight`;
+  const open = await load.open({ ...shape, source, perSecond });
+  const what = { what: 'payloads final', latency: 'finality' };
   return [
-    figure(`payloads final, ${most}`, 'per s', closed.throughput),
-    figure(`finality p50, ${most}`, 'ms', closed.p50),
-    figure(`finality p99, ${most}`, 'ms', closed.p99),
-    figure(`payloads final, ${at}`, 'per s', open.throughput),
-    figure(`finality p50, ${at}`, 'ms', open.p50),
-    figure(`finality p99, ${at}`, 'ms', open.p99),
+    ...loadFigures({ ...what, at: `closed loop, ${inFlight} in flight`, samples: closed }),
+    ...loadFigures({ ...what, at: `open loop at ${perSecond} per s`, samples: open }),
   ];
 }
 
@@ -160,7 +150,7 @@ class PayloadLoad {
       }
       await sleep(2);
     }
-    return this.#finish(from, to, o.windows);
+    return burstsOf(await this.#finish(), { from, to });
   }
 
   async open(o: LoadShape & { readonly perSecond: number }): Promise<LoadSamples> {
@@ -171,7 +161,7 @@ class PayloadLoad {
       for (let i = 0; i < count; i += 1) this.#offer(o.source);
     };
     await openLoop(offer, { perSecond: o.perSecond, durationMs: o.rampMs + o.durationMs, stepMs: 5 });
-    return this.#finish(from, to, o.windows);
+    return arrivalsOf(await this.#finish(), { from, to, windows: o.windows });
   }
 
   #check(): void {
@@ -187,7 +177,8 @@ class PayloadLoad {
     return taken.ok;
   }
 
-  async #finish(from: number, to: number, windows: number): Promise<LoadSamples> {
+  /** Waits for all that is under way. */
+  async #finish(): Promise<readonly Completion[]> {
     const deadline = performance.now() + DRAIN_MS;
     while (this.#started.size > 0) {
       this.#check();
@@ -197,6 +188,6 @@ class PayloadLoad {
     }
     const completions = this.#completions;
     this.#completions = [];
-    return windowsOf(completions, { from, to, windows });
+    return completions;
   }
 }

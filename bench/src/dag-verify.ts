@@ -24,7 +24,7 @@ import type { SignedItem } from '@itc/node/crypto/verify-batch.js';
 import { VerifyPool } from '@itc/node/crypto/verify-pool.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
 import { keysOf } from './network.ts';
-import { figure, rates, type BenchOptions, type Result } from './result.ts';
+import { figure, rates, type BenchOptions, type Rate, type Result } from './result.ts';
 
 const MEMBERS = 4;
 const POW_BITS = 8;
@@ -97,9 +97,22 @@ function envelopesOf(
   });
 }
 
+/** By the clock, and by processor time. */
+function both(metric: string, own: Rate, bare: Rate): Result[] {
+  const name = 'their signatures alone';
+  return [
+    figure(metric, 'per s', own.perSecond, { name, samples: bare.perSecond, better: 'more' }),
+    figure(`processor time, ${metric}`, 'µs', own.processorUs, {
+      name,
+      samples: bare.processorUs,
+      better: 'less',
+    }),
+  ];
+}
+
 export async function benchVerify(options: BenchOptions): Promise<Result[]> {
   const { quick, seed, log } = options;
-  const rounds = quick ? 1 : 7;
+  const rounds = quick ? 1 : 5;
   const workers = availableParallelism();
   await using pool = new VerifyPool({ workers });
   const pairs = Array.from({ length: MEMBERS }, (_, i) => keysOf(seed, `member ${i}`));
@@ -156,28 +169,24 @@ export async function benchVerify(options: BenchOptions): Promise<Result[]> {
       verifyNative({ algorithm: ED25519, bytes: key }, message, signature);
     return single.length;
   };
-  const [one = [], raw = [], taken = []] = await rates(
+  const [one, raw, taken] = await rates(
     rounds,
     verifySingle,
     () => rawAll(emptyItems).then(() => emptyItems.length),
     () => takeAll(empty, BATCH).then(() => empty.length),
   );
   results.push(
-    figure('signatures, one thread, native', 'per s', one),
-    figure(`signatures through the pool, ${workers} workers`, 'per s', raw, {
+    figure('signatures, one thread, native', 'per s', one.perSecond),
+    figure(`signatures through the pool, ${workers} workers`, 'per s', raw.perSecond, {
       name: 'one thread',
-      samples: one,
+      samples: one.perSecond,
       better: 'more',
     }),
-    figure('envelopes verified (form, work, signature)', 'per s', taken, {
-      name: 'their signatures alone',
-      samples: raw,
-      better: 'more',
-    }),
+    ...both('envelopes verified (form, work, signature)', taken, raw),
   );
 
   for (const readings of [1, READINGS_PER_PAYLOAD]) {
-    const count = quick ? 2 : 16;
+    const count = quick ? 2 : 8;
     const sequences = devices.map(() => 0);
     const loaded = envelopesOf(count, pairs, (i) =>
       Array.from({ length: IN_ENVELOPE }, (_, n) => {
@@ -189,25 +198,19 @@ export async function benchVerify(options: BenchOptions): Promise<Result[]> {
     );
     const payloads = count * IN_ENVELOPE;
     const items = itemsOf(loaded.map(screen));
-    const [bare = [], rate = []] = await rates(
+    const [bare, rate] = await rates(
       rounds,
       () => rawAll(items).then(() => payloads),
       () => takeAll(loaded, 1).then(() => payloads),
     );
     const what = readings === 1 ? 'one reading each' : `${readings} readings each`;
-    results.push(
-      figure(`payloads verified in envelopes of ${IN_ENVELOPE}, ${what}`, 'per s', rate, {
-        name: 'their signatures alone',
-        samples: bare,
-        better: 'more',
-      }),
-    );
+    results.push(...both(`payloads verified in envelopes of ${IN_ENVELOPE}, ${what}`, rate, bare));
     if (readings > 1)
       results.push(
         figure(
           'that is readings',
           'per s',
-          rate.map((value) => value * readings),
+          rate.perSecond.map((value) => value * readings),
         ),
       );
     log(`payloads with ${what} done`);

@@ -1,6 +1,9 @@
 /** Closed and open loops over anything that takes operations and says when they are done. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { percentile } from './result.ts';
+import { figure, percentile, type Peer, type Result } from './result.ts';
+
+/** What becomes done within this is one burst. */
+const BURST_MS = 20;
 
 /** What a load saw, cut into windows of equal length. */
 export interface LoadSamples {
@@ -41,6 +44,83 @@ export function windowsOf(
     operations,
     total: completions.length,
   };
+}
+
+/**
+ * For what becomes done in bursts (a checkpoint, a block): a sample per burst, its size over the time since the burst
+ * before. The first one only sets the clock.
+ */
+export function burstsOf(
+  completions: readonly Completion[],
+  o: { readonly from: number; readonly to: number },
+): LoadSamples {
+  const bursts: { readonly done: number; readonly latencies: number[] }[] = [];
+  for (const { started, done } of completions.toSorted((a, b) => a.done - b.done)) {
+    if (done < o.from || done >= o.to) continue;
+    let last = bursts.at(-1);
+    if (last === undefined || done - last.done > BURST_MS) {
+      last = { done, latencies: [] };
+      bursts.push(last);
+    }
+    last.latencies.push(done - started);
+  }
+  const counted = bursts.slice(1);
+  return {
+    throughput: counted.map(
+      ({ done, latencies }, i) => (1_000 * latencies.length) / (done - (bursts[i]?.done ?? o.from)),
+    ),
+    p50: counted.map(({ latencies }) => percentile(latencies, 0.5)),
+    p99: counted.map(({ latencies }) => percentile(latencies, 0.99)),
+    operations: counted.reduce((sum, { latencies }) => sum + latencies.length, 0),
+    total: completions.length,
+  };
+}
+
+/**
+ * For an open loop: latency of what was handed in within a window, however late it was done, so that a stall weighs
+ * on everything it delayed. Throughput is what was done from the first to the last of them.
+ */
+export function arrivalsOf(
+  completions: readonly Completion[],
+  o: { readonly from: number; readonly to: number; readonly windows: number },
+): LoadSamples {
+  const counted = completions.filter(({ started }) => started >= o.from && started < o.to);
+  const width = (o.to - o.from) / o.windows;
+  const latencies: number[][] = Array.from({ length: o.windows }, () => []);
+  for (const { started, done } of counted)
+    latencies[Math.floor((started - o.from) / width)]?.push(done - started);
+  const busy = latencies.filter((window) => window.length > 0);
+  const last = counted.reduce((latest, { done }) => Math.max(latest, done), o.from);
+  return {
+    throughput: counted.length === 0 ? [] : [(1_000 * counted.length) / (Math.max(last, o.to) - o.from)],
+    p50: busy.map((window) => percentile(window, 0.5)),
+    p99: busy.map((window) => percentile(window, 0.99)),
+    operations: counted.length,
+    total: completions.length,
+  };
+}
+
+/** What a load saw as figures; what it did not see (nothing was done in time) is left out. */
+export function loadFigures(o: {
+  readonly what: string;
+  readonly latency: string;
+  readonly at: string;
+  readonly samples: LoadSamples;
+  readonly peer?: { readonly name: string; readonly samples: LoadSamples };
+}): Result[] {
+  const { samples, peer } = o;
+  const against = (
+    own: keyof Pick<LoadSamples, 'throughput' | 'p50' | 'p99'>,
+    better: 'more' | 'less',
+  ): Peer | undefined => peer && { name: peer.name, samples: peer.samples[own], better };
+  const figures: Result[] = [];
+  if (samples.throughput.length > 0)
+    figures.push(figure(`${o.what}, ${o.at}`, 'per s', samples.throughput, against('throughput', 'more')));
+  if (samples.p50.length > 0)
+    figures.push(figure(`${o.latency} p50, ${o.at}`, 'ms', samples.p50, against('p50', 'less')));
+  if (samples.p99.length > 0)
+    figures.push(figure(`${o.latency} p99, ${o.at}`, 'ms', samples.p99, against('p99', 'less')));
+  return figures;
 }
 
 /** Keeps `inFlight` operations going, each a promise, for `durationMs` after a ramp. */

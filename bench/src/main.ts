@@ -1,7 +1,7 @@
 /** `npm run bench`: finds the benches, runs them one after another, prints tables or one JSON object. */
 import { parseArgs } from 'node:util';
 import { describeMachine, describeVersions, machineLine } from './machine.ts';
-import type { Bench, Result } from './result.ts';
+import { IncompleteError, type Bench, type Result } from './result.ts';
 import { formatTable } from './table.ts';
 
 interface Entry {
@@ -96,15 +96,20 @@ async function main(argv: readonly string[]): Promise<number> {
       const seconds = ((performance.now() - started) / 1_000).toFixed(1);
       process.stderr.write(`${name} ${seconds.padStart(6)} s  ${line}\n`);
     };
-    try {
-      const bench = await load(name);
-      const results = await bench.run({ seed, quick: values.quick, log });
+    const report = (results: readonly Result[]): void => {
       reports.push({ bench: name, results });
       if (!values.json) process.stdout.write(`\n${name}\n${formatTable(results)}\n`);
+    };
+    try {
+      const bench = await load(name);
+      report(await bench.run({ seed, quick: values.quick, log }));
     } catch (error) {
+      if (error instanceof IncompleteError) report(error.results);
       // The others still run: their figures do not depend on this one.
       failed = true;
-      process.stderr.write(`bench: ${name} could not be run: ${(error as Error).stack ?? String(error)}\n`);
+      process.stderr.write(
+        `bench: ${name} did not run to its end: ${(error as Error).stack ?? String(error)}\n`,
+      );
     }
   }
   if (values.json) {

@@ -27,6 +27,16 @@ export interface Bench {
   run(options: BenchOptions): Promise<readonly Result[]>;
 }
 
+/** A part could not be measured; the others are here. */
+export class IncompleteError extends Error {
+  readonly results: readonly Result[];
+
+  constructor(message: string, results: readonly Result[], cause: unknown) {
+    super(message, { cause });
+    this.results = results;
+  }
+}
+
 /** Nearest rank; NaN when there are no values. */
 export function percentile(values: readonly number[], fraction: number): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -52,21 +62,34 @@ export function figure(metric: string, unit: string, samples: readonly number[],
 /** Does some operations and says how many. */
 export type Operation = () => number | Promise<number>;
 
+export interface Rate {
+  readonly perSecond: readonly number[];
+  /** Microseconds of all threads of this process per operation: true also while others use the machine. */
+  readonly processorUs: readonly number[];
+}
+
 /**
- * Operations per second, for each contender one sample per round. They take turns within a round, so that a
- * change of the machine's speed falls on all of them; the first round only lets the compiler settle.
+ * One sample per contender and round. They take turns within a round, so that a change of the machine's speed falls
+ * on all of them; the first round only lets the compiler settle.
  */
-export async function rates(rounds: number, ...contenders: readonly Operation[]): Promise<number[][]> {
-  const samples: number[][] = contenders.map(() => []);
+export async function rates<Contenders extends readonly Operation[]>(
+  rounds: number,
+  ...contenders: Contenders
+): Promise<{ [K in keyof Contenders]: Rate }> {
+  const samples = contenders.map(() => ({ perSecond: [] as number[], processorUs: [] as number[] }));
   for (let round = 0; round <= rounds; round += 1) {
     for (const [i, operation] of contenders.entries()) {
+      const before = process.cpuUsage();
       const start = performance.now();
       const count = await operation();
       const seconds = (performance.now() - start) / 1_000;
-      if (round > 0) samples[i]?.push(count / seconds);
+      const used = process.cpuUsage(before);
+      if (round === 0) continue;
+      samples[i]?.perSecond.push(count / seconds);
+      samples[i]?.processorUs.push((used.user + used.system) / count);
     }
   }
-  return samples;
+  return samples as { [K in keyof Contenders]: Rate };
 }
 
 /** xorshift32: small, seeded, uniform enough for a workload. */
