@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   'subnet.unknown': 'No such subnet.',
   'subnet.exists': 'This subnet exists already.',
   'subnet.malformed': 'Members or parameters of the subnet are not acceptable.',
+  'checkpoint.sender': 'Only a member sends checkpoints of its subnet.',
   'checkpoint.sequence': 'Not the next checkpoint of its subnet.',
   'checkpoint.previous': 'The checkpoint does not follow the last one.',
   'checkpoint.quorum': 'Signatures below two thirds of the stake.',

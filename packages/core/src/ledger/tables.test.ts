@@ -2,6 +2,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { repositoryText } from '../testing/vectors.ts';
 import { ERROR_CODES, LedgerError } from './errors.ts';
+import { PBFT_LIMITS } from '../pbft/limits.ts';
+import { STATE_LIMITS } from '../state/limits.ts';
 import { LIMITS } from './limits.ts';
 
 /** First two cells of every row whose first cell is a code span. */
@@ -14,17 +16,26 @@ function rows(markdown: string): (readonly [name: string, cell: string])[] {
   return found;
 }
 
+/** Of the table under the nth heading of second level, 0 for what comes before the first. */
+function limitRows(section: number): string[][] {
+  const text = repositoryText('spec/limits.md').split(/^## /m)[section] ?? '';
+  return rows(text).map(([name, value]) => [name, value.replaceAll(/[\s_]/g, '')]);
+}
+
 test('LIMITS-1: the table of spec/limits.md is the code’s, row by row in the same order', () => {
   const expected = Object.entries(LIMITS).map(([name, value]) => [name, String(value)]);
-  const written = rows(repositoryText('spec/limits.md')).map(([name, value]) => [
-    name,
-    value.replaceAll(/[\s_]/g, ''),
-  ]);
-  assert.deepEqual(written, expected);
+  assert.deepEqual(limitRows(0), expected);
+});
+
+test('LIMITS-4: so are those of the state machine and of the replica', () => {
+  const expected = (limits: object): string[][] =>
+    Object.entries(limits).map(([name, value]) => [name, String(value)]);
+  assert.deepEqual(limitRows(1), expected(STATE_LIMITS));
+  assert.deepEqual(limitRows(2), expected(PBFT_LIMITS));
 });
 
 test('LIMITS-2: every limit is a positive safe integer', () => {
-  for (const [name, value] of Object.entries(LIMITS))
+  for (const [name, value] of Object.entries({ ...LIMITS, ...STATE_LIMITS, ...PBFT_LIMITS }))
     assert.ok(Number.isSafeInteger(value) && value > 0, name);
 });
 

@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import { merkleLeaf, merkleNode } from '../crypto/merkle.ts';
 import { StateTree } from '../crypto/state-tree.ts';
-import { millis } from '../ledger/ids.ts';
+import { height, millis } from '../ledger/ids.ts';
 import { encodeGenesis } from '../ledger/genesis.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { subnetId } from '../ledger/transaction.ts';
@@ -345,6 +345,7 @@ test('LIGHT-3.5: members of a later subnet are proven by its record in the certi
     lastSequence: 0,
     lastHash: id,
     lastTime: home.genesis.time,
+    lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
   });
@@ -367,6 +368,7 @@ test('LIGHT-3.5: members of a later subnet are proven by its record in the certi
     lastSequence: 0,
     lastHash: id,
     lastTime: home.genesis.time,
+    lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
   });

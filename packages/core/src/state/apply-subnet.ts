@@ -1,10 +1,11 @@
 /** Subnets and the checkpoints their members agreed on (spec STATE-7, STATE-8). */
 import { equalBytes } from '../bytes/hex.ts';
-import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
+import { ok, refused, type Result } from '../bytes/result.ts';
+import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
-import { millis } from '../ledger/ids.ts';
+import { height, millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { subnetId, type Body } from '../ledger/transaction.ts';
 import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
@@ -50,6 +51,7 @@ export function applyCreateSubnet(
     lastSequence: 0,
     lastHash: id,
     lastTime: millis(0),
+    lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
   });
@@ -60,6 +62,7 @@ export function applyCreateSubnet(
 export function applyCheckpoint(
   draft: Draft,
   context: BlockContext,
+  sender: PublicKey,
   certificate: CheckpointCertificate,
 ): Result<LedgerEventBody, ErrorCode> {
   const { checkpoint } = certificate;
@@ -67,7 +70,7 @@ export function applyCheckpoint(
   const subnet = draft.get('subnet', id);
   if (subnet === undefined)
     return refused('subnet.unknown', 'the checkpoint names a subnet that does not exist');
-  const refusal = followsFlaw(subnet, certificate);
+  const refusal = senderFlaw(subnet, sender) ?? followsFlaw(subnet, context, certificate);
   if (refusal !== undefined) return refusal;
   const signed = checkpointWeight(subnet, context, certificate);
   if (!signed.ok) return signed;
@@ -79,6 +82,7 @@ export function applyCheckpoint(
     lastSequence: sequence,
     lastHash: hash,
     lastTime: time,
+    lastHeight: context.height,
     envelopes: saturatingSum(subnet.envelopes, envelopeCount),
     payloads: saturatingSum(subnet.payloads, payloadCount),
   });
@@ -101,13 +105,28 @@ function saturatingSum(total: number, count: number): number {
   return Math.min(total + count, Number.MAX_SAFE_INTEGER);
 }
 
-function followsFlaw(subnet: Subnet, { checkpoint }: CheckpointCertificate): Refused<ErrorCode> | undefined {
+/** Certificates are public, and placing one is free: whoever places it must at least be answerable in its subnet. */
+export function senderFlaw(subnet: Subnet, sender: PublicKey): Flaw {
+  const { algorithm, bytes } = sender;
+  if (subnet.members.some(({ key }) => key.algorithm === algorithm && equalBytes(key.bytes, bytes)))
+    return undefined;
+  return refused('checkpoint.sender', 'expected the transaction to be signed by a member of the subnet');
+}
+
+function followsFlaw(
+  subnet: Subnet,
+  context: Pick<BlockContext, 'height'>,
+  { checkpoint }: CheckpointCertificate,
+): Flaw {
   if (checkpoint.sequence !== subnet.lastSequence + 1) {
     return refused(
       'checkpoint.sequence',
       `expected sequence ${subnet.lastSequence + 1}, got ${checkpoint.sequence}`,
     );
   }
+  // Checkpoints pay nothing, so that a subnet takes at most one place in a block, however many it signs.
+  if (context.height === subnet.lastHeight)
+    return refused('checkpoint.sequence', 'this block holds a checkpoint of the subnet already');
   if (!equalBytes(checkpoint.previous, subnet.lastHash))
     return refused('checkpoint.previous', 'another checkpoint came before');
   if (checkpoint.time < subnet.lastTime)

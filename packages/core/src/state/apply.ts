@@ -12,7 +12,13 @@ import type { Address } from '../ledger/address.ts';
 import { applyRegisterMaker, applyTransfer, makerFlaw } from './apply-account.ts';
 import { applyClaim, applyRegisterBatch, batchFlaw, claimFlaw } from './apply-device.ts';
 import { applyGrant, applyRevoke, grantFlaw } from './apply-grant.ts';
-import { applyCheckpoint, applyCreateSubnet, checkpointWeight, subnetFlaw } from './apply-subnet.ts';
+import {
+  applyCheckpoint,
+  applyCreateSubnet,
+  checkpointWeight,
+  senderFlaw,
+  subnetFlaw,
+} from './apply-subnet.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import { Draft } from './draft.ts';
 import type { LedgerEvent, LedgerEventBody } from './events.ts';
@@ -84,16 +90,17 @@ function execute(
   transaction: VerifiedTransaction,
 ): { readonly fee: Amount; readonly result: Result<LedgerEventBody, ErrorCode> } {
   const { tx, sender } = transaction;
+  const { body } = tx;
   const expiry = expiryFlaw(context, transaction);
   if (expiry !== undefined) return { fee: NO_FEE, result: expiry };
   // A checkpoint is useful to all and replays against its own sequence: it needs neither fee nor nonce. With a
   // nonce, a member that lost the race for one checkpoint could not place the next one it has signed already.
-  if (tx.body.kind === 'checkpoint') {
-    return { fee: NO_FEE, result: applyCheckpoint(draft, context, tx.body.certificate) };
+  if (body.kind === 'checkpoint') {
+    return { fee: NO_FEE, result: applyCheckpoint(draft, context, tx.key, body.certificate) };
   }
   const admission = takeFee(draft, context, transaction);
   if (admission !== undefined) return { fee: NO_FEE, result: admission };
-  return { fee: tx.fee, result: applyBody(draft, context, sender, tx.body) };
+  return { fee: tx.fee, result: applyBody(draft, context, sender, body) };
 }
 
 /**
@@ -164,7 +171,7 @@ function applyBody(
   draft: Draft,
   context: BlockContext,
   sender: Address,
-  body: Body,
+  body: Exclude<Body, { kind: 'checkpoint' }>,
 ): Result<LedgerEventBody, ErrorCode> {
   const flaw = bodyFlaw(sender, body);
   if (flaw !== undefined) return flaw;
@@ -183,16 +190,14 @@ function applyBody(
       return applyRevoke(draft, sender, body.device, body.subject);
     case 'create-subnet':
       return applyCreateSubnet(draft, sender, body);
-    case 'checkpoint':
-      return applyCheckpoint(draft, context, body.certificate);
   }
 }
 
 /**
  * Whether a pool should take a transaction that is to be executed at `context.height` or later. Nonces and
  * checkpoints may run ahead by a bounded number; bodies are judged only as far as no state could accept them,
- * because what they need may be waiting in the same pool. A checkpoint pays nothing, so its signatures are
- * checked here: otherwise blocks could be filled for free.
+ * because what they need may be waiting in the same pool. A checkpoint pays nothing, so its sender and its
+ * signatures are checked here: otherwise blocks could be filled for free.
  */
 export function precheck(
   state: LedgerState,
@@ -215,6 +220,8 @@ export function precheck(
         `expected a sequence above ${subnet.lastSequence}, got ${checkpoint.sequence}`,
       );
     }
+    const flaw = senderFlaw(subnet, tx.key);
+    if (flaw !== undefined) return flaw;
     const signed = checkpointWeight(subnet, context, body.certificate);
     return signed.ok ? ok(undefined) : signed;
   }

@@ -8,7 +8,7 @@ import { asHash, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateProof } from '../crypto/state-tree.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
-import { millis, type Amount } from '../ledger/ids.ts';
+import { height, millis, type Amount } from '../ledger/ids.ts';
 import {
   parseStateKey,
   RECORD_KINDS,
@@ -114,6 +114,7 @@ export class LedgerState implements StateView {
         lastSequence: 0,
         lastHash: id,
         lastTime: millis(0),
+        lastHeight: height(0),
         envelopes: 0,
         payloads: 0,
       });

@@ -64,6 +64,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     lastSequence: counter,
     lastHash: hash,
     lastTime: counter.map(millis),
+    lastHeight: counter.map(height),
     envelopes: counter,
     payloads: counter,
   }),

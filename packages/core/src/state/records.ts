@@ -76,6 +76,8 @@ export interface Subnet {
   /** The subnet's id before the first checkpoint. */
   readonly lastHash: Hash;
   readonly lastTime: Millis;
+  /** Of the block that holds the last checkpoint; 0 before the first. */
+  readonly lastHeight: Height;
   /** Total over all checkpoints. */
   readonly envelopes: number;
   /** Total applied over all checkpoints. */
@@ -202,6 +204,7 @@ function writeSubnet(writer: Writer, subnet: Subnet): void {
     .u53(subnet.lastSequence)
     .fixed(subnet.lastHash, HASH_BYTES)
     .u53(subnet.lastTime)
+    .u53(subnet.lastHeight)
     .u53(subnet.envelopes)
     .u53(subnet.payloads);
 }
@@ -214,6 +217,7 @@ function readSubnet(reader: Reader): Subnet {
     lastSequence: reader.u53(),
     lastHash: readHash(reader),
     lastTime: millis(reader.u53()),
+    lastHeight: height(reader.u53()),
     envelopes: reader.u53(),
     payloads: reader.u53(),
   };

@@ -12,11 +12,13 @@ import {
   subnetOfGenesis,
   transfer,
   World,
+  type Person,
 } from '../testing/state-world.ts';
 import { precheck } from './apply.ts';
 
 const alice = person('alice');
-const gateway = person('gateway');
+/** A member, as gateways are. */
+const [gateway, second] = sortedMembers as [Person, Person];
 
 const world = (): World => new World(['alice']);
 
@@ -44,6 +46,7 @@ test('STATE-7.1: a subnet begins without checkpoints, under an id of its creator
     lastSequence: 0,
     lastHash: id,
     lastTime: 0,
+    lastHeight: 0,
     envelopes: 0,
     payloads: 0,
   });
@@ -86,6 +89,7 @@ test('STATE-8.1: the next checkpoint with a quorum is committed, without fee, no
       lastSequence: 1,
       lastHash: checkpointHash(checkpoint),
       lastTime: 500,
+      lastHeight: 1,
       envelopes: 3,
       payloads: 7,
     },
@@ -120,10 +124,7 @@ test('STATE-8.2: of two certificates for one sequence the first executed wins, a
   const w = world();
   const a = w.nextCheckpoint(subnetOfGenesis);
   const b = w.nextCheckpoint(subnetOfGenesis, { payloadCount: 8 });
-  const { receipts } = w.block(
-    w.transaction(gateway, placed(w, a)),
-    w.transaction(person('other'), placed(w, b)),
-  );
+  const { receipts } = w.block(w.transaction(gateway, placed(w, a)), w.transaction(second, placed(w, b)));
   assert.deepEqual(
     receipts.map(({ outcome }) => (outcome.ok ? 'ok' : outcome.code)),
     ['ok', 'checkpoint.sequence'],
@@ -241,6 +242,54 @@ test('STATE-2.2: a checkpoint expires like any transaction', () => {
     'transaction.expired',
   );
   assert.deepEqual(w.state.root, root);
+});
+
+test('STATE-8.8: only a member places checkpoints of its subnet, whoever signed them', () => {
+  const w = world();
+  assert.equal(w.send(alice, create({ name: 'alone', members: [{ key: alice.key, weight: 1 }] })), 'ok');
+  const body = placed(w, w.nextCheckpoint(subnetOfGenesis));
+  // Membership elsewhere, ownership of another subnet and a funded account do not count.
+  for (const stranger of [alice, person('nobody')]) {
+    const { root } = w.state;
+    const checked = precheck(w.state, w.context, w.transaction(stranger, body));
+    assert.equal(checked.ok ? 'ok' : checked.code, 'checkpoint.sender');
+    assert.equal(w.send(stranger, body), 'checkpoint.sender');
+    assert.deepEqual(w.state.root, root);
+  }
+  assert.equal(w.send(second, body), 'ok');
+});
+
+test('STATE-8.8: a member that did not sign may place what the others signed', () => {
+  for (const [index, sender] of sortedMembers.entries()) {
+    const w = world();
+    const others = [0, 1, 2, 3].filter((other) => other !== index);
+    assert.equal(w.send(sender, placed(w, w.nextCheckpoint(subnetOfGenesis), others)), 'ok');
+  }
+});
+
+test('STATE-8.9: attack checkpoint flood: a block takes one checkpoint of a subnet, the next waits for the next block', () => {
+  const w = world();
+  const first = w.nextCheckpoint(subnetOfGenesis);
+  const next = w.nextCheckpoint(subnetOfGenesis, {
+    sequence: 2,
+    previous: checkpointHash(first),
+    time: millis(1000),
+  });
+  const transactions = [w.transaction(gateway, placed(w, first)), w.transaction(second, placed(w, next))];
+  const codes = w.block(...transactions).receipts.map(({ outcome }) => (outcome.ok ? 'ok' : outcome.code));
+  assert.deepEqual(codes, ['ok', 'checkpoint.sequence']);
+  assert.equal(w.state.subnet(subnetOfGenesis)?.lastSequence, 1);
+  assert.equal(w.send(second, placed(w, next)), 'ok');
+});
+
+test('STATE-8.9: checkpoints of different subnets share a block', () => {
+  const w = world();
+  assert.equal(w.send(alice, create()), 'ok');
+  const { receipts } = w.block(
+    w.transaction(gateway, placed(w, w.nextCheckpoint(subnetOfGenesis))),
+    w.transaction(gateway, placed(w, w.nextCheckpoint(subnetId(alice.address, 'house')))),
+  );
+  assert.ok(receipts.every(({ outcome }) => outcome.ok));
 });
 
 test('STATE-8.7: a pool takes only checkpoints that carry a quorum, since they pay nothing', () => {

@@ -7,7 +7,7 @@ import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
-import { checkpointWeight } from '@itc/core/state/apply-subnet.js';
+import { checkpointWeight, senderFlaw } from '@itc/core/state/apply-subnet.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 
@@ -40,19 +40,20 @@ export function admissible(
 ): { readonly admitted: VerifiedTransaction[]; readonly heads: HeadChanges } {
   const heads = new Map<string, Head>();
   const admitted = transactions.filter((transaction) => {
-    const { body, validUntil } = transaction.tx;
+    const { body, key, validUntil } = transaction.tx;
     if (body.kind !== 'checkpoint') return true;
     const { certificate } = body;
     const { checkpoint } = certificate;
     const id = toHex(checkpoint.subnet);
     const subnet = context.state.subnet(checkpoint.subnet);
-    if (subnet === undefined || validUntil < context.height) return false;
-    const last = heads.get(id) ??
-      context.between.findLast((changes) => changes.has(id))?.get(id) ?? {
-        sequence: subnet.lastSequence,
-        hash: subnet.lastHash,
-        time: subnet.lastTime,
-      };
+    // One per subnet and block, placed by a member.
+    if (subnet === undefined || validUntil < context.height || heads.has(id)) return false;
+    if (senderFlaw(subnet, key) !== undefined) return false;
+    const last = context.between.findLast((changes) => changes.has(id))?.get(id) ?? {
+      sequence: subnet.lastSequence,
+      hash: subnet.lastHash,
+      time: subnet.lastTime,
+    };
     const follows =
       checkpoint.sequence === last.sequence + 1 &&
       equalBytes(checkpoint.previous, last.hash) &&
