@@ -1,4 +1,5 @@
 /** Faulty replicas: an honest one, and a function that spoils what it sends. It has its own key and no other. */
+import { toHex } from '@itc/core/bytes/hex.js';
 import { epoch, height, view } from '@itc/core/ledger/ids.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Effects, Input, Outgoing } from '@itc/core/pbft/effects.js';
@@ -44,6 +45,7 @@ const MEMORY_MAX = 64;
 /** Each message that would leave is, with some probability, treated by one of the mischiefs. */
 export function byzantine(villain: Villain, mischiefs: readonly Mischief[], probability: number): Disguise {
   const memory: Message[] = [];
+  const echoed = new Set<string>();
   return (effects: Effects, _now: number, input: Input): Effects => {
     const send: Outgoing[] = [];
     for (const outgoing of effects.send) {
@@ -54,7 +56,7 @@ export function byzantine(villain: Villain, mischiefs: readonly Mischief[], prob
       send.push(...spoil(villain, villain.random.pick(mischiefs), outgoing, memory));
     }
     if (mischiefs.includes('vote-for-everything') && input.kind === 'message')
-      send.push(...echo(villain, input.message.message));
+      send.push(...echo(villain, input.message.message, echoed));
     for (const { message } of effects.send) {
       if (memory.length < MEMORY_MAX) memory.push(message);
       else memory[villain.random.below(MEMORY_MAX)] = message;
@@ -172,9 +174,13 @@ function shift(villain: Villain, message: Message): Message {
 }
 
 /** Votes for whatever anyone proposes, or votes for. */
-function echo(villain: Villain, message: Message): Outgoing[] {
+function echo(villain: Villain, message: Message, echoed: Set<string>): Outgoing[] {
   if (message.kind !== 'pre-prepare' && message.kind !== 'prepare' && message.kind !== 'commit') return [];
   const at = message.kind === 'pre-prepare' ? message.block : message;
+  // Once per statement, or two echoing villains would echo each other's echoes for ever.
+  const statement = `${message.kind}/${message.view}/${at.height}/${toHex(at.hash)}`;
+  if (echoed.has(statement)) return [];
+  echoed.add(statement);
   const vote = (kind: 'prepare' | 'commit'): Outgoing => ({
     to: 'all',
     message: signVote(villain, {
