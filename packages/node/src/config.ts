@@ -46,6 +46,8 @@ export const NodeConfig = Type.Object(
     verifyThreads: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
     /** A block is proposed this often when there is nothing to order, so that light clients see time pass. */
     heartbeatMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+    /** A validator asks for the next view when what waits makes no progress for this long; grows with every view that fails. */
+    viewTimeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
   },
   { additionalProperties: false },
 );

@@ -7,6 +7,7 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import { decodeBlock, headerHash } from '@itc/core/ledger/block.js';
 import type { Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { quorumOf } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock as Delivered, Effects, Input, Want } from '@itc/core/pbft/effects.js';
 import { decodeLogRecord, encodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
@@ -167,11 +168,27 @@ export class Consensus {
     });
   }
 
-  /** Requests, and blocks owed so that a certified header covers the last change somebody needs a proof of. */
+  /**
+   * Requests, and blocks owed: so that a certified header covers the last change somebody needs a proof of, and
+   * because a heartbeat is overdue. Without the latter a primary that left its view alone would never be missed.
+   */
   #waiting(): number {
-    const { chain, mempool } = this.#o;
-    const owed = chain.height > 0 && chain.height < this.#proofHeight + LIMITS.pipelineDepth ? 1 : 0;
-    return mempool.size + owed;
+    const { chain, mempool, clock, heartbeatMs } = this.#o;
+    const isProofOwed = chain.height > 0 && chain.height < this.#proofHeight + LIMITS.pipelineDepth;
+    const isLate = clock.now() - chain.time > 2 * heartbeatMs && this.#hasQuorum();
+    return mempool.size + (isProofOwed ? 1 : 0) + (isLate ? 1 : 0);
+  }
+
+  /** Whether enough weight is connected for anything to become final. */
+  #hasQuorum(): boolean {
+    const { transport, context } = this.#o;
+    const connected = new Set([transport.self, ...transport.peers().map(({ id }) => id)]);
+    const { strong } = quorumOf(context.validators.map(({ weight }) => weight));
+    let weight = 0;
+    for (const [index, id] of this.#peerOf.entries()) {
+      if (connected.has(id)) weight += context.validators[index]?.weight ?? 0;
+    }
+    return weight >= strong;
   }
 
   #restored(): LogRecord[] {
@@ -362,7 +379,8 @@ export class Consensus {
       const due = clock.now() - chain.time >= this.#o.heartbeatMs && inFlight === 0;
       // Under load the next transactions carry the proof forward; empty blocks would only delay them.
       const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth && excluded.size === 0;
-      if (!due && !proofsWait) return;
+      // An empty block that nobody can hear would only start the timer of its proposer.
+      if ((!due && !proofsWait) || !this.#hasQuorum()) return;
       const quiet = clock.monotonicMs() - this.#changedAt;
       if (!due && quiet < QUIET_MS) return this.#proposeAfter(QUIET_MS - quiet);
     } else if (excluded.size > 0) {

@@ -126,6 +126,7 @@ export class NodeProcess implements AsyncDisposable {
         random,
         logger,
         heartbeatMs: config.heartbeatMs ?? HEARTBEAT_MS,
+        ...(config.viewTimeoutMs === undefined ? {} : { timing: { viewTimeoutMs: config.viewTimeoutMs } }),
       });
     } else {
       this.observer = new Observer({ chain, transport, clock, context, logger });

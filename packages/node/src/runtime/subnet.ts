@@ -192,7 +192,9 @@ export class Subnet {
   }
 
   /** Where a payload became final; undefined while it is not, or was pruned. */
-  final(payload: Hash): { readonly checkpoint: number; readonly height: number; readonly time: number } | undefined {
+  final(
+    payload: Hash,
+  ): { readonly checkpoint: number; readonly height: number; readonly time: number } | undefined {
     const { store, chain, subnet } = this.#o;
     const place = store.place(payload);
     const at = place === undefined ? undefined : chain.checkpointPlace(subnet, place.checkpoint);

@@ -78,3 +78,16 @@ test('NODE-1: a whole network restarted goes on with the same chain', async () =
     await network.close();
   }
 });
+
+test('NODE-1.2: a primary that starts long before the others does not leave an idle chain standing', async () => {
+  const network = await LocalNetwork.create({ validators: 4, heartbeatMs: 300, viewTimeoutMs: 600 });
+  try {
+    // Whoever leads view 0 is alone for more than its view timeout.
+    const first = await network.start(network.primaryOfViewZero());
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    for (const index of [0, 1, 2, 3]) if (index !== network.primaryOfViewZero()) await network.start(index);
+    await until('blocks come', () => first.chain.height > 2, 30_000);
+  } finally {
+    await network.close();
+  }
+});

@@ -50,6 +50,8 @@ export class LocalNetwork {
     readonly validators: number;
     readonly members?: number;
     readonly powBits?: number;
+    readonly heartbeatMs?: number;
+    readonly viewTimeoutMs?: number;
   }): Promise<LocalNetwork> {
     const roles: Role[] = [
       ...Array<Role>(o.validators).fill('validator'),
@@ -101,7 +103,8 @@ export class LocalNetwork {
         peers: peers.filter((_, other) => other !== i),
         logLevel: 'error',
         verifyThreads: 0,
-        heartbeatMs: 500,
+        heartbeatMs: o.heartbeatMs ?? 500,
+        ...(o.viewTimeoutMs === undefined ? {} : { viewTimeoutMs: o.viewTimeoutMs }),
         ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
       });
     }
@@ -126,6 +129,14 @@ export class LocalNetwork {
 
   running(): NodeProcess[] {
     return this.nodes.filter((node) => node !== undefined);
+  }
+
+  /** Index among `nodes` of the validator that leads view 0. */
+  primaryOfViewZero(): number {
+    const [primary] = this.genesis.validators;
+    return this.#configs.findIndex(
+      (_, i) => primary !== undefined && toHex(keyPair(i + 1).publicKey.bytes) === toHex(primary.key.bytes),
+    );
   }
 
   /** Signed by the treasury. */
