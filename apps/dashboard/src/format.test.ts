@@ -7,7 +7,10 @@ import {
   formatBytes,
   formatCompact,
   formatDuration,
+  formatQuantity,
+  formatTick,
   formatValue,
+  formatWhen,
   levelPercent,
   percentLevel,
   quantile,
@@ -89,6 +92,24 @@ test('a quantile is one of the values, and the median splits them', () => {
       },
     ),
   );
+});
+
+test('a lamp’s level reads as percent and its truth value as on or off; others as they are', () => {
+  assert.equal(formatQuantity({ name: 'level', value: 254 }), '100 %');
+  assert.equal(formatQuantity({ name: 'lamp:level', value: 127 }), '50 %');
+  assert.equal(formatQuantity({ name: 'level', unit: 'm', value: 2 }), '2 m');
+  assert.equal(formatQuantity({ name: 'on', value: false }), 'off');
+  assert.equal(formatQuantity({ name: 'presence', value: true }), 'yes');
+  assert.equal(formatQuantity({ name: 'temperature', unit: 'Cel', value: 21.5 }), '21.5 °C');
+});
+
+test('moments of other days name the day, on tables and on axes', () => {
+  const now = new Date(2026, 10, 22, 14, 3, 22).getTime();
+  assert.equal(formatWhen(now - 60_000, now), '14:02:22');
+  assert.equal(formatWhen(new Date(2017, 2, 9, 6, 5, 4).getTime(), now), '2017-03-09 06:05:04');
+  const tick = new Date(2017, 2, 9, 6, 5, 4).getTime();
+  const ticks = [60_000, 6 * 3_600_000, 86_400_000, 90 * 86_400_000].map((span) => formatTick(tick, span));
+  assert.deepEqual(ticks, ['06:05:04', '06:05', '03-09 06:05', '2017-03-09']);
 });
 
 test('a sparkline stays inside its box, and noise is not blown up', () => {

@@ -57,7 +57,8 @@ function coarse(span: number): string {
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h`;
-  return `${Math.floor(hours / 24)} d`;
+  const days = Math.floor(hours / 24);
+  return days < 730 ? `${days} d` : `${Math.floor(days / 365.25)} years`;
 }
 
 const two = (value: number): string => String(value).padStart(2, '0');
@@ -122,6 +123,44 @@ export function formatValue(value: number | boolean | string, unit?: string): st
   return label === '' ? text : `${text} ${label}`;
 }
 
+/** `level` of a lamp is sent as 0 to 254 and `on` as a truth value; people read percent, and on or off. */
+export function formatQuantity(latest: {
+  readonly name: string;
+  readonly unit?: string;
+  readonly value: number | boolean | string;
+}): string {
+  const { name, unit, value } = latest;
+  if (isLevel(name, unit) && typeof value === 'number') return `${levelPercent(value)} %`;
+  if (typeof value === 'boolean' && lastPart(name) === 'on') return value ? 'on' : 'off';
+  return formatValue(value, unit);
+}
+
+export function isLevel(name: string, unit: string | undefined): boolean {
+  return unit === undefined && lastPart(name) === 'level';
+}
+
+function lastPart(name: string): string {
+  return (
+    name
+      .split(/[:/]/)
+      .filter((part) => part !== '')
+      .pop() ?? name
+  );
+}
+
+/** Time of day if it is today's, the date too if it is not. */
+export function formatWhen(time: number, now: number): string {
+  const text = formatAbsolute(time);
+  return text.slice(0, 10) === formatAbsolute(now).slice(0, 10) ? text.slice(11, 19) : text.slice(0, 19);
+}
+
+/** Labels for an axis that shows a span this long: seconds, minutes with the date, or dates alone. */
+export function formatTick(time: number, spanMs: number): string {
+  const text = formatAbsolute(time);
+  if (spanMs < 12 * 3_600_000) return text.slice(11, spanMs < 2 * 3_600_000 ? 19 : 16);
+  return spanMs < 4 * 86_400_000 ? text.slice(5, 16) : text.slice(0, 10);
+}
+
 const QUANTITIES: Readonly<Record<string, string>> = {
   co2: 'CO₂',
   voc: 'VOC',
@@ -132,11 +171,7 @@ const QUANTITIES: Readonly<Record<string, string>> = {
 
 /** SenML names are `base:quantity` or `base/quantity`; people want the quantity. */
 export function quantityLabel(name: string): string {
-  const last =
-    name
-      .split(/[:/]/)
-      .filter((part) => part !== '')
-      .pop() ?? name;
+  const last = lastPart(name);
   const known = QUANTITIES[last.toLowerCase()];
   if (known !== undefined) return known;
   const words = last.replace(/[-_]+/g, ' ');

@@ -112,9 +112,30 @@ test('a proof file has the form the command line reads, and the command names fi
   const file = proofFile(reading, { proof: 'AAEC', genesis: chain });
   assert.equal(file.command, `itc verify reading-abababababab-1.json --genesis ${chain}`);
   assert.equal(file.bytes, 3);
-  const told = JSON.parse(file.text) as Record<string, unknown>;
-  assert.deepEqual(Object.keys(told), ['format', 'genesis', 'reading', 'proof']);
-  assert.equal(told['format'], 'itc-proof-1');
+  // To the byte what `itc proof` writes: `itc verify` accepts no other form (apps/cli/src/proof-file.ts).
+  const golden = [
+    '{',
+    '  "format": "itc-proof-1",',
+    `  "genesis": "${chain}",`,
+    '  "reading": {',
+    `    "payload": "${'ab'.repeat(32)}",`,
+    '    "index": 1,',
+    `    "device": "${device}",`,
+    '    "name": "temperature",',
+    '    "unit": "Cel",',
+    '    "value": 21.5,',
+    '    "time": 5',
+    '  },',
+    '  "proof": "AAEC"',
+    '}',
+    '',
+  ].join('\n');
+  assert.equal(file.text, golden);
+  const { unit: _, ...bare } = reading;
+  assert.equal(
+    proofFile(bare, { proof: 'AAEC', genesis: chain }).text,
+    golden.replace('    "unit": "Cel",\n', ''),
+  );
 });
 
 test('a browser is named as its owner would', () => {

@@ -13,7 +13,7 @@ import {
   type LiveState,
 } from './live-state.ts';
 import { commandOf, deviceOf, statusOf, vertexOf } from './testing/documents.ts';
-import type { BlockSummary, LiveEvent, Reading } from './wire.ts';
+import type { BlockSummary, CommandState, LiveEvent, Reading } from './wire.ts';
 
 const block = (height: number): BlockSummary => ({
   height,
@@ -138,6 +138,70 @@ test('a command gathers its stages from several events, and the lamp’s answer 
   assert.deepEqual(state.commands[0]?.stages, { sent: 1000, acknowledged: 1040, final: 2500 });
   assert.deepEqual(state.devices.get('lamp')?.state, { on: true, level: 200 });
   assert.equal(state.commands.length, 1);
+});
+
+test('answers in any order: the lamp is as its newest answer says', () => {
+  const answered = (id: string, sent: number, on: boolean): CommandState =>
+    commandOf(id, { stages: { sent, acknowledged: sent + 30 }, state: { on, level: 100 } });
+  const commands = [answered('new', 9000, true), answered('old', 1000, false)];
+  const start = withDevices(EMPTY_STATE, [deviceOf('lamp', { state: { on: false, level: 10 } })]);
+  for (const list of [commands, commands.toReversed()]) {
+    const state = list.reduce((s, command) => withCommands(s, [command]), withCommands(start, list));
+    assert.deepEqual(state.devices.get('lamp')?.state, { on: true, level: 100 });
+    assert.deepEqual(
+      state.commands.map((command) => command.id),
+      ['new', 'old'],
+    );
+  }
+});
+
+test('what a command waited for is forgotten when the lamp is reached', () => {
+  let state = withCommands(EMPTY_STATE, [commandOf('c', { stages: { inDag: 1 }, waiting: 'lamp is away' })]);
+  assert.equal(state.commands[0]?.waiting, 'lamp is away');
+  state = withCommands(state, [commandOf('c', { stages: { sent: 60_000 } })]);
+  assert.equal(state.commands[0]?.waiting, undefined);
+  assert.deepEqual(state.commands[0]?.stages, { inDag: 1, sent: 60_000 });
+});
+
+test('an empty status of a front without nodes keeps what was known, and marks all of it as away', () => {
+  const nothing = statusOf({
+    chain: '',
+    time: 0,
+    ready: false,
+    reason: 'no node answers',
+    height: 0,
+    validators: [],
+    subnets: [],
+    processes: [{ name: 'gateway-1', role: 'gateway', state: 'stopped', restarts: 0 }],
+  });
+  const { status } = withStatus(withStatus(EMPTY_STATE, statusOf({ height: 40 })), nothing);
+  assert.equal(status?.ready, false);
+  assert.equal(status?.reason, 'no node answers');
+  assert.equal(status?.height, 40);
+  assert.deepEqual(
+    status?.validators.map((validator) => validator.connected),
+    [false, false, false, false],
+  );
+  assert.equal(status?.processes?.length, 1);
+  assert.equal(withStatus(EMPTY_STATE, nothing).status?.chain, '');
+});
+
+test('envelopes a resumed stream replays are no measurement of finality', () => {
+  const envelope = (time: number): LiveEvent => ({
+    kind: 'envelope',
+    subnet: 's',
+    vertex: vertexOf(`v${time}`, { time }),
+  });
+  const final = { kind: 'checkpoint', subnet: 's', sequence: 1, final: ['v0', 'v60000'], checkpoint: {} } as const;
+  const state = play(EMPTY_STATE, [
+    [envelope(0), 60_400],
+    [envelope(60_000), 60_400],
+    [final, 61_400],
+  ]);
+  assert.deepEqual(state.finality, [1000]);
+  // The node's clock is far ahead of this page's: the same moment, told in its time.
+  const skewed = reduce(reduce(EMPTY_STATE, envelope(60_000), 400, 60_000), final, 1_400, 60_000);
+  assert.deepEqual(skewed.finality, [1000]);
 });
 
 test('a small status event changes what it names and nothing else', () => {

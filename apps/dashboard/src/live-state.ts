@@ -68,12 +68,22 @@ export const EMPTY_STATE: LiveState = {
 
 const EMPTY_SUBNET: SubnetView = { vertices: [], checkpoints: [] };
 
-export function reduce(state: LiveState, event: LiveEvent, at: number): LiveState {
+/** An envelope that comes this long after its time was replayed by a resumed stream, not just issued. */
+const FRESH_MS = 2_000;
+
+/** `at` is this page's clock, `skewMs` what the node's is ahead of it. */
+export function reduce(state: LiveState, event: LiveEvent, at: number, skewMs = 0): LiveState {
   switch (event.kind) {
     case 'block':
       return withBlocks(state, [event.block]);
     case 'envelope':
-      return withVertices(state, event.subnet, [event.vertex], at, true);
+      return withVertices(
+        state,
+        event.subnet,
+        [event.vertex],
+        at,
+        Math.abs(at + skewMs - event.vertex.time) < FRESH_MS,
+      );
     case 'weight':
       return withAccepted(state, event.subnet, event.accepted, at);
     case 'checkpoint':
@@ -89,8 +99,24 @@ export function reduce(state: LiveState, event: LiveEvent, at: number): LiveStat
   }
 }
 
+/** A front without a living node answers with an empty status: what was known stays, marked as away. */
 export function withStatus(state: LiveState, status: Status): LiveState {
-  return { ...state, status };
+  const known = state.status;
+  if (status.chain !== '' || known === undefined || known.chain === '') return { ...state, status };
+  const away = <T extends { readonly connected: boolean }>(node: T): T => ({ ...node, connected: false });
+  const { reason, processes } = status;
+  const next: Status = {
+    ...known,
+    ready: false,
+    ...(reason === undefined ? {} : { reason }),
+    ...(processes === undefined ? {} : { processes }),
+    blocksPerMinute: 0,
+    validators: known.validators.map(away),
+    peers: known.peers.map(away),
+    quorum: { ...known.quorum, connected: 0 },
+    subnets: known.subnets.map((subnet) => ({ ...subnet, members: subnet.members.map(away) })),
+  };
+  return { ...state, status: next };
 }
 
 /** Blocks may arrive twice (stream and list) or after a gap; the highest come first. */
@@ -124,21 +150,42 @@ export function withCommands(state: LiveState, commands: readonly CommandState[]
   const byId = new Map(state.commands.map((command) => [command.id, command]));
   for (const command of commands) {
     const known = byId.get(command.id);
-    byId.set(
-      command.id,
-      known === undefined
-        ? command
-        : { ...known, ...command, stages: { ...known.stages, ...command.stages } },
-    );
+    if (known === undefined) {
+      byId.set(command.id, command);
+      continue;
+    }
+    // What it waited for is over unless the newer word says it again.
+    const { waiting: _, ...rest } = known;
+    byId.set(command.id, { ...rest, ...command, stages: { ...known.stages, ...command.stages } });
   }
-  const sorted = [...byId.values()].sort((a, b) => b.stages.sent - a.stages.sent).slice(0, BOUNDS.commands);
+  const begun = (command: CommandState): number => startedAt(command) ?? Number.POSITIVE_INFINITY;
+  const sorted = [...byId.values()]
+    .map((command, i) => ({ command, i, time: begun(command) }))
+    .sort((a, b) => (a.time === b.time ? a.i - b.i : b.time - a.time))
+    .slice(0, BOUNDS.commands)
+    .map((entry) => entry.command);
   let next: LiveState = { ...state, commands: sorted };
-  for (const command of commands) {
-    const device = next.devices.get(command.device);
-    if (command.state !== undefined && device !== undefined && command.stages.acknowledged !== undefined)
-      next = withDevices(next, [{ ...device, state: command.state }]);
+  // The lamp is as its newest answer says, in whatever order the answers arrive.
+  const newest = new Map<string, CommandState>();
+  for (const command of sorted) {
+    const answered = newest.get(command.device)?.stages.acknowledged ?? 0;
+    if (command.state !== undefined && (command.stages.acknowledged ?? 0) > answered)
+      newest.set(command.device, command);
+  }
+  for (const { id, device: address } of commands) {
+    const device = next.devices.get(address);
+    const answer = newest.get(address);
+    if (device !== undefined && answer?.id === id && answer.state !== undefined)
+      next = withDevices(next, [{ ...device, state: answer.state }]);
   }
   return next;
+}
+
+/** The earliest moment known of a command; undefined until the node has told of one. */
+export function startedAt(command: CommandState): number | undefined {
+  const { sent, inDag, final } = command.stages;
+  const known = [sent, inDag, final].filter((time): time is number => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 function withReading(state: LiveState, reading: Reading): LiveState {

@@ -2,7 +2,7 @@
 import { processDetail, processTone, type Tone } from './words.ts';
 import type { Process, Status } from './wire.ts';
 
-export type NodeRole = 'validator' | 'gateway' | 'member' | 'other';
+export type NodeRole = 'validator' | 'gateway' | 'member' | 'home' | 'other';
 
 export interface NodeRow {
   readonly name: string;
@@ -17,10 +17,10 @@ export interface NodeRow {
   readonly process?: Process;
 }
 
-const ROLES: readonly NodeRole[] = ['validator', 'gateway', 'member', 'other'];
+const ROLES: readonly NodeRole[] = ['validator', 'gateway', 'member', 'home', 'other'];
 
 function roleOf(role: string): NodeRole {
-  return role === 'validator' || role === 'gateway' || role === 'member' ? role : 'other';
+  return ROLES.find((known) => known === role) ?? 'other';
 }
 
 export function nodeRows(status: Status): NodeRow[] {

@@ -1,4 +1,5 @@
 /** The four honest stages of a command to a lamp, ready to draw. Pure. */
+import { startedAt } from './live-state.ts';
 import type { CommandState } from './wire.ts';
 
 export interface Stage {
@@ -6,7 +7,7 @@ export interface Stage {
   readonly label: string;
   readonly state: 'done' | 'active' | 'ahead' | 'refused';
   readonly at?: number;
-  /** Milliseconds since it was sent; undefined for the first stage and for those still ahead. */
+  /** Milliseconds since the earliest stage; undefined for that one and for those still ahead. */
   readonly after?: number;
 }
 
@@ -16,6 +17,7 @@ export const PATIENCE_MS = 2_500;
 export function commandStages(command: CommandState): Stage[] {
   const { stages, outcome } = command;
   const refused = outcome?.kind === 'refused';
+  const start = startedAt(command) ?? 0;
   const rows: { key: Stage['key']; label: string; at: number | undefined }[] = [
     { key: 'sent', label: 'Sent', at: stages.sent },
     {
@@ -32,10 +34,16 @@ export function commandStages(command: CommandState): Stage[] {
   return rows.map(({ key, label, at }, i) => {
     if (at === undefined) return { key, label, state: i === first ? 'active' : 'ahead' };
     const state = refused && key === 'acknowledged' ? 'refused' : 'done';
-    return key === 'sent'
+    // A command for a lamp that is away reaches the DAG before it is sent to the lamp.
+    return key === 'sent' && at === start
       ? { key, label, state, at }
-      : { key, label, state, at, after: Math.max(0, at - stages.sent) };
+      : { key, label, state, at, after: Math.max(0, at - start) };
   });
+}
+
+/** The lamp has had its time to answer and did not. */
+export function isLate(command: CommandState, now: number): boolean {
+  return command.stages.acknowledged === undefined && now - (startedAt(command) ?? now) > PATIENCE_MS;
 }
 
 export function isSettled(command: CommandState): boolean {
@@ -48,7 +56,7 @@ export function commandSummary(command: CommandState, now: number): string {
   if (command.stages.final !== undefined && command.stages.acknowledged !== undefined)
     return 'Done, and final on the chain';
   if (command.stages.acknowledged !== undefined) return 'The lamp did it; becoming final';
-  if (now - command.stages.sent > PATIENCE_MS) return command.waiting ?? 'No answer from the lamp yet';
+  if (isLate(command, now)) return command.waiting ?? 'No answer from the lamp yet';
   return 'Waiting for the lamp';
 }
 

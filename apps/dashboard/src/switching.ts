@@ -51,6 +51,7 @@ export async function pair(lamps: readonly Device[]): Promise<void> {
     for (let attempt = 0; attempt < 30; attempt += 1) {
       await refreshGrants(lamps);
       if (lamps.some((lamp) => isGranted(grants.value.get(lamp.address)))) {
+        await provable();
         pairing.value = 'idle';
         return;
       }
@@ -62,6 +63,20 @@ export async function pair(lamps: readonly Device[]): Promise<void> {
   } catch (error) {
     pairing.value = 'failed';
     pairingFailure.value = error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/**
+ * A block certifies the state before it. So a lamp can be shown the grant only once the next block stands,
+ * and a command sent in between would be refused.
+ */
+async function provable(): Promise<void> {
+  await refreshStatus();
+  const height = status.value?.height ?? 0;
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    if ((status.value?.height ?? 0) > height) return;
+    await sleep(200);
+    if (attempt % 5 === 4) await refreshStatus();
   }
 }
 

@@ -42,6 +42,7 @@ export interface SubnetState {
   /** Sequence of the last checkpoint. */
   readonly checkpoint: number;
   readonly checkpointTime?: number;
+  /** All that are final. */
   readonly payloads: number;
   readonly members: readonly SubnetMember[];
   /** Only where the answering node takes part in the subnet. */
@@ -76,6 +77,7 @@ export interface Status {
   readonly finalisedHeight: number;
   readonly view: number;
   readonly epoch: number;
+  /** Time of the newest block. */
   readonly blockTime?: number;
   readonly blocksPerMinute: number;
   readonly transactions: number;
@@ -155,6 +157,7 @@ export interface Latest {
 
 export interface Grant {
   readonly subject: string;
+  /** Of `onOff`, `level`, `colour`, `read`. */
   readonly actions: readonly string[];
   readonly levelMax: number;
   readonly notBefore: number;
@@ -177,6 +180,9 @@ export interface Device {
 export interface DeviceDetail extends Device {
   readonly batch?: string;
   readonly model?: string;
+  /** Name of the maker of the batch. */
+  readonly maker?: string;
+  /** Time of the block that took the claim. */
   readonly claimedAt?: number;
   readonly grants: readonly Grant[];
 }
@@ -219,7 +225,8 @@ export interface PayloadState {
 }
 
 export interface CommandStages {
-  readonly sent: number;
+  /** When the gateway handed it to the lamp; absent while the lamp is away. */
+  readonly sent?: number;
   readonly acknowledged?: number;
   readonly inDag?: number;
   readonly final?: number;

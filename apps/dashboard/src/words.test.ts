@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REFUSALS } from '@itc/core/ledger/command.js';
+import { ACTIONS } from '@itc/core/ledger/transaction.js';
 import { nodeRows } from './nodes.ts';
 import { statusOf, statusWithout } from './testing/documents.ts';
+import type { Status } from './wire.ts';
 import {
   asSentence,
   grantWords,
@@ -56,7 +58,21 @@ test('a subnet with members away says which', () => {
     connected: index === 0,
   }));
   const subnet = { id: '', name: 'home', checkpoint: 1, payloads: 0, members, powBits: 8 };
-  assert.equal(subnetSentence(subnet).detail, 'member-1 is not connected.');
+  assert.equal(subnetSentence(subnet, 0).detail, 'member-1 is not connected.');
+});
+
+test('a checkpoint that waits for a moment is no fault; one that keeps waiting is', () => {
+  const reason = 'the certificate of checkpoint 9 waits for the main chain';
+  const subnets = (checkpointTime: number): Pick<Status, 'subnets'> => ({
+    subnets: [
+      { id: '', name: 'home', checkpoint: 8, checkpointTime, payloads: 0, members: [], powBits: 8, reason },
+    ],
+  });
+  const time = 1_000_000;
+  assert.equal(readiness(statusOf({ time, ...subnets(time - 1_500) })).title, 'Ready');
+  const late = readiness(statusOf({ time, ...subnets(time - 15_000) }));
+  assert.equal(late.title, 'Ready, with a fault');
+  assert.match(late.detail, /checkpoint 9 waits for the main chain\.$/);
 });
 
 test('every refusal of the ledger has words and a next step, and so has an unknown one', () => {
@@ -71,12 +87,23 @@ test('every refusal of the ledger has words and a next step, and so has an unkno
 test('sentences: capital and full stop, but a name keeps its spelling', () => {
   assert.equal(asSentence('out of disk'), 'Out of disk.');
   assert.equal(asSentence('lamp-1 is asleep'), 'lamp-1 is asleep.');
+  assert.match(
+    asSentence('lamp-1 is asleep; last seen 2026-11-22T14:03:22.114Z'),
+    /; last seen \d{4}-\d\d-\d\d \d\d:\d\d:22\.$/,
+  );
+});
+
+test('every action a grant can name has words of its own; only `read` is a word already', () => {
+  const bare = Object.keys(ACTIONS).filter(
+    (action) => grantWords({ actions: [action], levelMax: 254 }) === action,
+  );
+  assert.deepEqual(bare, ['read']);
 });
 
 test('grants and outcomes read as English', () => {
   assert.equal(
-    grantWords({ actions: ['on', 'off', 'level'], levelMax: 127 }),
-    'switch on, switch off and dim up to 50 %',
+    grantWords({ actions: ['onOff', 'level', 'read'], levelMax: 127 }),
+    'switch on and off, dim up to 50 %, read',
   );
   assert.deepEqual(outcomeWords({ ok: true }), { tone: 'good', text: 'done' });
   assert.equal(outcomeWords({ ok: false, code: 'transaction.nonce' }).text, 'refused, transaction.nonce');

@@ -1,5 +1,5 @@
 /** What the system's states mean, in words an owner or operator can act on. Pure. */
-import { levelPercent } from './format.ts';
+import { formatAbsolute, levelPercent } from './format.ts';
 import type { Grant, PayloadStatus, Process, Status, SubnetState } from './wire.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'idle';
@@ -15,9 +15,14 @@ function list(names: readonly string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
-/** A node's reason as a sentence. A name at its head (`lamp-1`, `validator-2`) keeps its spelling. */
+const ISO_TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+
+/**
+ * A node's reason as a sentence. A name at its head (`lamp-1`, `validator-2`) keeps its spelling; moments in
+ * UTC become local time, as everywhere on the page.
+ */
 export function asSentence(text: string): string {
-  const trimmed = text.trim();
+  const trimmed = text.trim().replace(ISO_TIME, (time) => formatAbsolute(Date.parse(time)).slice(0, 19));
   const named = /^\S*[-\d]/.test(trimmed);
   const capital = named ? trimmed : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
@@ -39,7 +44,7 @@ export function readiness(status: Status): Sentence {
   // Weight that may still go before blocks stop; compared with the lightest connected validator's.
   const spare = quorum.connected - quorum.strong;
   const lightest = Math.min(...validators.filter((v) => v.connected).map((v) => v.weight));
-  const troubled = status.subnets.find((subnet) => subnet.reason !== undefined);
+  const troubled = status.subnets.find((subnet) => isStuck(subnet, status.time));
   if (missing.length > 0) {
     const verb = missing.length === 1 ? 'is' : 'are';
     const rest =
@@ -72,10 +77,18 @@ export function quorumSentence(status: Status): string {
   return `${connected} of ${total} weight connected; ${strong} needed`;
 }
 
-export function subnetSentence(subnet: SubnetState): Sentence {
+/** A checkpoint always waits for something for a moment; only a lasting wait is a fault. */
+const SUBNET_PATIENCE_MS = 10_000;
+
+function isStuck(subnet: SubnetState, now: number): boolean {
+  return subnet.reason !== undefined && now - (subnet.checkpointTime ?? 0) > SUBNET_PATIENCE_MS;
+}
+
+/** `now` is the node's time. */
+export function subnetSentence(subnet: SubnetState, now: number): Sentence {
   const away = subnet.members.filter((m) => !m.connected).map((m) => m.name ?? `member ${m.index}`);
-  if (subnet.reason !== undefined)
-    return { tone: 'bad', title: subnet.name, detail: asSentence(subnet.reason) };
+  if (isStuck(subnet, now))
+    return { tone: 'bad', title: subnet.name, detail: asSentence(subnet.reason ?? '') };
   if (away.length > 0)
     return {
       tone: 'warn',
@@ -133,14 +146,19 @@ export const STATUS_WORDS: Readonly<
   final: { label: 'Final', meaning: 'Its checkpoint is in a certified block. Anyone can verify the proof.' },
 };
 
-const ACTION_WORDS: Readonly<Record<string, string>> = { on: 'switch on', off: 'switch off', level: 'dim' };
+const ACTION_WORDS: Readonly<Record<string, string>> = {
+  onOff: 'switch on and off',
+  level: 'dim',
+  colour: 'set the colour',
+  read: 'read',
+};
 
-/** What a grant allows: `switch on, switch off and dim up to 50 %`. */
+/** What a grant allows: `switch on and off, dim up to 50 %, read`. */
 export function grantWords(grant: Pick<Grant, 'actions' | 'levelMax'>): string {
   const limit = grant.levelMax < 254 ? ` up to ${levelPercent(grant.levelMax)} %` : '';
-  return list(
-    grant.actions.map((action) => (action === 'level' ? `dim${limit}` : (ACTION_WORDS[action] ?? action))),
-  );
+  return grant.actions
+    .map((action) => `${ACTION_WORDS[action] ?? action}${action === 'level' ? limit : ''}`)
+    .join(', ');
 }
 
 /** Why a device said no, and what to do about it. Reasons: core/ledger/command.ts REFUSALS. */

@@ -5,9 +5,25 @@ import { useResource } from '../parts/resource.ts';
 import { Card, Empty, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Id } from '../parts/text.tsx';
 import { href } from '../route.ts';
-import { devices } from '../store.ts';
+import { devices, status } from '../store.ts';
+import { identity } from '../switching.ts';
 import type { Account } from '../wire.ts';
-import { deviceName, Presence } from './devices.tsx';
+import { byName, deviceName, Presence } from './devices.tsx';
+
+/** Whose address it is, as far as this page can tell. */
+function holderOf(address: string, owned: number): string | undefined {
+  const now = status.value;
+  if (now?.address === address) return `${now.role} ${now.name}`;
+  const node =
+    now?.validators.find((validator) => validator.address === address) ??
+    now?.peers.find((peer) => peer.address === address) ??
+    now?.subnets.flatMap((subnet) => subnet.members).find((member) => member.address === address);
+  if (node !== undefined) return node.name ?? 'a node of this chain';
+  const device = devices.value.get(address);
+  if (device !== undefined) return `device ${deviceName(device)}`;
+  if (identity.value?.address === address) return 'the key of this browser';
+  return owned === 0 ? undefined : `owner of ${formatInteger(owned)} device${owned === 1 ? '' : 's'}`;
+}
 
 export function AccountPage({ address }: { readonly address: string }): VNode {
   const answer = useResource(
@@ -16,7 +32,8 @@ export function AccountPage({ address }: { readonly address: string }): VNode {
     5_000,
   );
   const account = answer.value;
-  const owned = [...devices.value.values()].filter((device) => device.owner === address);
+  const owned = [...devices.value.values()].filter((device) => device.owner === address).sort(byName);
+  const who = holderOf(address, owned.length);
   const unknown =
     answer.error instanceof ApiError &&
     (answer.error.code === 'account.unknown' || answer.error.code === 'not-found');
@@ -26,7 +43,7 @@ export function AccountPage({ address }: { readonly address: string }): VNode {
       back={{ href: href.explorer, label: 'Blocks' }}
       lead={<Id value={address} label="address" full />}
     >
-      <Card title="Balance">
+      <Card title="Account" {...(who === undefined ? {} : { aside: <span class="muted">{who}</span> })}>
         {account === undefined ? (
           answer.error === undefined ? (
             <Loading lines={2} label="Loading the account" />

@@ -4,11 +4,13 @@ import { apiGet, apiPost } from '../api.ts';
 import {
   formatAbsolute,
   formatBytes,
-  formatValue,
+  formatQuantity,
+  formatWhen,
   levelPercent,
   quantityLabel,
   unitLabel,
 } from '../format.ts';
+import { lampState } from '../lamp-state.ts';
 import { Chart } from '../parts/chart.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { useResource } from '../parts/resource.ts';
@@ -16,7 +18,7 @@ import { Card, Empty, Facts, Failure, Loading, Page } from '../parts/surface.tsx
 import { Ago, CopyButton, Id, PayloadProgress } from '../parts/text.tsx';
 import { proofFile, type ProofFile } from '../proof-file.ts';
 import { href } from '../route.ts';
-import { devices } from '../store.ts';
+import { devices, nodeNow } from '../store.ts';
 import type { DeviceDetail, Grant, PayloadStatus, Reading, Series } from '../wire.ts';
 import { grantWords } from '../words.ts';
 import { deviceName, Presence, Trust } from './devices.tsx';
@@ -29,6 +31,7 @@ export function DevicePage({ device: wanted }: { readonly device: string }): VNo
   );
   const known = devices.value.get(detail.value?.address ?? wanted);
   const device = detail.value === undefined ? undefined : { ...detail.value, ...known };
+  const lit = device === undefined ? undefined : lampState(device);
   const back = { href: href.devices, label: 'Devices' };
   if (device === undefined)
     return (
@@ -63,7 +66,7 @@ export function DevicePage({ device: wanted }: { readonly device: string }): VNo
               <Card
                 key={latest.name}
                 title={quantityLabel(latest.name)}
-                aside={<span class="number big">{formatValue(latest.value, latest.unit)}</span>}
+                aside={<span class="number big">{formatQuantity(latest)}</span>}
               >
                 <SeriesChart device={device.address} name={latest.name} />
               </Card>
@@ -78,14 +81,9 @@ export function DevicePage({ device: wanted }: { readonly device: string }): VNo
               rows={[
                 ['Address', <Id value={device.address} label="address" />],
                 ['Kind', device.kind ?? 'not stated'],
-                ...(device.state === undefined
+                ...(lit === undefined
                   ? []
-                  : [
-                      [
-                        'State',
-                        device.state.on ? `on, ${levelPercent(device.state.level)} %` : 'off',
-                      ] as const,
-                    ]),
+                  : [['State', lit.on ? `on, ${levelPercent(lit.level)} %` : 'off'] as const]),
                 [
                   'Owner',
                   device.owner === undefined ? (
@@ -99,10 +97,13 @@ export function DevicePage({ device: wanted }: { readonly device: string }): VNo
                   ? []
                   : [
                       [
-                        'Claimed at height',
-                        <a href={href.block(device.claimedAt)}>{device.claimedAt}</a>,
+                        'Claimed',
+                        <time title={formatAbsolute(device.claimedAt)}>
+                          {formatAbsolute(device.claimedAt).slice(0, 19)}
+                        </time>,
                       ] as const,
                     ]),
+                ...(device.maker === undefined ? [] : [['Maker', device.maker] as const]),
                 ...(device.batch === undefined
                   ? []
                   : [['Batch', <Id value={device.batch} label="batch" />] as const]),
@@ -158,16 +159,27 @@ function Grants({ grants }: { readonly grants: readonly Grant[] }): VNode {
   );
 }
 
+const PAGE_READINGS = 30;
+
+/** A page ends between two moments, never within one: the next page asks for what is earlier than its last. */
+function wholeMoments(readings: readonly Reading[], full: boolean): readonly Reading[] {
+  const oldest = readings[readings.length - 1]?.time;
+  const whole = full ? readings.filter((reading) => reading.time !== oldest) : readings;
+  return whole.length === 0 ? readings : whole;
+}
+
 function Readings({ device }: { readonly device: string }): VNode {
   const [before, setBefore] = useState<number | undefined>(undefined);
   const page = before === undefined ? '' : `&before=${before}`;
   // Older pages do not change under the reader; the first one follows.
   const answer = useResource(
     `readings/${device}${page}`,
-    (signal) => apiGet<{ readings: Reading[] }>(`/devices/${device}/readings?limit=25${page}`, signal),
+    (signal) =>
+      apiGet<{ readings: Reading[] }>(`/devices/${device}/readings?limit=${PAGE_READINGS}${page}`, signal),
     before === undefined ? 2_500 : 0,
   );
-  const readings = answer.value?.readings;
+  const full = answer.value?.readings.length === PAGE_READINGS;
+  const readings = answer.value === undefined ? undefined : wholeMoments(answer.value.readings, full);
   const statuses = usePayloadStatuses(readings ?? []);
   const oldest = readings?.[readings.length - 1]?.time;
   return (
@@ -196,7 +208,7 @@ function Readings({ device }: { readonly device: string }): VNode {
       ) : (
         <>
           <ReadingTable readings={readings} statuses={statuses} />
-          {readings.length < 25 || oldest === undefined ? null : (
+          {!full || oldest === undefined ? null : (
             <button type="button" class="button more" onClick={() => setBefore(oldest)}>
               Older readings
             </button>
@@ -284,11 +296,11 @@ function ReadingRow({
       <tr>
         <td>
           <a href={href.payload(reading.payload)} title={formatAbsolute(reading.time)}>
-            {formatAbsolute(reading.time).slice(11, 19)}
+            {formatWhen(reading.time, nodeNow.value)}
           </a>
         </td>
         <td title={unitLabel(reading.unit)}>{quantityLabel(reading.name)}</td>
-        <td class="right number">{formatValue(reading.value, reading.unit)}</td>
+        <td class="right number">{formatQuantity(reading)}</td>
         <td>
           <PayloadProgress status={status} />
         </td>

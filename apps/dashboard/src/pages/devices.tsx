@@ -1,7 +1,15 @@
 import type { VNode } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { apiGet } from '../api.ts';
-import { formatInteger, formatValue, quantityLabel, shorten } from '../format.ts';
+import {
+  formatAbsolute,
+  formatInteger,
+  formatQuantity,
+  levelPercent,
+  quantityLabel,
+  shorten,
+} from '../format.ts';
+import { lampState } from '../lamp-state.ts';
 import { Icon, type IconName } from '../parts/icon.tsx';
 import { useResource } from '../parts/resource.ts';
 import { Spark } from '../parts/spark.tsx';
@@ -10,7 +18,6 @@ import { Ago, Badge, Dot } from '../parts/text.tsx';
 import { href } from '../route.ts';
 import { connection, devices, live } from '../store.ts';
 import type { Device, Series } from '../wire.ts';
-import { levelPercent } from '../format.ts';
 
 export function deviceName(device: { readonly name?: string; readonly address: string }): string {
   return device.name ?? shorten(device.address);
@@ -20,19 +27,61 @@ function deviceIcon(kind: string | undefined): IconName {
   return kind === 'lamp' ? 'lamps' : kind === 'sensor' ? 'sensor' : 'devices';
 }
 
+export const byName = (a: Device, b: Device): number =>
+  deviceName(a).localeCompare(deviceName(b), 'en', { numeric: true });
+
+/** State and readings in one short line. */
+export function glance(device: Device): string {
+  const lit = lampState(device);
+  const said = lit === undefined ? [] : [lit.on ? `on, ${levelPercent(lit.level)} %` : 'off'];
+  const measured = device.latest.filter(({ name }) => lit === undefined || (name !== 'on' && name !== 'level'));
+  return [...said, ...measured.slice(0, 2).map((latest) => formatQuantity(latest))].join(', ');
+}
+
+/** Readings this much older than their arrival were recorded elsewhere and brought here later. */
+const RECORDED_MS = 7 * 86_400_000;
+
+function isRecorded(device: Device): boolean {
+  if (device.latest.length === 0 || device.lastSeen === undefined) return false;
+  return device.lastSeen - Math.max(...device.latest.map((latest) => latest.time)) > RECORDED_MS;
+}
+
+interface Group {
+  readonly title: string;
+  readonly note?: string;
+  readonly devices: readonly Device[];
+}
+
+function groupsOf(list: readonly Device[]): Group[] {
+  const recorded = list.filter(isRecorded);
+  const present = list.filter((device) => !isRecorded(device));
+  const lamps = present.filter((device) => device.kind === 'lamp');
+  const groups: Group[] = [
+    { title: 'Lamps', devices: lamps },
+    { title: 'Sensors and others', devices: present.filter((device) => !lamps.includes(device)) },
+    {
+      title: 'Recorded earlier',
+      note: 'Their readings were measured long before they came to this chain, as in a replay.',
+      devices: recorded,
+    },
+  ];
+  return groups.filter((group) => group.devices.length > 0);
+}
+
 export function DevicesPage(): VNode {
   const [filter, setFilter] = useState('');
-  const all = [...devices.value.values()].sort((a, b) =>
-    deviceName(a).localeCompare(deviceName(b), 'en', { numeric: true }),
-  );
+  const all = [...devices.value.values()].sort(byName);
   const wanted = filter.trim().toLowerCase();
   const shown =
     wanted === ''
       ? all
       : all.filter((device) =>
-          `${deviceName(device)} ${device.address} ${device.kind ?? ''}`.toLowerCase().includes(wanted),
+          `${deviceName(device)} ${device.address} ${device.kind ?? ''} ${device.latest.map((latest) => quantityLabel(latest.name)).join(' ')}`
+            .toLowerCase()
+            .includes(wanted),
         );
   const online = all.filter((device) => device.online).length;
+  const groups = groupsOf(shown);
   return (
     <Page
       title="Devices"
@@ -47,7 +96,7 @@ export function DevicesPage(): VNode {
             <span class="off-screen">Filter devices</span>
             <input
               type="search"
-              placeholder="Filter by name or kind"
+              placeholder="Filter by name or quantity"
               value={filter}
               onInput={(event) => setFilter(event.currentTarget.value)}
             />
@@ -71,51 +120,85 @@ export function DevicesPage(): VNode {
           <Empty icon="search" title={`Nothing matches “${filter}”`} />
         </Card>
       ) : (
-        <ul class="cards">
-          {shown.map((device) => (
-            <DeviceCard key={device.address} device={device} />
-          ))}
-        </ul>
+        groups.map((group) => <DeviceGroup key={group.title} group={group} alone={groups.length === 1} />)
       )}
     </Page>
   );
 }
 
-function DeviceCard({ device }: { readonly device: Device }): VNode {
+const GROUP_FIRST = 12;
+const GROUP_MORE = 48;
+
+function DeviceGroup({ group, alone }: { readonly group: Group; readonly alone: boolean }): VNode {
+  const [count, setCount] = useState(GROUP_FIRST);
+  const left = group.devices.length - count;
   return (
-    <li class={`card device ${device.online ? '' : 'device-away'}`}>
+    <section class="group" aria-label={group.title}>
+      {alone && group.note === undefined ? null : (
+        <header class="group-head">
+          <h2>
+            {group.title} <span class="muted">{formatInteger(group.devices.length)}</span>
+          </h2>
+          {group.note === undefined ? null : <p class="muted">{group.note}</p>}
+        </header>
+      )}
+      <ul class="cards">
+        {group.devices.slice(0, count).map((device) => (
+          <DeviceCard key={device.address} device={device} />
+        ))}
+      </ul>
+      {left <= 0 ? null : (
+        <button type="button" class="button" onClick={() => setCount(count + GROUP_MORE)}>
+          {left <= GROUP_MORE ? `Show the other ${formatInteger(left)}` : `Show ${GROUP_MORE} more`}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function DeviceCard({ device }: { readonly device: Device }): VNode {
+  const lit = lampState(device);
+  const recorded = isRecorded(device);
+  const measured = device.latest.filter(({ name }) => lit === undefined || (name !== 'on' && name !== 'level'));
+  const newest = recorded ? Math.max(...device.latest.map((latest) => latest.time)) : undefined;
+  return (
+    <li class={`card device ${device.online || recorded ? '' : 'device-away'}`}>
       <header class="device-head">
-        <span class="device-icon">
+        <span class={lit?.on === true ? 'device-icon device-lit' : 'device-icon'}>
           <Icon name={deviceIcon(device.kind)} size={20} />
         </span>
         <div>
-          <h2>
+          <h3>
             <a class="cover" href={href.device(device.address)}>
               {deviceName(device)}
             </a>
-          </h2>
+          </h3>
           <p class="muted">
-            <Presence device={device} />
+            {newest === undefined ? (
+              <Presence device={device} />
+            ) : (
+              <span>Measured until {formatAbsolute(newest).slice(0, 10)}</span>
+            )}
           </p>
         </div>
       </header>
-      {device.state === undefined ? null : (
-        <p class="device-state">{device.state.on ? `On, ${levelPercent(device.state.level)} %` : 'Off'}</p>
+      {lit === undefined ? null : (
+        <p class="device-state">{lit.on ? `On, ${levelPercent(lit.level)} %` : 'Off'}</p>
       )}
       <ul class="quantities">
-        {device.latest.slice(0, 4).map((latest) => (
+        {measured.slice(0, 4).map((latest) => (
           <li key={latest.name}>
             <span class="quantity-name">{quantityLabel(latest.name)}</span>
-            <span class="number">{formatValue(latest.value, latest.unit)}</span>
+            <span class="number">{formatQuantity(latest)}</span>
             {typeof latest.value === 'number' ? (
-              <DeviceSpark device={device.address} name={latest.name} />
+              <DeviceSpark device={device.address} name={latest.name} still={recorded && !device.online} />
             ) : (
               <span />
             )}
           </li>
         ))}
       </ul>
-      {device.latest.length === 0 && device.state === undefined ? <p class="muted">No reading yet.</p> : null}
+      {device.latest.length === 0 && lit === undefined ? <p class="muted">No reading yet.</p> : null}
       <footer class="device-foot">
         {device.owner === undefined ? (
           <span>No owner</span>
@@ -164,12 +247,40 @@ export function Trust({ device }: { readonly device: Device }): VNode {
   );
 }
 
-function DeviceSpark({ device, name }: { readonly device: string; readonly name: string }): VNode {
+/** Only a line that is on the screen asks for its values; what will not change asks once. */
+function DeviceSpark({
+  device,
+  name,
+  still,
+}: {
+  readonly device: string;
+  readonly name: string;
+  readonly still: boolean;
+}): VNode {
+  const place = useRef<HTMLSpanElement>(null);
+  const [visible, setVisible] = useState(false);
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    const observer = new IntersectionObserver((entries) =>
+      setVisible(entries.some((entry) => entry.isIntersecting)),
+    );
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  const kept = useRef<readonly number[]>([]);
   const { value } = useResource(
-    `${device}/${name}`,
-    (signal) =>
-      apiGet<Series>(`/devices/${device}/series?name=${encodeURIComponent(name)}&points=40`, signal),
-    10_000,
+    visible ? `${device}/${name}` : 'away',
+    async (signal) =>
+      visible
+        ? await apiGet<Series>(`/devices/${device}/series?name=${encodeURIComponent(name)}&points=40`, signal)
+        : undefined,
+    visible && !still ? 15_000 : 0,
   );
-  return <Spark values={value?.values ?? []} />;
+  if (value !== undefined) kept.current = value.values;
+  return (
+    <span ref={place}>
+      <Spark values={kept.current} />
+    </span>
+  );
 }

@@ -3,12 +3,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { apiGet, ApiError } from '../api.ts';
 import { formatAbsolute, formatClock, formatDuration, levelPercent, percentLevel } from '../format.ts';
 import { COMMAND_LIFE_MS } from '../lamp-command.ts';
-import { withCommands } from '../live-state.ts';
+import { lampState } from '../lamp-state.ts';
+import { startedAt, withCommands } from '../live-state.ts';
 import { Icon } from '../parts/icon.tsx';
 import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, Id } from '../parts/text.tsx';
 import { href } from '../route.ts';
-import { actionLabel, commandStages, commandSummary, isSettled, PATIENCE_MS } from '../stages.ts';
+import { actionLabel, commandStages, commandSummary, isLate, isSettled } from '../stages.ts';
 import { commands, devices, live, nodeNow, status } from '../store.ts';
 import {
   grants,
@@ -23,12 +24,12 @@ import {
 } from '../switching.ts';
 import type { CommandState, Device, Grant, LampAction } from '../wire.ts';
 import { asSentence, grantWords, refusalWords } from '../words.ts';
-import { deviceName, Presence } from './devices.tsx';
+import { byName, deviceName, Presence } from './devices.tsx';
 
 export function LampsPage(): VNode {
   const lamps = [...devices.value.values()]
     .filter((device) => device.kind === 'lamp' || device.state !== undefined)
-    .sort((a, b) => deviceName(a).localeCompare(deviceName(b), 'en', { numeric: true }));
+    .sort(byName);
   const addresses = lamps.map((lamp) => lamp.address).join();
   useEffect(() => {
     let ended = false;
@@ -147,7 +148,7 @@ function LampCard({
   const last = mine[0];
   const [failure, setFailure] = useState<Error | undefined>(undefined);
   const [sending, setSending] = useState(false);
-  const state = lamp.state ?? { on: false, level: 0 };
+  const state = lampState(lamp) ?? { on: false, level: 0 };
   const paired = isGranted(grant);
   const name = deviceName(lamp);
   const act = async (action: LampAction): Promise<void> => {
@@ -255,9 +256,11 @@ function Dimmer({
     settled.current = answer;
     if (draft !== undefined) setDraft(undefined);
   }
-  const percent = draft ?? (on ? levelPercent(level) : 0);
+  // A lamp that is off keeps its level; dimming it switches it on.
+  const percent = draft ?? levelPercent(level);
+  const dark = !on && draft === undefined;
   return (
-    <label class="dimmer">
+    <label class={dark ? 'dimmer dimmer-off' : 'dimmer'}>
       <span>Brightness</span>
       <input
         type="range"
@@ -266,12 +269,12 @@ function Dimmer({
         value={Math.max(1, percent)}
         disabled={disabled}
         aria-label={`Brightness of ${name}`}
-        aria-valuetext={`${percent} %`}
+        aria-valuetext={dark ? `off, set to ${percent} %` : `${percent} %`}
         style={{ '--fill': `${percent}%` }}
         onInput={(event) => setDraft(Number(event.currentTarget.value))}
         onChange={(event) => onLevel(percentLevel(Number(event.currentTarget.value)))}
       />
-      <output class="number">{percent} %</output>
+      <output class="number">{dark ? 'off' : `${percent} %`}</output>
     </label>
   );
 }
@@ -280,13 +283,14 @@ function CommandTrack({ command, own }: { readonly command: CommandState; readon
   const now = nodeNow.value;
   const stages = commandStages(command);
   const refusal = command.outcome?.kind === 'refused' ? refusalWords(command.outcome.reason) : undefined;
-  const late = command.stages.acknowledged === undefined && now - command.stages.sent > PATIENCE_MS;
+  const late = isLate(command, now);
+  const start = startedAt(command);
   return (
     <section class="track" aria-label="Last command">
       <header>
         <h3>{actionLabel(command.action)}</h3>
         <span class="muted">
-          {own ? 'you' : 'someone else'}, <Ago time={command.stages.sent} />
+          {own ? 'this browser' : 'another key'}, {start === undefined ? 'just now' : <Ago time={start} />}
         </span>
       </header>
       <ol class="stages">
@@ -336,7 +340,7 @@ function CommandTrack({ command, own }: { readonly command: CommandState; readon
               {command.waiting === undefined ? 'No answer from the lamp yet.' : asSentence(command.waiting)}
             </strong>
             <p>
-              {now - command.stages.sent > COMMAND_LIFE_MS
+              {now - (start ?? now) > COMMAND_LIFE_MS
                 ? 'The command has lapsed: the lamp would refuse it now. Send it again when the lamp is back.'
                 : 'The command waits at the gateway. It lapses two minutes after it was sent.'}
             </p>
@@ -353,7 +357,8 @@ function History({ commands: list }: { readonly commands: readonly CommandState[
       <summary>Earlier commands</summary>
       <ul>
         {list.map((command) => {
-          const { acknowledged, final, sent } = command.stages;
+          const { acknowledged, final } = command.stages;
+          const start = startedAt(command);
           return (
             <li key={command.id}>
               <span>{actionLabel(command.action)}</span>
@@ -362,11 +367,11 @@ function History({ commands: list }: { readonly commands: readonly CommandState[
                   ? 'refused'
                   : acknowledged === undefined
                     ? 'no answer'
-                    : `done in ${formatDuration(acknowledged - sent)}`}
+                    : `done in ${formatDuration(acknowledged - (start ?? acknowledged))}`}
                 {final === undefined ? '' : ', final'}
               </span>
               <span class="muted">
-                <Ago time={sent} />
+                {start === undefined ? 'just now' : <Ago time={start} />}
               </span>
             </li>
           );

@@ -14,9 +14,10 @@ import { Bars } from '../parts/spark.tsx';
 import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, Badge, CountUp, Dot } from '../parts/text.tsx';
 import { href } from '../route.ts';
-import { blocks, live, refreshStatus, status, statusError } from '../store.ts';
+import { blocks, devices, live, nodeNow, refreshStatus, status, statusError } from '../store.ts';
 import type { BlockSummary, Status, SubnetState, ValidatorState } from '../wire.ts';
 import { chainName, quorumSentence, readiness, subnetSentence } from '../words.ts';
+import { byName, deviceName, glance } from './devices.tsx';
 
 export function OverviewPage(): VNode {
   const now = status.value;
@@ -49,6 +50,7 @@ export function OverviewPage(): VNode {
               {now.subnets.map((subnet) => (
                 <Subnet key={subnet.id} subnet={subnet} />
               ))}
+              <Measured />
               {now.subnets.length === 0 ? (
                 <Card title="Subnets">
                   <Empty icon="graph" title="No subnet here">
@@ -226,6 +228,7 @@ const ROLE_TITLES: Readonly<Record<NodeRole, string>> = {
   validator: 'Validators',
   gateway: 'Gateways',
   member: 'Subnet members',
+  home: 'Simulated devices',
   other: 'Other processes',
 };
 
@@ -307,8 +310,37 @@ function NodeLine({ row }: { readonly row: NodeRow }): VNode {
   );
 }
 
+const MEASURED_MAX = 8;
+
+/** What the devices say right now. In order of name, so that nothing jumps while values change. */
+function Measured(): VNode | null {
+  const online = [...devices.value.values()].filter((device) => device.online && device.latest.length > 0);
+  if (online.length === 0) return null;
+  const shown = online.sort(byName).slice(0, MEASURED_MAX);
+  return (
+    <Card
+      title="Devices"
+      aside={<a href={href.devices}>{`All ${formatInteger(devices.value.size)} devices`}</a>}
+    >
+      <ul class="measured">
+        {shown.map((device) => (
+          <li key={device.address}>
+            <a href={href.device(device.address)}>{deviceName(device)}</a>
+            <span class="number">
+              {glance(device)}
+            </span>
+            <span class="muted">
+              <Ago time={device.lastSeen} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
 function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
-  const verdict = subnetSentence(subnet);
+  const verdict = subnetSentence(subnet, nodeNow.value);
   const checkpoints = live.value.subnets.get(subnet.id)?.checkpoints ?? [];
   const gaps = checkpoints.slice(0, -1).map((checkpoint, i) => ({
     checkpoint,
@@ -330,10 +362,10 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
         <Dot tone={verdict.tone} /> {verdict.detail}
       </p>
       <dl class="metrics metrics-small">
-        <Metric label="Checkpoint" note={<Ago time={subnet.checkpointTime ?? newest?.time} />}>
+        <Metric label="Checkpoints" note={<Ago time={subnet.checkpointTime ?? newest?.time} />}>
           <CountUp value={subnet.checkpoint} />
         </Metric>
-        <Metric label="Cadence" note="median of the last ones">
+        <Metric label="Cadence" note="median">
           {cadence === undefined ? (
             <span class="muted">none yet</span>
           ) : (
@@ -349,8 +381,8 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
           </Metric>
         )}
         <Metric
-          label="Covered"
-          note={newest === undefined ? '' : `${formatInteger(newest.envelopes)} envelopes`}
+          label="In the newest"
+          note={newest === undefined ? 'payloads' : `payloads, ${formatInteger(newest.envelopes)} envelopes`}
         >
           <span class="number">{newest === undefined ? '0' : formatInteger(newest.payloads)}</span>
         </Metric>

@@ -21,7 +21,11 @@ export function PayloadPage({ id }: { readonly id: string }): VNode {
   return (
     <Page
       title="Payload"
-      back={{ href: href.devices, label: 'Devices' }}
+      back={
+        found === undefined
+          ? { href: href.devices, label: 'Devices' }
+          : { href: href.device(found.device), label: nameOf(found.device) }
+      }
       lead={<Id value={id} label="payload id" full />}
     >
       {found === undefined ? (
@@ -89,16 +93,32 @@ export function PayloadPage({ id }: { readonly id: string }): VNode {
   );
 }
 
-/** The readings lie with their device; those of this payload are among the ones measured before it came. */
-function PayloadReadings({ payload }: { readonly payload: PayloadState }): VNode | null {
-  const { id, device, receivedAt, status } = payload;
-  const answer = useResource(`payload-readings/${id}/${status}`, (signal) =>
-    apiGet<{ readings: Reading[] }>(
-      `/devices/${device}/readings?limit=100&before=${receivedAt + 2_000}`,
+/** Of a replayed device there are thousands; more pages than this are not worth the wait. */
+const PAGES_MAX = 6;
+const PAGE = 1_000;
+
+/** The readings lie with their device, by their own time: those of this payload are among the ones before it came. */
+async function readingsOf(payload: PayloadState, signal: AbortSignal): Promise<Reading[]> {
+  const found: Reading[] = [];
+  let before = payload.receivedAt + 2_000;
+  for (let page = 0; page < PAGES_MAX && found.length < payload.readings; page += 1) {
+    const limit = page === 0 ? 100 : PAGE;
+    const { readings } = await apiGet<{ readings: Reading[] }>(
+      `/devices/${payload.device}/readings?limit=${limit}&before=${before}`,
       signal,
-    ),
-  );
-  const readings = answer.value?.readings.filter((reading) => reading.payload === id) ?? [];
+    );
+    found.push(...readings.filter((reading) => reading.payload === payload.id));
+    const oldest = readings[readings.length - 1]?.time;
+    if (oldest === undefined || readings.length < limit) break;
+    before = oldest;
+  }
+  return found;
+}
+
+function PayloadReadings({ payload }: { readonly payload: PayloadState }): VNode | null {
+  const { id, status } = payload;
+  const answer = useResource(`payload-readings/${id}/${status}`, (signal) => readingsOf(payload, signal));
+  const readings = answer.value ?? [];
   if (readings.length === 0) return null;
   return (
     <Card title="Readings">

@@ -6,11 +6,13 @@ import { Card, Empty, Failure, Loading, Page } from '../parts/surface.tsx';
 import { classifyQuery, href } from '../route.ts';
 import { blocks } from '../store.ts';
 import type { Device, PayloadState, TransactionState } from '../wire.ts';
+import { byName, deviceName, glance } from './devices.tsx';
 
 /** Finds where a query leads and goes there, leaving no stop in between for the back button. */
 export function SearchPage({ query }: { readonly query: string }): VNode {
   const answer = useResource(`search/${query}`, (signal) => resolve(query, signal));
   const target = answer.value?.target;
+  const matches = answer.value?.matches ?? [];
   useEffect(() => {
     if (target !== undefined) location.replace(target);
   }, [target]);
@@ -21,6 +23,15 @@ export function SearchPage({ query }: { readonly query: string }): VNode {
           <Failure error={answer.error} retry={answer.reload} />
         ) : answer.value === undefined || target !== undefined ? (
           <Loading lines={3} label="Searching" />
+        ) : matches.length > 0 ? (
+          <ul class="plain-list">
+            {matches.map((device) => (
+              <li key={device.address}>
+                <a href={href.device(device.address)}>{deviceName(device)}</a>
+                <span class="muted">{glance(device)}</span>
+              </li>
+            ))}
+          </ul>
         ) : (
           <Empty icon="search" title="Nothing found">
             Search for a block height, a transaction or payload id (64 hex digits), an itc1… address, or a
@@ -32,7 +43,15 @@ export function SearchPage({ query }: { readonly query: string }): VNode {
   );
 }
 
-async function resolve(query: string, signal: AbortSignal): Promise<{ readonly target: string | undefined }> {
+/** Where the query leads; or, when several devices bear such a name, which. */
+interface Found {
+  readonly target: string | undefined;
+  readonly matches?: readonly Device[];
+}
+
+const MATCHES_MAX = 50;
+
+async function resolve(query: string, signal: AbortSignal): Promise<Found> {
   const meant = classifyQuery(query);
   switch (meant.kind) {
     case 'empty':
@@ -56,11 +75,16 @@ async function resolve(query: string, signal: AbortSignal): Promise<{ readonly t
     case 'name': {
       const { devices } = await apiGet<{ devices: Device[] }>('/devices', signal);
       const wanted = meant.name.toLowerCase();
-      const names = devices.filter((device) => device.name !== undefined);
-      const hit =
-        names.find((device) => device.name?.toLowerCase() === wanted) ??
-        names.find((device) => device.name?.toLowerCase().includes(wanted));
-      return { target: hit === undefined ? undefined : href.device(hit.address) };
+      const exact = devices.find((device) => device.name?.toLowerCase() === wanted);
+      if (exact !== undefined) return { target: href.device(exact.address) };
+      const matches = devices
+        .filter((device) => device.name?.toLowerCase().includes(wanted) === true)
+        .sort(byName)
+        .slice(0, MATCHES_MAX);
+      const only = matches.length === 1 ? matches[0] : undefined;
+      return only === undefined
+        ? { target: undefined, matches }
+        : { target: href.device(only.address) };
     }
   }
 }

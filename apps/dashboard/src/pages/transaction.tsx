@@ -1,11 +1,11 @@
 import type { VNode } from 'preact';
 import { apiGet } from '../api.ts';
-import { formatAmount, formatInteger } from '../format.ts';
+import { formatAbsolute, formatAmount, formatInteger } from '../format.ts';
 import { useResource } from '../parts/resource.ts';
 import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Badge, Id } from '../parts/text.tsx';
 import { href } from '../route.ts';
-import type { TransactionState } from '../wire.ts';
+import type { Block, TransactionState } from '../wire.ts';
 import { kindLabel } from '../words.ts';
 
 export function TransactionPage({ id }: { readonly id: string }): VNode {
@@ -15,6 +15,12 @@ export function TransactionPage({ id }: { readonly id: string }): VNode {
     2_000,
   );
   const found = answer.value;
+  // The node keeps sender and time with the block.
+  const height = found?.height;
+  const block = useResource(`transaction-block/${height ?? 0}`, async (signal) =>
+    height === undefined ? undefined : await apiGet<Block>(`/blocks/${height}`, signal),
+  ).value;
+  const sender = found?.sender ?? block?.items.find((item) => item.id === id)?.sender;
   return (
     <Page
       title="Transaction"
@@ -37,18 +43,21 @@ export function TransactionPage({ id }: { readonly id: string }): VNode {
           <Facts
             rows={[
               ['Status', statusWords(found)],
-              ...(found.sender === undefined
+              ...(sender === undefined
                 ? []
-                : [
-                    [
-                      'Sender',
-                      <Id value={found.sender} link={href.account(found.sender)} label="sender" />,
-                    ] as const,
-                  ]),
+                : [['Sender', <Id value={sender} link={href.account(sender)} label="sender" />] as const]),
+              ...(block === undefined ? [] : [['Time', formatAbsolute(block.time)] as const]),
               ...(found.height === undefined
                 ? []
                 : [['Block', <a href={href.block(found.height)}>{formatInteger(found.height)}</a>] as const]),
-              ...(found.index === undefined ? [] : [['Position', formatInteger(found.index)] as const]),
+              ...(found.index === undefined ? [] : [
+                    [
+                      'Position',
+                      block === undefined
+                        ? formatInteger(found.index + 1)
+                        : `${formatInteger(found.index + 1)} of ${formatInteger(block.items.length)}`,
+                    ] as const,
+                  ]),
               ...(found.receipt === undefined
                 ? []
                 : [

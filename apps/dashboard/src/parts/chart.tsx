@@ -1,14 +1,30 @@
 /** A line over time with axes and a cursor. The only file that imports uPlot. */
 import type { VNode } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { formatAbsolute, formatValue, quantityLabel, unitLabel } from '../format.ts';
+import {
+  formatDuration,
+  formatTick,
+  formatValue,
+  formatWhen,
+  isLevel,
+  quantityLabel,
+  unitLabel,
+} from '../format.ts';
+import { nodeNow } from '../store.ts';
 import { appearance } from '../theme.ts';
 import type { Series } from '../wire.ts';
 
 const HEIGHT = 220;
 
-export function Chart({ series }: { readonly series: Series }): VNode {
+/** A lamp's level is sent as 0 to 254; people read percent. */
+function readable(series: Series): Series {
+  if (!isLevel(series.name, series.unit)) return series;
+  return { ...series, unit: '%', values: series.values.map((value) => (value / 254) * 100) };
+}
+
+export function Chart({ series: given }: { readonly series: Series }): VNode {
+  const series = useMemo(() => readable(given), [given]);
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const look = appearance.value;
@@ -18,6 +34,9 @@ export function Chart({ series }: { readonly series: Series }): VNode {
   const points: uPlot.AlignedData = [series.times.map((time) => time / 1000), [...series.values]];
   const latest = useRef(points);
   latest.current = points;
+  const rest = summary(series);
+  const resting = useRef(rest);
+  resting.current = rest;
 
   useEffect(() => {
     const element = holder.current;
@@ -41,9 +60,12 @@ export function Chart({ series }: { readonly series: Series }): VNode {
         axes: [
           {
             ...axis,
-            space: 70,
+            space: 92,
             size: 30,
-            values: (_, times) => times.map((time) => formatAbsolute(time * 1000).slice(11, 19)),
+            values: (self, times) => {
+              const { min = 0, max = 0 } = self.scales['x'] ?? {};
+              return times.map((time) => formatTick(time * 1000, (max - min) * 1000));
+            },
           },
           { ...axis, size: 48, values: (_, values) => values.map((value) => formatValue(value)) },
         ],
@@ -67,8 +89,8 @@ export function Chart({ series }: { readonly series: Series }): VNode {
               if (read !== null)
                 read.textContent =
                   time === undefined || value === undefined || value === null
-                    ? ''
-                    : `${formatValue(value, unit)} at ${formatAbsolute(time * 1000).slice(11, 19)}`;
+                    ? resting.current
+                    : `${formatValue(value, unit)} at ${formatWhen(time * 1000, nodeNow.peek())}`;
             },
           ],
         },
@@ -92,20 +114,27 @@ export function Chart({ series }: { readonly series: Series }): VNode {
     plot.current?.setData(points);
   }, [series]);
 
-  const low = series.values.length === 0 ? undefined : Math.min(...series.values);
-  const high = series.values.length === 0 ? undefined : Math.max(...series.values);
-  const range =
-    low === undefined || high === undefined
-      ? 'no values yet'
-      : `from ${formatValue(low, unit)} to ${formatValue(high, unit)}`;
   return (
     <figure class="chart">
       <div
         ref={holder}
         role="img"
-        aria-label={`${label}${unitLabel(unit) === '' ? '' : ` in ${unitLabel(unit)}`}, ${series.values.length} values, ${range}`}
+        aria-label={`${label}${unitLabel(unit) === '' ? '' : ` in ${unitLabel(unit)}`}, ${series.values.length} values, ${rest}`}
       />
-      <figcaption class="chart-read" />
+      <figcaption class="chart-read">{rest}</figcaption>
     </figure>
   );
+}
+
+/** Between which values, over how long; what stands under the chart while no pointer is on it. */
+function summary({ times, values, unit }: Series): string {
+  const first = times[0];
+  const last = times[times.length - 1];
+  if (first === undefined || last === undefined) return 'No value yet';
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const range =
+    low === high ? `${formatValue(low, unit)} throughout` : `${formatValue(low)} to ${formatValue(high, unit)}`;
+  const until = formatWhen(last, nodeNow.peek());
+  return last === first ? `${range}, at ${until}` : `${range}, ${formatDuration(last - first)} until ${until}`;
 }

@@ -334,6 +334,7 @@ function deviceOf(world: FakeWorld, device: FakeDevice): Device {
 function detailOf(world: FakeWorld, device: FakeDevice): DeviceDetail {
   return {
     ...deviceOf(world, device),
+    maker: 'Example Works',
     claimedAt: device.claimedAt,
     batch: world.chain,
     model: world.subnet,

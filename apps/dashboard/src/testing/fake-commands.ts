@@ -46,8 +46,12 @@ export function acceptCommand(world: FakeWorld, payloadHex: string): CommandAnsw
     device: device.address,
     signer: formatAddress(addressOf(payload.signer)),
     action: command.value.action,
-    stages: { sent: world.time },
-    ...(device.online ? {} : { waiting: `${device.name} is asleep or offline; last seen 2 h 10 min ago` }),
+    stages: device.online ? { sent: world.time } : {},
+    ...(device.online
+      ? {}
+      : {
+          waiting: `${device.name} is asleep or offline; last seen ${new Date(device.lastSeen).toISOString()}`,
+        }),
   };
   play(world, device, state);
   return { kind: 'accepted', command: state };
@@ -65,7 +69,7 @@ function play(world: FakeWorld, device: FakeDevice, first: CommandState): void {
   };
   update({});
   if (world.commands.length > 200) world.commands.shift();
-  const sent = first.stages.sent;
+  const sent = world.time;
   if (device.online)
     world.at(sent + 38 + Math.floor(world.random.next() * 20), (time) =>
       update({ ...answer(device, current), stages: { ...current.stages, acknowledged: time } }),
@@ -107,7 +111,7 @@ export function pairKey(world: FakeWorld, publicKey: string): Pairing | undefine
       if (lamp.grants.some((grant) => grant.subject === subject)) return;
       lamp.grants.push({
         subject,
-        actions: ['on', 'off', 'level'],
+        actions: ['onOff', 'level', 'colour', 'read'],
         levelMax: lamp.levelMax,
         notBefore: now,
         expiresAt: now + 30 * 86_400_000,

@@ -71,7 +71,7 @@ export function makeDevices(random: Random, time: number): FakeDevice[] {
     name,
     kind,
     attested: false,
-    claimedAt: 12 + Math.floor(random.next() * 40),
+    claimedAt: time - Math.floor((1 + random.next() * 40) * 24) * HOUR,
     quantities,
     grants: [],
     levelMax: 254,
