@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { windowsOf } from './load.ts';
+import { arrivalsOf, burstsOf, windowsOf } from './load.ts';
 import { figure, percentile } from './result.ts';
 import { formatNumber, formatTable } from './table.ts';
 
@@ -82,6 +82,30 @@ test('bench: a load counts what was done inside its windows, whenever it was han
   assert.deepEqual(samples.p50, [100, 100]);
   assert.equal(samples.operations, 3);
   assert.equal(samples.total, 5);
+});
+
+test('bench: bursts count from one to the next, and the first only sets the clock', () => {
+  const burst = (done: number, count: number): { started: number; done: number }[] =>
+    Array.from({ length: count }, (_, i) => ({ started: done - 100, done: done + i }));
+  const samples = burstsOf([...burst(3_000, 4), ...burst(1_000, 5), ...burst(2_000, 8)], {
+    from: 0,
+    to: 10_000,
+  });
+  assert.deepEqual(samples.throughput, [8, 4]);
+  assert.equal(samples.operations, 12);
+  assert.equal(samples.total, 17);
+});
+
+test('bench: in an open loop a stall weighs on what came during it, however late it was done', () => {
+  const completions = [
+    { started: 0, done: 10 },
+    { started: 100, done: 110 },
+    { started: 150, done: 1_100 },
+    { started: 250, done: 1_100 },
+  ];
+  const samples = arrivalsOf(completions, { from: 100, to: 300, windows: 2 });
+  assert.deepEqual(samples.p99, [950, 850]);
+  assert.deepEqual(samples.throughput, [3]);
 });
 
 test('bench: a table shows the peer where there is one', () => {

@@ -30,7 +30,7 @@ import { writeKeyFile } from '@itc/node/crypto/key-file.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
 
 const ITC = fileURLToPath(new URL('../../apps/cli/bin/itc.mjs', import.meta.url));
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 const STOP_MS = 5_000;
 const TMPFS_MAGIC = 0x0102_1994;
 
