@@ -311,15 +311,21 @@ export class Consensus {
       if (oldest !== undefined) this.#prepared.delete(oldest);
     }
     this.#prepared.set(id, 'working');
-    const prepared = await prepareBlock(this.#o.chain.id, block.bytes, this.#o.pool, (txId) =>
-      this.#o.mempool.get(txId),
-    );
-    this.#prepared.set(id, prepared.ok ? prepared.value : 'invalid');
-    if (!prepared.ok)
+    try {
+      const prepared = await prepareBlock(this.#o.chain.id, block.bytes, this.#o.pool, (txId) =>
+        this.#o.mempool.get(txId),
+      );
+      this.#prepared.set(id, prepared.ok ? prepared.value : 'invalid');
+      if (prepared.ok) return;
       this.#o.logger.warn(
         { height: block.height, code: prepared.code },
         `a proposed block is refused: ${prepared.message}`,
       );
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      // The pool has too much to do: the replica asks again on a later tick.
+      this.#prepared.delete(id);
+    }
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {

@@ -38,6 +38,7 @@ import { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { Consensus } from './consensus.ts';
+import { Drain } from './drain.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
 import { SubnetStore } from './subnet-store.ts';
@@ -48,6 +49,9 @@ const HEARTBEAT_MS = 5_000;
 const VALID_BLOCKS = 100_000;
 const RESEND_MS = 3_000;
 const RESEND_MAX = 512;
+/** Relayed transactions waiting for their signature check; beyond, they are dropped: the sender sends again. */
+const RELAYED_MAX = 16_384;
+const RELAY_BATCH = 512;
 
 export interface NodeProcessOptions {
   readonly config: NodeConfig;
@@ -73,6 +77,13 @@ export class NodeProcess implements AsyncDisposable {
   readonly subnetStore: SubnetStore | undefined;
   readonly #closing: (() => Promise<void> | void)[] = [];
   #resend: Timer | undefined;
+  readonly #relayQueue: { readonly peer: string; readonly encoded: Uint8Array }[] = [];
+  readonly #relay = new Drain({
+    work: () => this.#takeRelayed(),
+    hasWork: () => this.#relayQueue.length > 0,
+    failed: (error) =>
+      this.logger.error({ err: error }, 'transactions of other processes are no longer taken'),
+  });
 
   private constructor(parts: {
     readonly options: NodeProcessOptions;
@@ -111,7 +122,7 @@ export class NodeProcess implements AsyncDisposable {
     };
     transport.open({
       ...CHANNELS.transaction,
-      receive: (peer, bytes) => void this.#relayed(peer.id, bytes.slice()),
+      receive: (peer, bytes) => this.#relayed(peer.id, bytes.slice()),
     });
     if (parts.replicaLog !== undefined) {
       this.consensus = new Consensus({
@@ -275,28 +286,42 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   /** From another process. A refusal is not answered: whoever submitted asks for the receipt. */
-  async #relayed(peer: string, encoded: Uint8Array): Promise<void> {
-    if (this.consensus === undefined) return;
-    const verified = verifyTransaction(this.chain.id, encoded, () => true);
-    if (!verified.ok || this.mempool.get(toHex(verified.value.id)) !== undefined) return;
-    const { tx } = verified.value;
-    const [good] = await this.pool.verifyBatch([
-      { key: tx.key.bytes, message: signedBytes(this.chain.id, encoded), signature: tx.signature },
-    ]);
-    if (good !== true) {
-      this.logger.warn({ peer }, 'a relayed transaction is not signed by its sender');
-      this.transport.disconnect(peer);
-      return;
+  #relayed(peer: string, encoded: Uint8Array): void {
+    if (this.consensus === undefined || this.#relayQueue.length >= RELAYED_MAX) return;
+    this.#relayQueue.push({ peer, encoded });
+    this.#relay.kick();
+  }
+
+  /** Signatures of all that came while the last batch was checked go to the pool together. */
+  async #takeRelayed(): Promise<void> {
+    const batch = this.#relayQueue.splice(0, RELAY_BATCH).flatMap(({ peer, encoded }) => {
+      const verified = verifyTransaction(this.chain.id, encoded, () => true);
+      const isNew = verified.ok && this.mempool.get(toHex(verified.value.id)) === undefined;
+      return isNew ? [{ peer, transaction: verified.value }] : [];
+    });
+    const items = batch.map(({ transaction: { tx, encoded } }) => ({
+      key: tx.key.bytes,
+      message: signedBytes(this.chain.id, encoded),
+      signature: tx.signature,
+    }));
+    const verdicts = await this.pool.verifyBatch(items).catch((error: unknown) => {
+      // Too much to verify at the moment: these are dropped, and sent again by whoever wants them final.
+      if (error instanceof LedgerError) return [];
+      throw error;
+    });
+    if (verdicts.length !== items.length) return;
+    const context = { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative };
+    for (const [i, { peer, transaction }] of batch.entries()) {
+      if (verdicts[i] !== true) {
+        this.logger.warn({ peer }, 'a relayed transaction is not signed by its sender');
+        this.transport.disconnect(peer);
+        continue;
+      }
+      if (!precheck(this.chain.state, context, transaction).ok || !this.mempool.add(transaction).ok) continue;
+      // Only what comes from outside the validators is passed on, so that nothing circles.
+      if (!this.#isValidator(peer)) this.#toValidators(transaction.encoded);
     }
-    const fit = precheck(
-      this.chain.state,
-      { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative },
-      verified.value,
-    );
-    if (!fit.ok || !this.mempool.add(verified.value).ok) return;
-    // Only what comes from outside the validators is passed on, so that nothing circles.
-    if (!this.#isValidator(peer)) this.#toValidators(encoded);
-    this.consensus.poke();
+    this.consensus?.poke();
   }
 
   #isValidator(peer: string): boolean {
