@@ -25,6 +25,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.map': 'application/json',
 };
 const BODY_BYTES_MAX = 1_048_576;
+const DROPPED_BYTES_MAX = 16 * BODY_BYTES_MAX;
 const CONNECT_MS_MAX = 1_500;
 /** The status while no node answers: the same form, and nothing in it. */
 const NO_ANSWER = {
@@ -162,7 +163,7 @@ export class Front {
 
   #file(path: string, response: ServerResponse): void {
     const { www } = this.#options;
-    const wanted = normalize(join(www, path === '/' ? 'index.html' : decodeURIComponent(path)));
+    const wanted = normalize(join(www, path === '/' ? 'index.html' : decodePath(path)));
     const file =
       wanted.startsWith(www) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : undefined;
     if (file === undefined) throw new LedgerError('not-found', `${path} does not exist`);
@@ -175,6 +176,14 @@ export class Front {
       'referrer-policy': 'no-referrer',
     });
     createReadStream(file).pipe(response);
+  }
+}
+
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch (error) {
+    throw new LedgerError('not-found', `${path} is not a path`, {}, error);
   }
 }
 
@@ -223,15 +232,18 @@ function refuseForeign(request: IncomingMessage): void {
   }
 }
 
+/** Of a body that is too long the rest is read and dropped, within reason: who hangs up on a sender is not heard by it. */
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
-    if (length > BODY_BYTES_MAX)
-      throw new LedgerError('request.malformed', `expected a body of at most ${BODY_BYTES_MAX} bytes`);
-    chunks.push(chunk as Buffer);
+    if (length <= BODY_BYTES_MAX) chunks.push(chunk as Buffer);
+    else chunks.length = 0;
+    if (length > DROPPED_BYTES_MAX) break;
   }
+  if (length > BODY_BYTES_MAX)
+    throw new LedgerError('request.malformed', `expected a body of at most ${BODY_BYTES_MAX} bytes`);
   return Buffer.concat(chunks);
 }
 

@@ -139,6 +139,8 @@ export class Supervisor {
     child.reason = undefined;
     child.stopping = false;
     child.startedAt = performance.now();
+    // A log that cannot be written must not end the devnet.
+    log.on('error', () => {});
     let lastError = '';
     running.stdin.on('error', () => {});
     running.stdout.pipe(log, { end: false });
@@ -153,7 +155,8 @@ export class Supervisor {
       this.#ended(child, { code, signal, message: message ?? lastError });
     };
     running.once('error', (error) => ending(null, null, error.message));
-    running.once('exit', (code, signal) => ending(code, signal));
+    // Not 'exit': its last words come after that, and the log is open until they are in it.
+    running.once('close', (code, signal) => ending(code, signal));
     this.#listener(statusOf(child));
   }
 
@@ -198,8 +201,7 @@ export class Supervisor {
 
 function ended(running: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
-    if (running.exitCode !== null || running.signalCode !== null) resolve();
-    else running.once('exit', () => resolve());
+    running.once('close', () => resolve());
   });
 }
 
