@@ -33,6 +33,7 @@ export interface ApiServerOptions {
 
 const BODY_BYTES_MAX = 262_144;
 const CONNECTIONS_MAX = 512;
+const DETAIL_MAX = 200;
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'not-found': 404,
@@ -72,6 +73,13 @@ export class ApiServer {
       return503OnClosing: true,
       forceCloseConnections: true,
       routerOptions: { maxParamLength: 200 },
+      // What never reaches a route, in the same form: a path that cannot be decoded, a name that is too long.
+      frameworkErrors: (error, _request, reply) => {
+        void reply
+          .code(400)
+          .type('application/problem+json')
+          .send(problemOf('request.malformed', error.message.slice(0, DETAIL_MAX)));
+      },
     }).withTypeProvider<TypeBoxTypeProvider>();
     api.setValidatorCompiler(TypeBoxValidatorCompiler);
     // Answers are built from typed values; checking them again would only cost time.
@@ -81,10 +89,7 @@ export class ApiServer {
       const { code, message } = describe(error);
       const status = statusOf(code);
       if (status >= 500 && code !== 'not-ready') logger.error({ err: error }, message);
-      return reply
-        .code(status)
-        .type('application/problem+json')
-        .send({ type: 'about:blank', status, code, title: ERROR_CODES[code], detail: message });
+      return reply.code(status).type('application/problem+json').send(problemOf(code, message));
     });
     api.setNotFoundHandler((request) =>
       refuse(
@@ -126,6 +131,11 @@ export class ApiServer {
   async stop(): Promise<void> {
     await this.#api?.close();
   }
+}
+
+/** RFC 9457. */
+function problemOf(code: ErrorCode, detail: string): object {
+  return { type: 'about:blank', status: statusOf(code), code, title: ERROR_CODES[code], detail };
 }
 
 function describe(error: unknown): { readonly code: ErrorCode; readonly message: string } {
