@@ -105,8 +105,8 @@ test('PBFT-7.2: the same seed gives the same run', () => {
 const SHOWN_BY: Readonly<Record<string, number>> = {
   'commit-without-quorum': 1,
   'quorum-two-thirds-down': 1,
-  'forget-prepared': 78,
-  'new-view-drops-prepared': 78,
+  'forget-prepared': 127,
+  'new-view-drops-prepared': 127,
   'prepare-without-parent': 1,
   'commit-before-parent': 8,
   'send-before-persist': 1,

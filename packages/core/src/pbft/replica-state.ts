@@ -81,7 +81,7 @@ export class ReplicaState {
   viewChangeAt: number = Number.NEGATIVE_INFINITY;
   /** Grows whenever a 'later' of the application may have become a verdict. */
   checkRound = 0;
-  readonly peers: { helpedAt: number; servedAt: number; served: number }[];
+  readonly peers: { heardAt: number; helpedAt: number; servedAt: number; served: number }[];
   readonly #accused: Set<string> = new Set();
 
   out: Effects = noEffects();
@@ -99,6 +99,7 @@ export class ReplicaState {
     this.certifiedDurable = this.delivered.height;
     this.viewChanges = Array.from<SoundViewChange | undefined>({ length: this.weights.count });
     this.peers = Array.from({ length: this.weights.count }, () => ({
+      heardAt: Number.NEGATIVE_INFINITY,
       helpedAt: Number.NEGATIVE_INFINITY,
       servedAt: Number.NEGATIVE_INFINITY,
       served: 0,

@@ -158,6 +158,8 @@ export class Replica {
 }
 
 function receive(state: ReplicaState, from: number, verified: VerifiedMessage): void {
+  const peer = state.peers[from];
+  if (peer !== undefined && state.now !== undefined) peer.heardAt = state.now;
   // A message of its own that comes back, or that another holder of the same key sent, teaches a replica nothing.
   if (verified.message.sender === state.self && verified.kind !== 'new-view') return;
   switch (verified.kind) {

@@ -83,6 +83,20 @@ test('PBFT-6.1: whoever fetches final blocks suspects nobody', () => {
   assert.match(bench.replica.status().reason ?? '', /blocks 1 to 2 are final/);
 });
 
+test('PBFT-6.1: a replica that is cut off, or comes back from a long pause, stays in its view', () => {
+  const bench = new Bench(2);
+  bench.hear(prePrepare(0, b1));
+  bench.alone = true;
+  for (let round = 0; round < 10; round += 1) bench.tick(1_000);
+  assert.equal(bench.replica.status().phase, 'normal');
+  // Heard from again, it gives the others a whole timeout before it suspects them.
+  bench.alone = false;
+  bench.tick(900);
+  assert.equal(bench.replica.status().phase, 'normal');
+  bench.tick(200);
+  assert.equal(bench.replica.status().phase, 'view-changing');
+});
+
 test('PBFT-6.2: VIEW-CHANGE carries the commit certificate and the prepared certificates above it, and is durable before it leaves', () => {
   const bench = new Bench(2);
   bench.hear(prePrepare(0, b1), prePrepare(0, b2), prePrepare(0, b3));

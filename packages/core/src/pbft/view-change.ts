@@ -141,7 +141,21 @@ export function armTimer(state: ReplicaState): void {
 
 export function onTimeout(state: ReplicaState): void {
   if (state.now === undefined || state.deadline === undefined || state.now < state.deadline) return;
+  if (!state.changing && heardWeight(state, state.now) < state.weights.quorum.strong) {
+    // Cut off, or back from a long pause: leaving the view now would change nothing but take this vote out of it.
+    state.deadline = state.now + viewTimeout(state.timing, state.attempts);
+    return;
+  }
   startViewChange(state, view(state.view + 1));
+}
+
+/**
+ * Weight heard from lately, status messages included; this replica hears itself. Lately is half a view timeout, and
+ * never less than two status messages take.
+ */
+export function heardWeight(state: ReplicaState, now: number): number {
+  const since = now - Math.max(state.timing.viewTimeoutMs / 2, 2 * state.timing.resendMs);
+  return state.weights.sum((index) => index === state.self || (state.peers[index]?.heardAt ?? 0) >= since);
 }
 
 /** Weight that asks for this view or a later one. */

@@ -17,6 +17,7 @@ import type {
   PreparedCertificate,
   PrePrepare,
   StableCertificate,
+  Status,
   VerifiedMessage,
   ViewChange,
   Vote,
@@ -185,6 +186,8 @@ export class Bench {
   readonly sent: Outgoing[] = [];
   readonly delivered: CommittedBlock[] = [];
   readonly evidence: Evidence[] = [];
+  /** No peer is heard from unless a test says so. */
+  alone = false;
   wants: Want[] = [];
   now = 1_000_000;
 
@@ -219,10 +222,31 @@ export class Bench {
     return effects;
   }
 
-  /** Lets time pass. */
+  /** Lets time pass. Unless the replica is alone, everybody else is heard from shortly before the end of it. */
   tick(ms: number): Effects {
+    const before = Math.min(ms, 100);
+    if (ms > before) this.step({ kind: 'tick', now: millis(this.now + ms - before) });
+    if (ms > 0 && !this.alone) this.hear(...this.#statuses());
     this.now += ms;
     return this.step({ kind: 'tick', now: millis(this.now) });
+  }
+
+  /** Of peers that are where this replica is. */
+  #statuses(): Status[] {
+    const { self, view: at, stableHeight } = this.replica.status();
+    return [...this.weights.keys()]
+      .filter((sender) => sender !== self)
+      .map((sender) => ({
+        kind: 'status',
+        sender,
+        epoch: EPOCH,
+        view: view(at),
+        changing: false,
+        committed: this.replica.committedHeight,
+        stable: height(stableHeight),
+        committedCertificate: undefined,
+        stableCertificate: undefined,
+      }));
   }
 
   pending(count: number): Effects {
