@@ -4,6 +4,7 @@ import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/typ
 import {
   fastify,
   type FastifyBaseLogger,
+  type FastifyReply,
   type FastifyInstance,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
@@ -75,7 +76,8 @@ export class ApiServer {
       routerOptions: { maxParamLength: 200 },
       // What never reaches a route, in the same form: a path that cannot be decoded, a name that is too long.
       frameworkErrors: (error, _request, reply) => {
-        void reply
+        // The generic reply of this hook has no route, so its types admit nothing.
+        void (reply as unknown as FastifyReply)
           .code(400)
           .type('application/problem+json')
           .send(problemOf('request.malformed', error.message.slice(0, DETAIL_MAX)));
