@@ -6,6 +6,7 @@ import {
   type FastifyBaseLogger,
   type FastifyReply,
   type FastifyInstance,
+  type FastifyReply,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
   type RawServerDefault,
