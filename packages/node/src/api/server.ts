@@ -4,7 +4,6 @@ import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/typ
 import {
   fastify,
   type FastifyBaseLogger,
-  type FastifyReply,
   type FastifyInstance,
   type FastifyReply,
   type RawReplyDefaultExpression,
