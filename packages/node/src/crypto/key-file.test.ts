@@ -18,7 +18,7 @@ async function folder(): Promise<{ path: string } & AsyncDisposable> {
   return { path: join(root, 'node.key'), [Symbol.asyncDispose]: () => rm(root, { recursive: true }) };
 }
 
-test('a sealed key file opens with its passphrase, in any Unicode form, and with no other', async () => {
+test('NODE-4.6: a sealed key file opens with its passphrase, in any Unicode form, and with no other', async () => {
   await using at = await folder();
   await writeKeyFile(at.path, { keys, passphrase: 'caf\u00e9', costLog2 });
   const opened = await readKeyFile(at.path, 'cafe\u0301');
@@ -35,7 +35,7 @@ test('a sealed key file holds no secret in the clear, and mode 0600', async () =
   assert.equal((await stat(at.path)).mode & 0o777, 0o600);
 });
 
-test('any altered byte of a sealed key file is refused', async () => {
+test('NODE-4.6: any altered byte of a sealed key file is refused', async () => {
   await using at = await folder();
   await writeKeyFile(at.path, { keys, passphrase: 'a', costLog2 });
   const text = await readFile(at.path, 'utf8');
@@ -60,7 +60,7 @@ test('any altered byte of a sealed key file is refused', async () => {
   }
 });
 
-test('a plain key file works on a devnet, unless others may read it', async () => {
+test('NODE-4.7: a plain key file works on a devnet, unless others may read it', async () => {
   await using at = await folder();
   await writeKeyFile(at.path, { keys });
   assert.deepEqual((await readKeyFile(at.path)).publicKey, keys.publicKey);
@@ -68,7 +68,7 @@ test('a plain key file works on a devnet, unless others may read it', async () =
   await assert.rejects(readKeyFile(at.path), { code: 'key.malformed', message: /chmod 600/ });
 });
 
-test('a key is never overwritten, and a missing one is named', async () => {
+test('NODE-4.7: a key is never overwritten, and a missing one is named', async () => {
   await using at = await folder();
   await assert.rejects(readKeyFile(at.path), { code: 'not-found' });
   await writeKeyFile(at.path, { keys });

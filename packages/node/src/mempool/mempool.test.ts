@@ -84,7 +84,7 @@ function addAll(pool: Mempool, drafts: readonly Draft[]): void {
   for (const draft of drafts) assert.deepEqual(pool.add(make(draft)), { ok: true, value: undefined });
 }
 
-test('lanes keep the order of nonces; between lanes the higher fee per byte goes first', () => {
+test('NODE-3.1: lanes keep the order of nonces; between lanes the higher fee per byte goes first', () => {
   const pool = new Mempool();
   addAll(pool, [
     { sender: 1, nonce: 1, fee: 900 },
@@ -96,7 +96,7 @@ test('lanes keep the order of nonces; between lanes the higher fee per byte goes
   assert.equal(pool.size, 4);
 });
 
-test('a gap in the nonces holds back what is behind it; lanes of one account do not wait for each other', () => {
+test('NODE-3.1: a gap in the nonces holds back what is behind it; lanes of one account do not wait for each other', () => {
   const pool = new Mempool();
   addAll(pool, [
     { sender: 1, nonce: 0, fee: 1 },
@@ -106,7 +106,7 @@ test('a gap in the nonces holds back what is behind it; lanes of one account do 
   assert.deepEqual(names(pool.take(stateWith({ 1: [0, 0, 0, 7] }), ALL)), ['1:7', '1:0']);
 });
 
-test('checkpoints come first, and leave when one of their sequence was executed', () => {
+test('NODE-3.2: checkpoints come first, and leave when one of their sequence was executed', () => {
   const pool = new Mempool();
   addAll(pool, [{ sender: 1, nonce: 0, fee: 1_000_000 }]);
   assert.ok(pool.add(checkpoint(5)).ok && pool.add(checkpoint(5, 1)).ok && pool.add(checkpoint(6)).ok);
@@ -118,7 +118,7 @@ test('checkpoints come first, and leave when one of their sequence was executed'
   assert.equal(pool.size, 2);
 });
 
-test('a block takes no more bytes and transactions than it may, and nothing that is already on its way', () => {
+test('NODE-3.3: a block takes no more bytes and transactions than it may, and nothing that is already on its way', () => {
   const pool = new Mempool();
   addAll(
     pool,
@@ -131,7 +131,7 @@ test('a block takes no more bytes and transactions than it may, and nothing that
   assert.deepEqual(names(pool.take(stateWith(), { ...ALL, countMax: 2, exclude })), ['1:4', '1:5']);
 });
 
-test('the same transaction twice is a duplicate; the same nonce gives way to a higher fee only', () => {
+test('NODE-3.4: the same transaction twice is a duplicate; the same nonce gives way to a higher fee only', () => {
   const pool = new Mempool();
   const transaction = make({ sender: 1, nonce: 0, fee: 10 });
   assert.ok(pool.add(transaction).ok);
@@ -142,7 +142,7 @@ test('the same transaction twice is a duplicate; the same nonce gives way to a h
   assert.equal(pool.get(toHex(transaction.id)), undefined);
 });
 
-test('a full pool sends the end of the cheapest lane away for something better, and refuses what is not', () => {
+test('NODE-3.5: a full pool sends the end of the cheapest lane away for something better, and refuses what is not', () => {
   const pool = small({ countMax: 4 });
   addAll(pool, [
     { sender: 1, nonce: 0, fee: 10 },
@@ -155,7 +155,7 @@ test('a full pool sends the end of the cheapest lane away for something better, 
   assert.deepEqual(names(pool.take(stateWith(), ALL)), ['3:0', '2:0', '4:0', '1:0']);
 });
 
-test('one account cannot fill the pool, nor can bytes', () => {
+test('NODE-3.5: one account cannot fill the pool, nor can bytes', () => {
   const crowded = small({ perAccountMax: 3 });
   addAll(
     crowded,
@@ -184,7 +184,7 @@ test('a refused replacement leaves what it would have replaced', () => {
   assert.equal(pool.get(toHex(kept.id)), kept);
 });
 
-test('what was committed, made stale or expired leaves', () => {
+test('NODE-3.6: what was committed, made stale or expired leaves', () => {
   const pool = new Mempool();
   const drafts = [0, 1, 2].map((nonce) => ({ sender: 1, nonce, fee: 10 }));
   addAll(pool, [...drafts, { sender: 2, nonce: 0, fee: 1, validUntil: 60 }]);
@@ -194,7 +194,7 @@ test('what was committed, made stale or expired leaves', () => {
   assert.equal(pool.size, 1);
 });
 
-test('through any additions and commits the bounds hold and a proposal is a run of nonces per lane', () => {
+test('NODE-3.3: through any additions and commits the bounds hold and a proposal is a run of nonces per lane', () => {
   const step = fc.record({
     sender: fc.integer({ min: 1, max: 4 }),
     nonce: fc.nat({ max: 6 }),

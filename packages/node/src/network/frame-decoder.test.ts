@@ -52,7 +52,7 @@ test('frames come out whole and in order, however the stream is cut', () => {
   );
 });
 
-test('an unknown channel and a length above the limit are faults as soon as the head is there', () => {
+test('NODE-2.5: an unknown channel and a length above the limit are faults as soon as the head is there', () => {
   for (const [bytes, fault] of [
     [frame(9, new Uint8Array(0)), 'malformed'],
     [frame(1, new Uint8Array(0), 1001), 'too-long'],
@@ -69,7 +69,7 @@ test('an unknown channel and a length above the limit are faults as soon as the 
   }
 });
 
-test('an announced gigabyte costs what has arrived, also byte by byte', () => {
+test('NODE-2.5: an announced gigabyte costs what has arrived, also byte by byte', () => {
   const { decoder: under } = decoder();
   under.push(frame(2, new Uint8Array(0), 1 << 30));
   const before = process.memoryUsage();
@@ -79,7 +79,7 @@ test('an announced gigabyte costs what has arrived, also byte by byte', () => {
   assert.ok(after.arrayBuffers + after.heapUsed - before.arrayBuffers - before.heapUsed < 16 << 20);
 });
 
-test('random bytes never make it throw', () => {
+test('NODE-2.3: random bytes never make it throw', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 20 }), (chunks) => {
       const { decoder: under } = decoder();

@@ -86,7 +86,7 @@ test('the certificate of a process is well formed, self-signed, and another each
   assert.equal(first.subject, 'CN=itc');
 });
 
-test('a peer with a good HELLO is let in; another chain, a wrong key, a reflected or relayed HELLO are not', async () => {
+test('NODE-2.1: a peer with a good HELLO is let in; another chain, a wrong key, a reflected or relayed HELLO are not', async () => {
   await using target = node(1, { allow: (peer: Peer) => peer.id === idOf(keysOf(2)) });
   await target.start();
   const attempts: [string, (socket: TLSSocket) => Buffer][] = [
@@ -112,7 +112,7 @@ test('a peer with a good HELLO is let in; another chain, a wrong key, a reflecte
   await until(() => target.peers().length === 0);
 });
 
-test('someone in the middle of two honest peers cannot pass their HELLOs on', async () => {
+test('NODE-2.2: someone in the middle of two honest peers cannot pass their HELLOs on', async () => {
   await using honest = node(1);
   await honest.start();
   // The attacker ends TLS towards the victim and opens TLS of its own to the honest node.
@@ -131,7 +131,7 @@ test('someone in the middle of two honest peers cannot pass their HELLOs on', as
   middle.close();
 });
 
-test('fuzz: random bytes on the port, before, in place of and after TLS, end their own connection only', async () => {
+test('NODE-2.3: fuzz: random bytes on the port, before, in place of and after TLS, end their own connection only', async () => {
   const random = new SeededRandom(7);
   await using target = node(1);
   target.open({ number: 1, bytesMax: 1000, priority: PRIORITY.normal, receive: () => {} });
@@ -171,7 +171,7 @@ test('fuzz: random bytes on the port, before, in place of and after TLS, end the
   );
 });
 
-test('slow loris: connections that say nothing are pushed out by newcomers and do not keep a peer away', async () => {
+test('NODE-2.4: slow loris: connections that say nothing are pushed out by newcomers and do not keep a peer away', async () => {
   await using target = node(1);
   await target.start();
   const idle = await Promise.all(
@@ -189,7 +189,7 @@ test('slow loris: connections that say nothing are pushed out by newcomers and d
   for (const socket of idle) socket.destroy();
 });
 
-test('a peer that announces too much, or speaks on a channel nobody opened, is cut off with the reason', async () => {
+test('NODE-2.5: a peer that announces too much, or speaks on a channel nobody opened, is cut off with the reason', async () => {
   await using target = node(1);
   target.open({ number: 1, bytesMax: 1000, priority: PRIORITY.normal, receive: () => {} });
   const reasons: string[] = [];
@@ -212,7 +212,7 @@ test('a peer that announces too much, or speaks on a channel nobody opened, is c
   }
 });
 
-test('dials that cross end as one connection, and a peer that restarts is found again', async () => {
+test('NODE-2.6: dials that cross end as one connection, and a peer that restarts is found again', async () => {
   const ports = await Promise.all([1, 2].map(freePort));
   const peers = [1, 2].map((seed, i) => ({ id: idOf(keysOf(seed)), host, port: ports[i] as number }));
   const build = (i: number): PeerTransport => {
@@ -236,7 +236,7 @@ test('dials that cross end as one connection, and a peer that restarts is found 
   await b.close();
 });
 
-test('an expelled peer is refused for a while', async () => {
+test('NODE-2.7: an expelled peer is refused for a while', async () => {
   await using target = node(1);
   await target.start();
   const socket = await stranger(target.port);
@@ -250,7 +250,7 @@ test('an expelled peer is refused for a while', async () => {
   assert.equal(target.refusals.get('expelled'), 1);
 });
 
-test('a peer that does not read costs a bounded queue, and is told by false', async () => {
+test('NODE-2.8: a peer that does not read costs a bounded queue, and is told by false', async () => {
   await using target = node(1);
   target.open({ number: 1, bytesMax: 1 << 20, priority: PRIORITY.normal, receive: () => {} });
   await target.start();

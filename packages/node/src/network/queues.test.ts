@@ -23,7 +23,7 @@ const message = (
   bytes: new Uint8Array(length),
 });
 
-test('votes overtake bulk, and keep their order among themselves', () => {
+test('NODE-2.9: votes overtake bulk, and keep their order among themselves', () => {
   const outbox = new Outbox();
   for (const [channel, priority] of [[1, PRIORITY.bulk], [2, PRIORITY.normal], [3, PRIORITY.urgent], [4, PRIORITY.bulk], [5, PRIORITY.urgent]] as const) outbox.push(message(channel, priority)); // prettier-ignore
   assert.deepEqual(channelsIn(outbox.take(10_000)), [3, 5, 2, 1, 4]);
@@ -39,7 +39,7 @@ test('a batch is bounded, and holds at least one message whatever its size', () 
   assert.deepEqual(channelsIn(outbox.take(500)), [9, 4]);
 });
 
-test('a full queue refuses and counts; other priorities still go; one message always fits', () => {
+test('NODE-2.8: a full queue refuses and counts; other priorities still go; one message always fits', () => {
   const outbox = new Outbox();
   const huge = NETWORK_LIMITS.outboxBytesMax[PRIORITY.bulk] + 1;
   assert.equal(outbox.push(message(1, PRIORITY.bulk, huge)), true);
@@ -48,7 +48,7 @@ test('a full queue refuses and counts; other priorities still go; one message al
   assert.equal(outbox.dropped, 1);
 });
 
-test('a peer that floods gets no more turns than one that has little to say', () => {
+test('NODE-2.10: a peer that floods gets no more turns than one that has little to say', () => {
   const runs: (() => void)[] = [];
   const queue = new FairQueue((run) => runs.push(run));
   const handled: string[] = [];
@@ -75,7 +75,7 @@ test('a turn ends after a bounded amount of work', () => {
   assert.equal(handled, NETWORK_LIMITS.turnMessagesMax);
 });
 
-test('a full inbox stops the reading, and a half empty one starts it again; a closed one is silent', () => {
+test('NODE-2.10: a full inbox stops the reading, and a half empty one starts it again; a closed one is silent', () => {
   const runs: (() => void)[] = [];
   const queue = new FairQueue((run) => runs.push(run));
   const throttled: boolean[] = [];

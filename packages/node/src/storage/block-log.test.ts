@@ -54,7 +54,7 @@ test('a log may begin at any height and then goes on without gaps', async () => 
   assert.throws(() => log.append(1010, block(1), certificate(1)), RangeError);
 });
 
-test('a crash loses no block that was synced, and what else comes back is a prefix', async () => {
+test('NODE-4.1: a crash loses no block that was synced, and what else comes back is a prefix', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 0, max: 40 }),
@@ -82,7 +82,7 @@ test('a crash loses no block that was synced, and what else comes back is a pref
   );
 });
 
-test('lost and damaged indexes are rebuilt from the segments', async () => {
+test('NODE-4.2: lost and damaged indexes are rebuilt from the segments', async () => {
   const disk = new MemoryDisk();
   const log = await open(disk);
   await fill(log, 1, 60);
@@ -94,7 +94,7 @@ test('lost and damaged indexes are rebuilt from the segments', async () => {
   check(await open(disk), 1, 60);
 });
 
-test('a missing segment and a damaged block are reported', async () => {
+test('NODE-4.3: a missing segment and a damaged block are reported', async () => {
   const disk = new MemoryDisk();
   const log = await open(disk);
   await fill(log, 1, 60);
@@ -107,7 +107,7 @@ test('a missing segment and a damaged block are reported', async () => {
   await assert.rejects(open(disk), { code: 'storage.corrupt' });
 });
 
-test('a full disk refuses the block; after room was made the same block is taken', async () => {
+test('NODE-4.4: a full disk refuses the block; after room was made the same block is taken', async () => {
   const disk = new MemoryDisk(3000);
   const log = await open(disk);
   await fill(log, 1, 3);

@@ -46,7 +46,7 @@ async function writeForever(folder: string): Promise<never> {
 
 if (process.argv[2] === 'write') await writeForever(process.argv[3] as string);
 
-test('kill -9 in the middle of writing loses nothing that was acknowledged and tears no batch', async () => {
+test('NODE-4.1: kill -9 in the middle of writing loses nothing that was acknowledged and tears no batch', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'itc-kill-'));
   try {
     for (const lifeMs of [40, 90]) {

@@ -44,7 +44,7 @@ test('a hash that shares 64 bits with another is told apart', async () => {
   );
 });
 
-test('pruning unlinks what belongs to older checkpoints only, and stays so after reopening', async () => {
+test('NODE-4.5: pruning unlinks what belongs to older checkpoints only, and stays so after reopening', async () => {
   const disk = new MemoryDisk();
   const store = await open(disk);
   await fill(store, 0, 200, 10);
@@ -58,7 +58,7 @@ test('pruning unlinks what belongs to older checkpoints only, and stays so after
   assert.equal(store.prune(15), 0);
 });
 
-test('a crash loses no body that was synced; lost indexes are rebuilt', async () => {
+test('NODE-4.1: a crash loses no body that was synced; lost indexes are rebuilt', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 60 }),
@@ -97,7 +97,7 @@ test('bodies put while a segment is being sealed go into the next, and sync cove
   await sealing;
 });
 
-test('a full disk refuses the body and keeps the others', async () => {
+test('NODE-4.4: a full disk refuses the body and keeps the others', async () => {
   const disk = new MemoryDisk(1500);
   const store = await open(disk);
   let i = 0;

@@ -124,7 +124,7 @@ test('lmdb: what was committed is there after reopening', async () => {
   assert.equal(again.table('a').count(), 500);
 });
 
-test('lmdb: too little free space refuses the batch before anything is written', async () => {
+test('NODE-4.4: lmdb: too little free space refuses the batch before anything is written', async () => {
   await using at = await temporary();
   await using tables = await LmdbTables.open({ folder: at.folder, reserveBytes: 2 ** 60 });
   await assert.rejects(tables.commit([{ table: 'a', key: bytes(1), value: bytes(1) }]), {

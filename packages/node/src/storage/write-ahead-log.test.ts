@@ -40,7 +40,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   patience: fc.constantFrom(undefined, 0, 3, 9, 20),
 });
 
-test('a crash at any moment loses no record that was acknowledged, with compactions in between', async () => {
+test('NODE-4.1: a crash at any moment loses no record that was acknowledged, with compactions in between', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.nat(), async (steps, seed) => {
       const disk = new MemoryDisk();
@@ -90,7 +90,7 @@ test('compaction keeps what it is told, drops the rest, and later appends follow
   assert.equal(disk.list(folder).length, 1);
 });
 
-test('a full disk rejects the append and nothing else; a compaction that does not fit leaves the old log', async () => {
+test('NODE-4.4: a full disk rejects the append and nothing else; a compaction that does not fit leaves the old log', async () => {
   const disk = new MemoryDisk(1200);
   const { log } = await open(disk);
   await log.append([record(1, 500)]);
@@ -100,7 +100,7 @@ test('a full disk rejects the append and nothing else; a compaction that does no
   assert.deepEqual(firsts((await open(disk)).records), [1, 4]);
 });
 
-test('rot before the tail is reported with its place', async () => {
+test('NODE-4.3: rot before the tail is reported with its place', async () => {
   const disk = new MemoryDisk();
   const { log } = await open(disk);
   await log.append([record(1)]);
