@@ -388,7 +388,10 @@ export class Gateway {
   #catchUp(): void {
     const { vault, subnet } = this.#o;
     // A list first: what turns final leaves the table that is being read.
-    const open = Array.from(vault.openPayloads({ from: 0, limit: EDGE_LIMITS.openPayloadsMax }), ({ id }) => id);
+    const open = Array.from(
+      vault.openPayloads({ from: 0, limit: EDGE_LIMITS.openPayloadsMax }),
+      ({ id }) => id,
+    );
     for (const id of open) {
       const final = subnet.final(id);
       if (final !== undefined) this.#onProgress({ payloads: [id], stage: 'final', ...final });
