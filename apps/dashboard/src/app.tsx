@@ -5,7 +5,7 @@ import { formatDuration } from './format.ts';
 import { href, sectionOf, type Route, type Section } from './route.ts';
 import { Icon, type IconName } from './parts/icon.tsx';
 import { Dot } from './parts/text.tsx';
-import { clock, connection, route, skewMs, status, statusError } from './store.ts';
+import { blocks, clock, connection, nodeless, route, skewMs, status, statusError } from './store.ts';
 import { applyTheme, theme, type Theme } from './theme.ts';
 import { chainName, readiness } from './words.ts';
 import { AccountPage } from './pages/account.tsx';
@@ -168,7 +168,8 @@ function LiveMark(): VNode {
   const text = line === 'retrying' ? 'Reconnecting' : (verdict?.title ?? 'Connecting');
   return (
     <a class={`live live-${tone}`} href={href.overview} aria-live="polite">
-      <Dot tone={tone} pulse={line === 'live' && tone === 'good'} />
+      {/* A new key per block: the mark beats once when one arrives, and rests in between. */}
+      <Dot key={blocks.value[0]?.height ?? 0} tone={tone} pulse={line === 'live' && tone === 'good'} />
       <span>{text}</span>
     </a>
   );
@@ -184,8 +185,14 @@ function Banner(): VNode | null {
       <div class="banner" role="status">
         <Icon name="warning" />
         <p>
-          <strong>{reached ? 'Live connection lost, retrying.' : 'Connection lost, retrying.'}</strong>{' '}
-          {reached
+          <strong>
+            {!reached
+              ? 'Connection lost, retrying.'
+              : nodeless.value
+                ? 'No node answers, retrying.'
+                : 'Live connection lost, retrying.'}
+          </strong>{' '}
+          {reached && !nodeless.value
             ? 'The page asks every three seconds instead.'
             : `Nothing new for ${formatDuration(Math.max(0, clock.value - line.since))}; what you see may be out of date.`}
         </p>

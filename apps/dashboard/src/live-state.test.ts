@@ -192,7 +192,13 @@ test('envelopes a resumed stream replays are no measurement of finality', () => 
     subnet: 's',
     vertex: vertexOf(`v${time}`, { time }),
   });
-  const final = { kind: 'checkpoint', subnet: 's', sequence: 1, final: ['v0', 'v60000'], checkpoint: {} } as const;
+  const final = {
+    kind: 'checkpoint',
+    subnet: 's',
+    sequence: 1,
+    final: ['v0', 'v60000'],
+    checkpoint: {},
+  } as const;
   const state = play(EMPTY_STATE, [
     [envelope(0), 60_400],
     [envelope(60_000), 60_400],

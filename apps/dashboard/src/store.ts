@@ -31,6 +31,8 @@ export const live: Signal<LiveState> = signal(EMPTY_STATE);
 export const connection: Signal<Connection> = signal({ kind: 'connecting' });
 /** The last failure of `/status`; undefined while it answers. */
 export const statusError: Signal<Error | undefined> = signal(undefined);
+/** A devnet's front answers, but no node behind it. */
+export const nodeless: Signal<boolean> = signal(false);
 /** Milliseconds the node's clock is ahead of this browser's. */
 export const skewMs: Signal<number> = signal(0);
 /** This browser's clock, once a second: what relative times are computed from. */
@@ -54,6 +56,7 @@ const SILENCE_MS = 30_000;
 let lastEventId: string | undefined;
 let queue: { event: LiveEvent; at: number }[] = [];
 let flushing = false;
+let wakeStream = (): void => undefined;
 
 /**
  * Events are applied ten times a second at most: a burst costs one render, and numbers stay readable. What
@@ -87,6 +90,9 @@ export async function refreshStatus(): Promise<void> {
     if (answer.time > 0) skewMs.value = Math.abs(offset) < 250 ? 0 : Math.round(offset);
     live.value = withStatus(live.value, answer);
     statusError.value = undefined;
+    nodeless.value = answer.chain === '';
+    // Where a node answers, the stream need not wait out its pause.
+    if (!nodeless.value) wakeStream();
   } catch (error) {
     statusError.value = error instanceof Error ? error : new Error(String(error));
   }
@@ -180,7 +186,14 @@ async function keepStreaming(signal: AbortSignal): Promise<void> {
       nextAt: Date.now() + delay,
       polling: statusError.value === undefined,
     };
-    await sleep(delay, signal);
+    const early = new AbortController();
+    const end = (): void => early.abort();
+    // Not at the first pause: a node that closes streams at once is not asked again and again.
+    if (attempt > 1) wakeStream = end;
+    signal.addEventListener('abort', end, { once: true });
+    await sleep(delay, early.signal);
+    signal.removeEventListener('abort', end);
+    wakeStream = () => undefined;
   }
 }
 

@@ -45,7 +45,10 @@ export interface SubnetState {
   /** All that are final. */
   readonly payloads: number;
   readonly members: readonly SubnetMember[];
-  /** Only where the answering node takes part in the subnet. */
+  /**
+   * Only where the answering node takes part in the subnet: payloads that wait for an envelope, and envelopes
+   * that wait for a checkpoint.
+   */
   readonly pending?: { readonly payloads: number; readonly envelopes: number };
   readonly tips?: number;
   readonly powBits: number;

@@ -108,6 +108,16 @@ test('grants and outcomes read as English', () => {
   assert.deepEqual(outcomeWords({ ok: true }), { tone: 'good', text: 'done' });
   assert.equal(outcomeWords({ ok: false, code: 'transaction.nonce' }).text, 'refused, transaction.nonce');
   assert.equal(
+    processDetail({
+      name: 'x',
+      role: 'x',
+      state: 'stopped',
+      restarts: 0,
+      reason: 'stopped; start it again with: itc devnet start x',
+    }),
+    'stopped',
+  );
+  assert.equal(
     processDetail({ name: 'x', role: 'x', state: 'exited', restarts: 2 }),
     'exited by itself, restarted 2 times',
   );

@@ -109,12 +109,15 @@ export function processTone(process: Process): Tone {
   }
 }
 
+/** What to type is of no use beside a button that does it. */
+const COMMAND_HINT = /; start it again with: .*$/;
+
 export function processDetail(process: Process): string {
   const again =
     process.restarts === 0
       ? ''
       : `, restarted ${process.restarts === 1 ? 'once' : `${process.restarts} times`}`;
-  if (process.reason !== undefined) return `${process.reason}${again}`;
+  if (process.reason !== undefined) return `${process.reason.replace(COMMAND_HINT, '')}${again}`;
   switch (process.state) {
     case 'running':
       return `running${again}`;

@@ -36,6 +36,9 @@ const STEPS: Readonly<Record<string, Step>> = {
   End: 'last',
 };
 
+/** Thirty pictures a second, or fewer where nothing would move by a pixel: smooth, and half the work. */
+const FRAME_MS_MIN = 30;
+
 /** Without smooth motion the window moves on in steps of this length. */
 const STILL_STEP_MS = 2_000;
 
@@ -67,7 +70,7 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
     let palette: Palette | undefined;
     let seenAppearance = -1;
     let size = { width: element.clientWidth, height: element.clientHeight };
-    let drawn: { end: number; scene: unknown; size: unknown } | undefined;
+    let drawn: { end: number; scene: unknown; size: unknown; at: number } | undefined;
     const observer = new ResizeObserver(() => {
       size = { width: element.clientWidth, height: element.clientHeight };
       const ratio = Math.min(3, window.devicePixelRatio);
@@ -79,6 +82,11 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
       frame = requestAnimationFrame(draw);
       const still = prefersReducedMotion();
       const { pausedAt, spanMs } = latest.current;
+      const at = performance.now();
+      const pixelMs = spanMs / Math.max(1, size.width);
+      const due = drawn === undefined ? 0 : drawn.at + Math.max(FRAME_MS_MIN, Math.min(100, pixelMs));
+      // A little early is on time: frames come every 16.7 ms, not when they are due.
+      if (drawn?.size === size && at < due - 4) return;
       const current = currentNodeTime();
       const end = pausedAt ?? (still ? Math.ceil(current / STILL_STEP_MS) * STILL_STEP_MS : current);
       if (seenAppearance !== appearance.value || palette === undefined) {
@@ -89,7 +97,7 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
       // A paused or still picture is only drawn again when something about it changed.
       if (drawn !== undefined && drawn.end === end && drawn.scene === scene.current && drawn.size === size)
         return;
-      drawn = { end, scene: scene.current, size };
+      drawn = { end, scene: scene.current, size, at };
       view.current = { end, spanMs, ...size };
       const ratio = size.width === 0 ? 1 : element.width / size.width;
       context.setTransform(ratio, 0, 0, ratio, 0, 0);

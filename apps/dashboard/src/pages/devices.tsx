@@ -34,14 +34,16 @@ export const byName = (a: Device, b: Device): number =>
 export function glance(device: Device): string {
   const lit = lampState(device);
   const said = lit === undefined ? [] : [lit.on ? `on, ${levelPercent(lit.level)} %` : 'off'];
-  const measured = device.latest.filter(({ name }) => lit === undefined || (name !== 'on' && name !== 'level'));
+  const measured = device.latest.filter(
+    ({ name }) => lit === undefined || (name !== 'on' && name !== 'level'),
+  );
   return [...said, ...measured.slice(0, 2).map((latest) => formatQuantity(latest))].join(', ');
 }
 
 /** Readings this much older than their arrival were recorded elsewhere and brought here later. */
 const RECORDED_MS = 7 * 86_400_000;
 
-function isRecorded(device: Device): boolean {
+export function isRecorded(device: Device): boolean {
   if (device.latest.length === 0 || device.lastSeen === undefined) return false;
   return device.lastSeen - Math.max(...device.latest.map((latest) => latest.time)) > RECORDED_MS;
 }
@@ -159,7 +161,9 @@ function DeviceGroup({ group, alone }: { readonly group: Group; readonly alone: 
 function DeviceCard({ device }: { readonly device: Device }): VNode {
   const lit = lampState(device);
   const recorded = isRecorded(device);
-  const measured = device.latest.filter(({ name }) => lit === undefined || (name !== 'on' && name !== 'level'));
+  const measured = device.latest.filter(
+    ({ name }) => lit === undefined || (name !== 'on' && name !== 'level'),
+  );
   const newest = recorded ? Math.max(...device.latest.map((latest) => latest.time)) : undefined;
   return (
     <li class={`card device ${device.online || recorded ? '' : 'device-away'}`}>

@@ -205,12 +205,7 @@ function Hint({ subnet, count }: { readonly subnet: SubnetState; readonly count:
           ['Proof of work', `${subnet.powBits} bits`],
           ...(subnet.pending === undefined
             ? []
-            : [
-                [
-                  'Pending',
-                  `${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.pending.payloads)} payloads`,
-                ] as const,
-              ]),
+            : [['Pending', `${formatInteger(subnet.pending.envelopes)} envelopes`] as const]),
         ]}
       />
     </>

@@ -370,9 +370,7 @@ function History({ commands: list }: { readonly commands: readonly CommandState[
                     : `done in ${formatDuration(acknowledged - (start ?? acknowledged))}`}
                 {final === undefined ? '' : ', final'}
               </span>
-              <span class="muted">
-                {start === undefined ? 'just now' : <Ago time={start} />}
-              </span>
+              <span class="muted">{start === undefined ? 'just now' : <Ago time={start} />}</span>
             </li>
           );
         })}

@@ -17,7 +17,7 @@ import { href } from '../route.ts';
 import { blocks, devices, live, nodeNow, refreshStatus, status, statusError } from '../store.ts';
 import type { BlockSummary, Status, SubnetState, ValidatorState } from '../wire.ts';
 import { chainName, quorumSentence, readiness, subnetSentence } from '../words.ts';
-import { byName, deviceName, glance } from './devices.tsx';
+import { byName, deviceName, glance, isRecorded } from './devices.tsx';
 
 export function OverviewPage(): VNode {
   const now = status.value;
@@ -74,7 +74,7 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
   const p90 = quantile(finality, 0.9);
   const newest = blocks.value[0];
   const payloads = now.subnets.reduce((sum, subnet) => sum + subnet.payloads, 0);
-  const waiting = now.subnets.reduce((sum, subnet) => sum + (subnet.pending?.payloads ?? 0), 0);
+  const waiting = now.subnets.reduce((sum, subnet) => sum + (subnet.pending?.envelopes ?? 0), 0);
   return (
     <section class={stale ? 'hero hero-stale' : `hero hero-${verdict.tone}`} aria-label="Readiness">
       <div class="hero-verdict" role="status">
@@ -106,7 +106,10 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
             <span class="number">{formatDuration(median)}</span>
           )}
         </Metric>
-        <Metric label="Payloads final" note={`${formatInteger(waiting)} on their way`}>
+        <Metric
+          label="Payloads final"
+          note={`${formatInteger(waiting)} envelope${waiting === 1 ? '' : 's'} on the way`}
+        >
           {payloads < 100_000_000 ? (
             <CountUp value={payloads} />
           ) : (
@@ -314,7 +317,9 @@ const MEASURED_MAX = 8;
 
 /** What the devices say right now. In order of name, so that nothing jumps while values change. */
 function Measured(): VNode | null {
-  const online = [...devices.value.values()].filter((device) => device.online && device.latest.length > 0);
+  const online = [...devices.value.values()].filter(
+    (device) => device.online && device.latest.length > 0 && !isRecorded(device),
+  );
   if (online.length === 0) return null;
   const shown = online.sort(byName).slice(0, MEASURED_MAX);
   return (
@@ -326,9 +331,7 @@ function Measured(): VNode | null {
         {shown.map((device) => (
           <li key={device.address}>
             <a href={href.device(device.address)}>{deviceName(device)}</a>
-            <span class="number">
-              {glance(device)}
-            </span>
+            <span class="number">{glance(device)}</span>
             <span class="muted">
               <Ago time={device.lastSeen} />
             </span>
@@ -373,16 +376,13 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
           )}
         </Metric>
         {subnet.pending === undefined ? null : (
-          <Metric
-            label="Pending"
-            note={`${formatInteger(subnet.pending.envelopes)} envelopes, ${formatInteger(subnet.tips ?? 0)} tips`}
-          >
-            <span class="number">{formatInteger(subnet.pending.payloads)}</span>
+          <Metric label="Pending" note={`envelopes, ${formatInteger(subnet.tips ?? 0)} tips`}>
+            <span class="number">{formatInteger(subnet.pending.envelopes)}</span>
           </Metric>
         )}
         <Metric
-          label="In the newest"
-          note={newest === undefined ? 'payloads' : `payloads, ${formatInteger(newest.envelopes)} envelopes`}
+          label="Newest"
+          note={newest === undefined ? '' : `payloads in ${formatInteger(newest.envelopes)} envelopes`}
         >
           <span class="number">{newest === undefined ? '0' : formatInteger(newest.payloads)}</span>
         </Metric>

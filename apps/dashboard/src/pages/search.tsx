@@ -82,9 +82,7 @@ async function resolve(query: string, signal: AbortSignal): Promise<Found> {
         .sort(byName)
         .slice(0, MATCHES_MAX);
       const only = matches.length === 1 ? matches[0] : undefined;
-      return only === undefined
-        ? { target: undefined, matches }
-        : { target: href.device(only.address) };
+      return only === undefined ? { target: undefined, matches } : { target: href.device(only.address) };
     }
   }
 }

@@ -50,7 +50,9 @@ export function TransactionPage({ id }: { readonly id: string }): VNode {
               ...(found.height === undefined
                 ? []
                 : [['Block', <a href={href.block(found.height)}>{formatInteger(found.height)}</a>] as const]),
-              ...(found.index === undefined ? [] : [
+              ...(found.index === undefined
+                ? []
+                : [
                     [
                       'Position',
                       block === undefined

@@ -30,6 +30,7 @@ export function Chart({ series: given }: { readonly series: Series }): VNode {
   const look = appearance.value;
   const label = quantityLabel(series.name);
   const { unit } = series;
+  const percent = isLevel(given.name, given.unit);
   // uPlot counts in seconds.
   const points: uPlot.AlignedData = [series.times.map((time) => time / 1000), [...series.values]];
   const latest = useRef(points);
@@ -56,11 +57,12 @@ export function Chart({ series: given }: { readonly series: Series }): VNode {
         padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 8 } },
-        scales: { x: { time: true } },
+        scales: { x: { time: true }, ...(percent ? { y: { range: [0, 100] } } : {}) },
         axes: [
           {
             ...axis,
-            space: 92,
+            // Dates are wider than times of day.
+            space: (_self, _axis, min, max) => (formatTick(0, (max - min) * 1000).length > 8 ? 92 : 70),
             size: 30,
             values: (self, times) => {
               const { min = 0, max = 0 } = self.scales['x'] ?? {};
@@ -108,7 +110,7 @@ export function Chart({ series: given }: { readonly series: Series }): VNode {
       chart.destroy();
       plot.current = undefined;
     };
-  }, [label, unit, look]);
+  }, [label, unit, percent, look]);
 
   useEffect(() => {
     plot.current?.setData(points);
@@ -134,7 +136,11 @@ function summary({ times, values, unit }: Series): string {
   const low = Math.min(...values);
   const high = Math.max(...values);
   const range =
-    low === high ? `${formatValue(low, unit)} throughout` : `${formatValue(low)} to ${formatValue(high, unit)}`;
+    low === high
+      ? `${formatValue(low, unit)} throughout`
+      : `${formatValue(low)} to ${formatValue(high, unit)}`;
   const until = formatWhen(last, nodeNow.peek());
-  return last === first ? `${range}, at ${until}` : `${range}, ${formatDuration(last - first)} until ${until}`;
+  return last === first
+    ? `${range}, at ${until}`
+    : `${range}, ${formatDuration(last - first)} until ${until}`;
 }
