@@ -110,6 +110,8 @@ export function withStatus(state: LiveState, status: Status): LiveState {
     ready: false,
     ...(reason === undefined ? {} : { reason }),
     ...(processes === undefined ? {} : { processes }),
+    // Nobody answers this page now.
+    address: '',
     blocksPerMinute: 0,
     validators: known.validators.map(away),
     peers: known.peers.map(away),

@@ -31,13 +31,13 @@ test('a sleeping lamp: final on the chain, still unacknowledged, is not called d
   });
   assert.equal(states(command), 'done active done done');
   assert.ok(!isSettled(command));
-  assert.equal(commandSummary(command, 10_000), 'lamp-1 is asleep');
+  assert.equal(commandSummary(command, 10_000), 'lamp-1 is asleep.');
 });
 
 test('a lamp that is away: nothing is sent yet, and times count from the first stage there is', () => {
   const away = commandOf('c', { stages: { inDag: 1400, final: 2600 }, waiting: 'lamp-1 is asleep' });
   assert.equal(states(away), 'active ahead done done');
-  assert.equal(commandSummary(away, 10_000), 'lamp-1 is asleep');
+  assert.equal(commandSummary(away, 10_000), 'lamp-1 is asleep.');
   assert.equal(states(commandOf('c', { stages: {} })), 'active ahead ahead ahead');
   assert.ok(!isLate(commandOf('c', { stages: {} }), 10_000));
   const back = commandOf('c', {
@@ -46,7 +46,7 @@ test('a lamp that is away: nothing is sent yet, and times count from the first s
   });
   assert.deepEqual(
     commandStages(back).map((stage) => stage.after),
-    [60_000, 60_030, 0, 1200],
+    [60_000, 60_030, undefined, 1200],
   );
 });
 

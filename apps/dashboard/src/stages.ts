@@ -1,5 +1,6 @@
 /** The four honest stages of a command to a lamp, ready to draw. Pure. */
 import { startedAt } from './live-state.ts';
+import { asSentence } from './words.ts';
 import type { CommandState } from './wire.ts';
 
 export interface Stage {
@@ -30,12 +31,13 @@ export function commandStages(command: CommandState): Stage[] {
   ];
   // Acknowledgement and the way to finality are independent: a sleeping lamp's command can become final
   // before the lamp hears it. So every stage without a time is ahead, and only the first of them is active.
+  const origin = rows.findIndex((row) => row.at === start);
   const first = rows.findIndex((row) => row.at === undefined);
   return rows.map(({ key, label, at }, i) => {
     if (at === undefined) return { key, label, state: i === first ? 'active' : 'ahead' };
     const state = refused && key === 'acknowledged' ? 'refused' : 'done';
     // A command for a lamp that is away reaches the DAG before it is sent to the lamp.
-    return key === 'sent' && at === start
+    return i === origin
       ? { key, label, state, at }
       : { key, label, state, at, after: Math.max(0, at - start) };
   });
@@ -56,7 +58,7 @@ export function commandSummary(command: CommandState, now: number): string {
   if (command.stages.final !== undefined && command.stages.acknowledged !== undefined)
     return 'Done, and final on the chain';
   if (command.stages.acknowledged !== undefined) return 'The lamp did it; becoming final';
-  if (isLate(command, now)) return command.waiting ?? 'No answer from the lamp yet';
+  if (isLate(command, now)) return asSentence(command.waiting ?? 'No answer from the lamp yet');
   return 'Waiting for the lamp';
 }
 

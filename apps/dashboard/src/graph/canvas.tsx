@@ -24,7 +24,30 @@ export interface GraphCanvasProps {
   readonly onHover: (hash: string | undefined) => void;
   readonly onSelect: (hash: string | undefined) => void;
   readonly onTogglePause: () => void;
-  readonly describedBy: string;
+  /** Id of the text about the selection; without it the canvas is a picture only. */
+  readonly describedBy?: string;
+}
+
+const NOTHING = (): void => undefined;
+
+/** Only the picture, for a page that has it beside other things: nothing to point at, nothing to read out. */
+export function GraphPicture({
+  model,
+  labels,
+  spanMs,
+}: Pick<GraphCanvasProps, 'model' | 'labels' | 'spanMs'>): VNode {
+  return (
+    <GraphCanvas
+      model={model}
+      labels={labels}
+      spanMs={spanMs}
+      pausedAt={undefined}
+      selected={undefined}
+      onHover={NOTHING}
+      onSelect={NOTHING}
+      onTogglePause={NOTHING}
+    />
+  );
 }
 
 const STEPS: Readonly<Record<string, Step>> = {
@@ -38,6 +61,8 @@ const STEPS: Readonly<Record<string, Step>> = {
 
 /** Thirty pictures a second, or fewer where nothing would move by a pixel: smooth, and half the work. */
 const FRAME_MS_MIN = 30;
+/** The same beside other things. */
+const PICTURE_FRAME_MS_MIN = 47;
 
 /** Without smooth motion the window moves on in steps of this length. */
 const STILL_STEP_MS = 2_000;
@@ -78,13 +103,20 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
       element.height = Math.round(size.height * ratio);
     });
     observer.observe(element);
+    let visible = true;
+    const watch = new IntersectionObserver((entries) => {
+      visible = entries[entries.length - 1]?.isIntersecting ?? true;
+    });
+    watch.observe(element);
     let frame = requestAnimationFrame(function draw() {
       frame = requestAnimationFrame(draw);
+      if (!visible) return;
       const still = prefersReducedMotion();
-      const { pausedAt, spanMs } = latest.current;
+      const { pausedAt, spanMs, describedBy } = latest.current;
+      const least = describedBy === undefined ? PICTURE_FRAME_MS_MIN : FRAME_MS_MIN;
       const at = performance.now();
       const pixelMs = spanMs / Math.max(1, size.width);
-      const due = drawn === undefined ? 0 : drawn.at + Math.max(FRAME_MS_MIN, Math.min(100, pixelMs));
+      const due = drawn === undefined ? 0 : drawn.at + Math.max(least, Math.min(100, pixelMs));
       // A little early is on time: frames come every 16.7 ms, not when they are due.
       if (drawn?.size === size && at < due - 4) return;
       const current = currentNodeTime();
@@ -109,6 +141,7 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
     return () => {
       cancelAnimationFrame(frame);
       observer.disconnect();
+      watch.disconnect();
     };
   }, []);
 
@@ -134,6 +167,7 @@ export function GraphCanvas(props: GraphCanvasProps): VNode {
     const index = stepFrom(props.model, from, step);
     if (index !== undefined) props.onSelect(props.model.vertices[index]?.hash);
   };
+  if (props.describedBy === undefined) return <canvas ref={canvas} class="graph-canvas" aria-hidden="true" />;
   return (
     <canvas
       ref={canvas}

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { GraphCanvas } from '../graph/canvas.tsx';
+import { GraphCanvas, GraphPicture } from '../graph/canvas.tsx';
 import { buildGraph, futureCone, pastCone, type GraphModel } from '../graph/layout.ts';
 import { formatClock, formatDuration, formatInteger, formatPercent, shorten } from '../format.ts';
 import type { SeenVertex } from '../live-state.ts';
@@ -62,22 +62,10 @@ export function GraphPage({ subnet: wanted }: { readonly subnet?: string }): VNo
   );
 }
 
-function LiveGraph({ subnet }: { readonly subnet: SubnetState }): VNode {
-  const vertices = live.value.subnets.get(subnet.id)?.vertices ?? NO_VERTICES;
-  const narrow = typeof innerWidth === 'number' && innerWidth < 700;
-  const [spanMs, setSpan] = useState<number>(narrow ? 5_000 : 10_000);
-  const [paused, setPaused] = useState<{ at: number; vertices: readonly SeenVertex[] } | undefined>(
-    undefined,
-  );
-  const [selected, setSelected] = useState<string | undefined>(undefined);
-  const [hovered, setHovered] = useState<string | undefined>(undefined);
-
-  // A paused picture keeps its envelopes, whatever the bound drops meanwhile; their states go on.
-  const shown = useMemo(() => {
-    if (paused === undefined) return vertices;
-    const now = new Map(vertices.map((vertex) => [vertex.hash, vertex]));
-    return paused.vertices.map((vertex) => now.get(vertex.hash) ?? vertex);
-  }, [paused, vertices]);
+function useGraph(
+  subnet: SubnetState,
+  shown: readonly SeenVertex[],
+): { readonly model: GraphModel; readonly labels: readonly string[] } {
   const memberKey = subnet.members.map((member) => member.index).join();
   const model = useMemo(
     () =>
@@ -96,6 +84,41 @@ function LiveGraph({ subnet }: { readonly subnet: SubnetState }): VNode {
       ? `${name}, lane ${row.lane}`
       : name;
   });
+  return { model, labels };
+}
+
+const narrow = (): boolean => typeof innerWidth === 'number' && innerWidth < 700;
+
+/** The DAG as it grows, for the overview; to look closer one opens its page. */
+export function GraphStrip({ subnet }: { readonly subnet: SubnetState }): VNode | null {
+  const vertices = live.value.subnets.get(subnet.id)?.vertices ?? NO_VERTICES;
+  const { model, labels } = useGraph(subnet, vertices);
+  if (vertices.length === 0) return null;
+  return (
+    <Card title="Live DAG" aside={<Legend />} class="graph-strip">
+      <a href={href.graph(subnet.id)} aria-label={`Open the live DAG of subnet ${subnet.name}`}>
+        <GraphPicture model={model} labels={labels} spanMs={narrow() ? 5_000 : 12_000} />
+      </a>
+    </Card>
+  );
+}
+
+function LiveGraph({ subnet }: { readonly subnet: SubnetState }): VNode {
+  const vertices = live.value.subnets.get(subnet.id)?.vertices ?? NO_VERTICES;
+  const [spanMs, setSpan] = useState<number>(narrow() ? 5_000 : 10_000);
+  const [paused, setPaused] = useState<{ at: number; vertices: readonly SeenVertex[] } | undefined>(
+    undefined,
+  );
+  const [selected, setSelected] = useState<string | undefined>(undefined);
+  const [hovered, setHovered] = useState<string | undefined>(undefined);
+
+  // A paused picture keeps its envelopes, whatever the bound drops meanwhile; their states go on.
+  const shown = useMemo(() => {
+    if (paused === undefined) return vertices;
+    const now = new Map(vertices.map((vertex) => [vertex.hash, vertex]));
+    return paused.vertices.map((vertex) => now.get(vertex.hash) ?? vertex);
+  }, [paused, vertices]);
+  const { model, labels } = useGraph(subnet, shown);
 
   const pause = (): void => setPaused({ at: currentNodeTime(), vertices });
   const toggle = (): void => {

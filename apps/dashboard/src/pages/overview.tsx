@@ -18,6 +18,7 @@ import { blocks, devices, live, nodeNow, refreshStatus, status, statusError } fr
 import type { BlockSummary, Status, SubnetState, ValidatorState } from '../wire.ts';
 import { chainName, quorumSentence, readiness, subnetSentence } from '../words.ts';
 import { byName, deviceName, glance, isRecorded } from './devices.tsx';
+import { GraphStrip } from './graph.tsx';
 
 export function OverviewPage(): VNode {
   const now = status.value;
@@ -44,6 +45,7 @@ export function OverviewPage(): VNode {
         <>
           <Readiness status={now} />
           <BlockStrip validators={now.validators} />
+          {now.subnets[0] === undefined ? null : <GraphStrip subnet={now.subnets[0]} />}
           <div class="columns columns-wide">
             <Nodes status={now} />
             <div class="stack">
@@ -108,7 +110,7 @@ function Readiness({ status: now }: { readonly status: Status }): VNode {
         </Metric>
         <Metric
           label="Payloads final"
-          note={`${formatInteger(waiting)} envelope${waiting === 1 ? '' : 's'} on the way`}
+          note={`${formatInteger(waiting)} envelope${waiting === 1 ? '' : 's'} open`}
         >
           {payloads < 100_000_000 ? (
             <CountUp value={payloads} />
@@ -380,10 +382,7 @@ function Subnet({ subnet }: { readonly subnet: SubnetState }): VNode {
             <span class="number">{formatInteger(subnet.pending.envelopes)}</span>
           </Metric>
         )}
-        <Metric
-          label="Newest"
-          note={newest === undefined ? '' : `payloads in ${formatInteger(newest.envelopes)} envelopes`}
-        >
+        <Metric label="Newest" note={newest?.payloads === 1 ? 'payload' : 'payloads'}>
           <span class="number">{newest === undefined ? '0' : formatInteger(newest.payloads)}</span>
         </Metric>
       </dl>
