@@ -184,6 +184,7 @@ async function send(job: {
     finalityMs: finality,
     duplicates,
     refused,
+    reasons: Object.fromEntries(reasons),
     payloads: senders.reduce((sum, { payloads }) => sum + payloads.length, 0),
     devices: senders.length,
     seconds: Math.round(seconds * 10) / 10,

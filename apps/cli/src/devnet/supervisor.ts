@@ -36,7 +36,7 @@ interface Child {
   startedAt: number;
 }
 
-const STOP_MS_MAX = 8_000;
+const STOP_MS = 8_000;
 const RESTART_DELAY_MS = 1_500;
 /** Give up on a process that dies this often in a row without living for `STEADY_MS`. */
 const RESTARTS_MAX = 5;
@@ -46,6 +46,7 @@ export class Supervisor {
   readonly #children = new Map<string, Child>();
   readonly #logFolder: string;
   readonly #restart: boolean;
+  readonly #stopMs: number;
   readonly #listener: (status: ProcessStatus) => void;
   #closing = false;
 
@@ -53,10 +54,13 @@ export class Supervisor {
     readonly logFolder: string;
     readonly restart: boolean;
     readonly onChange: (status: ProcessStatus) => void;
+    /** How long a process has to end by itself. */
+    readonly stopMs?: number;
   }) {
     this.#logFolder = options.logFolder;
     this.#restart = options.restart;
     this.#listener = options.onChange;
+    this.#stopMs = options.stopMs ?? STOP_MS;
     mkdirSync(options.logFolder, { recursive: true });
   }
 
@@ -193,7 +197,7 @@ export class Supervisor {
     child.stopping = true;
     const gone = ended(running);
     running.kill('SIGTERM');
-    const timer = setTimeout(() => running.kill('SIGKILL'), STOP_MS_MAX);
+    const timer = setTimeout(() => running.kill('SIGKILL'), this.#stopMs);
     await gone;
     clearTimeout(timer);
   }

@@ -1,6 +1,9 @@
-/** The product from outside: readings to finality, proofs, lamps, Debian's MQTT client, bad input. One devnet for all. */
+/**
+ * The product from outside: readings to finality, proofs, lamps, Debian's MQTT client, bad input, dead validators and
+ * gateways, ctrl-C. One devnet for all: starting it is what takes time.
+ */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +11,7 @@ import { after, before, test } from 'node:test';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { fromHex } from '@itc/core/bytes/hex.js';
-import { asHash } from '@itc/core/crypto/hash.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import type { CommandStatus, Reading } from '@itc/client/api.js';
 import { checkProofText } from '../commands/verify.ts';
 import { TestDevnet, until } from './devnet.ts';
@@ -356,3 +359,112 @@ async function throwAt(port: number, bytes: Buffer): Promise<void> {
   await Promise.race([new Promise((resolve) => socket.once('close', resolve)), sleep(1_000)]);
   socket.destroy();
 }
+
+/** The front shows the height of a gateway, which follows the validators. */
+const height = async (): Promise<number> => (await net.status()).height;
+
+async function blocksGoOn(): Promise<void> {
+  const seen = await height();
+  await until('a new block', async () => (await height()) > seen);
+}
+
+async function caughtUp(name: string): Promise<void> {
+  const goal = await height();
+  await until(`${name} at height ${goal}`, async () => (await net.at(name).status()).height >= goal);
+}
+
+function idOf(command: CommandStatus): Hash {
+  const id = fromHex(command.id);
+  assert.ok(id.ok);
+  return asHash(id.value);
+}
+
+test('NODE-1.2, NODE-1.1: without a quorum nothing becomes final and status says why; with no validator at all the owner’s lamp obeys; it all heals by itself', async () => {
+  assert.equal((await lamp(['on', 'lamp-1'])).code, 0);
+  await blocksGoOn();
+  await Promise.all(['validator-2', 'validator-3'].map((name) => net.control('kill', name)));
+  // What was certified before they died may still arrive.
+  await sleep(1_000);
+  const seen = await height();
+  const status = await until('the reason', async () => {
+    const answer = await net.status();
+    return answer.quorum.reason === undefined ? undefined : answer;
+  });
+  assert.match(status.quorum.reason ?? '', /2 of 4 .*3 is needed.*validator-[23], validator-[23]/);
+  assert.equal(status.ready, false);
+
+  await Promise.all(['validator-1', 'validator-4'].map((name) => net.control('stop', name)));
+  const ran = await lamp(['level', 'lamp-1', '42']);
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  const command = json(ran) as unknown as CommandStatus;
+  assert.deepEqual(command.state, { on: true, level: 42 });
+  const why = await net.itc(['status', '--why', '--json']);
+  assert.equal(why.code, 1);
+  assert.match(JSON.stringify(json(why)), /validator-1/);
+  // Longer than the pause between empty blocks.
+  await sleep(4_000);
+  assert.equal(await height(), seen, 'no block without a quorum');
+  assert.equal((await net.client.command(idOf(command))).stages.final, undefined);
+
+  await Promise.all(['validator-1', 'validator-4', 'validator-2'].map((name) => net.control('start', name)));
+  await until(
+    'the command is final',
+    async () => (await net.client.command(idOf(command))).stages.final !== undefined,
+  );
+  await net.control('start', 'validator-3');
+  await caughtUp('validator-3');
+  await until('all is well', async () => (await net.status()).ready);
+});
+
+test('NODE-1.3: a replay during which a validator and a gateway are killed ends with every reading final', async () => {
+  const recordings = join(net.folder, 'recordings');
+  mkdirSync(recordings);
+  // Enough to last: 12 devices, 120 payloads each.
+  for (let device = 0; device < 12; device += 1) {
+    const rows = Array.from(
+      { length: 960 },
+      (_, i) => `${1_500_000_000 + i * 60}\t${20 + ((i * 7 + device) % 50) / 10}\n`,
+    );
+    writeFileSync(join(recordings, `Hall${device}_Temperature.csv`), rows.join(''));
+  }
+  const replay = net.itc(
+    ['replay', recordings, '--chunk', '8', '--window', '240', '--json', '--timeout', '60'],
+    {
+      timeoutMs: 150_000,
+    },
+  );
+  const before_ = (await net.subnet()).payloads;
+  await until('the replay is under way', async () => (await net.subnet()).payloads > before_ + 60);
+  await sleep(Math.random() * 500);
+  await net.control('kill', 'validator-1');
+  await sleep(500 + Math.random() * 500);
+  await net.control('kill', 'gateway-2');
+  const ran = await replay;
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  const answer = json(ran);
+  assert.equal(answer['sent'], 12 * 960);
+  assert.equal(answer['final'], answer['sent']);
+  await Promise.all(['validator-1', 'gateway-2'].map((name) => net.control('start', name)));
+  await Promise.all(['validator-1', 'gateway-2'].map(caughtUp));
+  await until('all is well', async () => (await net.status()).ready);
+});
+
+test('NODE-7.15: ctrl-C ends every process; the next start goes on with the same chain and devices', async () => {
+  const chain = net.ready.chain;
+  const devices = (await net.client.devices()).map(({ address }) => address).sort();
+  const seen = await height();
+  assert.equal(await net.interrupt(), 0);
+  assert.equal(existsSync(join(net.folder, 'devnet.pid')), false, 'the folder is free again');
+  const again = await net.start();
+  assert.equal(again.chain, chain);
+  assert.ok(again.height >= seen, `height ${again.height} after ${seen}`);
+  assert.deepEqual((await net.client.devices()).map(({ address }) => address).sort(), devices);
+  await until('the lamp obeys', async () => (await net.itc(['lamp', 'off', 'lamp-1'])).code === 0);
+});
+
+test('NODE-7.16: a second devnet in the same folder is refused while the first runs', async () => {
+  const ran = await net.itc(['devnet', '--json']);
+  assert.equal(ran.code, 1);
+  assert.equal(json(ran)['code'], 'config.invalid');
+  assert.equal((await net.status()).ready, true);
+});
