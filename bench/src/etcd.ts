@@ -8,7 +8,8 @@ import { connect, constants, type ClientHttp2Session } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts, stopProcess } from './network.ts';
+import { freePorts } from '@itc/node/testing/ports.js';
+import { stopProcess } from './network.ts';
 
 export const ETCD_INSTALL = 'etcd is not installed: apt-get install etcd-server etcd-client';
 const READY_MS = 20_000;

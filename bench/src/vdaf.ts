@@ -11,6 +11,7 @@ import {
   prio3SumVec,
 } from '@itc/vdaf';
 import type { KernelChoice, Prio3 } from '@itc/vdaf';
+import type { Result } from './result.ts';
 
 /**
  * Prio3 beside the other TypeScript implementation (draft 08 of 2023) and beside our own plain BigInt
@@ -21,17 +22,6 @@ import type { KernelChoice, Prio3 } from '@itc/vdaf';
  * decoding of every share, the peer hands objects over.
  */
 export const name = 'vdaf';
-
-interface Figure {
-  readonly metric: string;
-  readonly unit: string;
-  readonly value: number;
-  readonly p10: number;
-  readonly p90: number;
-  readonly peer?: string;
-  readonly peerValue?: number;
-  readonly ratio?: number;
-}
 
 type Random = (length: number) => Uint8Array;
 type Step = 'shard' | 'prepare' | 'aggregate';
@@ -291,11 +281,11 @@ export async function run(options: {
   readonly seed: number;
   readonly quick: boolean;
   log(line: string): void;
-}): Promise<Figure[]> {
+}): Promise<Result[]> {
   const module = await loadPeer();
   if (module === undefined)
     options.log(`${PEER} is not installed: no ratios to it. Install it with: ${INSTALL}`);
-  const figures: Figure[] = [];
+  const figures: Result[] = [];
   const warmUpMs = options.quick ? 30 : 200;
   const all = await warmUpAll(workloads(options.seed, module), warmUpMs);
   for (const workload of all) {

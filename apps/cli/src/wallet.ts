@@ -12,11 +12,14 @@ import type { Action } from '@itc/core/ledger/command.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, millis } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Body } from '@itc/core/ledger/transaction.js';
 
 const VALID_BLOCKS = 10_000;
 /** A command that waited longer must not surprise anybody. */
 const COMMAND_VALID_MS = 60_000;
+/** Blocks that prove a change come at once; a chain that stands still is not waited for. */
+const PROVABLE_MS_MAX = 10_000;
 const NONCE_TRIES = 10;
 const NONCE_PAUSE_MS = 300;
 
@@ -60,6 +63,22 @@ export class Wallet {
         await new Promise((resolve) => setTimeout(resolve, NONCE_PAUSE_MS));
       }
     }
+  }
+
+  /**
+   * As `send`, and waits until the change can be proved to a device: headers commit the state a few blocks below them.
+   * Before that a lamp would still be shown the state as it was.
+   */
+  async sendProvable(body: Body): Promise<Sent> {
+    const sent = await this.send(body);
+    const deadline = performance.now() + PROVABLE_MS_MAX;
+    while (
+      (await this.client.status()).height < sent.height + LIMITS.pipelineDepth &&
+      performance.now() < deadline
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return sent;
   }
 
   /** Many at once, in consecutive nonces of one lane; waits until all are final. */

@@ -45,7 +45,7 @@ Example:
       notBefore: millis(now - 60_000),
       expiresAt: millis(now + durationOption(call)),
     };
-    const sent = await wallet.send(grantBody(terms));
+    const sent = await wallet.sendProvable(grantBody(terms));
     call.output.result(
       {
         ok: true,
@@ -71,7 +71,7 @@ Removes the grant from the ledger. From the next certified state on, its absence
   options: COMMON,
   run: async (call) => {
     const { wallet, device, subject, name } = await open(call);
-    const sent = await wallet.send(revokeBody({ device, subject }));
+    const sent = await wallet.sendProvable(revokeBody({ device, subject }));
     call.output.result(
       { ok: true, ...sent, device: formatAddress(device), subject: formatAddress(subject) },
       [`${formatAddress(subject)} may no longer command ${name}`, `final in block ${sent.height}`],

@@ -5,7 +5,6 @@ import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
-import { height, millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { subnetId, type Body } from '../ledger/transaction.ts';
 import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
@@ -13,7 +12,7 @@ import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
-import type { Subnet } from './records.ts';
+import { newSubnet, type Subnet } from './records.ts';
 
 type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
 
@@ -44,17 +43,7 @@ export function applyCreateSubnet(
   const id = subnetId(sender, name);
   if (draft.get('subnet', idText(id)) !== undefined)
     return refused('subnet.exists', 'the sender has a subnet of this name');
-  draft.set('subnet', idText(id), {
-    name,
-    members,
-    powBits,
-    lastSequence: 0,
-    lastHash: id,
-    lastTime: millis(0),
-    lastHeight: height(0),
-    envelopes: 0,
-    payloads: 0,
-  });
+  draft.set('subnet', idText(id), newSubnet({ id, name, members, powBits }));
   return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });
 }
 

@@ -8,7 +8,7 @@ import { asHash, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateProof } from '../crypto/state-tree.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
-import { height, millis, type Amount } from '../ledger/ids.ts';
+import type { Amount } from '../ledger/ids.ts';
 import {
   parseStateKey,
   RECORD_KINDS,
@@ -21,6 +21,7 @@ import { idBytes, idText, RecordMap } from './record-map.ts';
 import {
   decodeRecord,
   encodeRecord,
+  newSubnet,
   type Account,
   type Batch,
   type Device,
@@ -106,19 +107,7 @@ export class LedgerState implements StateView {
     for (const { address, balance } of genesis.accounts) {
       if (balance > 0n) changed.account.set(idText(address), { balance, nonces: [] });
     }
-    for (const { id, name, members, powBits } of genesis.subnets) {
-      changed.subnet.set(idText(id), {
-        name,
-        members,
-        powBits,
-        lastSequence: 0,
-        lastHash: id,
-        lastTime: millis(0),
-        lastHeight: height(0),
-        envelopes: 0,
-        payloads: 0,
-      });
-    }
+    for (const subnet of genesis.subnets) changed.subnet.set(idText(subnet.id), newSubnet(subnet));
     return new LedgerState(EMPTY_TABLES, StateTree.empty, parameters).advance(changed).state;
   }
 

@@ -97,6 +97,22 @@ export interface RecordTypes {
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
 
+/** A subnet before its first checkpoint. */
+export function newSubnet(o: Pick<Subnet, 'name' | 'members' | 'powBits'> & { readonly id: Hash }): Subnet {
+  const { id, name, members, powBits } = o;
+  return {
+    name,
+    members,
+    powBits,
+    lastSequence: 0,
+    lastHash: id,
+    lastTime: millis(0),
+    lastHeight: height(0),
+    envelopes: 0,
+    payloads: 0,
+  };
+}
+
 function writeParameters(writer: Writer, parameters: Parameters): void {
   writer.fixed(parameters.chain, HASH_BYTES).u64(parameters.feePerByte);
 }

@@ -214,12 +214,32 @@ export class Ingest {
     return await this.#store(payload.value, parsed.value, receivedAt);
   }
 
-  /** No await before `vault.put`: the sequence is taken in the turn it was checked in. */
   async #store(
     payload: Payload,
     records: readonly SenmlRecord[],
     receivedAt: number,
   ): Promise<IngestOutcome> {
+    await this.#keep(payload, records, receivedAt);
+    this.offer(payload);
+    return { kind: 'accepted', payload: payload.id, duplicate: false };
+  }
+
+  /**
+   * A payload that came through the subnet, from another gateway of the same home: kept here as well, so that either
+   * gateway can answer for it. Its signature was checked with its envelope. Nothing when it is known, out of its window,
+   * or not to be read. Resolves when it is on disk.
+   */
+  heard(payload: Payload): Promise<void> | undefined {
+    const { vault, now } = this.#o;
+    if (vault.status(payload.id) !== undefined || vault.lane(payload).check(payload.sequence) !== 'new')
+      return undefined;
+    const receivedAt = now();
+    const records = contentOf(payload, receivedAt);
+    return 'kind' in records ? undefined : this.#keep(payload, records, receivedAt);
+  }
+
+  /** To the vault, then to whoever listens. No await before `vault.put`: the sequence is taken in the turn it was checked in. */
+  async #keep(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): Promise<void> {
     const { vault, directory, listener } = this.#o;
     const times = records.map(({ time }) => time);
     const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : [];
@@ -234,36 +254,6 @@ export class Ingest {
     const known = directory.meet(payload.device);
     if (known !== undefined) directory.heard(known, records, receivedAt);
     listener.received(payload, records, receivedAt);
-    this.offer(payload);
-    return { kind: 'accepted', payload: payload.id, duplicate: false };
-  }
-
-  /**
-   * A payload that came through the subnet, from another gateway of the same home: kept here as well, so that either
-   * gateway can answer for it. Its signature was checked with its envelope. Returns the records; nothing when it
-   * is known, out of its window, or of a device this ledger does not know.
-   */
-  heard(payload: Payload): Promise<void> | undefined {
-    const { vault, directory, listener, now } = this.#o;
-    if (vault.status(payload.id) !== undefined || vault.lane(payload).check(payload.sequence) !== 'new')
-      return undefined;
-    const receivedAt = now();
-    const records = contentOf(payload, receivedAt);
-    if ('kind' in records) return undefined;
-    const times = records.map(({ time }) => time);
-    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : [];
-    const stored = vault.put({
-      payload,
-      readings: records.length,
-      receivedAt,
-      timeMin: times.length === 0 ? receivedAt : Math.min(...times),
-      timeMax: times.length === 0 ? receivedAt : Math.max(...times),
-      rows,
-    });
-    const known = directory.meet(payload.device);
-    if (known !== undefined) directory.heard(known, records, receivedAt);
-    listener.received(payload, records, receivedAt);
-    return stored;
   }
 
   /**

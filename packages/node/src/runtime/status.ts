@@ -154,10 +154,14 @@ function subnetStatus(
   });
   const { strong, total } = quorumOf(record.members.map((m) => m.weight));
   const present = members.reduce((sum, m) => sum + (m.connected ? m.weight : 0), 0);
+  // A certificate on its way to the main chain is the normal course of things, until it takes long.
+  const isUnderWay =
+    member?.submitted === true && now - Math.max(record.lastTime, node.chain.time) < CHECKPOINT_LATE_MS;
+  const memberReason = isUnderWay ? undefined : member?.reason;
   const reason =
     ours === undefined
       ? undefined
-      : (member?.reason ??
+      : (memberReason ??
         (present < strong
           ? `${present} of ${total} stake is connected, ${strong} is needed for a checkpoint; missing: ${members
               .filter((m) => !m.connected)
