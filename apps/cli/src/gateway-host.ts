@@ -31,6 +31,7 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       offer: (payload) => subnet.offer(payload),
       onProgress: (listener) => subnet.listen({ progress: listener }),
       onHeard: (listener) => subnet.listen({ envelope: ({ payloads }) => listener(payloads) }),
+      recent: () => subnet.recentPayloads(),
       final: (payload) => subnet.final(payload),
     },
     vault,

@@ -387,11 +387,14 @@ export class Gateway {
   /** What became final between the last word of the member and the end of this process is told by the member's store. */
   #catchUp(): void {
     const { vault, subnet } = this.#o;
+    const recent = Array.from(subnet.recent());
+    this.#onHeard(recent);
     // A list first: what turns final leaves the table that is being read.
     const open = Array.from(
       vault.openPayloads({ from: 0, limit: EDGE_LIMITS.openPayloadsMax }),
       ({ id }) => id,
     );
+    for (const { id } of recent) open.push(id);
     for (const id of open) {
       const final = subnet.final(id);
       if (final !== undefined) this.#onProgress({ payloads: [id], stage: 'final', ...final });

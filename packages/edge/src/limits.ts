@@ -45,6 +45,8 @@ export const EDGE_LIMITS = {
   loginsAtOnceMax: 64,
   /** scrypt takes memory and time on purpose: few at a time. */
   scryptAtOnceMax: 4,
+  /** At 40 ms each, the last of them waits below a second. */
+  scryptWaitingMax: 64,
   credentialBytesMin: 12,
   credentialBytesMax: 128,
 

@@ -45,6 +45,8 @@ export interface SubnetPort {
   onProgress(listener: (progress: PayloadProgress) => void): () => void;
   /** Payloads of an envelope that joined the DAG here, whoever issued it, told before its progress; signatures checked. */
   onHeard(listener: (payloads: readonly Payload[]) => void): () => void;
+  /** Payloads of the newest checkpoints, oldest first: what may have been missed in the moment of a crash. */
+  recent(): Iterable<Payload>;
   /** Where a payload became final, if it did: what this gateway missed while it was away. */
   final(
     payload: Hash,

@@ -14,11 +14,29 @@ const COST = { N: 16_384, r: 8, p: 1 } as const;
 const HASH_BYTES = 32;
 
 let running = 0;
+/** Logins that wait for their turn: after a power cut many devices knock at once. */
+const waiting: (() => void)[] = [];
+
+/** Resolves when one more may run. The bound keeps a flood of wrong passwords from holding the memory. */
+async function turn(): Promise<void> {
+  if (running < EDGE_LIMITS.scryptAtOnceMax) {
+    running += 1;
+    return;
+  }
+  if (waiting.length >= EDGE_LIMITS.scryptWaitingMax)
+    throw new LedgerError('not-ready', 'too many logins by password at a time');
+  // Whoever ends hands its place over, so the count stays as it is.
+  await new Promise<void>((resolve) => waiting.push(resolve));
+}
+
+function leave(): void {
+  const next = waiting.shift();
+  if (next === undefined) running -= 1;
+  else next();
+}
 
 async function derive(password: Uint8Array, salt: Uint8Array): Promise<Buffer> {
-  if (running >= EDGE_LIMITS.scryptAtOnceMax)
-    throw new LedgerError('not-ready', 'too many logins by password at a time');
-  running += 1;
+  await turn();
   try {
     return await new Promise<Buffer>((resolve, reject) => {
       scrypt(password, salt, HASH_BYTES, COST, (error, key) =>
@@ -26,7 +44,7 @@ async function derive(password: Uint8Array, salt: Uint8Array): Promise<Buffer> {
       );
     });
   } finally {
-    running -= 1;
+    leave();
   }
 }
 

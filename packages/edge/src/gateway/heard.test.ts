@@ -49,3 +49,13 @@ test('EDGE-8.3: what became final while the gateway was away is known after its 
   await t.restart({ finals: new Map([[toHex(one.id), { checkpoint: 2, height: 7, time: 50 }]]) });
   assert.deepEqual([t.gateway.payload(one.id)?.status, t.gateway.payload(one.id)?.height], ['final', 7]);
 });
+
+test('EDGE-8.3: a payload of another gateway that a crash kept from the vault is there after the restart', async () => {
+  await using t = await openGateway();
+  const one = reading(t, 1, 20);
+  await t.restart({
+    finals: new Map([[toHex(one.id), { checkpoint: 2, height: 7, time: 50 }]]),
+    missed: [one],
+  });
+  await until(() => t.gateway.payload(one.id)?.status === 'final', 'the payload is final here');
+});

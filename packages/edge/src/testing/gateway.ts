@@ -126,6 +126,8 @@ export class FakeSubnet implements SubnetPort {
   readonly #hearers: Set<(payloads: readonly Payload[]) => void> = new Set();
   /** By payload id in hex: what the member's store knows to be final. */
   readonly finals: Map<string, { checkpoint: number; height: number; time: number }> = new Map();
+  /** In the member's store, and never told. */
+  readonly missed: Payload[] = [];
   full = false;
 
   sign(bytes: Uint8Array): Uint8Array {
@@ -146,6 +148,10 @@ export class FakeSubnet implements SubnetPort {
   onHeard(listener: (payloads: readonly Payload[]) => void): () => void {
     this.#hearers.add(listener);
     return () => this.#hearers.delete(listener);
+  }
+
+  recent(): readonly Payload[] {
+    return this.missed;
   }
 
   final(payload: Hash): { checkpoint: number; height: number; time: number } | undefined {
@@ -174,7 +180,7 @@ export interface TestGateway extends AsyncDisposable {
   /** A lamp with the lamp key, connected. */
   lamp(o?: { store?: DeviceStore; monotonicMs?: () => number }): Promise<Lamp>;
   /** The process dies and comes back on the same tables. `finals`: what became final meanwhile. */
-  restart(o?: { readonly finals: FakeSubnet['finals'] }): Promise<void>;
+  restart(o?: { readonly finals: FakeSubnet['finals']; readonly missed?: readonly Payload[] }): Promise<void>;
 }
 
 export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = {}): Promise<TestGateway> {
@@ -188,9 +194,11 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
   const now = (): number => Date.now() + offset;
   const build = async (
     finals: FakeSubnet['finals'] = new Map(),
+    missed: readonly Payload[] = [],
   ): Promise<Pick<TestGateway, 'subnet' | 'gateway' | 'vault' | 'url'>> => {
     const subnet = new FakeSubnet();
     for (const [id, place] of finals) subnet.finals.set(id, place);
+    subnet.missed.push(...missed);
     const vault = Vault.open({ tables });
     const gateway = new Gateway({
       ledger,
@@ -243,7 +251,7 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
     },
     restart: async (restarted) => {
       await close();
-      current = await build(restarted?.finals);
+      current = await build(restarted?.finals, restarted?.missed);
     },
     [Symbol.asyncDispose]: async () => {
       for (const lamp of lamps) await lamp.stop();

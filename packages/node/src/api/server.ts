@@ -74,6 +74,20 @@ export class ApiServer {
       return503OnClosing: true,
       forceCloseConnections: true,
       routerOptions: { maxParamLength: 200 },
+      // What is not HTTP, or has no end of headers: the one form, and the connection ends.
+      clientErrorHandler: (error, socket) => {
+        if (!socket.writable) return;
+        const tooLong = (error as NodeJS.ErrnoException).code === 'HPE_HEADER_OVERFLOW';
+        const body = JSON.stringify(
+          problemOf(
+            'request.malformed',
+            tooLong ? 'the headers are too long' : 'this is not an HTTP request',
+          ),
+        );
+        socket.end(
+          `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        );
+      },
       // What never reaches a route, in the same form: a path that cannot be decoded, a name that is too long.
       frameworkErrors: (error, _request, reply) => {
         // The generic reply of this hook has no route, so its types admit nothing.

@@ -8,7 +8,7 @@ import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
 import { decodeEnvelopeWithPayloads } from '@itc/core/dag/envelope.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { parsePayload } from '@itc/core/ledger/payload.js';
+import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
@@ -100,6 +100,19 @@ export class SubnetStore {
 
   envelope(hash: Hash): Uint8Array | undefined {
     return this.#segments.get(hash);
+  }
+
+  /** Payloads in the envelopes of a checkpoint, in canonical order; none when it is not stored. */
+  *payloadsOf(sequence: number): Generator<Payload> {
+    for (const hash of this.envelopeOrder(sequence) ?? []) {
+      const encoded = this.#segments.get(hash);
+      const whole = encoded === undefined ? undefined : decodeEnvelopeWithPayloads(encoded);
+      if (whole?.ok !== true) continue;
+      for (const bytes of whole.value.payloads) {
+        const payload = parsePayload(this.#chain, bytes);
+        if (payload.ok) yield payload.value;
+      }
+    }
   }
 
   /** The COSE_Sign1 of an applied payload; undefined when its body was pruned. */

@@ -98,6 +98,8 @@ const COMMITTED_BATCH = 64;
 /** Envelopes of others whose signatures are being checked; beyond, gossip is dropped and asked for again. */
 const CHECKING_MAX = 2_048;
 const LOG_BYTES_MAX = 32 * 1024 * 1024;
+/** A crash loses a listener at most what was told in its last moments. */
+const RECENT_CHECKPOINTS = 32;
 const SERVED_BYTES_MAX = LIMITS.envelopeBytesMax;
 
 export class Subnet {
@@ -200,6 +202,14 @@ export class Subnet {
     const at = place === undefined ? undefined : chain.checkpointPlace(subnet, place.checkpoint);
     if (place === undefined || at === undefined) return undefined;
     return { checkpoint: place.checkpoint, height: at.height, time: chain.time };
+  }
+
+  /** Payloads of the newest checkpoints, oldest first. */
+  *recentPayloads(): Generator<Payload> {
+    const { checkpoint } = this.#member.status();
+    for (let sequence = Math.max(1, checkpoint - RECENT_CHECKPOINTS); sequence <= checkpoint; sequence += 1) {
+      yield* this.#o.store.payloadsOf(sequence);
+    }
   }
 
   listen(listener: SubnetListener): () => void {
