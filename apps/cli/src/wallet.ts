@@ -1,5 +1,5 @@
 /** The key of a person on this machine, and what it can do through the API: transactions, signed requests, commands. */
-import { Client } from '@itc/client/client.js';
+import { createClient, type Client } from '@itc/client/client.js';
 import { buildCommand } from '@itc/client/commands.js';
 import type { CommandStatus } from '@itc/client/api.js';
 import type { Enrolment } from '@itc/client/client.js';
@@ -179,5 +179,5 @@ function isNonce(error: unknown): boolean {
 }
 
 export function openClient(url: string): Client {
-  return new Client({ url, fetch });
+  return createClient({ url, fetch });
 }

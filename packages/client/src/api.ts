@@ -7,6 +7,9 @@ export interface NodeStatus {
   /** Why not, in words. Every part below has one of its own. */
   readonly reason?: string;
   readonly chain: string;
+  /** From the genesis document. */
+  readonly chainName?: string;
+  /** Of the answering node. */
   readonly name: string;
   readonly version: string;
   readonly role: string;
@@ -165,6 +168,8 @@ export interface DeviceStatus {
 export interface DeviceDetail extends DeviceStatus {
   readonly batch?: string;
   readonly model?: string;
+  /** Name of the maker of the batch. */
+  readonly maker?: string;
   readonly claimedAt?: number;
   readonly grants: readonly {
     readonly subject: string;
@@ -225,9 +230,9 @@ export interface CommandStatus {
   readonly device: string;
   readonly signer: string;
   readonly action: { readonly kind: 'on' | 'off' | 'level'; readonly level?: number };
-  /** When each was reached; one that is absent was not reached yet. */
+  /** When each was reached; one that is absent was not reached yet: `sent` while the device is away. */
   readonly stages: {
-    readonly sent: number;
+    readonly sent?: number;
     readonly acknowledged?: number;
     readonly inDag?: number;
     readonly final?: number;

@@ -6,7 +6,6 @@ import { SIGNATURE_DOMAINS } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
 
 export const LOGIN_METHOD = 'ITC-ED25519';
-export const CHALLENGE_BYTES = 32;
 
 /** Domain ‖ 0x00 ‖ chain ‖ gateway address ‖ challenge: of no use at another gateway or on another chain. */
 export function loginSigningBytes(o: { chain: Hash; gateway: Address; challenge: Uint8Array }): Uint8Array {

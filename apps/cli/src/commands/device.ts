@@ -1,6 +1,6 @@
 /** `itc device`: what is at the gateway, and how a device gets there: batch, voucher, claim, name, login. */
 import { randomBytes } from 'node:crypto';
-import { toHex, fromHex } from '@itc/core/bytes/hex.js';
+import { fromHex } from '@itc/core/bytes/hex.js';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { addressOf, formatAddress, parseAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
@@ -8,7 +8,7 @@ import { amount, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { requestJson } from '@itc/client/http.js';
 import { claim, registerBatch } from '@itc/client/transactions.js';
 import { buildBatch, formatVoucher, parseVoucher } from '@itc/client/voucher.js';
-import { loginSigningBytes } from '@itc/edge/login-proof.js';
+import { loginPassword, loginSigningBytes } from '@itc/edge/login-proof.js';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
@@ -257,7 +257,7 @@ async function login(call: Call, words: readonly string[]): Promise<number> {
   if (!gateway.ok || !bytes.ok) throw new LedgerError('peer.message', 'the gateway’s challenge is malformed');
   const signature = keys.sign(loginSigningBytes({ chain, gateway: gateway.value, challenge: bytes.value }));
   const username = formatAddress(keys.address);
-  const password = `${toHex(keys.publicKey.bytes)}.${challenge.challenge}.${toHex(signature)}`;
+  const password = loginPassword({ key: keys.publicKey.bytes, challenge: bytes.value, signature });
   call.output.result({ username, password, expiresAt: challenge.expiresAt }, [
     `username  ${username}`,
     `password  ${password}`,

@@ -1,5 +1,5 @@
 /** `itc lamp`: switches a lamp. The lamp itself decides whether it obeys, and its signed answer is what is shown. */
-import { asHash } from '@itc/core/crypto/hash.js';
+import { parseHash } from '@itc/client/client.js';
 import type { Action } from '@itc/core/ledger/command.js';
 import type { CommandStatus } from '@itc/client/api.js';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
@@ -74,7 +74,7 @@ async function untilFinal(wallet: Wallet, status: CommandStatus, timeoutMs: numb
   let latest = status;
   while (latest.stages.final === undefined && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 200));
-    latest = await wallet.client.command(asHash(new Uint8Array(Buffer.from(latest.id, 'hex'))));
+    latest = await wallet.client.command(parseHash(latest.id));
   }
   return latest;
 }
@@ -83,8 +83,11 @@ function tell(call: Call, device: string, status: CommandStatus, roundTripMs: nu
   const { outcome, state, stages } = status;
   const done = outcome?.kind === 'done';
   const answer = { ok: done, roundTripMs: Math.round(roundTripMs * 10) / 10, ...status };
-  const stage = (name: string, time: number | undefined): string =>
-    `  ${name.padEnd(13)}${time === undefined ? 'not yet' : time <= stages.sent ? 'at once' : `after ${formatDuration(time - stages.sent)}`}`;
+  const { sent } = stages;
+  const stage = (name: string, time: number | undefined): string => {
+    if (time === undefined) return `  ${name.padEnd(13)}not yet`;
+    return `  ${name.padEnd(13)}${sent === undefined || time <= sent ? 'at once' : `after ${formatDuration(time - sent)}`}`;
+  };
   const head = done
     ? `${device} is ${state?.on === false ? 'off' : `on at level ${state?.level ?? '?'}`}  (${formatDuration(roundTripMs)})`
     : outcome?.kind === 'refused'

@@ -1,11 +1,11 @@
 /** `itc proof`: fetches the proof of a reading and checks it before writing it. */
 import { writeFileSync } from 'node:fs';
-import { fromHex, toHex } from '@itc/core/bytes/hex.js';
-import { asHash } from '@itc/core/crypto/hash.js';
+import { toHex } from '@itc/core/bytes/hex.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { verifyReadingBytes } from '@itc/core/light/reading-proof.js';
+import { parseHash } from '@itc/client/client.js';
 import { parseSenml } from '@itc/edge/2-conversion/senml.js';
 import { formatProofFile, readingText, type ProofFile } from '../proof-file.ts';
 import { textOption, UsageError, type Command } from '../terminal/command.ts';
@@ -28,12 +28,11 @@ Example:
     if (match === null || rest.length > 0)
       throw new UsageError('expected one reading: 64 hex digits, a colon, its position');
     if (out === undefined) throw new UsageError('--out FILE is needed');
-    const id = fromHex(match[1] as string);
-    if (!id.ok) throw new UsageError(id.message);
+    const id = parseHash(match[1] as string);
     const index = Number(match[2] ?? 0);
     const client = openClient(call.api);
     const { chain } = await client.genesis();
-    const bytes = await client.readingProof(asHash(id.value));
+    const bytes = await client.readingProof(id);
     const verdict = verifyReadingBytes({ genesisHash: chain, bytes, verify: verifySignature });
     if (!verdict.valid)
       throw new LedgerError(

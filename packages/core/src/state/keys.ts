@@ -45,8 +45,6 @@ export function stateKey(kind: RecordKind, ...id: readonly Uint8Array[]): StateK
 
 export const PARAMETERS_KEY: StateKey = stateKey('parameters');
 export const accountKey = (address: Address): StateKey => stateKey('account', address);
-export const makerKey = (address: Address): StateKey => stateKey('maker', address);
-export const batchKey = (id: Hash): StateKey => stateKey('batch', id);
 /** A device is named by the address of its own key. */
 export const deviceKey = (device: Address): StateKey => stateKey('device', device);
 /** One grant per device and subject; all grants of a device are neighbours. */

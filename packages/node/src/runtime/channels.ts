@@ -1,5 +1,6 @@
 /** Which channel carries what between processes (spec NODE-2). Numbers are part of the peer protocol. */
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import { PRIORITY, type Priority } from '../ports.ts';
 
 interface ChannelRule {
@@ -14,7 +15,7 @@ export const CHANNELS = {
   /** Votes, checkpoints, status, fetch. */
   vote: { number: 1, bytesMax: 64 * 1024, priority: PRIORITY.urgent },
   /** PRE-PREPARE, bodies, VIEW-CHANGE, NEW-VIEW. */
-  proposal: { number: 2, bytesMax: LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
+  proposal: { number: 2, bytesMax: messageBytesMax(LIMITS.validatorsMax), priority: PRIORITY.normal },
   /** Transactions on their way to every validator. */
   transaction: { number: 3, bytesMax: LIMITS.transactionBytesMax, priority: PRIORITY.normal },
   /** "I have committed up to here." */

@@ -11,5 +11,3 @@ export interface Logger {
 export function createLogger(name: string, level: string): Logger {
   return pino({ name, level, base: { name }, timestamp: pino.stdTimeFunctions.isoTime });
 }
-
-export const silentLogger: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
