@@ -115,6 +115,10 @@ export class Network implements AsyncDisposable {
           ? []
           : [{ id: subnet, name: 'home', members: setOf('member'), powBits: plan.powBits }],
       feePerByte: amount(1n),
+      validatorBond: amount(0n),
+      bondPerWeight: amount(0n),
+      reserve: amount(0n),
+      rewardPerCheckpoint: amount(0n),
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-bench-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));

@@ -101,6 +101,7 @@ export interface BlockSummary {
 
 export interface BlockDetail extends BlockSummary {
   readonly header: {
+    readonly flags: number;
     readonly epoch: number;
     readonly parentHash: string;
     readonly txRoot: string;

@@ -55,6 +55,7 @@ function parseBlock(
     const at = height(block.height);
     const header: Header = {
       version: HEADER_VERSION,
+      flags: block.header.flags,
       epoch: epoch(block.header.epoch),
       height: at,
       time: millis(block.time),

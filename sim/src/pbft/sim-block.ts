@@ -35,7 +35,18 @@ export function makeBlock(block: SimBlock): Candidate {
     .u53(block.time);
   writer.fixed(block.stateRoot, HASH_BYTES).bool(block.invalid).u32(block.salt);
   const bytes = writer.list(block.requests, (w, request) => w.u32(request)).finish();
-  return { height: height(block.height), parentHash: block.parentHash, hash: fakeHash(bytes), bytes };
+  return candidateOf(block, bytes);
+}
+
+function candidateOf(block: SimBlock, bytes: Uint8Array): Candidate {
+  return {
+    height: height(block.height),
+    parentHash: block.parentHash,
+    hash: fakeHash(bytes),
+    bytes,
+    closes: false,
+    count: block.requests.length,
+  };
 }
 
 export function readBlock(bytes: Uint8Array): SimBlock {
@@ -55,7 +66,7 @@ export function readBlock(bytes: Uint8Array): SimBlock {
 export const parseSimBlock: ParseBlock = (bytes) => {
   const copy = bytes.slice();
   const block = readBlock(copy);
-  return { height: height(block.height), parentHash: block.parentHash, hash: fakeHash(copy), bytes: copy };
+  return candidateOf(block, copy);
 };
 
 /** State roots of a chain: the root after height h chains the hashes of all blocks up to h. */

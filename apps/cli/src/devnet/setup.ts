@@ -192,5 +192,9 @@ function genesisOf(parts: {
     accounts,
     subnets: parts.subnets,
     feePerByte: amount(1_000n),
+    validatorBond: amount(0n),
+    bondPerWeight: amount(0n),
+    reserve: amount(0n),
+    rewardPerCheckpoint: amount(0n),
   };
 }

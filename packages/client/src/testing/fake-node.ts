@@ -56,6 +56,10 @@ export class FakeNode {
       accounts: [{ address: treasury.address, balance: SUPPLY }],
       subnets: [],
       feePerByte: amount(feePerByte),
+      validatorBond: amount(0n),
+      bondPerWeight: amount(0n),
+      reserve: amount(0n),
+      rewardPerCheckpoint: amount(0n),
     };
     this.chain = genesisHash(this.genesis);
     this.state = LedgerState.fromGenesis(this.genesis);
@@ -90,6 +94,7 @@ export class FakeNode {
     const set = validatorsHash(this.genesis.validators);
     const header: Header = {
       version: HEADER_VERSION,
+      flags: 0,
       epoch: epoch(0),
       height: at,
       time: context.time,
@@ -124,6 +129,7 @@ export class FakeNode {
       signers: [0],
       bytes: encoded.length,
       header: {
+        flags: header.flags,
         epoch: 0,
         parentHash: toHex(header.parentHash),
         txRoot: toHex(header.txRoot),

@@ -11,9 +11,17 @@ import { readHash } from './transaction.ts';
 
 export const HEADER_VERSION = 1;
 
+/** Bits of `Header.flags`; others are refused. */
+export const HEADER_FLAGS = {
+  /** The last block of its epoch: the next one belongs to the validators of `nextValidatorsHash`. */
+  closes: 1,
+} as const;
+
 /** Neither view nor certificate is part of it: a re-proposal in a later view keeps its hash. */
 export interface Header {
   readonly version: number;
+  /** OR of `HEADER_FLAGS`. */
+  readonly flags: number;
   readonly epoch: Epoch;
   readonly height: Height;
   /** Proposer's clock; strictly greater than the parent's. */
@@ -27,6 +35,7 @@ export interface Header {
   /** Merkle mountain range over the hashes of all headers below this one, heights 1 … height − 1. */
   readonly historyRoot: Hash;
   readonly validatorsHash: Hash;
+  /** Of the next epoch's set in a block that closes an epoch, which may be the same set; else equal to `validatorsHash`. */
   readonly nextValidatorsHash: Hash;
 }
 
@@ -51,6 +60,7 @@ export interface Certificate {
 export function writeHeader(writer: Writer, header: Header): void {
   writer
     .u16(header.version)
+    .u8(header.flags)
     .u32(header.epoch)
     .u53(header.height)
     .u53(header.time)
@@ -66,8 +76,12 @@ export function readHeader(reader: Reader): Header {
   const version = reader.u16();
   if (version !== HEADER_VERSION)
     reader.refuse('decode.unknown-kind', `expected header version ${HEADER_VERSION}, got ${version}`);
+  const flags = reader.u8();
+  if ((flags & ~HEADER_FLAGS.closes) !== 0)
+    reader.refuse('decode.out-of-range', `expected known flags, got ${flags}`);
   return {
     version,
+    flags,
     epoch: epoch(reader.u32()),
     height: height(reader.u53()),
     time: millis(reader.u53()),
@@ -84,6 +98,11 @@ export function encodeHeader(header: Header): Uint8Array {
   const writer = new Writer(256);
   writeHeader(writer, header);
   return writer.finish();
+}
+
+/** Whether the header's block is the last of its epoch. */
+export function closesEpoch(header: Header): boolean {
+  return (header.flags & HEADER_FLAGS.closes) !== 0;
 }
 
 export function headerHash(header: Header): Hash {

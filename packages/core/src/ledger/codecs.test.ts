@@ -81,7 +81,7 @@ test('WIRE-1.4, WIRE-3.1: transactions of every kind have one encoding', () => {
 
 test('WIRE-1.4, WIRE-4.1: headers have one encoding, of 214 bytes', () => {
   assertStrict(anyHeader, { encode: encodeHeader, decode: (bytes) => decode(readHeader, bytes) });
-  assert.equal(encodeHeader(fc.sample(anyHeader, 1)[0] as Header).length, 214);
+  assert.equal(encodeHeader(fc.sample(anyHeader, 1)[0] as Header).length, 215);
 });
 
 test('WIRE-1.4, WIRE-4.3: blocks have one encoding', () => {
@@ -186,6 +186,7 @@ test('WIRE-4.1: neither view nor certificate is in the hash of a header', () => 
   const header = fc.sample(anyHeader, 1)[0] as Header;
   assert.deepEqual(Object.keys(header).sort(), [
     'epoch',
+    'flags',
     'height',
     'historyRoot',
     'nextValidatorsHash',

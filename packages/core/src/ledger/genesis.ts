@@ -14,12 +14,19 @@ export interface Genesis {
   readonly name: string;
   readonly time: Millis;
   readonly validators: ValidatorSet;
-  /** Sum of balances = SUPPLY. Sorted by address. */
+  /** Balances, bonds and reserve add up to SUPPLY. Sorted by address. */
   readonly accounts: readonly { readonly address: Address; readonly balance: Amount }[];
   /** Each id once. */
   readonly subnets: readonly GenesisSubnet[];
   /** Price of one byte of a transaction, in base units; 0 makes the chain free of fees. */
   readonly feePerByte: Amount;
+  /** Base units each validator of this document has bonded. Bonds and reserve are part of the supply. */
+  readonly validatorBond: Amount;
+  /** Bond that one unit of weight needs. */
+  readonly bondPerWeight: Amount;
+  /** Pays `rewardPerCheckpoint` to the validators while it lasts. */
+  readonly reserve: Amount;
+  readonly rewardPerCheckpoint: Amount;
 }
 
 export interface GenesisSubnet {
@@ -39,7 +46,13 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
     writeValidatorSet(w, subnet.members);
     w.u8(subnet.powBits);
   });
-  return writer.u64(genesis.feePerByte).finish();
+  return writer
+    .u64(genesis.feePerByte)
+    .u64(genesis.validatorBond)
+    .u64(genesis.bondPerWeight)
+    .u64(genesis.reserve)
+    .u64(genesis.rewardPerCheckpoint)
+    .finish();
 }
 
 export function readGenesis(reader: Reader): Genesis {
@@ -58,6 +71,10 @@ export function readGenesis(reader: Reader): Genesis {
       powBits: r.u8(),
     })),
     feePerByte: amount(reader.u64()),
+    validatorBond: amount(reader.u64()),
+    bondPerWeight: amount(reader.u64()),
+    reserve: amount(reader.u64()),
+    rewardPerCheckpoint: amount(reader.u64()),
   };
   for (const [i, account] of genesis.accounts.entries()) {
     const previous = genesis.accounts[i - 1];
@@ -73,9 +90,15 @@ export function readGenesis(reader: Reader): Genesis {
     }
   }
   if (ids.size !== genesis.subnets.length) reader.refuse('decode.not-canonical', 'a subnet is there twice');
-  const total = genesis.accounts.reduce((sum, account) => sum + account.balance, 0n);
+  const total = genesis.accounts.reduce(
+    (sum, account) => sum + account.balance,
+    genesis.reserve + genesis.validatorBond * BigInt(genesis.validators.length),
+  );
   if (total !== SUPPLY)
-    reader.refuse('decode.out-of-range', `expected balances that add up to ${SUPPLY}, got ${total}`);
+    reader.refuse(
+      'decode.out-of-range',
+      `expected balances, bonds and reserve that add up to ${SUPPLY}, got ${total}`,
+    );
   return genesis;
 }
 

@@ -14,6 +14,10 @@ export interface Candidate {
   readonly parentHash: Hash;
   readonly hash: Hash;
   readonly bytes: Uint8Array;
+  /** The last block of its epoch: nothing follows it in this epoch. */
+  readonly closes: boolean;
+  /** Transactions in it: how much a proposer gets done. */
+  readonly count: number;
 }
 
 /** Turns bytes into a candidate, or undefined when they are not a canonical block. */

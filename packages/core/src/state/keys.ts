@@ -19,6 +19,7 @@ export const RECORD_KINDS = {
   device: 4,
   grant: 5,
   subnet: 6,
+  epoch: 7,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -31,6 +32,7 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   device: HASH_BYTES,
   grant: 2 * HASH_BYTES,
   subnet: HASH_BYTES,
+  epoch: 0,
 };
 
 const KIND_OF = Object.keys(RECORD_KINDS) as readonly RecordKind[];
@@ -44,6 +46,7 @@ export function stateKey(kind: RecordKind, ...id: readonly Uint8Array[]): StateK
 }
 
 export const PARAMETERS_KEY: StateKey = stateKey('parameters');
+export const EPOCH_KEY: StateKey = stateKey('epoch');
 export const accountKey = (address: Address): StateKey => stateKey('account', address);
 /** A device is named by the address of its own key. */
 export const deviceKey = (device: Address): StateKey => stateKey('device', device);

@@ -50,13 +50,13 @@ function lived(): {
   return { w, states, store };
 }
 
-test('STATE-1.4: genesis gives the balances, the subnets and the parameters, and nothing else', () => {
+test('STATE-1.4: genesis gives the balances, the subnets, the parameters and the epoch, and nothing else', () => {
   const w = new World(['alice', 'bob']);
   assert.equal(w.balance(alice), 1_000_000_000_000n);
   assert.equal(w.state.supply(), SUPPLY);
   assert.deepEqual(w.state.parameters, { chain: w.chain, feePerByte: 10n });
   assert.equal(w.state.subnet(subnetOfGenesis)?.lastHash, subnetOfGenesis);
-  assert.equal(w.state.size, 5);
+  assert.equal(w.state.size, 6);
 });
 
 test('STATE-1.4: two chains never share a state root, because the chain is a record', () => {
@@ -146,6 +146,7 @@ test('STATE-1.3: the same records give the same root, whatever happened in betwe
       batch: new Map(),
       device: new Map(),
       grant: new Map(),
+      epoch: new Map(),
       subnet: new Map(),
     }).state;
   };

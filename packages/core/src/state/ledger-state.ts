@@ -8,7 +8,8 @@ import { asHash, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateProof } from '../crypto/state-tree.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
-import type { Amount } from '../ledger/ids.ts';
+import type { EpochRecord } from '../ledger/epoch.ts';
+import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
 import {
   parseStateKey,
   RECORD_KINDS,
@@ -65,6 +66,7 @@ export function noChanges(): ChangedRecords {
     device: new Map(),
     grant: new Map(),
     subnet: new Map(),
+    epoch: new Map(),
   };
 }
 
@@ -76,6 +78,7 @@ const EMPTY_TABLES: Tables = {
   device: RecordMap.empty(),
   grant: RecordMap.empty(),
   subnet: RecordMap.empty(),
+  epoch: RecordMap.empty(),
 };
 
 function setRecord<K extends RecordKind>(
@@ -104,6 +107,15 @@ export class LedgerState implements StateView {
     const parameters: Parameters = { chain, feePerByte: genesis.feePerByte };
     const changed = noChanges();
     changed.parameters.set('', parameters);
+    changed.epoch.set('', {
+      epoch: epoch(0),
+      since: height(1),
+      validators: genesis.validators,
+      next: undefined,
+      fees: amount(0n),
+      reserve: genesis.reserve,
+      burned: amount(0n),
+    });
     for (const { address, balance } of genesis.accounts) {
       if (balance > 0n) changed.account.set(idText(address), { balance, nonces: [] });
     }
@@ -131,6 +143,8 @@ export class LedgerState implements StateView {
     }
     const parameters = tables.parameters.get('');
     if (parameters === undefined) return refused('decode.truncated', 'expected the record of the parameters');
+    if (tables.epoch.get('') === undefined)
+      return refused('decode.truncated', 'expected the record of the epoch');
     return ok(new LedgerState(tables, StateTree.empty.update(leaves), parameters));
   }
 
@@ -141,6 +155,11 @@ export class LedgerState implements StateView {
   /** For provers of several keys at once. */
   get tree(): StateTree {
     return this.#tree;
+  }
+
+  /** Who decides; always there. */
+  get epoch(): EpochRecord {
+    return this.#tables.epoch.get('') as EpochRecord;
   }
 
   /** Records of all kinds. */

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress } from '../ledger/address.ts';
-import { amount, AMOUNT_MAX, height, millis } from '../ledger/ids.ts';
+import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
+import { anyValidatorSet } from '../testing/arbitraries.ts';
 import { memberSet, person } from '../testing/state-world.ts';
 import {
   accountKey,
@@ -56,6 +57,20 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     levelMax: fc.nat(255),
     notBefore: counter.map(millis),
     expiresAt: counter.map(millis),
+  }),
+  epoch: fc.record({
+    epoch: fc.nat(0xffff_ffff).map(epoch),
+    since: counter.map(height),
+    validators: anyValidatorSet,
+    next: fc.option(
+      fc.record({ validators: anyValidatorSet, closes: counter.map(height) }, { noNullPrototype: true }),
+      {
+        nil: undefined,
+      },
+    ),
+    fees: value,
+    reserve: value,
+    burned: value,
   }),
   subnet: fc.record({
     name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),

@@ -9,6 +9,7 @@ import { amount, height, millis, type Amount, type Height, type Millis } from '.
 import { LIMITS } from '../ledger/limits.ts';
 import { ACTIONS_ALL, readAddress, readHash } from '../ledger/transaction.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
+import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
 import type { RecordKind } from './keys.ts';
 
 /** What genesis fixed for the state machine. */
@@ -93,6 +94,7 @@ export interface RecordTypes {
   device: Device;
   grant: GrantRecord;
   subnet: Subnet;
+  epoch: EpochRecord;
 }
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
@@ -252,6 +254,7 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   device: { write: writeDevice, read: readDevice },
   grant: { write: writeGrantRecord, read: readGrantRecord },
   subnet: { write: writeSubnet, read: readSubnet },
+  epoch: { write: writeEpochRecord, read: readEpochRecord },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

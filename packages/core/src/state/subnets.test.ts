@@ -225,6 +225,7 @@ test('STATE-8.6: totals stop at the largest number that can be written, they do 
     batch: new Map(),
     device: new Map(),
     grant: new Map(),
+    epoch: new Map(),
     subnet: new Map([
       [String.fromCharCode(...subnetOfGenesis), { ...nearly, payloads: Number.MAX_SAFE_INTEGER - 1 }],
     ]),

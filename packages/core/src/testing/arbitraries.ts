@@ -133,6 +133,7 @@ export const anyTransaction: Arbitrary<Transaction> = record({
 
 export const anyHeader: Arbitrary<Header> = record({
   version: fc.constant(HEADER_VERSION),
+  flags: fc.constantFrom(0, 1),
   epoch: u32.map(epoch),
   height: anyHeight,
   time: anyMillis,
@@ -175,6 +176,10 @@ export const anyGenesis: Arbitrary<Genesis> = record({
     },
   ),
   feePerByte: anyAmount,
+  validatorBond: fc.constant(amount(0n)),
+  bondPerWeight: anyAmount,
+  reserve: fc.constant(amount(0n)),
+  rewardPerCheckpoint: anyAmount,
 }).map(({ addresses, ...rest }) => ({
   ...rest,
   accounts: addresses

@@ -96,6 +96,10 @@ export function world(options: WorldOptions = {}): World {
     accounts,
     subnets: [subnet],
     feePerByte: amount(options.feePerByte ?? 1n),
+    validatorBond: amount(0n),
+    bondPerWeight: amount(0n),
+    reserve: amount(0n),
+    rewardPerCheckpoint: amount(0n),
   };
   return { genesis, chain: genesisHash(genesis), validators, members, subnet: subnet.id, treasury };
 }
@@ -155,6 +159,7 @@ export class ChainBuilder {
     const validators = o.validators ?? this.world.validators;
     const header: Header = {
       version: HEADER_VERSION,
+      flags: 0,
       epoch: epoch(o.epoch ?? 0),
       height: height(at),
       time: millis(GENESIS_TIME + 1000 * at),

@@ -63,14 +63,21 @@ export function contextOf(weights: readonly number[], chain: Hash = CHAIN): Veri
 
 export function makeBlock(at: number, parentHash: Hash, salt = 0): Candidate {
   const bytes = new Writer(64).u53(at).fixed(parentHash, 32).u32(salt).finish();
-  return { height: height(at), parentHash, hash: sha256(bytes), bytes };
+  return { height: height(at), parentHash, hash: sha256(bytes), bytes, closes: false, count: 1 };
 }
 
 export function parseTestBlock(raw: Uint8Array): Candidate | undefined {
   if (raw.length !== 44) return undefined;
   const bytes = raw.slice();
   const reader = new Reader(bytes);
-  return { height: height(reader.u53()), parentHash: asHash(reader.fixed(32)), hash: sha256(bytes), bytes };
+  return {
+    height: height(reader.u53()),
+    parentHash: asHash(reader.fixed(32)),
+    hash: sha256(bytes),
+    bytes,
+    closes: false,
+    count: 1,
+  };
 }
 
 /** Blocks 1 … count on the genesis. */

@@ -121,6 +121,10 @@ export class World {
       accounts: [...accounts, { address: person('treasury').address, balance: amount(rest) }],
       subnets: [{ id: subnetOfGenesis, name: 'home', members: memberSet, powBits: 4 }],
       feePerByte: amount(feePerByte),
+      validatorBond: amount(0n),
+      bondPerWeight: amount(0n),
+      reserve: amount(0n),
+      rewardPerCheckpoint: amount(0n),
     };
     this.chain = genesisHash(this.genesis);
     this.state = LedgerState.fromGenesis(this.genesis);

@@ -287,6 +287,7 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
   return {
     ...summary,
     header: {
+      flags: header.flags,
       epoch: header.epoch,
       parentHash: toHex(header.parentHash),
       txRoot: toHex(header.txRoot),

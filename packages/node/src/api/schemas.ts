@@ -110,6 +110,7 @@ export const BlockDetail = Type.Intersect([
   BlockSummary,
   Type.Object({
     header: Type.Object({
+      flags: Count,
       epoch: Count,
       parentHash: Hex32,
       txRoot: Hex32,

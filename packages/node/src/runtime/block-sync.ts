@@ -5,6 +5,7 @@
 import { Reader, DecodeError } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import {
+  closesEpoch,
   headerHash,
   decodeBlock,
   readCertificate,
@@ -187,7 +188,14 @@ export class BlockSync {
         if (!verifyCertificate(this.#options.context, certificate))
           return this.#blame(peer, `the certificate of block ${expected} does not verify`);
         blocks.push({
-          candidate: { height: header.height, parentHash: header.parentHash, hash, bytes: block },
+          candidate: {
+            height: header.height,
+            parentHash: header.parentHash,
+            hash,
+            bytes: block,
+            closes: closesEpoch(header),
+            count: decoded.value.transactions.length,
+          },
           header,
           certificate,
         });

@@ -284,6 +284,7 @@ export class Chain {
   ): Omit<Header, 'txRoot'> {
     return {
       version: HEADER_VERSION,
+      flags: 0,
       epoch: epoch(0),
       height: of,
       time,

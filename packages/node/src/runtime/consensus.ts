@@ -4,7 +4,7 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { decodeBlock, headerHash } from '@itc/core/ledger/block.js';
+import { closesEpoch, decodeBlock, headerHash } from '@itc/core/ledger/block.js';
 import type { Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { quorumOf } from '@itc/core/ledger/validators.js';
@@ -441,6 +441,13 @@ export class Consensus {
 function parseCandidate(bytes: Uint8Array): Candidate | undefined {
   const decoded = decodeBlock(bytes);
   if (!decoded.ok) return undefined;
-  const { header } = decoded.value;
-  return { height: header.height as Height, parentHash: header.parentHash, hash: headerHash(header), bytes };
+  const { header, transactions } = decoded.value;
+  return {
+    height: header.height as Height,
+    parentHash: header.parentHash,
+    hash: headerHash(header),
+    bytes,
+    closes: closesEpoch(header),
+    count: transactions.length,
+  };
 }

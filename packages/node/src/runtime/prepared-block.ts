@@ -1,5 +1,6 @@
 /** A block as the runtime carries it: decoded once, hashed once, every signature checked. */
 import {
+  closesEpoch,
   decodeBlock,
   encodeBlock,
   headerHash,
@@ -37,7 +38,14 @@ function prepared(
 ): PreparedBlock {
   const hash = headerHash(header);
   return {
-    candidate: { height: header.height, parentHash: header.parentHash, hash, bytes },
+    candidate: {
+      height: header.height,
+      parentHash: header.parentHash,
+      hash,
+      bytes,
+      closes: closesEpoch(header),
+      count: transactions.length,
+    },
     header,
     transactions,
   } as PreparedBlock;

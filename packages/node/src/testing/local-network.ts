@@ -76,6 +76,10 @@ export class LocalNetwork {
           ? []
           : [{ id: subnet, name: 'home', members: setOf('member'), powBits: o.powBits ?? 4 }],
       feePerByte: amount(1n),
+      validatorBond: amount(0n),
+      bondPerWeight: amount(0n),
+      reserve: amount(0n),
+      rewardPerCheckpoint: amount(0n),
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-network-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
