@@ -4,18 +4,17 @@ import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { readCertificate, writeCertificate, type Certificate } from '../ledger/block.ts';
 import { view, type View } from '../ledger/ids.ts';
+import { readStable, writeStable } from '../ledger/stable-certificate.ts';
 import {
   readCheckpointMessage,
   readNewView,
   readPrepared,
-  readStable,
   readViewChange,
   readCandidate,
   writeCandidate,
   writeCheckpointMessage,
   writeNewView,
   writePrepared,
-  writeStable,
   writeViewChange,
 } from './message-codec.ts';
 import type {

@@ -7,6 +7,7 @@ import { SIGNATURE_BYTES } from '../crypto/signature.ts';
 import { readCertificate, writeCertificate } from '../ledger/block.ts';
 import { epoch, height, view } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import { readStable, writeStable } from '../ledger/stable-certificate.ts';
 import { readHash } from '../ledger/transaction.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type {
@@ -17,7 +18,6 @@ import type {
   NewView,
   ParseBlock,
   PreparedCertificate,
-  StableCertificate,
   ViewChange,
 } from './messages.ts';
 
@@ -169,25 +169,6 @@ export function readPrepared(reader: Reader): PreparedCertificate {
     view: view(reader.u53()),
     height: height(reader.u53()),
     digest: readHash(reader),
-    ...readSignatures(reader),
-  };
-}
-
-export function writeStable(writer: Writer, certificate: StableCertificate): void {
-  writer
-    .u32(certificate.epoch)
-    .u53(certificate.height)
-    .fixed(certificate.hash, HASH_BYTES)
-    .fixed(certificate.stateRoot, HASH_BYTES);
-  writeSignatures(writer, certificate);
-}
-
-export function readStable(reader: Reader): StableCertificate {
-  return {
-    epoch: epoch(reader.u32()),
-    height: height(reader.u53()),
-    hash: readHash(reader),
-    stateRoot: readHash(reader),
     ...readSignatures(reader),
   };
 }

@@ -5,7 +5,10 @@
 import type { Hash } from '../crypto/hash.ts';
 import type { Certificate } from '../ledger/block.ts';
 import type { Epoch, Height, View } from '../ledger/ids.ts';
+import type { StableCertificate } from '../ledger/stable-certificate.ts';
 import type { Brand } from '../bytes/result.ts';
+
+export type { StableCertificate };
 
 /** An opaque block. The shell computes `hash` once when it decodes the bytes; the replica never hashes them again. */
 export interface Candidate {
@@ -67,16 +70,6 @@ export interface PreparedCertificate {
   /** Over the epoch's validators, see `bitmapOf`. */
   readonly signers: Uint8Array;
   /** One per signer, ascending by validator index. */
-  readonly signatures: readonly Uint8Array[];
-}
-
-/** CHECKPOINT messages of quorum weight: the height is executed and stored there, what lies below may go. */
-export interface StableCertificate {
-  readonly epoch: Epoch;
-  readonly height: Height;
-  readonly hash: Hash;
-  readonly stateRoot: Hash;
-  readonly signers: Uint8Array;
   readonly signatures: readonly Uint8Array[];
 }
 

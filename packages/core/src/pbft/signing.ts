@@ -3,6 +3,7 @@ import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, sha256, type Hash } from '../crypto/hash.ts';
 import { SIGNATURE_DOMAINS, type PublicKey } from '../crypto/signature.ts';
 import { voteSigningBytes } from '../ledger/block.ts';
+import { stableSigningBytes } from '../ledger/stable-certificate.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 import { writeNewViewBody, writeViewChangeBody } from './message-codec.ts';
 import type {
@@ -34,15 +35,7 @@ export function checkpointBytes(
   chain: Hash,
   checkpoint: Pick<Checkpoint | StableCertificate, 'epoch' | 'height' | 'hash' | 'stateRoot'>,
 ): Uint8Array {
-  return new Writer(192)
-    .raw(utf8Encode(SIGNATURE_DOMAINS.checkpoint))
-    .u8(0)
-    .fixed(chain, HASH_BYTES)
-    .u32(checkpoint.epoch)
-    .u53(checkpoint.height)
-    .fixed(checkpoint.hash, HASH_BYTES)
-    .fixed(checkpoint.stateRoot, HASH_BYTES)
-    .finish();
+  return stableSigningBytes(chain, checkpoint);
 }
 
 export function viewChangeBytes(chain: Hash, message: Omit<ViewChange, 'signature'>): Uint8Array {
