@@ -6,7 +6,16 @@ import { Writer } from '../bytes/writer.ts';
 import { installNativeSha256 } from '../testing/keys.ts';
 import { hashTagged, sha256, type Hash } from './hash.ts';
 import { merkleRoot } from './merkle.ts';
-import { EMPTY_MMR, mmrAppend, MmrLog, mmrPath, mmrRoot, verifyMmrPath, type Mmr } from './mmr.ts';
+import {
+  EMPTY_MMR,
+  mmrAppend,
+  MmrLog,
+  mmrPath,
+  mmrRoot,
+  verifyMmrPath,
+  verifyMmrRange,
+  type Mmr,
+} from './mmr.ts';
 
 installNativeSha256();
 
@@ -68,4 +77,41 @@ test('CRYPTO-6.2: attack wrong MMR path: another index, count, leaf, sibling or 
     }),
     { numRuns: 40 },
   );
+});
+
+test('CRYPTO-6.3: stretches of a power of two verify alone against the root, the last one as short as it is', () => {
+  const log = new MmrLog();
+  for (const hash of leaves(90)) log.append(hash);
+  for (const count of [1, 2, 7, 8, 9, 45, 64, 65, 90]) {
+    for (const size of [1, 4, 16, 128]) {
+      for (let start = 0; start < count; start += size) {
+        const end = Math.min(start + size, count);
+        const range = {
+          start,
+          count,
+          leaves: leaves(90).slice(start, end),
+          siblings: log.rangePath(start, end, count),
+        };
+        assert.ok(verifyMmrRange(log.root(count), range));
+        const [first, ...others] = range.leaves;
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, leaves: [leaf(200), ...others] }));
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, leaves: others }));
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, leaves: [first as Hash, ...range.leaves] }));
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, start: start + size }));
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, count: count + 1 }));
+        assert.ok(!verifyMmrRange(log.root(count), { ...range, siblings: [...range.siblings, leaf(0)] }));
+        assert.ok(!verifyMmrRange(log.root(), { ...range, count: 1e15 }));
+      }
+    }
+  }
+});
+
+test('CRYPTO-6.3: a stretch that no node is over cannot be shown', () => {
+  const log = new MmrLog();
+  for (const hash of leaves(9)) log.append(hash);
+  assert.throws(() => log.rangePath(1, 3), RangeError);
+  assert.throws(() => log.rangePath(4, 9), RangeError);
+  assert.throws(() => log.rangePath(3, 3), RangeError);
+  const empty = { start: 0, count: 0, leaves: [], siblings: [] };
+  assert.ok(!verifyMmrRange(new MmrLog().root(), empty));
 });

@@ -6,7 +6,14 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, hashTagged, type Hash } from './hash.ts';
-import { EMPTY_MERKLE_ROOT, MerkleTree, merkleLeaf, merkleNode, merkleRootFromPath } from './merkle.ts';
+import {
+  EMPTY_MERKLE_ROOT,
+  MerkleTree,
+  merkleLeaf,
+  merkleNode,
+  merkleRoot,
+  merkleRootFromPath,
+} from './merkle.ts';
 
 export interface Mmr {
   readonly count: number;
@@ -62,6 +69,51 @@ export function verifyMmrPath(o: {
   return merkleRoot !== undefined && equalBytes(commit(count, merkleRoot), o.root);
 }
 
+/** Leaves `start` … `start + leaves.length − 1` of a range of `count`, with what leads from them to the root. */
+export interface MmrRange {
+  readonly start: number;
+  readonly count: number;
+  readonly leaves: readonly Hash[];
+  /** From the node over the leaves up. */
+  readonly siblings: readonly Hash[];
+}
+
+/**
+ * Whether the leaves are those of the range at these places. Only stretches that are one node of the tree can be
+ * shown: a power of two from a multiple of it, or what is left of such a stretch at the end.
+ */
+export function verifyMmrRange(root: Hash, range: MmrRange): boolean {
+  const { start, count, leaves, siblings } = range;
+  if ([...leaves, ...siblings].some((hash) => hash.length !== HASH_BYTES)) return false;
+  const turns = turnsTo(start, start + leaves.length, count);
+  if (turns === undefined || turns.length !== siblings.length) return false;
+  let hash = merkleRoot(leaves);
+  for (const [i, sibling] of siblings.entries())
+    hash = turns[i] === 'right' ? merkleNode(sibling, hash) : merkleNode(hash, sibling);
+  return equalBytes(commit(count, hash), root);
+}
+
+/** On which side the node over [start, end) lies at each step from it up to the root; undefined when no node is over it. */
+function turnsTo(start: number, end: number, count: number): ('left' | 'right')[] | undefined {
+  if (!Number.isSafeInteger(count) || !Number.isSafeInteger(start)) return undefined;
+  if (start < 0 || end <= start || end > count) return undefined;
+  const turns: ('left' | 'right')[] = [];
+  let low = 0;
+  let high = count;
+  while (low !== start || high !== end) {
+    if (high - low < 2) return undefined;
+    const middle = low + largestPowerBelow(high - low);
+    if (end <= middle) {
+      turns.push('left');
+      high = middle;
+    } else if (start >= middle) {
+      turns.push('right');
+      low = middle;
+    } else return undefined;
+  }
+  return turns.reverse();
+}
+
 /**
  * The same range with its inner nodes kept, for whoever serves paths: 64 bytes a leaf, O(log n) an append,
  * O(log² n) a path, also against any earlier count.
@@ -93,12 +145,24 @@ export class MmrLog {
     this.#check(count);
     if (!Number.isInteger(index) || index < 0 || index >= count)
       throw new RangeError(`no leaf ${index} among ${count}`);
+    return { index, count, siblings: this.#siblings(index, index + 1, count) };
+  }
+
+  /** What `verifyMmrRange` needs besides the leaves start … end − 1, which must be one node of the tree of `count`. */
+  rangePath(start: number, end: number, count: number = this.count): Hash[] {
+    this.#check(count);
+    if (turnsTo(start, end, count) === undefined)
+      throw new RangeError(`no node is over leaves ${start} to ${end} of ${count}`);
+    return this.#siblings(start, end, count);
+  }
+
+  #siblings(from: number, to: number, count: number): Hash[] {
     const siblings: Hash[] = [];
     let start = 0;
     let end = count;
-    while (end - start > 1) {
+    while (start !== from || end !== to) {
       const middle = start + largestPowerBelow(end - start);
-      if (index < middle) {
+      if (from < middle) {
         siblings.push(this.#range(middle, end));
         end = middle;
       } else {
@@ -106,7 +170,7 @@ export class MmrLog {
         start = middle;
       }
     }
-    return { index, count, siblings: siblings.reverse() };
+    return siblings.reverse();
   }
 
   #check(count: number): void {

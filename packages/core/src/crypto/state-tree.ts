@@ -26,6 +26,28 @@ export interface StateProof {
   readonly terminal: { readonly key: Hash; readonly valueHash: Hash } | undefined;
 }
 
+/** The first bits that a set of keys has in common. */
+export interface KeyPrefix {
+  /** Number of bits, 0 to 256. */
+  readonly depth: number;
+  /** ⌈depth / 8⌉ bytes; bits beyond the depth are zero. */
+  readonly bits: Uint8Array;
+}
+
+/** All entries under one prefix, and what proves that they are all (see `state-subtree.ts`). */
+export interface Subtree {
+  readonly count: number;
+  /** From the root down to the prefix, one per bit; `ZERO_HASH` where the other side is empty. */
+  readonly siblings: readonly Hash[];
+  /** In ascending order of keys. */
+  readonly entries: Iterable<StateLeaf>;
+}
+
+export interface StateLeaf {
+  readonly key: Hash;
+  readonly value: Uint8Array;
+}
+
 type Node = Leaf | Branch;
 
 class Leaf {
@@ -59,13 +81,14 @@ class Branch {
 
 const leafScratch = new Uint8Array(1 + 2 * HASH_BYTES);
 
-function leafHash(key: Hash, valueHash: Hash): Hash {
+export function leafHash(key: Hash, valueHash: Hash): Hash {
   leafScratch.set(key, 1);
   leafScratch.set(valueHash, 1 + HASH_BYTES);
   return sha256(leafScratch);
 }
 
-function bitAt(key: Uint8Array, depth: number): number {
+/** Bit `depth` of a key, the highest of the first byte being 0. */
+export function bitAt(key: Uint8Array, depth: number): number {
   return ((key[depth >> 3] as number) >> (7 - (depth & 7))) & 1;
 }
 
@@ -109,14 +132,21 @@ export class StateTree {
   }
 
   /** In ascending order of keys. */
-  *entries(): Iterable<{ readonly key: Hash; readonly value: Uint8Array }> {
-    const stack: (Node | undefined)[] = [this.#top];
-    while (stack.length > 0) {
-      const node = stack.pop();
-      if (node === undefined) continue;
-      if (node instanceof Leaf) yield { key: node.key, value: node.value };
-      else stack.push(node.right, node.left);
+  entries(): Iterable<StateLeaf> {
+    return entriesOf(this.#top);
+  }
+
+  /** What lies under a prefix; undefined when a single leaf sits above that depth, so that no node has the place. */
+  subtree(prefix: KeyPrefix): Subtree | undefined {
+    const siblings: Hash[] = [];
+    let node = this.#top;
+    for (let depth = 0; depth < prefix.depth; depth += 1) {
+      if (node instanceof Leaf) return undefined;
+      const goRight: boolean = bitAt(prefix.bits, depth) === 1;
+      siblings.push((goRight ? node?.left : node?.right)?.hash ?? ZERO_HASH);
+      node = goRight ? node?.right : node?.left;
     }
+    return { count: node?.count ?? 0, siblings, entries: entriesOf(node) };
   }
 
   /** The leaf met on the way of the key, noting the other sides passed. */
@@ -129,6 +159,16 @@ export class StateTree {
       node = goRight ? node.right : node.left;
     }
     return node;
+  }
+}
+
+function* entriesOf(top: Node | undefined): Iterable<StateLeaf> {
+  const stack: (Node | undefined)[] = [top];
+  while (stack.length > 0) {
+    const node = stack.pop();
+    if (node === undefined) continue;
+    if (node instanceof Leaf) yield { key: node.key, value: node.value };
+    else stack.push(node.right, node.left);
   }
 }
 
