@@ -29,7 +29,7 @@ function* pieces(tree: StateTree, depth: number): Iterable<{ prefix: KeyPrefix; 
 const checks = (
   tree: StateTree,
   prefix: KeyPrefix,
-  entries: readonly StateLeaf[],
+  entries: readonly Pick<StateLeaf, 'key' | 'value'>[],
   siblings: readonly Hash[],
 ): boolean => verifySubtree({ root: tree.root, prefix, entries, siblings });
 
@@ -66,7 +66,7 @@ test('CRYPTO-7.6: a piece with an entry left out, added, changed, moved or repea
           const entry = entries[at];
           if (entry === undefined) continue;
           const { siblings } = subtree;
-          const stranger: StateLeaf = { key: sha256(Uint8Array.of(9, 9, 9)), value: Uint8Array.of(1) };
+          const stranger = { key: sha256(Uint8Array.of(9, 9, 9)), value: Uint8Array.of(1) };
           const changed = { key: entry.key, value: Uint8Array.of(0, 1, 2) };
           assert.ok(!checks(tree, prefix, entries.toSpliced(at, 1), siblings));
           assert.ok(!checks(tree, prefix, entries.with(at, changed), siblings));

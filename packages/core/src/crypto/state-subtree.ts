@@ -15,7 +15,7 @@ import { bitAt, leafHash, STATE_DEPTH_MAX, type KeyPrefix, type StateLeaf } from
 export function verifySubtree(o: {
   readonly root: Hash;
   readonly prefix: KeyPrefix;
-  readonly entries: readonly StateLeaf[];
+  readonly entries: readonly Pick<StateLeaf, 'key' | 'value'>[];
   readonly siblings: readonly Hash[];
 }): boolean {
   const { prefix, entries, siblings } = o;
@@ -35,7 +35,7 @@ export function verifySubtree(o: {
 }
 
 /** Hash of the node that holds exactly these entries, which share their first `depth` bits and ascend. */
-function subtreeHash(entries: readonly StateLeaf[], depth: number): Hash {
+function subtreeHash(entries: readonly Pick<StateLeaf, 'key' | 'value'>[], depth: number): Hash {
   const [only] = entries;
   if (only === undefined) return ZERO_HASH;
   if (entries.length === 1) return leafHash(only.key, sha256(only.value));

@@ -17,6 +17,8 @@ export interface StateChange {
   readonly key: Hash;
   /** `undefined` removes the key. */
   readonly value: Uint8Array | undefined;
+  /** What the owner of the tree calls the key: kept beside it, in no hash. Keys are hashes that nobody can turn back. */
+  readonly label?: string;
 }
 
 export interface StateProof {
@@ -46,6 +48,8 @@ export interface Subtree {
 export interface StateLeaf {
   readonly key: Hash;
   readonly value: Uint8Array;
+  /** Empty when none was given with the value. */
+  readonly label: string;
 }
 
 type Node = Leaf | Branch;
@@ -54,12 +58,14 @@ class Leaf {
   readonly count = 1;
   readonly key: Hash;
   readonly value: Uint8Array;
+  readonly label: string;
   readonly valueHash: Hash;
   readonly hash: Hash;
 
-  constructor(key: Hash, value: Uint8Array) {
+  constructor(key: Hash, value: Uint8Array, label = '') {
     this.key = key;
     this.value = value;
+    this.label = label;
     this.valueHash = sha256(value);
     this.hash = leafHash(key, this.valueHash);
   }
@@ -136,15 +142,15 @@ export class StateTree {
     return entriesOf(this.#top);
   }
 
-  /** What lies under a prefix; undefined when a single leaf sits above that depth, so that no node has the place. */
+  /** What lies under a prefix; undefined when the tree ends above it, in a leaf or in nothing. */
   subtree(prefix: KeyPrefix): Subtree | undefined {
     const siblings: Hash[] = [];
     let node = this.#top;
     for (let depth = 0; depth < prefix.depth; depth += 1) {
-      if (node instanceof Leaf) return undefined;
+      if (!(node instanceof Branch)) return undefined;
       const goRight: boolean = bitAt(prefix.bits, depth) === 1;
-      siblings.push((goRight ? node?.left : node?.right)?.hash ?? ZERO_HASH);
-      node = goRight ? node?.right : node?.left;
+      siblings.push((goRight ? node.left : node.right)?.hash ?? ZERO_HASH);
+      node = goRight ? node.right : node.left;
     }
     return { count: node?.count ?? 0, siblings, entries: entriesOf(node) };
   }
@@ -167,7 +173,7 @@ function* entriesOf(top: Node | undefined): Iterable<StateLeaf> {
   while (stack.length > 0) {
     const node = stack.pop();
     if (node === undefined) continue;
-    if (node instanceof Leaf) yield { key: node.key, value: node.value };
+    if (node instanceof Leaf) yield node;
     else stack.push(node.right, node.left);
   }
 }
@@ -201,13 +207,13 @@ function applyChanges(
 function mergeLeaf(leaf: Leaf | undefined, changes: readonly StateChange[]): Leaf[] {
   const leaves: Leaf[] = [];
   let waiting = leaf;
-  for (const { key, value } of changes) {
+  for (const { key, value, label } of changes) {
     if (waiting !== undefined) {
       const order = compareBytes(waiting.key, key);
       if (order === 0) {
         // Writing what is there already keeps the node, so that nothing above is hashed again.
         if (value !== undefined)
-          leaves.push(equalBytes(waiting.value, value) ? waiting : new Leaf(key, value));
+          leaves.push(equalBytes(waiting.value, value) ? waiting : new Leaf(key, value, label));
         waiting = undefined;
         continue;
       }
@@ -216,7 +222,7 @@ function mergeLeaf(leaf: Leaf | undefined, changes: readonly StateChange[]): Lea
         waiting = undefined;
       }
     }
-    if (value !== undefined) leaves.push(new Leaf(key, value));
+    if (value !== undefined) leaves.push(new Leaf(key, value, label));
   }
   if (waiting !== undefined) leaves.push(waiting);
   return leaves;
