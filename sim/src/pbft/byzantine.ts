@@ -134,6 +134,7 @@ function twist(villain: Villain, message: Message): Message {
     case 'new-view':
       return wrongNewView(villain, message);
     case 'status':
+    case 'include':
     case 'fetch':
     case 'body':
       return message;
@@ -167,6 +168,7 @@ function shift(villain: Villain, message: Message): Message {
         view: view(moved(message.view)),
         committed: height(message.committed + 1_000_000),
       };
+    case 'include':
     case 'fetch':
     case 'body':
       return message;

@@ -98,7 +98,7 @@ export class SimReplica implements Actor<SimMessage> {
     let waiting = 0;
     for (const request of this.#options.requests.known) if (!this.#done.has(request)) waiting += 1;
     return [
-      ...this.#step({ kind: 'pending', count: waiting }, now),
+      ...this.#step({ kind: 'pending', count: waiting, overdue: [] }, now),
       ...this.#step({ kind: 'tick', now: millis(now) }, now),
     ];
   }
@@ -240,6 +240,8 @@ export class SimReplica implements Actor<SimMessage> {
   #want(want: Want): Action<SimMessage>[] {
     const { node, random } = this.#options;
     switch (want.kind) {
+      case 'include':
+        return [];
       case 'sync': {
         const first = this.#blocks.length + 1;
         return [

@@ -11,10 +11,19 @@ export const LIMITS = {
   validatorsMax: 128,
   /** Sum of weights stays far below 2^53, so that weights add as plain numbers. */
   weightMax: 0xffff_ffff,
+  /** Accounts with a bond: those who decide, and those who may be elected. */
+  candidatesMax: 256,
+  /** Heights a bond stays punishable after its owner has asked for it back: a week of one-second blocks. */
+  unbondBlocks: 604_800,
   /** PBFT: heights in flight above the last committed one; the state root in a header lags by as many. */
   pipelineDepth: 4,
   checkpointInterval: 32,
   watermarkWindow: 128,
+  /** Heights one validator proposes before the next one's turn, and for how long a skipped one gets no turn. */
+  rotationBlocks: 16,
+  skipBlocks: 1024,
+  /** Transactions one validator may report as overdue at a time. */
+  inclusionMax: 16,
   /** Blocks a proposer's clock may be ahead of ours, in milliseconds. */
   clockSkewMsMax: 5_000,
   /** Subnets. */
@@ -34,6 +43,8 @@ export const LIMITS = {
   genesisBytesMax: 1_048_576,
   /** Light proofs. */
   proofBytesMax: 65_536,
+  /** Changes of validators one proof may lead across. */
+  hopsMax: 32,
   stateProofSiblingsMax: 256,
   /** A device or grant record inside an access proof. */
   recordBytesMax: 1024,

@@ -31,6 +31,7 @@ function status(sender: number, parts: Partial<Status> = {}): Status {
     stable: height(0),
     committedCertificate: undefined,
     stableCertificate: undefined,
+    suspects: new Uint8Array(1),
     ...parts,
   };
 }

@@ -1,6 +1,7 @@
 /** Helping peers that are behind, and getting help (spec PBFT-8). */
 import type { Hash } from '../crypto/hash.ts';
 import { height } from '../ledger/ids.ts';
+import { bitmapOf } from '../ledger/validators.ts';
 import { learnStable } from './checkpoint.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type { Fetch, Status } from './messages.ts';
@@ -18,6 +19,7 @@ export function statusOf(state: ReplicaState, withProofs: boolean): Status {
     stable: height(state.stableHeight),
     committedCertificate: withProofs ? state.certified.certificate : undefined,
     stableCertificate: withProofs ? state.stable : undefined,
+    suspects: bitmapOf([], state.weights.count),
   };
 }
 

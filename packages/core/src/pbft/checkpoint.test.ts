@@ -142,6 +142,7 @@ test('PBFT-5.3: a peer below the stable height is shown the certificate', () => 
     stable: height(0),
     committedCertificate: undefined,
     stableCertificate: undefined,
+    suspects: new Uint8Array(1),
   } as const;
   bench.hear(status);
   assert.deepEqual(
@@ -180,6 +181,7 @@ test('PBFT-5.5: nothing is accepted above the high watermark', () => {
     stable: height(K),
     committedCertificate: undefined,
     stableCertificate: stable,
+    suspects: new Uint8Array(1),
   });
   bench.tick(10);
   assert.equal(bench.messages('prepare').length, 1);

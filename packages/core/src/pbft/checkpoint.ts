@@ -20,7 +20,19 @@ export function onExecuted(state: ReplicaState, at: Height, hash: Hash, stateRoo
   state.checkRound += 1;
   // The block log has it from here on; who lacks it synchronises from there.
   for (const slotHeight of state.slots.keys()) if (slotHeight <= at) state.slots.delete(slotHeight);
-  if (at % LIMITS.checkpointInterval !== 0 || state.self < 0 || at < state.stableHeight) return;
+  if (at % LIMITS.checkpointInterval !== 0 || at < state.stableHeight) return;
+  signCheckpoint(state, at, hash, stateRoot);
+}
+
+/** The first word of a new epoch: its members have executed and stored the block it begins above (PBFT-5.6). */
+export function signBase(state: ReplicaState): void {
+  const { base } = state.options;
+  if (base === undefined || state.isOpen || state.ownCheckpoints.has(base.height)) return;
+  signCheckpoint(state, base.height, base.hash, base.stateRoot);
+}
+
+function signCheckpoint(state: ReplicaState, at: Height, hash: Hash, stateRoot: Hash): void {
+  if (state.self < 0) return;
   const { chain, epoch, self, sign } = state.options;
   const unsigned = { kind: 'checkpoint', sender: self, epoch, height: at, hash, stateRoot } as const;
   const message: Checkpoint = { ...unsigned, signature: sign(checkpointBytes(chain, unsigned)) };
@@ -115,7 +127,12 @@ export function liveRecords(state: ReplicaState): LogRecord[] {
     records.push({ kind: 'committed', certificate: state.certified.certificate });
   for (const slot of [...state.slots.values()].sort((a, b) => a.height - b.height)) {
     if (slot.accepted !== undefined)
-      records.push({ kind: 'accepted', view: view(slot.accepted.view), block: slot.accepted.block });
+      records.push({
+        kind: 'accepted',
+        epoch: state.options.epoch,
+        view: view(slot.accepted.view),
+        block: slot.accepted.block,
+      });
     if (slot.prepared !== undefined) records.push({ kind: 'prepared', certificate: slot.prepared });
     if (slot.committed !== undefined) records.push({ kind: 'committed', certificate: slot.committed });
   }

@@ -16,7 +16,12 @@ export type Input =
    * Requests that wait in the shell and are in no block it has proposed or seen delivered. Starts the timer at a
    * backup and makes a primary want a proposal.
    */
-  | { readonly kind: 'pending'; readonly count: number }
+  | {
+      readonly kind: 'pending';
+      readonly count: number;
+      /** At most `inclusionMax` ids of those that have waited longer than the shell finds right, oldest first. */
+      readonly overdue: readonly Hash[];
+    }
   /** From block synchronisation; the certificate was checked with `verifyCertificate`. In height order. */
   | { readonly kind: 'certified'; readonly block: Candidate; readonly certificate: Certificate }
   /** The delivered block is executed and both it and the result are durable. In height order. */
@@ -49,6 +54,8 @@ export interface CommittedBlock {
 export type Want =
   /** Stands until it is answered or another one replaces it; asked again on ticks. */
   | { readonly kind: 'proposal'; readonly height: Height; readonly parentHash: Hash; readonly view: View }
+  /** Overdue at weight F + 1: to go into the next proposals before anything else; whoever lacks one asks its peers for it. */
+  | { readonly kind: 'include'; readonly ids: readonly Hash[] }
   /** Certified blocks up to `target` exist (a certificate proves it) and are missing here; `from` has them. Asked again on ticks. */
   | { readonly kind: 'sync'; readonly target: Height; readonly from: number };
 

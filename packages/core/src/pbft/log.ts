@@ -3,7 +3,7 @@ import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { readCertificate, writeCertificate, type Certificate } from '../ledger/block.ts';
-import { view, type View } from '../ledger/ids.ts';
+import { epoch, view, type Epoch, type View } from '../ledger/ids.ts';
 import { readStable, writeStable } from '../ledger/stable-certificate.ts';
 import {
   readCheckpointMessage,
@@ -28,12 +28,13 @@ import type {
 } from './messages.ts';
 
 /**
+ * Each record belongs to one epoch; the replica of another one passes it over.
  * Replaying records in order, also some of them twice, gives the state back. `truncate` marks that what follows
  * in the same batch stands for everything before it: once the batch is durable the shell may drop the rest.
  */
 export type LogRecord =
   /** In this view, at this height, this block and no other. Durable before its PRE-PREPARE or PREPARE leaves. */
-  | { readonly kind: 'accepted'; readonly view: View; readonly block: Candidate }
+  | { readonly kind: 'accepted'; readonly epoch: Epoch; readonly view: View; readonly block: Candidate }
   /** Durable before the COMMIT of this height and the PREPARE of the next. */
   | { readonly kind: 'prepared'; readonly certificate: PreparedCertificate }
   | { readonly kind: 'committed'; readonly certificate: Certificate }
@@ -61,7 +62,7 @@ export function encodeLogRecord(record: LogRecord): Uint8Array {
   writer.u8(KINDS.indexOf(record.kind));
   switch (record.kind) {
     case 'accepted':
-      writer.u53(record.view);
+      writer.u32(record.epoch).u53(record.view);
       writeCandidate(writer, record.block);
       break;
     case 'prepared':
@@ -97,7 +98,12 @@ function readLogRecord(reader: Reader, parseBlock: ParseBlock): LogRecord {
   if (kind === undefined) return reader.refuse('decode.unknown-kind', 'expected a known kind of log record');
   switch (kind) {
     case 'accepted':
-      return { kind, view: view(reader.u53()), block: readCandidate(reader, parseBlock) };
+      return {
+        kind,
+        epoch: epoch(reader.u32()),
+        view: view(reader.u53()),
+        block: readCandidate(reader, parseBlock),
+      };
     case 'prepared':
       return { kind, certificate: readPrepared(reader) };
     case 'committed':

@@ -14,6 +14,7 @@ import type {
   BlockId,
   Candidate,
   Checkpoint,
+  Include,
   Message,
   NewView,
   ParseBlock,
@@ -31,6 +32,7 @@ const KINDS = [
   'status',
   'fetch',
   'body',
+  'include',
 ] as const;
 
 export function encodeMessage(message: Message): Uint8Array {
@@ -67,6 +69,11 @@ export function encodeMessage(message: Message): Uint8Array {
         .u53(message.stable);
       writeOptional(writer, message.committedCertificate, writeCertificate);
       writeOptional(writer, message.stableCertificate, writeStable);
+      writer.bytes(message.suspects);
+      break;
+    case 'include':
+      writeIncludeBody(writer, message);
+      writer.fixed(message.signature, SIGNATURE_BYTES);
       break;
     case 'fetch':
       writer.u16(message.sender).u32(message.epoch).u53(message.height).fixed(message.hash, HASH_BYTES);
@@ -125,6 +132,15 @@ function readMessage(reader: Reader, parseBlock: ParseBlock): Message {
         stable: height(reader.u53()),
         committedCertificate: readOptional(reader, readCertificate),
         stableCertificate: readOptional(reader, readStable),
+        suspects: readBitmap(reader),
+      };
+    case 'include':
+      return {
+        kind,
+        sender: reader.u16(),
+        epoch: epoch(reader.u32()),
+        ids: reader.list(LIMITS.inclusionMax, readHash),
+        signature: readSignature(reader),
       };
     case 'fetch':
       return {
@@ -199,6 +215,7 @@ export function writeViewChangeBody(writer: Writer, message: Omit<ViewChange, 's
   writeOptional(writer, message.stable, writeStable);
   writeOptional(writer, message.committed, writeCertificate);
   writer.list(message.prepared, writePrepared);
+  writer.bytes(message.suspects);
 }
 
 export function writeViewChange(writer: Writer, message: ViewChange): void {
@@ -215,6 +232,7 @@ export function readViewChange(reader: Reader): ViewChange {
     stable: readOptional(reader, readStable),
     committed: readOptional(reader, readCertificate),
     prepared: reader.list(PBFT_LIMITS.preparedMax, readPrepared),
+    suspects: readBitmap(reader),
     signature: readSignature(reader),
   };
 }
@@ -225,6 +243,7 @@ export function writeNewViewBody(writer: Writer, message: Omit<NewView, 'signatu
   writer.list(message.viewChanges, writeViewChange);
   writeBlockId(writer, message.base);
   writer.list(message.reproposals, writeBlockId);
+  writer.bytes(message.skipped);
 }
 
 export function writeNewView(writer: Writer, message: NewView): void {
@@ -241,8 +260,15 @@ export function readNewView(reader: Reader): NewView {
     viewChanges: reader.list(LIMITS.validatorsMax, readViewChange),
     base: readBlockId(reader),
     reproposals: reader.list(PBFT_LIMITS.preparedMax, readBlockId),
+    skipped: readBitmap(reader),
     signature: readSignature(reader),
   };
+}
+
+/** Everything of an INCLUDE its signature covers. */
+export function writeIncludeBody(writer: Writer, message: Omit<Include, 'signature'>): void {
+  writer.u16(message.sender).u32(message.epoch);
+  writer.list(message.ids, (w, id) => w.fixed(id, HASH_BYTES));
 }
 
 function writeBlockId(writer: Writer, id: BlockId): void {
@@ -262,9 +288,13 @@ function writeSignatures(
 
 function readSignatures(reader: Reader): { signers: Uint8Array; signatures: Uint8Array[] } {
   return {
-    signers: reader.bytes(Math.ceil(LIMITS.validatorsMax / 8)).slice(),
+    signers: readBitmap(reader),
     signatures: reader.list(LIMITS.validatorsMax, readSignature),
   };
+}
+
+function readBitmap(reader: Reader): Uint8Array {
+  return reader.bytes(Math.ceil(LIMITS.validatorsMax / 8)).slice();
 }
 
 function readSignature(reader: Reader): Uint8Array {

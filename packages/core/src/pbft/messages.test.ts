@@ -9,6 +9,7 @@ import {
   EPOCH,
   GENESIS_ID,
   makeBlock,
+  include,
   newView,
   parseTestBlock,
   preparedCertificate,
@@ -57,7 +58,7 @@ const messages: readonly Message[] = [
   vote('commit', 2, block, 7),
   checkpoint(3, 32, block.hash, root),
   viewChange(1, 5),
-  viewChange(2, 1, { stable, committed, prepared: [prepared] }),
+  viewChange(2, 1, { stable, committed, prepared: [prepared], suspects: Uint8Array.of(5) }),
   newView(1, 1, {
     viewChanges: asking,
     base: { height: height(32), hash: block.hash },
@@ -73,13 +74,15 @@ const messages: readonly Message[] = [
     stable: height(0),
     committedCertificate: committed,
     stableCertificate: undefined,
+    suspects: Uint8Array.of(2),
   },
+  include(1, [block.hash, root]),
   { kind: 'fetch', sender: 2, epoch: EPOCH, height: height(4), hash: block.hash },
   { kind: 'body', sender: 2, epoch: EPOCH, block },
 ];
 
 const records: readonly LogRecord[] = [
-  { kind: 'accepted', view: view(3), block },
+  { kind: 'accepted', epoch: EPOCH, view: view(3), block },
   { kind: 'prepared', certificate: prepared },
   { kind: 'committed', certificate: committed },
   { kind: 'view-change', message: viewChange(2, 4, { prepared: [prepared] }) },
@@ -245,9 +248,9 @@ test('PBFT-3.3: votes far above, and proposals beyond the window, leave nothing 
 
 test('PBFT-3.3: a bitmap or list longer than its limit is refused before it is read', () => {
   const bytes = encodeMessage(viewChange(1, 1));
-  // The count of prepared certificates is the u16 before the signature.
+  // The count of prepared certificates is the u16 before the suspects (length and one byte) and the signature.
   const grown = bytes.slice();
-  new DataView(grown.buffer).setUint16(grown.length - 66, PBFT_LIMITS.preparedMax + 1);
+  new DataView(grown.buffer).setUint16(grown.length - 64 - 5 - 2, PBFT_LIMITS.preparedMax + 1);
   const decoded = decodeMessage(grown, parseTestBlock);
   assert.ok(!decoded.ok && decoded.code === 'decode.too-long');
   assert.ok(LIMITS.validatorsMax <= 0xffff);

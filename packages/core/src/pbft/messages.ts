@@ -83,6 +83,8 @@ export interface ViewChange extends Authored {
   readonly committed: Certificate | undefined;
   /** Highest-view prepared certificate for each height above, contiguous. */
   readonly prepared: readonly PreparedCertificate[];
+  /** Bitmap of the validators the author blames for a lack of progress. */
+  readonly suspects: Uint8Array;
   readonly signature: Uint8Array;
 }
 
@@ -97,10 +99,12 @@ export interface NewView extends Authored {
   readonly view: View;
   /** Ascending by sender. */
   readonly viewChanges: readonly ViewChange[];
-  /** The highest block proved final by the set; height 0 with the genesis hash when there is none. */
+  /** The highest block proved final by the set; the block below the epoch when there is none. */
   readonly base: BlockId;
   /** Blocks to be prepared again in this view, from base.height + 1 upwards without a gap. */
   readonly reproposals: readonly BlockId[];
+  /** Bitmap of the validators that get no turn to propose for `skipBlocks` heights above the base. */
+  readonly skipped: Uint8Array;
   readonly signature: Uint8Array;
 }
 
@@ -117,6 +121,15 @@ export interface Status extends Authored {
   readonly stable: Height;
   readonly committedCertificate: Certificate | undefined;
   readonly stableCertificate: StableCertificate | undefined;
+  /** Bitmap of the validators the author doubts at present; enough doubts together become a view change. */
+  readonly suspects: Uint8Array;
+}
+
+/** "These transactions wait for too long here." Replaces what the author reported before. */
+export interface Include extends Authored {
+  readonly kind: 'include';
+  readonly ids: readonly Hash[];
+  readonly signature: Uint8Array;
 }
 
 /** Asks for the body of a block that is being prepared again. */
@@ -132,7 +145,7 @@ export interface Body extends Authored {
   readonly block: Candidate;
 }
 
-export type Message = PrePrepare | Vote | Checkpoint | ViewChange | NewView | Status | Fetch | Body;
+export type Message = PrePrepare | Vote | Checkpoint | ViewChange | NewView | Status | Include | Fetch | Body;
 
 /** A VIEW-CHANGE with those of its certificates that verified; the others are skipped one by one (PBFT-6.4). */
 export interface SoundViewChange {
@@ -143,7 +156,10 @@ export interface SoundViewChange {
 }
 
 export type Checked =
-  | { readonly kind: 'plain'; readonly message: PrePrepare | Vote | Checkpoint | Status | Fetch | Body }
+  | {
+      readonly kind: 'plain';
+      readonly message: PrePrepare | Vote | Checkpoint | Status | Include | Fetch | Body;
+    }
   | { readonly kind: 'view-change'; readonly message: ViewChange; readonly sound: SoundViewChange }
   | { readonly kind: 'new-view'; readonly message: NewView; readonly sound: readonly SoundViewChange[] };
 

@@ -82,14 +82,17 @@ export function onProposal(state: ReplicaState, block: Candidate): void {
  * not above the high watermark, and only when everything the NEW-VIEW decided is under way.
  */
 export function nextProposal(state: ReplicaState): BlockId | undefined {
-  if (!state.canVote || state.changing || state.primary !== state.self || state.syncing) return undefined;
+  if (!state.canVote || state.changing || state.primary !== state.self || state.syncing || !state.isOpen)
+    return undefined;
   let at = state.certified.height + 1;
   while (state.slots.get(at)?.accepted?.view === state.view) at += 1;
   if (at <= state.reproposedTop) return undefined;
   if (at > state.delivered.height + LIMITS.pipelineDepth || at > state.stableHeight + LIMITS.watermarkWindow)
     return undefined;
   const parent = state.settledHash(at - 1);
-  return parent === undefined ? undefined : { height: height(at), hash: parent };
+  return parent === undefined || state.closesAt(at - 1) !== false
+    ? undefined
+    : { height: height(at), hash: parent };
 }
 
 /** Does everything that has become possible, until nothing more is. */
@@ -116,10 +119,11 @@ function advanceVotes(state: ReplicaState): void {
 function acceptedBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
   if (slot.accepted?.view === state.view) return slot.accepted.block;
   if (slot.refusedView === state.view || slot.laterRound === state.checkRound) return undefined;
-  if (slot.height > state.delivered.height + PBFT_LIMITS.proposalWindow) return undefined;
+  if (!state.isOpen || slot.height > state.delivered.height + PBFT_LIMITS.proposalWindow) return undefined;
   if (slot.height > state.stableHeight + LIMITS.watermarkWindow) return undefined;
   const parent = state.settledHash(slot.height - 1);
-  if (parent === undefined) return undefined;
+  // A parent known by its certificate alone may be the last block of the epoch: its body comes first.
+  if (parent === undefined || state.closesAt(slot.height - 1) !== false) return undefined;
   const fixed = reproposedHash(state, slot.height);
   const block = fixed === undefined ? freshBlock(state, slot) : slot.body(fixed);
   if (block === undefined) {
@@ -154,7 +158,7 @@ export function reproposedHash(state: ReplicaState, at: number): BlockId['hash']
 
 function stand(state: ReplicaState, slot: Slot, block: Candidate): void {
   slot.accepted = { view: state.view, block };
-  state.out.persist.push({ kind: 'accepted', view: state.view, block });
+  state.out.persist.push({ kind: 'accepted', epoch: state.options.epoch, view: state.view, block });
 }
 
 /** P2: only with the parent final or prepared in this view, and the proof of it durable. */
@@ -254,6 +258,7 @@ function deliver(state: ReplicaState, block: Candidate, certificate: Certificate
     return false;
   }
   state.delivered = { height: block.height, hash: block.hash };
+  state.closed = block.closes;
   state.out.deliver.push({ block, certificate });
   state.checkRound += 1;
   state.deadline = undefined;

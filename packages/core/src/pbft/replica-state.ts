@@ -36,8 +36,12 @@ export class ReplicaState {
   /** Why this replica stopped for good; only a broken assumption can do that. */
   halted: string | undefined;
 
+  /** The block below this epoch: genesis, or the last block of the previous epoch. */
+  readonly base: BlockId;
   /** Last block handed to the shell. */
   delivered: BlockId;
+  /** The block that ends this epoch was handed to the shell: nothing is left to decide. */
+  closed = false;
   /** Last block the shell has executed and stored. */
   executed: Height;
   /** Highest block proved final, with the proof when it is a commit certificate. */
@@ -67,6 +71,8 @@ export class ReplicaState {
 
   now: number | undefined;
   pending = 0;
+  /** What this shell reports as overdue. */
+  overdue: readonly Hash[] = [];
   deadline: number | undefined;
   /** View changes since the last delivered block. */
   attempts = 0;
@@ -91,9 +97,12 @@ export class ReplicaState {
     this.rules = rules;
     this.weights = new Weights(options.validators);
     this.timing = { ...TIMING, ...options.timing };
-    const { tip } = options;
-    this.delivered =
-      tip === undefined ? { height: height(0), hash: options.chain } : { height: tip.height, hash: tip.hash };
+    const { tip, base } = options;
+    this.base =
+      base === undefined
+        ? { height: height(0), hash: options.chain }
+        : { height: base.height, hash: base.hash };
+    this.delivered = tip === undefined ? this.base : { height: tip.height, hash: tip.hash };
     this.executed = this.delivered.height;
     this.certified = { ...this.delivered, certificate: tip };
     this.certifiedDurable = this.delivered.height;
@@ -122,8 +131,14 @@ export class ReplicaState {
     return this.certified.height > this.delivered.height;
   }
 
+  /** Genesis is stable from the start; the base of a later epoch when quorum weight of this epoch has signed it. */
   get stableHeight(): number {
-    return this.stable?.height ?? 0;
+    return this.stable?.height ?? Math.max(0, this.base.height - 1);
+  }
+
+  /** Before that nothing above the base is proposed or accepted: too few may have executed it. */
+  get isOpen(): boolean {
+    return this.stable !== undefined || this.base.height === 0;
   }
 
   /** The slot of a height, made on demand inside the vote window; undefined outside of it. */
@@ -141,6 +156,17 @@ export class ReplicaState {
     if (at === this.certified.height) return this.certified.hash;
     const accepted = this.slots.get(at)?.accepted;
     return accepted?.view === this.view ? accepted.block.hash : undefined;
+  }
+
+  /**
+   * Whether the block at a height ends the epoch; undefined while it is known by certificate alone. `at` is the height
+   * of the last delivered block or above.
+   */
+  closesAt(at: number): boolean | undefined {
+    if (at === this.delivered.height) return this.closed;
+    const slot = this.slots.get(at);
+    const hash = this.settledHash(at);
+    return hash === undefined ? undefined : slot?.body(hash)?.closes;
   }
 
   send(to: number | 'all', message: Message): void {

@@ -2,9 +2,10 @@
 import type { Hash } from '../crypto/hash.ts';
 import type { Certificate } from '../ledger/block.ts';
 import type { Epoch, Height, Millis, View } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
 import { onFetch, onStatus } from './catch-up.ts';
-import { onCheckpoint, onExecuted } from './checkpoint.ts';
+import { onCheckpoint, onExecuted, signBase } from './checkpoint.ts';
 import { noEffects, type Effects, type Input } from './effects.ts';
 import type { LogRecord } from './log.ts';
 import type { Candidate, VerifiedMessage } from './messages.ts';
@@ -26,6 +27,14 @@ export interface Application {
   check(block: Candidate, fresh: boolean, now: Millis): 'valid' | 'invalid' | 'later';
 }
 
+/** Where an epoch begins: its first block is the one above. */
+export interface EpochBase {
+  readonly height: Height;
+  readonly hash: Hash;
+  /** After executing that block. */
+  readonly stateRoot: Hash;
+}
+
 export interface ReplicaOptions {
   /** The genesis hash: identity of the chain and parent of the block at height 1. */
   readonly chain: Hash;
@@ -41,11 +50,13 @@ export interface ReplicaOptions {
   /** Seeded; spreads the resend times of replicas. */
   readonly random: () => number;
   readonly timing?: Partial<Timing>;
-  /** The write-ahead log, oldest first; empty for a new replica. */
+  /** The write-ahead log, oldest first; empty for a new replica. Records of other epochs are passed over. */
   readonly restore: readonly LogRecord[];
+  /** The last block of the previous epoch, executed and durable; absent = genesis. This epoch begins above it. */
+  readonly base?: EpochBase;
   /**
-   * Commit certificate of the last block that is durable in the block log *and* executed; absent = genesis.
-   * Delivery goes on above it. The certificate is needed, not the height alone: a VIEW-CHANGE has to prove it.
+   * Commit certificate of the last block of this epoch that is durable in the block log *and* executed; absent = the
+   * base. Delivery goes on above it. The certificate is needed, not the height alone: a VIEW-CHANGE has to prove it.
    */
   readonly tip?: Certificate;
 }
@@ -95,6 +106,13 @@ export class Replica {
     if (flaw !== undefined) throw new RangeError(flaw);
     if (options.self >= options.validators.length || options.self < -1)
       throw new RangeError(`there is no validator ${options.self}`);
+    const { base, tip } = options;
+    if (base !== undefined && (base.height < 1 || base.height % LIMITS.checkpointInterval !== 0))
+      throw new RangeError(
+        `an epoch cannot begin above height ${base.height}, which is no checkpoint height`,
+      );
+    if (tip !== undefined && (tip.epoch !== options.epoch || tip.height <= (base?.height ?? 0)))
+      throw new RangeError(`the tip at height ${tip.height} is not of epoch ${options.epoch}`);
     this.#state = new ReplicaState(options, rules);
     restore(this.#state, options.restore);
   }
@@ -115,6 +133,7 @@ export class Replica {
         break;
       case 'pending':
         state.pending = input.count;
+        state.overdue = input.overdue.slice(0, LIMITS.inclusionMax);
         break;
       case 'certified':
         onCertified(state, input.block, input.certificate);
@@ -123,6 +142,7 @@ export class Replica {
         onExecuted(state, input.height, input.hash, input.stateRoot);
         break;
     }
+    signBase(state);
     advance(state);
     wantProposal(state);
     armTimer(state);
@@ -181,6 +201,8 @@ function receive(state: ReplicaState, from: number, verified: VerifiedMessage): 
       return onCheckpoint(state, message);
     case 'status':
       return onStatus(state, from, message);
+    case 'include':
+      return;
     case 'fetch':
       return onFetch(state, from, message);
     case 'body':

@@ -20,7 +20,7 @@ export interface Rules {
   /** What a VIEW-CHANGE reports: the highest-view prepared certificate of each height above the last final one. */
   readonly preparedHeld: (state: ReplicaState) => PreparedCertificate[];
   /** What a set of VIEW-CHANGE messages decides for the new view. */
-  readonly decideNewView: (chain: BlockId, set: readonly SoundViewChange[]) => NewViewDecision;
+  readonly decideNewView: (base: BlockId, set: readonly SoundViewChange[]) => NewViewDecision;
 }
 
 export interface NewViewDecision {
@@ -55,8 +55,8 @@ export const RULES: Rules = {
    * digest of the highest-view prepared certificate anywhere in the set, up to the first height without one.
    * Conditions are evaluated on the whole set, never on the subset that happens to match.
    */
-  decideNewView: (genesis, set) => {
-    let base: BlockId = genesis;
+  decideNewView: (epochBase, set) => {
+    let base: BlockId = epochBase;
     const best = new Map<number, PreparedCertificate>();
     for (const { stable, committed, prepared } of set) {
       if (stable !== undefined && stable.height > base.height)

@@ -5,9 +5,10 @@ import { SIGNATURE_DOMAINS, type PublicKey } from '../crypto/signature.ts';
 import { voteSigningBytes } from '../ledger/block.ts';
 import { stableSigningBytes } from '../ledger/stable-certificate.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
-import { writeNewViewBody, writeViewChangeBody } from './message-codec.ts';
+import { writeIncludeBody, writeNewViewBody, writeViewChangeBody } from './message-codec.ts';
 import type {
   Checkpoint,
+  Include,
   Message,
   NewView,
   PrePrepare,
@@ -50,6 +51,12 @@ export function newViewBytes(chain: Hash, message: Omit<NewView, 'signature'>): 
   return bodySigningBytes(SIGNATURE_DOMAINS.newView, chain, body.finish());
 }
 
+export function includeBytes(chain: Hash, message: Omit<Include, 'signature'>): Uint8Array {
+  const body = new Writer(1024);
+  writeIncludeBody(body, message);
+  return bodySigningBytes(SIGNATURE_DOMAINS.include, chain, body.finish());
+}
+
 /** Bodies without fixed width are signed by their hash, so that what is signed stays small. */
 function bodySigningBytes(domain: string, chain: Hash, body: Uint8Array): Uint8Array {
   return new Writer(128)
@@ -88,6 +95,8 @@ export function signatureOf(
       return { key, message: viewChangeBytes(context.chain, message), signature: message.signature };
     case 'new-view':
       return { key, message: newViewBytes(context.chain, message), signature: message.signature };
+    case 'include':
+      return { key, message: includeBytes(context.chain, message), signature: message.signature };
     case 'status':
     case 'fetch':
     case 'body':

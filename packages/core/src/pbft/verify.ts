@@ -103,6 +103,7 @@ function soundParts(context: VerifyContext, message: Message): Checked {
     case 'prepare':
     case 'commit':
     case 'checkpoint':
+    case 'include':
     case 'fetch':
     case 'body':
       return { kind: 'plain', message };

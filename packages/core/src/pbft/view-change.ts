@@ -1,7 +1,8 @@
 /** View change: leaving a view that makes no progress without losing what may have been decided in it (spec PBFT-6). */
 import { equalBytes } from '../bytes/hex.ts';
-import { height, view, type View } from '../ledger/ids.ts';
+import { view, type View } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import { bitmapOf } from '../ledger/validators.ts';
 import { helpPeer } from './catch-up.ts';
 import { learnStable } from './checkpoint.ts';
 import type { BlockId, NewView, SoundViewChange, ViewChange } from './messages.ts';
@@ -21,6 +22,7 @@ export function startViewChange(state: ReplicaState, target: View): void {
     stable: state.stable,
     committed: state.certified.certificate,
     prepared: state.rules.preparedHeld(state),
+    suspects: bitmapOf([], state.weights.count),
   };
   const message: ViewChange = { ...unsigned, signature: sign(viewChangeBytes(chain, unsigned)) };
   state.view = target;
@@ -79,7 +81,8 @@ function openView(state: ReplicaState): void {
     epoch,
     view: state.view,
     viewChanges: set.map((held) => held.message),
-    ...state.rules.decideNewView(genesisOf(state), set),
+    ...state.rules.decideNewView(state.base, set),
+    skipped: bitmapOf([], state.weights.count),
   };
   const message: NewView = { ...unsigned, signature: sign(newViewBytes(chain, unsigned)) };
   state.send('all', message);
@@ -90,7 +93,7 @@ function openView(state: ReplicaState): void {
 export function onNewView(state: ReplicaState, message: NewView, sound: readonly SoundViewChange[]): void {
   if (message.view < state.view || (message.view === state.view && !state.changing)) return;
   if (weightOf(state, sound) < state.rules.quorum(state.weights)) return;
-  const decision = state.rules.decideNewView(genesisOf(state), sound);
+  const decision = state.rules.decideNewView(state.base, sound);
   if (!sameId(decision.base, message.base) || decision.reproposals.length !== message.reproposals.length)
     return;
   if (!decision.reproposals.every((id, i) => sameId(id, message.reproposals[i]))) return;
@@ -163,8 +166,9 @@ export function changingWeight(state: ReplicaState): number {
   return state.weights.sum((index) => (state.viewChanges[index]?.message.view ?? 0) >= state.view);
 }
 
-/** Requests wait, or a block of this view is not final yet. */
+/** Requests wait, or a block of this view is not final yet, and something can be done about it in this epoch. */
 export function hasWork(state: ReplicaState): boolean {
+  if (state.closed || !state.isOpen) return false;
   if (state.pending > 0 || state.reproposedTop > state.certified.height) return true;
   for (
     let at = state.certified.height + 1;
@@ -180,10 +184,6 @@ export function hasWork(state: ReplicaState): boolean {
 function weightOf(state: ReplicaState, set: readonly SoundViewChange[]): number {
   const authors = new Set(set.map((held) => held.message.sender));
   return state.weights.sum((index) => authors.has(index));
-}
-
-function genesisOf(state: ReplicaState): BlockId {
-  return { height: height(0), hash: state.options.chain };
 }
 
 function sameId(a: BlockId, b: BlockId | undefined): boolean {

@@ -12,6 +12,7 @@ import type { LogRecord } from '../pbft/log.ts';
 import type {
   Candidate,
   Checkpoint,
+  Include,
   Message,
   NewView,
   PreparedCertificate,
@@ -25,6 +26,7 @@ import type {
 import { Replica, type Application, type ReplicaOptions } from '../pbft/replica.ts';
 import {
   checkpointBytes,
+  includeBytes,
   newViewBytes,
   prePrepareSigningBytes,
   viewChangeBytes,
@@ -154,7 +156,7 @@ export function stableCertificate(
 export function viewChange(
   sender: number,
   to: number,
-  proofs: Partial<Pick<ViewChange, 'stable' | 'committed' | 'prepared'>> = {},
+  proofs: Partial<Pick<ViewChange, 'stable' | 'committed' | 'prepared' | 'suspects'>> = {},
 ): ViewChange {
   const unsigned = {
     kind: 'view-change',
@@ -164,6 +166,7 @@ export function viewChange(
     stable: undefined,
     committed: undefined,
     prepared: [],
+    suspects: new Uint8Array(1),
     ...proofs,
   } as const;
   return { ...unsigned, signature: signAs(sender)(viewChangeBytes(CHAIN, unsigned)) };
@@ -172,10 +175,22 @@ export function viewChange(
 export function newView(
   sender: number,
   to: number,
-  parts: Pick<NewView, 'viewChanges' | 'base' | 'reproposals'>,
+  parts: Pick<NewView, 'viewChanges' | 'base' | 'reproposals'> & Partial<Pick<NewView, 'skipped'>>,
 ): NewView {
-  const unsigned = { kind: 'new-view', sender, epoch: EPOCH, view: view(to), ...parts } as const;
+  const unsigned = {
+    kind: 'new-view',
+    sender,
+    epoch: EPOCH,
+    view: view(to),
+    skipped: new Uint8Array(1),
+    ...parts,
+  } as const;
   return { ...unsigned, signature: signAs(sender)(newViewBytes(CHAIN, unsigned)) };
+}
+
+export function include(sender: number, ids: readonly Hash[]): Include {
+  const unsigned = { kind: 'include', sender, epoch: EPOCH, ids } as const;
+  return { ...unsigned, signature: signAs(sender)(includeBytes(CHAIN, unsigned)) };
 }
 
 export const GENESIS_ID: { readonly height: Height; readonly hash: Hash } = {
@@ -253,11 +268,12 @@ export class Bench {
         stable: height(stableHeight),
         committedCertificate: undefined,
         stableCertificate: undefined,
+        suspects: new Uint8Array(1),
       }));
   }
 
   pending(count: number): Effects {
-    return this.step({ kind: 'pending', count });
+    return this.step({ kind: 'pending', count, overdue: [] });
   }
 
   /** Hears messages as from their authors; throws when one of them would be refused. */
