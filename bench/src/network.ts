@@ -27,6 +27,9 @@ import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.j
 import type { NodeConfig, Role } from '@itc/node/config.js';
 import { writeKeyFile } from '@itc/node/crypto/key-file.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
+import { systemRandom } from '@itc/node/random.js';
+import { createReplicaLog } from '@itc/node/runtime/replica-log.js';
+import { nodeDisk } from '@itc/node/storage/node-disk.js';
 import { freePorts } from '@itc/node/testing/ports.js';
 
 const ITC = fileURLToPath(new URL('../../apps/cli/bin/itc.mjs', import.meta.url));
@@ -135,6 +138,8 @@ export class Network implements AsyncDisposable {
       const dataDir = join(folder, name);
       mkdirSync(dataDir);
       await writeKeyFile(join(dataDir, 'key.json'), { keys: keys[i] as KeyPair });
+      if (role === 'validator')
+        await createReplicaLog({ disk: nodeDisk, folder: dataDir, random: systemRandom });
       const api = { host: '127.0.0.1', port: ports[roles.length + i] as number };
       const config: NodeConfig = {
         name,

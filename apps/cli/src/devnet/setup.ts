@@ -11,7 +11,10 @@ import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.j
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeConfig, PeerConfig } from '@itc/node/config.js';
 import { keyNamed } from '../keys.ts';
+import { systemRandom } from '@itc/node/random.js';
 import { readGenesis } from '@itc/node/runtime/process.js';
+import { createReplicaLog } from '@itc/node/runtime/replica-log.js';
+import { nodeDisk } from '@itc/node/storage/node-disk.js';
 import { writeDevnet, type Devnet, type DevnetProcess, type Layout } from './layout.ts';
 import { nextFreePort } from './ports.ts';
 
@@ -104,6 +107,11 @@ export async function setUpDevnet(
       treasury: owner.address,
       time: millis(Date.now()),
     });
+    // Once, with the chain: a validator that finds no log later has lost its disk, and does not vote.
+    for (const { name, role } of planned) {
+      if (role === 'validator')
+        await createReplicaLog({ disk: nodeDisk, folder: join(layout.nodes, name), random: systemRandom });
+    }
     writeFileSync(layout.genesisFile, encodeGenesis(genesis));
   }
   const chain = toHex(genesisHash(readGenesis(layout.genesisFile)));

@@ -1,6 +1,7 @@
 /**
  * Certified blocks by height, from whoever has them. Used by observers always and by a validator that fell
- * behind. Only certificates move anybody: a height claimed without one is ignored.
+ * behind. Only certificates move anybody: a height claimed without one is ignored. A reply is used up to a block that
+ * closes its epoch: who signs the next one is known when it is executed.
  */
 import { Reader, DecodeError } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
@@ -14,9 +15,10 @@ import {
   type Header,
 } from '@itc/core/ledger/block.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
+import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
-import { verifyCertificate, type VerifyContext } from '@itc/core/pbft/verify.js';
+import { verifyCertificate } from '@itc/core/pbft/verify.js';
 import type { Clock, Peer, PeerId, Timer, Transport } from '../ports.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
@@ -31,8 +33,7 @@ export interface BlockSyncOptions {
   readonly chain: Chain;
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly context: VerifyContext;
-  /** Blocks in height order, certificates checked. Resolves when they are taken. */
+  /** Blocks of one epoch in height order, certificates checked. Resolves when they are taken. */
   readonly accept: (blocks: readonly CertifiedBlock[]) => Promise<void>;
   readonly warn: (message: string, peer: PeerId) => void;
 }
@@ -165,8 +166,10 @@ export class BlockSync {
   #decode(peer: PeerId, bytes: Uint8Array): CertifiedBlock[] | undefined {
     const reader = new Reader(bytes);
     const blocks: CertifiedBlock[] = [];
-    let expected = this.#options.chain.height + 1;
-    let parent = this.#options.chain.tipHash;
+    const { chain } = this.#options;
+    const context = chain.contextAt(height(chain.height + 1));
+    let expected = chain.height + 1;
+    let parent = chain.tipHash;
     try {
       while (reader.remaining > 0) {
         const block = reader.bytes(LIMITS.blockBytesMax);
@@ -185,7 +188,7 @@ export class BlockSync {
         ) {
           return this.#blame(peer, `block ${header.height} does not follow ${expected - 1}`);
         }
-        if (!verifyCertificate(this.#options.context, certificate))
+        if (!verifyCertificate(context, certificate))
           return this.#blame(peer, `the certificate of block ${expected} does not verify`);
         blocks.push({
           candidate: {
@@ -199,6 +202,7 @@ export class BlockSync {
           header,
           certificate,
         });
+        if (closesEpoch(header)) break;
         expected += 1;
         parent = hash;
       }
@@ -217,6 +221,6 @@ export class BlockSync {
   }
 }
 
-function headBytes(height: number): Uint8Array {
-  return new Writer(8).u53(height).finish();
+function headBytes(of: number): Uint8Array {
+  return new Writer(8).u53(of).finish();
 }

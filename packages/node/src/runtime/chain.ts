@@ -5,43 +5,45 @@
  * Writes to the tables lag the log by the pipeline depth: after a restart the last blocks are executed again
  * from the log, so that every state a header may refer to is in memory, also with all peers gone.
  */
-import { toHex, equalBytes } from '@itc/core/bytes/hex.js';
-import { Reader } from '@itc/core/bytes/reader.js';
-import { Writer } from '@itc/core/bytes/writer.js';
-import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import {
+  closesEpoch,
   decodeBlock,
   encodeCertificate,
   decodeCertificate,
   headerHash,
+  HEADER_FLAGS,
   HEADER_VERSION,
   type Certificate,
   type Header,
 } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { epochAt } from '@itc/core/ledger/epoch.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
-import { epoch, height, millis, type Height, type Millis } from '@itc/core/ledger/ids.js';
+import { epoch, height, millis, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
-import { validatorsHash } from '@itc/core/ledger/validators.js';
+import { validatorsHash, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { applyBlock } from '@itc/core/state/apply.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
-import { LedgerState, type RecordChange } from '@itc/core/state/ledger-state.js';
+import { LedgerState } from '@itc/core/state/ledger-state.js';
 import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
-import type { Candidate } from '@itc/core/pbft/messages.js';
-import type { Change, Tables } from '../ports.ts';
+import type { Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
-import { admissible, NO_HEADS, type Head, type HeadChanges, type HeadContext } from './checkpoint-heads.ts';
+import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
+import { EpochTable, type EpochStart } from './epoch-table.ts';
+import { ExecutedBlocks, type TransactionPlace } from './executed-blocks.ts';
+import { InFlightBlocks, type InFlight } from './in-flight.ts';
 import { assembleBlock, type PreparedBlock } from './prepared-block.ts';
-import { encodeReceipt, decodeReceipt } from './receipt-codec.ts';
 
 const LAG = LIMITS.pipelineDepth;
 /** Heights whose states stay in memory for proofs. */
 const STATES_KEPT = 256;
-const APPLIED = Uint8Array.of(0);
 
 export interface CommittedBlock {
   readonly block: PreparedBlock;
@@ -57,48 +59,23 @@ export interface ChainOptions {
   readonly verify: SignatureVerifier;
 }
 
-interface Pending {
-  readonly height: Height;
-  readonly hash: Hash;
-  readonly changes: readonly RecordChange[];
-  readonly receipts: readonly Receipt[];
-  /** Subnet checkpoints accepted in the block, by the key of `checkpointKey`. */
-  readonly checkpoints: readonly { readonly key: Uint8Array; readonly place: TransactionPlace }[];
-}
-
-export interface TransactionPlace {
-  readonly height: Height;
-  /** Position in the block. */
-  readonly index: number;
-}
-
-/** A block above the committed ones that passed `check`, with the history a child must commit. */
-interface InFlight {
-  readonly header: Header;
-  readonly history: Mmr;
-  /** Checkpoints its block brought. */
-  readonly heads: HeadChanges;
-}
-
 export class Chain {
   readonly genesis: Genesis;
   readonly id: Hash;
   readonly #log: BlockLog;
   readonly #tables: Tables;
   readonly #verify: SignatureVerifier;
-  readonly #validatorsHash: Hash;
+  readonly #epochs: EpochTable;
+  readonly #executed: ExecutedBlocks;
+  /** Sets live as long as their epoch and are hashed once. */
+  readonly #setHashes = new WeakMap<ValidatorSet, Hash>();
   readonly #history = new MmrLog();
   readonly #hashes: Hash[] = [];
-  /** Peaks over the headers up to the committed one. */
+  /** The committed block; undefined at height 0. */
   #tip: InFlight | undefined;
   readonly #states = new Map<number, LedgerState>();
-  /** Checkpoints of the newest committed blocks, by height. */
-  readonly #heads = new Map<number, HeadChanges>();
   #height = height(0);
-  readonly #inFlight = new Map<string, InFlight>();
-  #pending: Pending[] = [];
-  readonly #recent = new Map<string, Receipt>();
-  readonly #recentCheckpoints = new Map<string, TransactionPlace>();
+  readonly #inFlight = new InFlightBlocks();
   readonly #listeners = new Set<(committed: CommittedBlock) => void>();
   #transactions = 0;
 
@@ -108,7 +85,13 @@ export class Chain {
     this.#log = options.log;
     this.#tables = options.tables;
     this.#verify = options.verify;
-    this.#validatorsHash = validatorsHash(options.genesis.validators);
+    this.#executed = new ExecutedBlocks(options.tables);
+    this.#epochs = new EpochTable(options.tables, {
+      epoch: epoch(0),
+      since: height(1),
+      validators: options.genesis.validators,
+      stateRoot: LedgerState.fromGenesis(options.genesis).root,
+    });
   }
 
   /** Loads what is stored and executes again what the tables lag behind. Throws `storage.corrupt` when the two disagree. */
@@ -173,22 +156,37 @@ export class Chain {
     return { block: stored.block, certificate: certificate.value };
   }
 
+  /** The epoch of the block above the committed one. */
+  get epoch(): EpochStart {
+    return this.#epochs.latest;
+  }
+
+  epochStart(of: Epoch): EpochStart | undefined {
+    return this.#epochs.at(of);
+  }
+
+  /** Last height of an epoch; undefined while it goes on. */
+  closingHeight(of: Epoch): Height | undefined {
+    const next = this.#epochs.at(of + 1);
+    return next === undefined ? undefined : height(next.since - 1);
+  }
+
+  /**
+   * Who certifies a height. Above the committed block it is who decides now: right up to the block that closes
+   * the epoch, and unknown beyond it.
+   */
+  contextAt(of: Height): VerifyContext {
+    const { epoch: its, validators } = this.#epochs.of(of);
+    return { chain: this.id, epoch: its, validators, verify: this.#verify };
+  }
+
   receipt(id: Hash): Receipt | undefined {
-    const recent = this.#recent.get(toHex(id));
-    if (recent !== undefined) return recent;
-    const stored = this.#tables.table('receipts').get(id);
-    return stored === undefined ? undefined : decodeReceipt(stored);
+    return this.#executed.receipt(id);
   }
 
   /** Where the checkpoint of this subnet and sequence was accepted. */
   checkpointPlace(subnet: Hash, sequence: number): TransactionPlace | undefined {
-    const key = checkpointKey(subnet, sequence);
-    const recent = this.#recentCheckpoints.get(toHex(key));
-    if (recent !== undefined) return recent;
-    const stored = this.#tables.table('checkpoints').get(key);
-    if (stored === undefined) return undefined;
-    const reader = new Reader(stored);
-    return { height: height(reader.u53()), index: reader.u32() };
+    return this.#executed.checkpointPlace(subnet, sequence);
   }
 
   onCommitted(listener: (committed: CommittedBlock) => void): () => void {
@@ -235,7 +233,11 @@ export class Chain {
       block.transactions,
     );
     if (admitted.length !== block.transactions.length) return 'invalid';
-    this.#remember(candidate, { header, history: mmrAppend(parent.history, candidate.hash), heads });
+    this.#inFlight.remember(candidate.hash, {
+      header,
+      history: mmrAppend(parent.history, candidate.hash),
+      heads,
+    });
     return 'valid';
   }
 
@@ -272,7 +274,7 @@ export class Chain {
       if (!equalBytes(parentHash, this.tipHash)) return undefined;
       return { header: this.#tip?.header, history: this.#tip?.history ?? EMPTY_MMR };
     }
-    return this.#inFlight.get(toHex(parentHash));
+    return this.#inFlight.get(parentHash);
   }
 
   #headerOf(
@@ -282,34 +284,30 @@ export class Chain {
     state: LedgerState,
     time: Millis,
   ): Omit<Header, 'txRoot'> {
+    const at = epochAt(state.epoch, of);
     return {
       version: HEADER_VERSION,
-      flags: 0,
-      epoch: epoch(0),
+      flags: at.closes ? HEADER_FLAGS.closes : 0,
+      epoch: at.epoch,
       height: of,
       time,
       parentHash,
       stateRoot: state.root,
       historyRoot: mmrRoot(history),
-      validatorsHash: this.#validatorsHash,
-      nextValidatorsHash: this.#validatorsHash,
+      validatorsHash: this.#hashOf(at.validators),
+      nextValidatorsHash: this.#hashOf(at.nextValidators),
     };
   }
 
-  #remember(candidate: Candidate, inFlight: InFlight): void {
-    // Candidates of abandoned views leave with their height; until then their number is the window's.
-    if (this.#inFlight.size < 4 * LIMITS.watermarkWindow) this.#inFlight.set(toHex(candidate.hash), inFlight);
+  #hashOf(set: ValidatorSet): Hash {
+    let hash = this.#setHashes.get(set);
+    if (hash === undefined) this.#setHashes.set(set, (hash = validatorsHash(set)));
+    return hash;
   }
 
   #headContext(of: Height, parentHash: Hash, state: LedgerState): HeadContext {
-    const between: HeadChanges[] = [];
-    let hash = parentHash;
-    for (let at = of - 1; at > Math.max(0, of - LAG); at -= 1) {
-      const inFlight = at > this.#height ? this.#inFlight.get(toHex(hash)) : undefined;
-      between.push(inFlight?.heads ?? this.#heads.get(at) ?? NO_HEADS);
-      if (inFlight !== undefined) hash = inFlight.header.parentHash;
-    }
-    return { chain: this.id, state, between: between.reverse(), height: of, verify: this.#verify };
+    const between = this.#inFlight.headsBelow(of, parentHash, this.#height);
+    return { chain: this.id, state, between, height: of, verify: this.#verify };
   }
 
   #execute(block: PreparedBlock): { receipts: readonly Receipt[]; events: readonly LedgerEvent[] } {
@@ -334,72 +332,39 @@ export class Chain {
     this.#states.set(header.height, state);
     this.#states.delete(header.height - STATES_KEPT);
     this.#transactions += transactions.length;
-    for (const receipt of receipts) this.#recent.set(toHex(receipt.transaction), receipt);
-    const checkpoints = events.flatMap((event) =>
-      event.kind === 'checkpoint-committed'
-        ? [
-            {
-              key: checkpointKey(event.subnet, event.sequence),
-              place: { height: header.height, index: event.index },
-            },
-          ]
-        : [],
-    );
-    this.#heads.set(header.height, headsOf(events));
-    this.#heads.delete(header.height - 2 * LAG);
-    for (const { key, place } of checkpoints) this.#recentCheckpoints.set(toHex(key), place);
-    this.#pending.push({ height: header.height, hash: candidate.hash, changes, receipts, checkpoints });
-    for (const [key, other] of this.#inFlight)
-      if (other.header.height < header.height) this.#inFlight.delete(key);
+    this.#inFlight.committed(header.height, events);
+    const opens = closesEpoch(header) ? this.#openEpoch(header, state) : undefined;
+    this.#executed.add({ height: header.height, hash: candidate.hash, changes, receipts, events, opens });
     return { receipts, events };
   }
 
-  async #writeLagging(): Promise<void> {
-    const due = this.#pending.filter((pending) => pending.height <= this.#height - LAG);
-    if (due.length === 0) return;
-    const changes: Change[] = [];
-    // Blocks tell what they changed; what genesis put there is written with the first of them.
-    if (this.#tables.table('meta').get(APPLIED) === undefined) {
-      for (const { key, value } of LedgerState.fromGenesis(this.genesis).entries())
-        changes.push({ table: 'state', key, value });
-    }
-    for (const { height: of, hash, changes: records, receipts, checkpoints } of due) {
-      for (const { key, place } of checkpoints) {
-        changes.push({
-          table: 'checkpoints',
-          key,
-          value: new Writer(12).u53(place.height).u32(place.index).finish(),
-        });
-      }
-      for (const record of records) changes.push({ table: 'state', key: record.key, value: record.value });
-      for (const receipt of receipts)
-        changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
-      changes.push({ table: 'hashes', key: new Writer(8).u53(of).finish(), value: hash });
-    }
-    const last = due[due.length - 1] as Pending;
-    changes.push({
-      table: 'meta',
-      key: APPLIED,
-      value: new Writer(16).u53(last.height).u53(this.#appliedTransactions(last)).finish(),
-    });
-    await this.#tables.commit(changes);
-    this.#pending = this.#pending.filter((pending) => pending.height > last.height);
-    for (const { receipts, checkpoints } of due) {
-      for (const receipt of receipts) this.#recent.delete(toHex(receipt.transaction));
-      for (const { key } of checkpoints) this.#recentCheckpoints.delete(toHex(key));
-    }
+  #openEpoch(closing: Header, state: LedgerState): EpochStart {
+    const { epoch: its, since, validators } = state.epoch;
+    if (its !== closing.epoch + 1 || since !== closing.height + 1)
+      throw new RangeError(
+        `block ${closing.height} closes epoch ${closing.epoch}, but the state is in ${its}`,
+      );
+    const start = { epoch: its, since, validators, stateRoot: state.root };
+    this.#epochs.add(start);
+    return start;
   }
 
-  #appliedTransactions(last: Pending): number {
-    const above = this.#pending.filter((pending) => pending.height > last.height);
-    return this.#transactions - above.reduce((sum, pending) => sum + pending.receipts.length, 0);
+  async #writeLagging(): Promise<void> {
+    const upTo = this.#height - LAG;
+    // Blocks tell what they changed; what genesis put there is written with the first of them.
+    await this.#executed.write(upTo, this.#transactions, () =>
+      [...LedgerState.fromGenesis(this.genesis).entries()].map(({ key, value }) => ({
+        table: 'state',
+        key,
+        value,
+      })),
+    );
+    this.#epochs.stored(upTo + 1);
   }
 
   async #load(): Promise<void> {
-    const meta = this.#tables.table('meta').get(APPLIED);
-    const view = meta && new DataView(meta.buffer, meta.byteOffset, meta.byteLength);
-    const applied = view === undefined ? 0 : Number(view.getBigUint64(0));
-    this.#transactions = view === undefined ? 0 : Number(view.getBigUint64(8));
+    const { height: applied, transactions } = this.#executed.applied() ?? { height: 0, transactions: 0 };
+    this.#transactions = transactions;
     let state = LedgerState.fromGenesis(this.genesis);
     if (applied > 0) {
       const loaded = LedgerState.fromRecords(this.#tables.table('state').range());
@@ -469,17 +434,4 @@ export class Chain {
       `the stored state does not have the root that header ${header.height} commits`,
     );
   }
-}
-
-function checkpointKey(subnet: Hash, sequence: number): Uint8Array {
-  return new Writer(40).fixed(subnet, HASH_BYTES).u53(sequence).finish();
-}
-
-function headsOf(events: readonly LedgerEvent[]): HeadChanges {
-  const heads = new Map<string, Head>();
-  for (const event of events) {
-    if (event.kind === 'checkpoint-committed')
-      heads.set(toHex(event.subnet), { sequence: event.sequence, hash: event.hash, time: event.time });
-  }
-  return heads.size === 0 ? NO_HEADS : heads;
 }

@@ -1,9 +1,10 @@
 /** Which channel carries what between processes (spec NODE-2). Numbers are part of the peer protocol. */
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { messageBytesMax } from '@itc/core/pbft/limits.js';
+import type { Message } from '@itc/core/pbft/messages.js';
 import { PRIORITY, type Priority } from '../ports.ts';
 
-interface ChannelRule {
+export interface ChannelRule {
   readonly number: number;
   readonly bytesMax: number;
   readonly priority: Priority;
@@ -12,7 +13,7 @@ interface ChannelRule {
 const FRAME_SLACK = 4_096;
 
 export const CHANNELS = {
-  /** Votes, checkpoints, status, fetch. */
+  /** Votes, checkpoints, status, fetch, include. */
   vote: { number: 1, bytesMax: 64 * 1024, priority: PRIORITY.urgent },
   /** PRE-PREPARE, bodies, VIEW-CHANGE, NEW-VIEW. */
   proposal: { number: 2, bytesMax: messageBytesMax(LIMITS.validatorsMax), priority: PRIORITY.normal },
@@ -27,3 +28,21 @@ export const CHANNELS = {
   /** Everything else members say: requests, checkpoint proposals and votes. */
   member: { number: 8, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.urgent },
 } as const satisfies Record<string, ChannelRule>;
+
+/** Small messages that others wait for overtake large ones. */
+export function channelOf(message: Message): ChannelRule {
+  switch (message.kind) {
+    case 'pre-prepare':
+    case 'body':
+    case 'view-change':
+    case 'new-view':
+      return CHANNELS.proposal;
+    case 'prepare':
+    case 'commit':
+    case 'checkpoint':
+    case 'status':
+    case 'fetch':
+    case 'include':
+      return CHANNELS.vote;
+  }
+}

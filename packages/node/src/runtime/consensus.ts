@@ -1,41 +1,36 @@
 /**
- * Drives a PBFT replica: carries out its effects in the order they demand (durable, then sent, then delivered),
- * feeds it what peers say, and answers its wants. It holds no rule of the protocol.
+ * A configured validator's part in deciding, through the epochs (spec NODE-9): in an epoch that holds it, and whose
+ * votes it can remember, it drives a replica; in any other it follows certified blocks like every observer. The
+ * change of epoch is here, and needs no restart.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
-import { closesEpoch, decodeBlock, headerHash } from '@itc/core/ledger/block.js';
-import type { Height } from '@itc/core/ledger/ids.js';
-import { LIMITS } from '@itc/core/ledger/limits.js';
-import { quorumOf } from '@itc/core/ledger/validators.js';
-import type { CommittedBlock as Delivered, Effects, Input, Want } from '@itc/core/pbft/effects.js';
-import { decodeLogRecord, encodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
+import { height, type Epoch } from '@itc/core/ledger/ids.js';
+import { bitmapOf, quorumOf } from '@itc/core/ledger/validators.js';
+import type { CommittedBlock as Delivered, Evidence } from '@itc/core/pbft/effects.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
-import type { Candidate, Message } from '@itc/core/pbft/messages.js';
-import { Replica, type ReplicaStatus } from '@itc/core/pbft/replica.js';
+import type { Status } from '@itc/core/pbft/messages.js';
+import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
-import { verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
-import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
-import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
-import type { Logger } from './logger.ts';
 import { BlockSync, type CertifiedBlock } from './block-sync.ts';
+import { Candidates, parseCandidate } from './candidates.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
-import { prepareBlock, type PreparedBlock } from './prepared-block.ts';
+import type { Logger } from './logger.ts';
+import { Proposing } from './proposing.ts';
+import { ReplicaDriver } from './replica-driver.ts';
+import type { ReplicaLog } from './replica-log.ts';
 
 export interface ConsensusOptions {
   readonly chain: Chain;
-  readonly context: VerifyContext;
   readonly keys: KeyPair;
   readonly transport: Transport;
-  readonly log: WriteAheadLog;
-  /** What the log held when it was opened. */
-  readonly records: readonly Uint8Array[];
+  readonly log: ReplicaLog;
   readonly mempool: Mempool;
   readonly pool: VerifyPool;
   readonly clock: Clock;
@@ -47,84 +42,59 @@ export interface ConsensusOptions {
 }
 
 const TICK_MS = 100;
-/** Proposals, bodies and restored candidates whose signatures were checked; more than the window is not needed. */
-const PREPARED_MAX = 4 * LIMITS.watermarkWindow;
-/**
- * With transactions in flight, a proposal waits for this much or this long, doubled for each block ahead of it, so
- * that load makes blocks larger, not more.
- */
-const BATCH_BYTES = 64 * 1024;
-const BATCH_MS = 25;
-/** Pause after the last change before empty blocks carry its proof: who waited for the change may act on it now. */
-const QUIET_MS = 25;
-/** Blocks that share one fsync of the block log. */
-const DELIVERED_AT_ONCE = 16;
-/** Left free for header and counts. */
-const BLOCK_TRANSACTIONS_BYTES = LIMITS.blockBytesMax - 65_536;
+/** A peer that still speaks of an older epoch is answered this often. */
+const HELP_MS = 1_000;
 
 export class Consensus {
   readonly #o: ConsensusOptions;
-  readonly #replica: Replica;
+  readonly #candidates: Candidates;
+  readonly #proposing: Proposing;
   readonly #sync: BlockSync;
-  readonly #peerOf: readonly PeerId[];
-  readonly #indexOf = new Map<PeerId, number>();
-  readonly #prepared = new Map<string, PreparedBlock | 'invalid' | 'working'>();
-  #queue: Effects[] = [];
-  #delivered: Delivered[] = [];
-  readonly #pump = new Drain({
-    work: () => this.#carryOut(),
-    hasWork: () => this.#queue.length > 0,
+  /** Validators of the present epoch by transport name. */
+  #voters: ReadonlyMap<PeerId, number> = new Map();
+  #context: VerifyContext;
+  /** Undefined in an epoch in which this node has no vote. */
+  #driver: ReplicaDriver | undefined;
+  readonly #turn = new Drain({
+    work: () => this.#enter(),
+    hasWork: () => this.#context.epoch !== this.#present().epoch,
     failed: (error) => this.#fail(error),
   });
-  readonly #delivery = new Drain({
-    work: () => this.#deliver(),
-    hasWork: () => this.#delivered.length > 0,
-    failed: (error) => this.#fail(error),
-  });
-  #wanted: Extract<Want, { kind: 'proposal' }> | undefined;
-  #wantedAt = 0;
-  /** Highest height that changed state others need a proof of; up to `pipelineDepth` above it blocks come without waiting. */
-  #proofHeight = 0;
-  #changedAt = 0;
+  /** When a peer was last told how its epoch ended. */
+  readonly #helpedAt = new Map<PeerId, number>();
   #timer: Timer | undefined;
-  #batchTimer: Timer | undefined;
   #poked = false;
   #stopped = false;
   #fatal: unknown;
 
   constructor(options: ConsensusOptions) {
     this.#o = options;
-    const { chain, context, keys, transport } = options;
-    this.#peerOf = context.validators.map((validator) => toHex(validator.key.bytes));
-    for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
-    const tip = chain.blockAt(chain.height)?.certificate;
-    this.#replica = new Replica({
-      chain: chain.id,
-      epoch: context.epoch,
-      validators: context.validators,
-      self: this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? -1,
-      application: { check: (block, fresh, now) => this.#check(block, fresh, now) },
-      sign: keys.sign,
-      random: () => options.random.uniform(),
-      timing: { heartbeatMs: options.heartbeatMs, ...options.timing },
-      restore: this.#restored(),
-      ...(tip === undefined ? {} : { tip }),
+    const { chain, transport, clock, logger } = options;
+    this.#context = this.#present();
+    this.#candidates = new Candidates(options);
+    this.#proposing = new Proposing({
+      ...options,
+      candidates: this.#candidates,
+      hasQuorum: () => this.#hasQuorum(),
+      propose: (block) => this.#driver?.step({ kind: 'proposal', block }),
     });
     this.#sync = new BlockSync({
       chain,
       transport,
-      clock: options.clock,
-      context,
-      accept: (blocks) => this.#acceptCertified(blocks),
-      warn: (message, peer) => options.logger.warn({ peer }, message),
+      clock,
+      accept: (blocks) => this.#accept(blocks),
+      warn: (message, peer) => logger.warn({ peer }, message),
     });
     for (const channel of [CHANNELS.vote, CHANNELS.proposal]) {
       transport.open({ ...channel, receive: (peer, bytes) => this.#receive(peer, bytes) });
     }
+    transport.listen({ disconnected: ({ id }) => void this.#helpedAt.delete(id) });
+    chain.onCommitted(({ block }) => this.#proposing.committed(block));
   }
 
-  status(): ReplicaStatus {
-    return this.#replica.status();
+  /** Of the replica; undefined while this node only observes. */
+  status(): ReplicaStatus | undefined {
+    return this.#driver?.status();
   }
 
   get syncTarget(): number {
@@ -135,12 +105,13 @@ export class Consensus {
     return this.#fatal;
   }
 
-  start(): void {
+  async start(): Promise<void> {
+    await this.#begin();
     const tick = (): void => {
       if (this.#stopped) return;
-      this.#step({ kind: 'pending', count: this.#waiting() });
-      this.#step({ kind: 'tick', now: this.#o.clock.now() });
-      this.#maybePropose();
+      this.#tellPending();
+      this.#driver?.step({ kind: 'tick', now: this.#o.clock.now() });
+      this.#proposing.consider();
       this.#sync.pursue();
       this.#timer = this.#o.clock.after(TICK_MS, tick);
     };
@@ -151,9 +122,9 @@ export class Consensus {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#batchTimer?.cancel();
-    await this.#pump.idle();
-    await this.#delivery.idle();
+    this.#proposing.withdraw();
+    await this.#turn.idle();
+    await this.#driver?.stop();
   }
 
   /** New transactions are in the pool. */
@@ -163,270 +134,153 @@ export class Consensus {
     this.#poked = true;
     this.#o.clock.after(0, () => {
       this.#poked = false;
-      if (this.#wanted === undefined) this.#step({ kind: 'pending', count: this.#waiting() });
-      this.#maybePropose();
+      if (this.#stopped) return;
+      if (!this.#proposing.isWanted) this.#tellPending();
+      this.#proposing.consider();
     });
   }
 
-  /**
-   * Requests, and blocks owed: so that a certified header covers the last change somebody needs a proof of, and
-   * because a heartbeat is overdue. Without the latter a primary that left its view alone would never be missed.
-   */
-  #waiting(): number {
-    const { chain, mempool, clock, heartbeatMs } = this.#o;
-    const isProofOwed = chain.height > 0 && chain.height < this.#proofHeight + LIMITS.pipelineDepth;
-    const isLate = clock.now() - chain.time > 2 * heartbeatMs && this.#hasQuorum();
-    return mempool.size + (isProofOwed ? 1 : 0) + (isLate ? 1 : 0);
+  #tellPending(): void {
+    this.#driver?.step({ kind: 'pending', count: this.#proposing.waiting(), overdue: [] });
+  }
+
+  /** Who decides on the block above the committed one. */
+  #present(): VerifyContext {
+    const { chain } = this.#o;
+    return chain.contextAt(height(chain.height + 1));
   }
 
   /** Whether enough weight is connected for anything to become final. */
   #hasQuorum(): boolean {
-    const { transport, context } = this.#o;
+    const { transport } = this.#o;
+    const { validators } = this.#context;
     const connected = new Set([transport.self, ...transport.peers().map(({ id }) => id)]);
-    const { strong } = quorumOf(context.validators.map(({ weight }) => weight));
+    const { strong } = quorumOf(validators.map(({ weight }) => weight));
     let weight = 0;
-    for (const [index, id] of this.#peerOf.entries()) {
-      if (connected.has(id)) weight += context.validators[index]?.weight ?? 0;
-    }
+    for (const [id, index] of this.#voters) if (connected.has(id)) weight += validators[index]?.weight ?? 0;
     return weight >= strong;
   }
 
-  #restored(): LogRecord[] {
-    return this.#o.records.map((bytes) => {
-      const record = decodeLogRecord(bytes, parseCandidate);
-      if (!record.ok)
-        throw new LedgerError(
-          'storage.corrupt',
-          `the write-ahead log holds a record that does not decode: ${record.message}`,
-        );
-      return record.value;
+  /** The chain has closed an epoch: the replica of the old one ends, with everything still under way in it. */
+  async #enter(): Promise<void> {
+    this.#proposing.withdraw();
+    await this.#driver?.stop();
+    this.#driver = undefined;
+    await this.#begin();
+    this.#o.logger.info(
+      { epoch: this.#context.epoch, height: this.#o.chain.height, votes: this.#driver !== undefined },
+      'an epoch begins',
+    );
+  }
+
+  async #begin(): Promise<void> {
+    const { chain, keys, transport, log, clock, random, heartbeatMs, timing } = this.#o;
+    const context = this.#present();
+    this.#context = context;
+    this.#voters = new Map(context.validators.map(({ key }, index) => [toHex(key.bytes), index]));
+    if (!this.#voters.has(transport.self) || log.isMissing || log.isAheadOf(context.epoch)) return;
+    const restore = await log.begin(context.epoch);
+    this.#driver = new ReplicaDriver({
+      chain,
+      context,
+      keys,
+      transport,
+      log,
+      restore,
+      candidates: this.#candidates,
+      clock,
+      random,
+      timing: { heartbeatMs, ...timing },
+      commit: (blocks) => this.#commit(blocks),
+      executed: () => this.#executed(),
+      wantProposal: (want) => this.#proposing.want(want),
+      wantInclude: (ids) => this.#proposing.include(ids),
+      wantSync: (target, from) => this.#sync.want(target, from),
+      evidence: (evidence) => this.#evidence(evidence),
+      blame: (peer, message) => this.#blame(peer, message),
+      failed: (error) => this.#fail(error),
     });
   }
 
-  #step(input: Input): void {
-    if (this.#stopped) return;
-    const effects = this.#replica.step(input);
-    for (const evidence of effects.evidence) {
-      this.#o.logger.warn(
-        { culprit: evidence.culprit, kind: evidence.kind },
-        'a validator signed two conflicting messages',
-      );
-    }
-    for (const want of effects.want) this.#want(want);
-    if (effects.persist.length > 0 || effects.send.length > 0 || effects.deliver.length > 0) {
-      this.#queue.push(effects);
-      this.#pump.kick();
-    }
+  async #commit(blocks: readonly Delivered[]): Promise<void> {
+    const prepared = [];
+    for (const { block, certificate } of blocks)
+      prepared.push({ block: await this.#candidates.certified(block), certificate });
+    await this.#o.chain.commit(prepared);
+    this.#candidates.forgetCommitted();
   }
 
-  /** Group commit: all steps taken while one fsync ran share the next one. */
-  async #carryOut(): Promise<void> {
-    const batch = this.#queue;
-    this.#queue = [];
-    const records = batch.flatMap((effects) => effects.persist);
-    if (records.length > 0) {
-      const cut = records.findLastIndex((record) => record.kind === 'truncate');
-      if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1).map(encodeLogRecord));
-      else await this.#o.log.append(records.map(encodeLogRecord));
-    }
-    for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
-    for (const effects of batch) this.#delivered.push(...effects.deliver);
-    if (this.#delivered.length > 0) this.#delivery.kick();
-  }
-
-  #send(to: number | 'all', message: Message): void {
-    const { transport } = this.#o;
-    const bytes = encodeMessage(message);
-    const large =
-      message.kind === 'pre-prepare' ||
-      message.kind === 'body' ||
-      message.kind === 'new-view' ||
-      message.kind === 'view-change';
-    const channel = (large ? CHANNELS.proposal : CHANNELS.vote).number;
-    for (const [index, peer] of this.#peerOf.entries()) {
-      if (to === 'all' ? peer !== transport.self : index === to) transport.send(peer, channel, bytes);
-    }
-  }
-
-  async #deliver(): Promise<void> {
-    const { chain, mempool } = this.#o;
-    const batch = this.#delivered.splice(0, DELIVERED_AT_ONCE);
-    const blocks: { block: PreparedBlock; certificate: Delivered['certificate'] }[] = [];
-    for (const { block, certificate } of batch)
-      blocks.push({ block: await this.#certified(block), certificate });
-    await chain.commit(blocks);
-    for (const { block } of blocks) {
-      const { header, candidate, transactions } = block;
-      mempool.committed(transactions, chain.state, header.height);
-      if (transactions.some(({ tx }) => tx.body.kind !== 'checkpoint')) {
-        this.#proofHeight = header.height;
-        this.#changedAt = this.#o.clock.monotonicMs();
-      }
-      this.#step({
-        kind: 'executed',
-        height: header.height,
-        hash: candidate.hash,
-        stateRoot: chain.stateAt(header.height).root,
-      });
-    }
-    for (const [hash, prepared] of this.#prepared) {
-      if (typeof prepared !== 'string' && prepared.header.height <= chain.height) this.#prepared.delete(hash);
-    }
+  #executed(): void {
+    this.#turn.kick();
     this.#sync.announce();
-    this.#maybePropose();
+    this.#proposing.consider();
   }
 
-  /** A block with a certificate: its signatures were checked by a quorum, so only the form is needed here. */
-  async #certified(candidate: Candidate): Promise<PreparedBlock> {
-    const known = this.#prepared.get(toHex(candidate.hash));
-    if (known !== undefined && typeof known !== 'string') return known;
-    const prepared = await prepareBlock(this.#o.chain.id, candidate.bytes, 'certified', (id) =>
-      this.#o.mempool.get(id),
-    );
-    if (!prepared.ok)
-      throw new LedgerError(
-        'internal',
-        `certified block ${candidate.height} is not acceptable: ${prepared.message}`,
-      );
-    return prepared.value;
-  }
-
-  #check(
-    block: Candidate,
-    fresh: boolean,
-    now: Parameters<Chain['check']>[2],
-  ): 'valid' | 'invalid' | 'later' {
-    const prepared = this.#prepared.get(toHex(block.hash));
-    if (prepared === 'invalid') return 'invalid';
-    if (prepared === undefined) void this.#prepare(block);
-    if (prepared === undefined || prepared === 'working') return 'later';
-    return this.#o.chain.check(prepared, fresh, now);
-  }
-
-  async #prepare(block: Candidate): Promise<void> {
-    const id = toHex(block.hash);
-    if (this.#prepared.has(id)) return;
-    if (this.#prepared.size >= PREPARED_MAX) {
-      const oldest = this.#prepared.keys().next().value;
-      if (oldest !== undefined) this.#prepared.delete(oldest);
+  /** Blocks of one epoch in height order, from block synchronisation. */
+  async #accept(blocks: readonly CertifiedBlock[]): Promise<void> {
+    await this.#turn.idle();
+    if (this.#stopped) return;
+    const { chain } = this.#o;
+    // The replica may have delivered some of them meanwhile, and even have closed their epoch.
+    const fresh = blocks
+      .filter(({ header }) => header.height > chain.height && header.epoch === this.#context.epoch)
+      .map(({ candidate, certificate }) => ({ block: candidate, certificate }));
+    if (this.#driver !== undefined) await this.#driver.certified(fresh);
+    else if (fresh.length > 0) {
+      try {
+        await this.#commit(fresh);
+        this.#executed();
+      } catch (error) {
+        this.#fail(error);
+      }
     }
-    this.#prepared.set(id, 'working');
-    try {
-      const prepared = await prepareBlock(this.#o.chain.id, block.bytes, this.#o.pool, (txId) =>
-        this.#o.mempool.get(txId),
-      );
-      this.#prepared.set(id, prepared.ok ? prepared.value : 'invalid');
-      if (prepared.ok) return;
-      this.#o.logger.warn(
-        { height: block.height, code: prepared.code },
-        `a proposed block is refused: ${prepared.message}`,
-      );
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
-      // The pool has too much to do: the replica asks again on a later tick.
-      this.#prepared.delete(id);
-    }
+    await this.#turn.idle();
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {
-    const from = this.#indexOf.get(peer.id);
-    if (from === undefined || this.#stopped) return;
+    if (this.#stopped || !this.#voters.has(peer.id)) return;
     const decoded = decodeMessage(bytes.slice(), parseCandidate);
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
-    const verified = verifyMessage(this.#o.context, decoded.value);
-    if (!verified.ok) return this.#blame(peer.id, verified.message);
     const message = decoded.value;
-    if (message.kind === 'pre-prepare' || message.kind === 'body') {
-      // The replica hears of a block when its signatures are checked; votes for it may come before.
-      void this.#prepare(message.block).then(() =>
-        this.#step({ kind: 'message', from, message: verified.value }),
-      );
-    } else this.#step({ kind: 'message', from, message: verified.value });
+    // A later epoch is no news a replica could use: block synchronisation carries this node there.
+    if (message.epoch === this.#context.epoch) this.#driver?.receive(peer.id, message);
+    else if (message.epoch < this.#context.epoch) this.#tellEnd(peer.id, message.epoch);
+  }
+
+  /** Shows a peer that its epoch is over: the commit certificate of the closing block, which its own set has signed. */
+  #tellEnd(peer: PeerId, ended: Epoch): void {
+    const { chain, clock, transport } = this.#o;
+    const now = clock.monotonicMs();
+    if (now - (this.#helpedAt.get(peer) ?? Number.NEGATIVE_INFINITY) < HELP_MS) return;
+    this.#helpedAt.set(peer, now);
+    const closing = chain.closingHeight(ended);
+    const certificate = closing === undefined ? undefined : chain.blockAt(closing)?.certificate;
+    if (closing === undefined || certificate === undefined) return;
+    const set = chain.contextAt(closing).validators;
+    const sender = set.findIndex(({ key }) => toHex(key.bytes) === transport.self);
+    if (sender < 0) return;
+    const status: Status = {
+      kind: 'status',
+      sender,
+      epoch: ended,
+      view: certificate.view,
+      changing: false,
+      committed: closing,
+      stable: closing,
+      committedCertificate: certificate,
+      stableCertificate: undefined,
+      suspects: bitmapOf([], set.length),
+    };
+    transport.send(peer, CHANNELS.vote.number, encodeMessage(status));
+  }
+
+  #evidence({ culprit, kind }: Evidence): void {
+    this.#o.logger.warn({ culprit, kind }, 'a validator signed two conflicting messages');
   }
 
   #blame(peer: PeerId, message: string): void {
     this.#o.logger.warn({ peer }, `a peer is disconnected: ${message}`);
     this.#o.transport.disconnect(peer);
-  }
-
-  #want(want: Want): void {
-    switch (want.kind) {
-      case 'proposal':
-        if (
-          this.#wanted === undefined ||
-          this.#wanted.height !== want.height ||
-          this.#wanted.view !== want.view
-        )
-          this.#wantedAt = this.#o.clock.monotonicMs();
-        this.#wanted = want;
-        // Not inside the step that asked: the answer is a step of its own.
-        queueMicrotask(() => this.#maybePropose());
-        return;
-      case 'sync': {
-        const peer = this.#peerOf[want.from];
-        if (peer !== undefined) this.#sync.want(want.target, peer);
-        return;
-      }
-    }
-  }
-
-  #maybePropose(): void {
-    const want = this.#wanted;
-    if (want === undefined || this.#stopped) return;
-    const { chain, mempool, clock } = this.#o;
-    const inFlight = want.height - chain.height - 1;
-    const excluded = this.#inFlightIds(want.parentHash);
-    const transactions = mempool.take(chain.state, {
-      bytesMax: BLOCK_TRANSACTIONS_BYTES,
-      countMax: LIMITS.blockTransactionsMax,
-      exclude: excluded,
-    });
-    if (transactions.length === 0) {
-      const due = clock.now() - chain.time >= this.#o.heartbeatMs && inFlight === 0;
-      // Under load the next transactions carry the proof forward; empty blocks would only delay them.
-      const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth && excluded.size === 0;
-      // An empty block that nobody can hear would only start the timer of its proposer.
-      if ((!due && !proofsWait) || !this.#hasQuorum()) return;
-      const quiet = clock.monotonicMs() - this.#changedAt;
-      if (!due && quiet < QUIET_MS) return this.#proposeAfter(QUIET_MS - quiet);
-    } else if (excluded.size > 0) {
-      const bytes = transactions.reduce((sum, { encoded }) => sum + encoded.length, 0);
-      const left = BATCH_MS * 2 ** (inFlight - 1) - (clock.monotonicMs() - this.#wantedAt);
-      if (bytes < BATCH_BYTES && left > 0) return this.#proposeAfter(left);
-    }
-    const block = chain.propose(want.height, want.parentHash, clock.now(), transactions);
-    if (block === undefined) return;
-    this.#wanted = undefined;
-    this.#prepared.set(toHex(block.candidate.hash), block);
-    this.#step({ kind: 'proposal', block: block.candidate });
-  }
-
-  #proposeAfter(ms: number): void {
-    this.#batchTimer ??= this.#o.clock.after(ms, () => {
-      this.#batchTimer = undefined;
-      this.#maybePropose();
-    });
-  }
-
-  /** Ids of transactions in blocks between the committed one and `parentHash`. */
-  #inFlightIds(parentHash: Hash): ReadonlySet<string> {
-    const ids = new Set<string>();
-    let hash = parentHash;
-    for (let i = 0; i < LIMITS.watermarkWindow; i += 1) {
-      const block = this.#prepared.get(toHex(hash));
-      if (block === undefined || typeof block === 'string' || block.header.height <= this.#o.chain.height)
-        break;
-      for (const { id } of block.transactions) ids.add(toHex(id));
-      hash = block.header.parentHash;
-    }
-    return ids;
-  }
-
-  async #acceptCertified(blocks: readonly CertifiedBlock[]): Promise<void> {
-    for (const { candidate, certificate } of blocks)
-      this.#step({ kind: 'certified', block: candidate, certificate });
-    await this.#pump.idle();
-    await this.#delivery.idle();
   }
 
   /** An effect could not be carried out (full disk): going on would break the order of effects, so the process ends. */
@@ -435,19 +289,4 @@ export class Consensus {
     this.#stopped = true;
     this.#o.logger.error({ err: error }, 'consensus stops: an effect could not be carried out');
   }
-}
-
-/** Decodes a block far enough to name it. Its transactions are looked at in `prepareBlock`. */
-function parseCandidate(bytes: Uint8Array): Candidate | undefined {
-  const decoded = decodeBlock(bytes);
-  if (!decoded.ok) return undefined;
-  const { header, transactions } = decoded.value;
-  return {
-    height: header.height as Height,
-    parentHash: header.parentHash,
-    hash: headerHash(header),
-    bytes,
-    closes: closesEpoch(header),
-    count: transactions.length,
-  };
 }

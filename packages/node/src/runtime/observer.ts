@@ -1,5 +1,4 @@
 /** Follows the main chain: takes certified blocks, executes them, and answers for them. Never votes. */
-import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Clock, Timer, Transport } from '../ports.ts';
 import { BlockSync, type CertifiedBlock } from './block-sync.ts';
@@ -21,7 +20,6 @@ export class Observer {
     readonly chain: Chain;
     readonly transport: Transport;
     readonly clock: Clock;
-    readonly context: VerifyContext;
     readonly logger: Logger;
   }) {
     this.#chain = options.chain;

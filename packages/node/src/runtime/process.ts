@@ -10,14 +10,13 @@ import { ED25519 } from '@itc/core/crypto/signature.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
-import { amount, epoch, height } from '@itc/core/ledger/ids.js';
+import { amount, height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import {
   encodeTransaction,
   transactionSigningBytes,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
-import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { precheck } from '@itc/core/state/apply.js';
 import { signedBytes, verifyTransaction } from '@itc/core/state/verified-transaction.js';
 import type { NodeConfig } from '../config.ts';
@@ -41,6 +40,7 @@ import { Consensus } from './consensus.ts';
 import { Drain } from './drain.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
+import { ReplicaLog } from './replica-log.ts';
 import { SubnetStore } from './subnet-store.ts';
 import { Subnet } from './subnet.ts';
 
@@ -94,7 +94,7 @@ export class NodeProcess implements AsyncDisposable {
     readonly transport: Transport;
     readonly pool: VerifyPool;
     readonly logger: Logger;
-    readonly replicaLog: { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[] } | undefined;
+    readonly replicaLog: ReplicaLog | undefined;
     readonly member:
       | { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[]; readonly store: SubnetStore }
       | undefined;
@@ -114,12 +114,9 @@ export class NodeProcess implements AsyncDisposable {
     this.mempool = new Mempool();
     this.#closing.push(...parts.closing);
     const { transport, chain, pool, logger } = this;
-    const context: VerifyContext = {
-      chain: chain.id,
-      epoch: epoch(0),
-      validators: parts.genesis.validators,
-      verify: verifyNative,
-    };
+    chain.onCommitted(({ block }) =>
+      this.mempool.committed(block.transactions, chain.state, block.header.height),
+    );
     transport.open({
       ...CHANNELS.transaction,
       receive: (peer, bytes) => this.#relayed(peer.id, bytes.slice()),
@@ -127,10 +124,9 @@ export class NodeProcess implements AsyncDisposable {
     if (parts.replicaLog !== undefined) {
       this.consensus = new Consensus({
         chain,
-        context,
         keys: this.keys,
         transport,
-        ...parts.replicaLog,
+        log: parts.replicaLog,
         mempool: this.mempool,
         pool,
         clock,
@@ -140,10 +136,7 @@ export class NodeProcess implements AsyncDisposable {
         ...(config.viewTimeoutMs === undefined ? {} : { timing: { viewTimeoutMs: config.viewTimeoutMs } }),
       });
     } else {
-      this.observer = new Observer({ chain, transport, clock, context, logger });
-      chain.onCommitted(({ block }) =>
-        this.mempool.committed(block.transactions, chain.state, block.header.height),
-      );
+      this.observer = new Observer({ chain, transport, clock, logger });
     }
     if (parts.member !== undefined && config.subnet !== undefined) {
       const id = hashFrom(config.subnet);
@@ -203,9 +196,9 @@ export class NodeProcess implements AsyncDisposable {
     });
     const replicaLog =
       config.role === 'validator'
-        ? await WriteAheadLog.open({ disk, folder: folder('replica'), random })
+        ? await ReplicaLog.open({ disk, folder: config.dataDir, random })
         : undefined;
-    if (replicaLog !== undefined) closing.push(() => replicaLog.log.close());
+    if (replicaLog !== undefined) closing.push(() => replicaLog[Symbol.asyncDispose]());
     let member;
     if (config.role !== 'validator' && config.subnet !== undefined) {
       const opened = await WriteAheadLog.open({ disk, folder: folder('member'), random });
@@ -233,7 +226,7 @@ export class NodeProcess implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.transport.start();
-    this.consensus?.start();
+    await this.consensus?.start();
     this.observer?.start();
     this.subnet?.start();
     if (this.consensus === undefined) this.#sendAgain();

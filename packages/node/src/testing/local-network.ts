@@ -18,7 +18,10 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import type { NodeConfig, Role } from '../config.ts';
 import { writeKeyFile } from '../crypto/key-file.ts';
 import { KeyPair } from '../crypto/keypair.ts';
+import { systemRandom } from '../random.ts';
 import { NodeProcess } from '../runtime/process.ts';
+import { createReplicaLog } from '../runtime/replica-log.ts';
+import { nodeDisk } from '../storage/node-disk.ts';
 import { freePorts } from './ports.ts';
 
 export class LocalNetwork {
@@ -96,6 +99,8 @@ export class LocalNetwork {
       const dataDir = join(folder, `n${i}`);
       mkdirSync(dataDir);
       await writeKeyFile(join(dataDir, 'key.json'), { keys: keys[i] as KeyPair });
+      if (role === 'validator')
+        await createReplicaLog({ disk: nodeDisk, folder: dataDir, random: systemRandom });
       configs.push({
         name: `n${i}`,
         role,

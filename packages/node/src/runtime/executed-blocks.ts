@@ -1,0 +1,136 @@
+/**
+ * What executed blocks leave in the tables: records of the state, receipts, header hashes, places of checkpoints,
+ * epochs. Written a pipeline depth behind the block log, so what is not written yet is answered from here.
+ */
+import { toHex } from '@itc/core/bytes/hex.js';
+import { Reader } from '@itc/core/bytes/reader.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { height, type Height } from '@itc/core/ledger/ids.js';
+import type { Receipt } from '@itc/core/ledger/receipt.js';
+import type { LedgerEvent } from '@itc/core/state/events.js';
+import type { RecordChange } from '@itc/core/state/ledger-state.js';
+import type { Change, Tables } from '../ports.ts';
+import { epochChange, type EpochStart } from './epoch-table.ts';
+import { decodeReceipt, encodeReceipt } from './receipt-codec.ts';
+
+export interface TransactionPlace {
+  readonly height: Height;
+  /** Position in the block. */
+  readonly index: number;
+}
+
+export interface ExecutedBlock {
+  readonly height: Height;
+  readonly hash: Hash;
+  readonly changes: readonly RecordChange[];
+  readonly receipts: readonly Receipt[];
+  readonly events: readonly LedgerEvent[];
+  /** The epoch that begins above it, when it closes one. */
+  readonly opens: EpochStart | undefined;
+}
+
+/** Height and transaction count up to which the tables are written. */
+export interface Applied {
+  readonly height: number;
+  readonly transactions: number;
+}
+
+const APPLIED = Uint8Array.of(0);
+
+export class ExecutedBlocks {
+  readonly #tables: Tables;
+  #waiting: ExecutedBlock[] = [];
+  readonly #receipts = new Map<string, Receipt>();
+  readonly #checkpoints = new Map<string, TransactionPlace>();
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  /** What the tables stand for; undefined before the first write. */
+  applied(): Applied | undefined {
+    const meta = this.#tables.table('meta').get(APPLIED);
+    if (meta === undefined) return undefined;
+    const reader = new Reader(meta);
+    return { height: reader.u53(), transactions: reader.u53() };
+  }
+
+  receipt(id: Hash): Receipt | undefined {
+    const recent = this.#receipts.get(toHex(id));
+    if (recent !== undefined) return recent;
+    const stored = this.#tables.table('receipts').get(id);
+    return stored === undefined ? undefined : decodeReceipt(stored);
+  }
+
+  /** Where the checkpoint of this subnet and sequence was accepted. */
+  checkpointPlace(subnet: Hash, sequence: number): TransactionPlace | undefined {
+    const key = checkpointKey(subnet, sequence);
+    const recent = this.#checkpoints.get(toHex(key));
+    if (recent !== undefined) return recent;
+    const stored = this.#tables.table('checkpoints').get(key);
+    if (stored === undefined) return undefined;
+    const reader = new Reader(stored);
+    return { height: height(reader.u53()), index: reader.u32() };
+  }
+
+  add(block: ExecutedBlock): void {
+    this.#waiting.push(block);
+    for (const receipt of block.receipts) this.#receipts.set(toHex(receipt.transaction), receipt);
+    for (const { key, place } of checkpointsOf(block)) this.#checkpoints.set(toHex(key), place);
+  }
+
+  /**
+   * Writes the blocks up to a height in one batch, behind `before`, which is written with the first batch of all.
+   * `transactions` counts those of every block added so far and before.
+   */
+  async write(upTo: number, transactions: number, before: () => readonly Change[]): Promise<void> {
+    const due = this.#waiting.filter((block) => block.height <= upTo);
+    const last = due.at(-1);
+    if (last === undefined) return;
+    const left = this.#waiting.filter((block) => block.height > upTo);
+    const changes: Change[] = this.applied() === undefined ? [...before()] : [];
+    for (const block of due) {
+      for (const { key, place } of checkpointsOf(block)) {
+        const value = new Writer(12).u53(place.height).u32(place.index).finish();
+        changes.push({ table: 'checkpoints', key, value });
+      }
+      for (const { key, value } of block.changes) changes.push({ table: 'state', key, value });
+      for (const receipt of block.receipts)
+        changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
+      changes.push({ table: 'hashes', key: new Writer(8).u53(block.height).finish(), value: block.hash });
+      if (block.opens !== undefined) changes.push(epochChange(block.opens));
+    }
+    const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
+    changes.push({
+      table: 'meta',
+      key: APPLIED,
+      value: new Writer(16)
+        .u53(last.height)
+        .u53(transactions - above)
+        .finish(),
+    });
+    await this.#tables.commit(changes);
+    // Blocks may have been added while the batch was written.
+    this.#waiting = this.#waiting.filter((block) => block.height > last.height);
+    for (const block of due) {
+      for (const receipt of block.receipts) this.#receipts.delete(toHex(receipt.transaction));
+      for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
+    }
+  }
+}
+
+function checkpointsOf({
+  height: of,
+  events,
+}: ExecutedBlock): { readonly key: Uint8Array; readonly place: TransactionPlace }[] {
+  return events.flatMap((event) =>
+    event.kind === 'checkpoint-committed'
+      ? [{ key: checkpointKey(event.subnet, event.sequence), place: { height: of, index: event.index } }]
+      : [],
+  );
+}
+
+function checkpointKey(subnet: Hash, sequence: number): Uint8Array {
+  return new Writer(40).fixed(subnet, HASH_BYTES).u53(sequence).finish();
+}

@@ -1,0 +1,206 @@
+/**
+ * Drives the replica of one epoch: carries out its effects in the order they demand (durable, then sent, then
+ * delivered), feeds it what peers say, and passes its wants on. It holds no rule of the protocol.
+ */
+import { toHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { height } from '@itc/core/ledger/ids.js';
+import type { CommittedBlock as Delivered, Effects, Evidence, Input, Want } from '@itc/core/pbft/effects.js';
+import type { LogRecord } from '@itc/core/pbft/log.js';
+import { encodeMessage } from '@itc/core/pbft/message-codec.js';
+import type { Message } from '@itc/core/pbft/messages.js';
+import { Replica, type ReplicaStatus } from '@itc/core/pbft/replica.js';
+import type { Timing } from '@itc/core/pbft/timing.js';
+import { verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
+import type { KeyPair } from '../crypto/keypair.ts';
+import type { Clock, PeerId, Random, Transport } from '../ports.ts';
+import type { Candidates } from './candidates.ts';
+import type { Chain } from './chain.ts';
+import { channelOf } from './channels.ts';
+import { Drain } from './drain.ts';
+
+/** Where records become durable before messages leave. */
+export interface RecordLog {
+  append(records: readonly LogRecord[]): Promise<void>;
+  /** These stand for everything appended before. */
+  compact(records: readonly LogRecord[]): Promise<void>;
+}
+
+export interface ReplicaDriverOptions {
+  readonly chain: Chain;
+  readonly context: VerifyContext;
+  readonly keys: KeyPair;
+  readonly transport: Transport;
+  readonly log: RecordLog;
+  /** What the log held when it was opened. */
+  readonly restore: readonly LogRecord[];
+  readonly candidates: Candidates;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timing: Partial<Timing>;
+  /** Stores and executes; resolves when both are durable. */
+  readonly commit: (blocks: readonly Delivered[]) => Promise<void>;
+  /** The replica knows of it. */
+  readonly executed: () => void;
+  readonly wantProposal: (want: Extract<Want, { kind: 'proposal' }>) => void;
+  readonly wantInclude: (ids: readonly Hash[]) => void;
+  /** Blocks up to `target` exist; `from` has them. */
+  readonly wantSync: (target: number, from: PeerId) => void;
+  readonly evidence: (evidence: Evidence) => void;
+  /** A peer broke the protocol. */
+  readonly blame: (peer: PeerId, message: string) => void;
+  /** An effect could not be carried out: going on would break the order of effects. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Blocks that share one fsync of the block log. */
+const DELIVERED_AT_ONCE = 16;
+
+export class ReplicaDriver {
+  readonly context: VerifyContext;
+  readonly #o: ReplicaDriverOptions;
+  readonly #replica: Replica;
+  /** Transport names by validator index, and back. */
+  readonly #peerOf: readonly PeerId[];
+  readonly #indexOf = new Map<PeerId, number>();
+  #queue: Effects[] = [];
+  #delivered: Delivered[] = [];
+  readonly #pump = new Drain({
+    work: () => this.#carryOut(),
+    hasWork: () => this.#queue.length > 0,
+    failed: (error) => this.#fail(error),
+  });
+  readonly #delivery = new Drain({
+    work: () => this.#deliver(),
+    hasWork: () => this.#delivered.length > 0,
+    failed: (error) => this.#fail(error),
+  });
+  #stopped = false;
+
+  constructor(options: ReplicaDriverOptions) {
+    this.#o = options;
+    const { chain, context, keys, candidates } = options;
+    this.context = context;
+    this.#peerOf = context.validators.map((validator) => toHex(validator.key.bytes));
+    for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
+    const { epoch, since, stateRoot } = chain.epoch;
+    const base = { height: height(since - 1), hash: chain.hashAt(since - 1) as Hash, stateRoot };
+    const tip = chain.height >= since ? chain.blockAt(chain.height)?.certificate : undefined;
+    this.#replica = new Replica({
+      chain: chain.id,
+      epoch,
+      validators: context.validators,
+      self: this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? -1,
+      application: { check: (block, fresh, now) => candidates.check(block, fresh, now) },
+      sign: keys.sign,
+      random: () => options.random.uniform(),
+      timing: options.timing,
+      restore: options.restore,
+      ...(epoch === 0 ? {} : { base }),
+      ...(tip === undefined ? {} : { tip }),
+    });
+  }
+
+  status(): ReplicaStatus {
+    return this.#replica.status();
+  }
+
+  /** Whether a peer is a validator of this epoch. */
+  knows(peer: PeerId): boolean {
+    return this.#indexOf.has(peer);
+  }
+
+  step(input: Input): void {
+    if (this.#stopped) return;
+    const effects = this.#replica.step(input);
+    for (const evidence of effects.evidence) this.#o.evidence(evidence);
+    for (const want of effects.want) this.#want(want);
+    if (effects.persist.length > 0 || effects.send.length > 0 || effects.deliver.length > 0) {
+      this.#queue.push(effects);
+      this.#pump.kick();
+    }
+  }
+
+  /** A decoded message of this epoch. */
+  receive(peer: PeerId, message: Message): void {
+    const from = this.#indexOf.get(peer);
+    if (from === undefined || this.#stopped) return;
+    const verified = verifyMessage(this.context, message);
+    if (!verified.ok) return this.#o.blame(peer, verified.message);
+    const step = (): void => this.step({ kind: 'message', from, message: verified.value });
+    // The replica hears of a block when its signatures are checked; votes for it may come before.
+    if (message.kind === 'pre-prepare' || message.kind === 'body')
+      void this.#o.candidates.prepare(message.block).then(step);
+    else step();
+  }
+
+  /** Blocks of this epoch whose certificates were checked. Resolves when they are executed. */
+  async certified(blocks: readonly Delivered[]): Promise<void> {
+    for (const { block, certificate } of blocks) this.step({ kind: 'certified', block, certificate });
+    await this.#pump.idle();
+    await this.#delivery.idle();
+  }
+
+  /** Lets what is under way become durable, then stands still. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#pump.idle();
+    await this.#delivery.idle();
+  }
+
+  /** Group commit: all steps taken while one fsync ran share the next one. */
+  async #carryOut(): Promise<void> {
+    const batch = this.#queue;
+    this.#queue = [];
+    const records = batch.flatMap((effects) => effects.persist);
+    if (records.length > 0) {
+      const cut = records.findLastIndex((record) => record.kind === 'truncate');
+      if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1));
+      else await this.#o.log.append(records);
+    }
+    for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
+    for (const effects of batch) this.#delivered.push(...effects.deliver);
+    if (this.#delivered.length > 0) this.#delivery.kick();
+  }
+
+  #send(to: number | 'all', message: Message): void {
+    const { transport } = this.#o;
+    const bytes = encodeMessage(message);
+    const channel = channelOf(message).number;
+    for (const [index, peer] of this.#peerOf.entries()) {
+      if (to === 'all' ? peer !== transport.self : index === to) transport.send(peer, channel, bytes);
+    }
+  }
+
+  async #deliver(): Promise<void> {
+    const { chain } = this.#o;
+    const batch = this.#delivered.splice(0, DELIVERED_AT_ONCE);
+    await this.#o.commit(batch);
+    for (const { block } of batch) {
+      const { height: at, hash } = block;
+      this.step({ kind: 'executed', height: at, hash, stateRoot: chain.stateAt(at).root });
+    }
+    this.#o.executed();
+  }
+
+  #want(want: Want): void {
+    switch (want.kind) {
+      case 'proposal':
+        return this.#o.wantProposal(want);
+      case 'include':
+        return this.#o.wantInclude(want.ids);
+      case 'include':
+        return;
+      case 'sync': {
+        const peer = this.#peerOf[want.from];
+        if (peer !== undefined) this.#o.wantSync(want.target, peer);
+        return;
+      }
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#stopped = true;
+    this.#o.failed(error);
+  }
+}
