@@ -22,7 +22,7 @@ export interface Genesis {
   readonly feePerByte: Amount;
   /** Base units each validator of this document has bonded. Bonds and reserve are part of the supply. */
   readonly validatorBond: Amount;
-  /** Bond that one unit of weight needs. */
+  /** Bond that one unit of weight needs, and the least bond; `validatorBond` carries the weight of each validator here. */
   readonly bondPerWeight: Amount;
   /** Pays `rewardPerCheckpoint` to the validators while it lasts. */
   readonly reserve: Amount;
@@ -90,6 +90,11 @@ export function readGenesis(reader: Reader): Genesis {
     }
   }
   if (ids.size !== genesis.subnets.length) reader.refuse('decode.not-canonical', 'a subnet is there twice');
+  // Otherwise the first election would take weight away from those the document chose.
+  for (const { weight } of genesis.validators) {
+    if (BigInt(weight) * genesis.bondPerWeight > genesis.validatorBond)
+      reader.refuse('decode.out-of-range', `expected a validatorBond that carries weight ${weight}`);
+  }
   const total = genesis.accounts.reduce(
     (sum, account) => sum + account.balance,
     genesis.reserve + genesis.validatorBond * BigInt(genesis.validators.length),

@@ -17,6 +17,7 @@ import {
   writeCheckpointCertificate,
   type CheckpointCertificate,
 } from './checkpoint.ts';
+import { readEvidence, writeEvidence, type Evidence } from './evidence.ts';
 import { amount, millis, type Amount, type Height, height, type Millis } from './ids.ts';
 import { LIMITS } from './limits.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from './validators.ts';
@@ -49,7 +50,25 @@ export type Body =
       readonly members: ValidatorSet;
       readonly powBits: number;
     }
-  | { readonly kind: 'checkpoint'; readonly certificate: CheckpointCertificate };
+  | { readonly kind: 'checkpoint'; readonly certificate: CheckpointCertificate }
+  | {
+      readonly kind: 'bond';
+      /** Signs votes once weight is granted; stays the same as long as the bond does. */
+      readonly key: PublicKey;
+      readonly amount: Amount;
+      /** By that key over `possessionSigningBytes`. */
+      readonly possession: Uint8Array;
+    }
+  | { readonly kind: 'unbond'; readonly amount: Amount }
+  | {
+      readonly kind: 'weight-vote';
+      /** Account that holds the bond. */
+      readonly validator: Address;
+      /** u32; 0 removes. */
+      readonly weight: number;
+    }
+  | { readonly kind: 'evidence'; readonly evidence: Evidence }
+  | { readonly kind: 'restart' };
 
 export type BodyKind = Body['kind'];
 
@@ -62,6 +81,11 @@ const KINDS: readonly BodyKind[] = [
   'revoke',
   'create-subnet',
   'checkpoint',
+  'bond',
+  'unbond',
+  'weight-vote',
+  'evidence',
+  'restart',
 ];
 
 export interface DeviceBatch {
@@ -166,6 +190,21 @@ function writeBody(writer: Writer, body: Body): void {
     case 'checkpoint':
       writeCheckpointCertificate(writer, body.certificate);
       return;
+    case 'bond':
+      writePublicKey(writer, body.key);
+      writer.u64(body.amount).fixed(body.possession, SIGNATURE_BYTES);
+      return;
+    case 'unbond':
+      writer.u64(body.amount);
+      return;
+    case 'weight-vote':
+      writer.fixed(body.validator, HASH_BYTES).u32(body.weight);
+      return;
+    case 'evidence':
+      writeEvidence(writer, body.evidence);
+      return;
+    case 'restart':
+      return;
   }
 }
 
@@ -214,6 +253,21 @@ function readBody(reader: Reader): Body {
       };
     case 'checkpoint':
       return { kind, certificate: readCheckpointCertificate(reader) };
+    case 'bond':
+      return {
+        kind,
+        key: readPublicKey(reader),
+        amount: amount(reader.u64()),
+        possession: reader.fixed(SIGNATURE_BYTES).slice(),
+      };
+    case 'unbond':
+      return { kind, amount: amount(reader.u64()) };
+    case 'weight-vote':
+      return { kind, validator: readAddress(reader), weight: reader.u32() };
+    case 'evidence':
+      return { kind, evidence: readEvidence(reader) };
+    case 'restart':
+      return { kind };
   }
 }
 
@@ -310,4 +364,12 @@ export function claimSigningBytes(chain: Hash, device: PublicKey, owner: Address
     device.bytes,
     owner,
   );
+}
+
+/**
+ * What a consensus key signs so that an account may bond it: domain ‖ 0x00 ‖ chain ‖ account. Without it, anyone could
+ * bond the key of somebody else, and a proof seen on its way serves no other account.
+ */
+export function possessionSigningBytes(chain: Hash, account: Address): Uint8Array {
+  return concatBytes(utf8Encode(SIGNATURE_DOMAINS.possession), Uint8Array.of(0), chain, account);
 }

@@ -19,7 +19,18 @@ import {
   senderFlaw,
   subnetFlaw,
 } from './apply-subnet.ts';
+import { accusedFlaw, applyEvidence, evidenceFlaw } from './apply-evidence.ts';
+import {
+  amountFlaw,
+  applyBond,
+  applyRestart,
+  applyUnbond,
+  applyWeightVote,
+  possessionFlaw,
+  restartFlaw,
+} from './apply-validator.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
+import { endBlock } from './end-of-block.ts';
 import { Draft } from './draft.ts';
 import type { LedgerEvent, LedgerEventBody } from './events.ts';
 import type { LedgerState, RecordChange } from './ledger-state.ts';
@@ -32,7 +43,7 @@ export interface AppliedBlock {
   readonly receipts: readonly Receipt[];
   /** For a shell to persist: with these, `LedgerState.fromRecords` gives this state again. */
   readonly changes: readonly RecordChange[];
-  /** One per accepted transaction, in order. */
+  /** One per accepted transaction, in order, then those of the end of the block. */
   readonly events: readonly LedgerEvent[];
 }
 
@@ -52,6 +63,9 @@ export function applyBlock(
     receipts.push(receipt);
     if (event !== undefined) events.push(event);
   }
+  const { height, time: at } = context;
+  for (const event of endBlock(draft, height))
+    events.push({ ...event, height, at, transaction: undefined, index: transactions.length });
   return { ...state.advance(draft.changed), receipts, events };
 }
 
@@ -98,16 +112,19 @@ function execute(
   if (body.kind === 'checkpoint') {
     return { fee: NO_FEE, result: applyCheckpoint(draft, context, tx.key, body.certificate) };
   }
-  const admission = takeFee(draft, context, transaction);
+  // A restart may be free, so it is asked here whether it is due: a refused one must leave nothing behind.
+  const refusal = body.kind === 'restart' ? restartFlaw(draft, context, tx.key, sender) : undefined;
+  if (refusal !== undefined) return { fee: NO_FEE, result: refusal };
+  const admission = takeFee(draft, transaction);
   if (admission !== undefined) return { fee: NO_FEE, result: admission };
-  return { fee: tx.fee, result: applyBody(draft, context, sender, body) };
+  return { fee: tx.fee, result: applyBody(draft, context, transaction, body) };
 }
 
 /**
- * Nonce and fee; then the fee moves to the proposer and the lane advances, whatever becomes of the body.
+ * Nonce and fee; then the fee goes to the pool of the epoch and the lane advances, whatever becomes of the body.
  * When a check fails nothing changes: a transaction that was never due costs its sender nothing.
  */
-function takeFee(draft: Draft, context: BlockContext, transaction: VerifiedTransaction): Flaw {
+function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
   const { tx, sender } = transaction;
   const account = draft.account(sender);
   const next = account.nonces[tx.lane] ?? 0;
@@ -117,7 +134,7 @@ function takeFee(draft: Draft, context: BlockContext, transaction: VerifiedTrans
   const nonces = Array.from({ length: lanes }, (_, lane) => account.nonces[lane] ?? 0);
   nonces[tx.lane] = next + 1;
   draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
-  draft.credit(context.proposer, tx.fee);
+  draft.fees += tx.fee;
   return undefined;
 }
 
@@ -137,7 +154,7 @@ function nonceFlaw(next: number, nonce: number, ahead: number): Flaw {
 }
 
 function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: VerifiedTransaction): Flaw {
-  const price = feePerByte * BigInt(encoded.length);
+  const price = tx.body.kind === 'restart' ? 0n : feePerByte * BigInt(encoded.length);
   if (tx.fee < price)
     return refused(
       'transaction.fee',
@@ -159,10 +176,17 @@ function bodyFlaw(sender: Address, body: Body): Flaw {
       return grantFlaw(sender, body.grant);
     case 'create-subnet':
       return subnetFlaw(body);
+    case 'bond':
+    case 'unbond':
+      return amountFlaw(body);
+    case 'evidence':
+      return evidenceFlaw(body.evidence);
     case 'transfer':
     case 'claim':
     case 'revoke':
     case 'checkpoint':
+    case 'weight-vote':
+    case 'restart':
       return undefined;
   }
 }
@@ -170,7 +194,7 @@ function bodyFlaw(sender: Address, body: Body): Flaw {
 function applyBody(
   draft: Draft,
   context: BlockContext,
-  sender: Address,
+  { sender, tx }: VerifiedTransaction,
   body: Exclude<Body, { kind: 'checkpoint' }>,
 ): Result<LedgerEventBody, ErrorCode> {
   const flaw = bodyFlaw(sender, body);
@@ -190,6 +214,16 @@ function applyBody(
       return applyRevoke(draft, sender, body.device, body.subject);
     case 'create-subnet':
       return applyCreateSubnet(draft, sender, body);
+    case 'bond':
+      return applyBond(draft, context, sender, body);
+    case 'unbond':
+      return applyUnbond(draft, context, sender, body);
+    case 'weight-vote':
+      return applyWeightVote(draft, context, sender, body);
+    case 'evidence':
+      return applyEvidence(draft, context, body.evidence);
+    case 'restart':
+      return applyRestart(draft, context, tx.key, sender);
   }
 }
 
@@ -227,10 +261,41 @@ export function precheck(
   }
   const account = state.account(sender);
   const next = account?.nonces[tx.lane] ?? 0;
+  // What may be free must not wait in numbers.
+  const aheadMax = body.kind === 'restart' ? 0 : STATE_LIMITS.nonceAheadMax;
   const flaw =
-    nonceFlaw(next, tx.nonce, STATE_LIMITS.nonceAheadMax) ??
+    nonceFlaw(next, tx.nonce, aheadMax) ??
     feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
     bodyFlaw(sender, body) ??
-    (body.kind === 'claim' ? claimFlaw(context, body.claim) : undefined);
+    provedFlaw(state, context, transaction);
   return flaw ?? ok(undefined);
+}
+
+/** What a pool asks about signatures inside bodies, and about that which would fill it otherwise. */
+function provedFlaw(
+  state: LedgerState,
+  context: Pick<BlockContext, 'chain' | 'height' | 'verify'>,
+  { tx, sender }: VerifiedTransaction,
+): Flaw {
+  const { body } = tx;
+  switch (body.kind) {
+    case 'claim':
+      return claimFlaw(context, body.claim);
+    case 'bond':
+      return possessionFlaw(context, sender, body);
+    case 'evidence':
+      return accusedFlaw(new Draft(state), context, body.evidence);
+    case 'restart':
+      return restartFlaw(new Draft(state), context, tx.key, sender);
+    case 'transfer':
+    case 'register-maker':
+    case 'register-batch':
+    case 'grant':
+    case 'revoke':
+    case 'create-subnet':
+    case 'checkpoint':
+    case 'unbond':
+    case 'weight-vote':
+      return undefined;
+  }
 }

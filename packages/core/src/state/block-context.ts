@@ -2,7 +2,6 @@
 import type { Refused } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import type { Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import type { Height, Millis } from '../ledger/ids.ts';
 
@@ -11,9 +10,7 @@ export interface BlockContext {
   readonly height: Height;
   /** Of the block's header. */
   readonly time: Millis;
-  /** Receives the fees. */
-  readonly proposer: Address;
-  /** For the signatures inside bodies: claims and checkpoints. */
+  /** For the signatures inside bodies: claims, checkpoints, proofs of possession, evidence. */
   readonly verify: SignatureVerifier;
 }
 

@@ -72,7 +72,7 @@ test('STATE-4.3: the maker pays the built-in ITC of the whole batch, and the bat
     claimed: 0,
     registeredAt: 2,
   });
-  const fees = w.balance(w.proposer);
+  const { fees } = w.state.epoch;
   assert.equal(w.balance(maker), 1_000_000_000_000n - 5n * DEPOSIT - fees);
   assert.equal(w.state.supply(), SUPPLY);
 });

@@ -1,15 +1,21 @@
 /** The records of a block in the making: a state below, what the block changed above. Dropped when the block is. */
-import type { Address } from '../ledger/address.ts';
+import { equalBytes } from '../bytes/hex.ts';
+import type { PublicKey } from '../crypto/signature.ts';
+import { asAddress, type Address } from '../ledger/address.ts';
+import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import type { RecordKind } from './keys.ts';
 import { noChanges, type ChangedRecords, type LedgerState } from './ledger-state.ts';
-import { idText } from './record-map.ts';
-import { EMPTY_ACCOUNT, type Account, type RecordTypes } from './records.ts';
+import { idBytes, idText } from './record-map.ts';
+import { EMPTY_ACCOUNT, type Account, type Parameters, type RecordTypes } from './records.ts';
+import type { ValidatorRecord } from './validator-record.ts';
 
 export class Draft {
   readonly #below: LedgerState;
   readonly changed: ChangedRecords = noChanges();
   readonly feePerByte: Amount;
+  /** Taken by transactions of this block; written to the record of the epoch once, at the end of the block. */
+  fees = 0n;
 
   constructor(below: LedgerState) {
     this.#below = below;
@@ -28,6 +34,37 @@ export class Draft {
 
   account(address: Address): Account {
     return this.get('account', idText(address)) ?? EMPTY_ACCOUNT;
+  }
+
+  get parameters(): Parameters {
+    return this.#below.parameters;
+  }
+
+  get epoch(): EpochRecord {
+    return this.changed.epoch.get('') ?? this.#below.epoch;
+  }
+
+  setEpoch(record: EpochRecord): void {
+    this.set('epoch', '', record);
+  }
+
+  /** Every bonded account by id text, ascending; walks all of them, so it is not for what happens often. */
+  validators(): readonly (readonly [id: string, record: ValidatorRecord])[] {
+    const changed = this.changed.validator;
+    const all: [string, ValidatorRecord][] = [];
+    for (const { address, validator } of this.#below.validators()) {
+      const id = idText(address);
+      if (!changed.has(id)) all.push([id, validator]);
+    }
+    for (const [id, record] of changed) if (record !== undefined) all.push([id, record]);
+    return changed.size === 0 ? all : all.sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  /** The bonded account behind a consensus key; there is at most one. */
+  validatorOf(key: PublicKey): { readonly address: Address; readonly record: ValidatorRecord } | undefined {
+    for (const [id, record] of this.validators())
+      if (equalBytes(record.key.bytes, key.bytes)) return { address: asAddress(idBytes(id)), record };
+    return undefined;
   }
 
   /** Adds to a balance. It cannot leave 64 bits, because the supply fits and nothing is ever created. */

@@ -1,15 +1,19 @@
 /** What happened, for explorers, dashboards, gateways and their indexes. Derived from the block: nothing here is hashed. */
 import type { Hash } from '../crypto/hash.ts';
+import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
-import type { Amount, Height, Millis } from '../ledger/ids.ts';
+import type { StatementKind } from '../ledger/evidence.ts';
+import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
 
-/** One per accepted transaction. A refused one has its receipt only. */
+/** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
 export type LedgerEvent = LedgerEventBody & {
   readonly height: Height;
   /** Time of the block. */
   readonly at: Millis;
-  readonly transaction: Hash;
-  /** Position in the block. */
+  /** Absent for what no single transaction brought about. */
+  readonly transaction: Hash | undefined;
+  /** Position in the block; behind the last transaction for what the end of the block brought. */
   readonly index: number;
 };
 
@@ -66,6 +70,66 @@ export type LedgerEventBody =
       /** Stake that signed, and stake of all members. */
       readonly weight: number;
       readonly total: number;
-    };
+    }
+  | ValidatorEventBody;
+
+type ValidatorEventBody =
+  | {
+      readonly kind: 'validator-bonded';
+      readonly validator: Address;
+      readonly key: PublicKey;
+      readonly amount: Amount;
+      /** All of it now. */
+      readonly bond: Amount;
+    }
+  | {
+      readonly kind: 'validator-unbonding';
+      readonly validator: Address;
+      readonly amount: Amount;
+      /** What stays. */
+      readonly bond: Amount;
+      readonly releaseAt: Height;
+    }
+  | {
+      /** `weight-granted`: with this vote the quorum was reached. */
+      readonly kind: 'weight-voted' | 'weight-granted';
+      readonly validator: Address;
+      readonly voter: Address;
+      readonly weight: number;
+      /** Weight that wants this, and weight of the epoch. */
+      readonly support: number;
+      readonly total: number;
+    }
+  | {
+      readonly kind: 'validator-jailed';
+      readonly validator: Address;
+      readonly key: PublicKey;
+      readonly statement: StatementKind;
+      readonly burned: Amount;
+    }
+  | { readonly kind: 'restart-asked'; readonly validator: Address }
+  | {
+      readonly kind: 'epoch-elected';
+      /** The one to come. */
+      readonly epoch: Epoch;
+      /** Last height of the one that is. */
+      readonly closes: Height;
+      readonly validators: ValidatorSet;
+    }
+  | {
+      readonly kind: 'epoch-promoted';
+      readonly epoch: Epoch;
+      /** Its first height: the one above this block. */
+      readonly since: Height;
+      readonly validators: ValidatorSet;
+    }
+  | {
+      readonly kind: 'rewards-paid';
+      /** What had been collected, and what the reserve added. */
+      readonly fees: Amount;
+      readonly reward: Amount;
+      readonly shares: readonly { readonly validator: Address; readonly amount: Amount }[];
+    }
+  | { readonly kind: 'bond-released'; readonly validator: Address; readonly amount: Amount };
 
 export type LedgerEventKind = LedgerEvent['kind'];

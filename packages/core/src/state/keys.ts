@@ -20,6 +20,7 @@ export const RECORD_KINDS = {
   grant: 5,
   subnet: 6,
   epoch: 7,
+  validator: 8,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -33,6 +34,7 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   grant: 2 * HASH_BYTES,
   subnet: HASH_BYTES,
   epoch: 0,
+  validator: HASH_BYTES,
 };
 
 const KIND_OF = Object.keys(RECORD_KINDS) as readonly RecordKind[];
@@ -53,6 +55,8 @@ export const deviceKey = (device: Address): StateKey => stateKey('device', devic
 /** One grant per device and subject; all grants of a device are neighbours. */
 export const grantKey = (device: Address, subject: Address): StateKey => stateKey('grant', device, subject);
 export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
+/** Named by the account that bonds, not by the consensus key. */
+export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
 
 /** Position in the state tree. */
 export function stateKeyHash(key: StateKey): Hash {

@@ -5,7 +5,7 @@ import { verifyStateProof } from '../crypto/state-tree.ts';
 import { SUPPLY } from '../ledger/ids.ts';
 import { makeBatch, person, subnetOfGenesis, transfer, World } from '../testing/state-world.ts';
 import { accountKey, deviceKey, PARAMETERS_KEY, stateKeyHash, subnetKey, type StateKey } from './keys.ts';
-import { LedgerState } from './ledger-state.ts';
+import { LedgerState, noChanges } from './ledger-state.ts';
 import { decodeRecord } from './records.ts';
 
 const alice = person('alice');
@@ -50,13 +50,19 @@ function lived(): {
   return { w, states, store };
 }
 
-test('STATE-1.4: genesis gives the balances, the subnets, the parameters and the epoch, and nothing else', () => {
+test('STATE-1.4: genesis gives the balances, the subnets, the validators, the parameters and the epoch, and nothing else', () => {
   const w = new World(['alice', 'bob']);
   assert.equal(w.balance(alice), 1_000_000_000_000n);
   assert.equal(w.state.supply(), SUPPLY);
-  assert.deepEqual(w.state.parameters, { chain: w.chain, feePerByte: 10n });
+  assert.deepEqual(w.state.parameters, {
+    chain: w.chain,
+    feePerByte: 10n,
+    bondPerWeight: 0n,
+    rewardPerCheckpoint: 0n,
+  });
   assert.equal(w.state.subnet(subnetOfGenesis)?.lastHash, subnetOfGenesis);
-  assert.equal(w.state.size, 6);
+  assert.equal(w.state.count('validator'), 4);
+  assert.equal(w.state.size, 10);
 });
 
 test('STATE-1.4: two chains never share a state root, because the chain is a record', () => {
@@ -139,16 +145,9 @@ test('STATE-1.3: the same records give the same root, whatever happened in betwe
   const { root } = w.state;
   const id = String.fromCharCode(...person('passer-by').address);
   const change = (record: { balance: typeof SUPPLY; nonces: number[] } | undefined): void => {
-    w.state = w.state.advance({
-      parameters: new Map(),
-      account: new Map([[id, record]]),
-      maker: new Map(),
-      batch: new Map(),
-      device: new Map(),
-      grant: new Map(),
-      epoch: new Map(),
-      subnet: new Map(),
-    }).state;
+    const changes = noChanges();
+    changes.account.set(id, record);
+    w.state = w.state.advance(changes).state;
   };
   change({ balance: SUPPLY, nonces: [] });
   assert.notDeepEqual(w.state.root, root);

@@ -5,8 +5,8 @@
 import type { DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
-import { StateTree, type StateProof } from '../crypto/state-tree.ts';
-import { asAddress, type Address } from '../ledger/address.ts';
+import { StateTree, type StateChange, type StateProof } from '../crypto/state-tree.ts';
+import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
@@ -19,6 +19,7 @@ import {
   type StateKey,
 } from './keys.ts';
 import { idBytes, idText, RecordMap } from './record-map.ts';
+import { newValidator, stakeOf, type ValidatorRecord } from './validator-record.ts';
 import {
   decodeRecord,
   encodeRecord,
@@ -67,6 +68,7 @@ export function noChanges(): ChangedRecords {
     grant: new Map(),
     subnet: new Map(),
     epoch: new Map(),
+    validator: new Map(),
   };
 }
 
@@ -79,6 +81,7 @@ const EMPTY_TABLES: Tables = {
   grant: RecordMap.empty(),
   subnet: RecordMap.empty(),
   epoch: RecordMap.empty(),
+  validator: RecordMap.empty(),
 };
 
 function setRecord<K extends RecordKind>(
@@ -104,7 +107,8 @@ export class LedgerState implements StateView {
   /** The state below height 1. */
   static fromGenesis(genesis: Genesis): LedgerState {
     const chain = genesisHash(genesis);
-    const parameters: Parameters = { chain, feePerByte: genesis.feePerByte };
+    const { feePerByte, bondPerWeight, rewardPerCheckpoint, validatorBond } = genesis;
+    const parameters: Parameters = { chain, feePerByte, bondPerWeight, rewardPerCheckpoint };
     const changed = noChanges();
     changed.parameters.set('', parameters);
     changed.epoch.set('', {
@@ -119,6 +123,10 @@ export class LedgerState implements StateView {
     for (const { address, balance } of genesis.accounts) {
       if (balance > 0n) changed.account.set(idText(address), { balance, nonces: [] });
     }
+    for (const { key, weight } of genesis.validators) {
+      const record = newValidator({ key, since: height(0), bond: validatorBond, weight });
+      changed.validator.set(idText(addressOf(key)), record);
+    }
     for (const subnet of genesis.subnets) changed.subnet.set(idText(subnet.id), newSubnet(subnet));
     return new LedgerState(EMPTY_TABLES, StateTree.empty, parameters).advance(changed).state;
   }
@@ -131,7 +139,7 @@ export class LedgerState implements StateView {
     entries: Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>,
   ): Result<LedgerState, DecodeCode> {
     let tables = EMPTY_TABLES;
-    const leaves: { key: Hash; value: Uint8Array }[] = [];
+    const leaves: StateChange[] = [];
     for (const entry of entries) {
       const key = parseStateKey(entry.key);
       if (key === undefined) return refused('decode.unknown-kind', 'expected a state key');
@@ -139,7 +147,8 @@ export class LedgerState implements StateView {
       if (!record.ok) return record;
       tables = setRecord(tables, key.kind, idText(key.id), record.value);
       // The store may hand out views of its pages: what the tree keeps is a copy.
-      leaves.push({ key: stateKeyHash(stateKey(key.kind, key.id)), value: entry.value.slice() });
+      const own = stateKey(key.kind, key.id);
+      leaves.push({ key: stateKeyHash(own), value: entry.value.slice(), label: idText(own) });
     }
     const parameters = tables.parameters.get('');
     if (parameters === undefined) return refused('decode.truncated', 'expected the record of the parameters');
@@ -195,6 +204,11 @@ export class LedgerState implements StateView {
     return this.#tables.subnet.get(idText(id));
   }
 
+  /** By the account that bonds. */
+  validator(account: Address): ValidatorRecord | undefined {
+    return this.#tables.validator.get(idText(account));
+  }
+
   /** The canonical bytes a proof is about. */
   get(key: StateKey): Uint8Array | undefined {
     return this.#tree.get(stateKeyHash(key));
@@ -231,6 +245,12 @@ export class LedgerState implements StateView {
     for (const [id, subnet] of this.#tables.subnet.entries()) yield { id: asHash(idBytes(id)), subnet };
   }
 
+  /** Every bonded account, at most `candidatesMax`. */
+  *validators(): Iterable<{ readonly address: Address; readonly validator: ValidatorRecord }> {
+    for (const [id, validator] of this.#tables.validator.entries())
+      yield { address: asAddress(idBytes(id)), validator };
+  }
+
   /** All grants, or those of one device, which lie together and cost no scan. */
   *grants(
     device?: Address,
@@ -251,12 +271,16 @@ export class LedgerState implements StateView {
     }
   }
 
-  /** All balances and all deposits held in batches: always the supply of genesis. Walks every account. */
+  /**
+   * Balances, deposits held in batches, bonds, fees waiting to be paid out, reserve, and what was burned: always the
+   * supply of genesis. Walks every account.
+   */
   supply(): Amount {
-    let total = 0n;
+    let total: bigint = this.epoch.fees + this.epoch.reserve + this.epoch.burned;
     for (const [, account] of this.#tables.account.entries()) total += account.balance;
     for (const [, batch] of this.#tables.batch.entries())
       total += BigInt(batch.count - batch.claimed) * batch.depositPerDevice;
+    for (const [, validator] of this.#tables.validator.entries()) total += stakeOf(validator);
     return total as Amount;
   }
 
@@ -276,7 +300,9 @@ export class LedgerState implements StateView {
       }
     };
     for (const kind of KINDS) collect(kind);
-    const tree = this.#tree.update(changes.map(({ key, value }) => ({ key: stateKeyHash(key), value })));
+    const tree = this.#tree.update(
+      changes.map(({ key, value }) => ({ key: stateKeyHash(key), value, label: idText(key) })),
+    );
     return { state: new LedgerState(tables, tree, this.parameters), changes };
   }
 }

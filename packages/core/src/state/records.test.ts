@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { compareBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
@@ -25,7 +26,12 @@ const value = fc.bigInt(0n, AMOUNT_MAX).map(amount);
 const publicKey = hash.map((bytes) => ({ algorithm: 1 as const, bytes }));
 
 const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
-  parameters: fc.record({ chain: hash, feePerByte: value }),
+  parameters: fc.record({
+    chain: hash,
+    feePerByte: value,
+    bondPerWeight: value,
+    rewardPerCheckpoint: value,
+  }),
   account: fc
     .record({ balance: value, nonces: fc.array(counter, { maxLength: 16 }) })
     .filter(({ balance, nonces }) => nonces.at(-1) !== 0 && (balance > 0n || nonces.length > 0)),
@@ -72,6 +78,35 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     reserve: value,
     burned: value,
   }),
+  validator: fc
+    .record({
+      key: publicKey,
+      since: counter.map(height),
+      bond: value,
+      unbonding: fc.uniqueArray(
+        fc.record(
+          { amount: fc.bigInt(1n, AMOUNT_MAX).map(amount), releaseAt: counter.map(height) },
+          { noNullPrototype: true },
+        ),
+        { maxLength: 8, selector: ({ releaseAt }) => releaseAt },
+      ),
+      weight: fc.nat(0xffff_ffff),
+      votes: fc.uniqueArray(
+        fc.record(
+          { voter: address, weight: fc.nat(0xffff_ffff), castAt: counter.map(height) },
+          { noNullPrototype: true },
+        ),
+        { maxLength: 4, selector: ({ voter }) => toHex(voter) },
+      ),
+      jailed: fc.boolean(),
+      restartAt: counter.map(height),
+    })
+    .map((record) => ({
+      ...record,
+      unbonding: record.unbonding.toSorted((a, b) => a.releaseAt - b.releaseAt),
+      votes: record.jailed ? [] : record.votes.toSorted((a, b) => compareBytes(a.voter, b.voter)),
+      weight: record.jailed ? 0 : record.weight,
+    })),
   subnet: fc.record({
     name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
     members: fc.constant(memberSet),

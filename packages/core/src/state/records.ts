@@ -11,6 +11,7 @@ import { ACTIONS_ALL, readAddress, readHash } from '../ledger/transaction.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
 import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
 import type { RecordKind } from './keys.ts';
+import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
 
 /** What genesis fixed for the state machine. */
 export interface Parameters {
@@ -18,6 +19,10 @@ export interface Parameters {
   readonly chain: Hash;
   /** In base units. */
   readonly feePerByte: Amount;
+  /** Bond that one unit of weight needs; also the least bond. */
+  readonly bondPerWeight: Amount;
+  /** From the reserve to the validators at each checkpoint height. */
+  readonly rewardPerCheckpoint: Amount;
 }
 
 /** An account without balance and nonces is the same as none: it has no record. */
@@ -95,6 +100,7 @@ export interface RecordTypes {
   grant: GrantRecord;
   subnet: Subnet;
   epoch: EpochRecord;
+  validator: ValidatorRecord;
 }
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
@@ -116,11 +122,20 @@ export function newSubnet(o: Pick<Subnet, 'name' | 'members' | 'powBits'> & { re
 }
 
 function writeParameters(writer: Writer, parameters: Parameters): void {
-  writer.fixed(parameters.chain, HASH_BYTES).u64(parameters.feePerByte);
+  writer
+    .fixed(parameters.chain, HASH_BYTES)
+    .u64(parameters.feePerByte)
+    .u64(parameters.bondPerWeight)
+    .u64(parameters.rewardPerCheckpoint);
 }
 
 function readParameters(reader: Reader): Parameters {
-  return { chain: readHash(reader), feePerByte: amount(reader.u64()) };
+  return {
+    chain: readHash(reader),
+    feePerByte: amount(reader.u64()),
+    bondPerWeight: amount(reader.u64()),
+    rewardPerCheckpoint: amount(reader.u64()),
+  };
 }
 
 function writeAccount(writer: Writer, account: Account): void {
@@ -255,6 +270,7 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   grant: { write: writeGrantRecord, read: readGrantRecord },
   subnet: { write: writeSubnet, read: readSubnet },
   epoch: { write: writeEpochRecord, read: readEpochRecord },
+  validator: { write: writeValidatorRecord, read: readValidatorRecord },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

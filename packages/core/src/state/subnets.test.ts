@@ -15,6 +15,7 @@ import {
   type Person,
 } from '../testing/state-world.ts';
 import { precheck } from './apply.ts';
+import { noChanges } from './ledger-state.ts';
 
 const alice = person('alice');
 /** A member, as gateways are. */
@@ -218,19 +219,12 @@ test('STATE-8.6: totals stop at the largest number that can be written, they do 
   const huge = { envelopeCount: 0xffff_ffff, payloadCount: 0xffff_ffff };
   const nearly = w.state.subnet(subnetOfGenesis);
   assert.ok(nearly);
-  const changed = w.state.advance({
-    parameters: new Map(),
-    account: new Map(),
-    maker: new Map(),
-    batch: new Map(),
-    device: new Map(),
-    grant: new Map(),
-    epoch: new Map(),
-    subnet: new Map([
-      [String.fromCharCode(...subnetOfGenesis), { ...nearly, payloads: Number.MAX_SAFE_INTEGER - 1 }],
-    ]),
+  const changes = noChanges();
+  changes.subnet.set(String.fromCharCode(...subnetOfGenesis), {
+    ...nearly,
+    payloads: Number.MAX_SAFE_INTEGER - 1,
   });
-  w.state = changed.state;
+  w.state = w.state.advance(changes).state;
   assert.equal(w.send(gateway, placed(w, w.nextCheckpoint(subnetOfGenesis, huge))), 'ok');
   assert.equal(w.state.subnet(subnetOfGenesis)?.payloads, Number.MAX_SAFE_INTEGER);
 });

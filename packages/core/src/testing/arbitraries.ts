@@ -9,6 +9,7 @@ import { asAddress, type Address } from '../ledger/address.ts';
 import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
+import type { Evidence } from '../ledger/evidence.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import {
   amount,
@@ -45,6 +46,7 @@ export const anyCounter: Arbitrary<number> = fc.maxSafeNat();
 export const anyMillis: Arbitrary<Millis> = fc.maxSafeNat().map(millis);
 export const anyHeight: Arbitrary<Height> = fc.maxSafeNat().map(height);
 export const anyAmount: Arbitrary<Amount> = fc.bigInt({ min: 0n, max: AMOUNT_MAX }).map(amount);
+const smallAmount: Arbitrary<Amount> = fc.bigInt({ min: 0n, max: 1_000_000_000n }).map(amount);
 const u32 = fc.nat(0xffff_ffff);
 /** At most 64 bytes in UTF-8. */
 const anyText = fc
@@ -80,6 +82,28 @@ export const anyCheckpointCertificate: Arbitrary<CheckpointCertificate> = record
   signers: upTo(4),
   signatures: fc.array(anySignature, { maxLength: 4 }),
 });
+
+const anyStatement = {
+  culprit: anyKey,
+  epoch: u32.map(epoch),
+  height: anyHeight,
+};
+
+export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
+  record({
+    kind: fc.constantFrom('pre-prepare' as const, 'prepare' as const, 'commit' as const),
+    ...anyStatement,
+    view: anyCounter.map(view),
+    first: record({ hash: anyHash, signature: anySignature }),
+    second: record({ hash: anyHash, signature: anySignature }),
+  }),
+  record({
+    kind: fc.constant('checkpoint' as const),
+    ...anyStatement,
+    first: record({ hash: anyHash, stateRoot: anyHash, signature: anySignature }),
+    second: record({ hash: anyHash, stateRoot: anyHash, signature: anySignature }),
+  }),
+);
 
 export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
@@ -119,6 +143,16 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
     powBits: fc.nat(255),
   }),
   record({ kind: fc.constant('checkpoint' as const), certificate: anyCheckpointCertificate }),
+  record({
+    kind: fc.constant('bond' as const),
+    key: anyKey,
+    amount: anyAmount,
+    possession: anySignature,
+  }),
+  record({ kind: fc.constant('unbond' as const), amount: anyAmount }),
+  record({ kind: fc.constant('weight-vote' as const), validator: anyAddress, weight: u32 }),
+  record({ kind: fc.constant('evidence' as const), evidence: anyEvidence }),
+  record({ kind: fc.constant('restart' as const) }),
 );
 
 export const anyTransaction: Arbitrary<Transaction> = record({
@@ -176,16 +210,23 @@ export const anyGenesis: Arbitrary<Genesis> = record({
     },
   ),
   feePerByte: anyAmount,
-  validatorBond: fc.constant(amount(0n)),
-  bondPerWeight: anyAmount,
-  reserve: fc.constant(amount(0n)),
+  bondPerWeight: smallAmount,
+  /** Beyond what the weights need. */
+  spare: smallAmount,
+  reserve: smallAmount,
   rewardPerCheckpoint: anyAmount,
-}).map(({ addresses, ...rest }) => ({
-  ...rest,
-  accounts: addresses
-    .toSorted(compareBytes)
-    .map((address, i) => ({ address, balance: i === 0 ? SUPPLY : amount(0n) })),
-}));
+}).map(({ addresses, spare, ...rest }) => {
+  const [{ weight }] = rest.validators as [ValidatorSet[number]];
+  const validatorBond = amount(BigInt(weight) * rest.bondPerWeight + spare);
+  const left = SUPPLY - validatorBond * BigInt(rest.validators.length) - rest.reserve;
+  return {
+    ...rest,
+    validatorBond,
+    accounts: addresses
+      .toSorted(compareBytes)
+      .map((address, i) => ({ address, balance: amount(i === 0 ? left : 0n) })),
+  };
+});
 
 export const anyCommand: Arbitrary<Command> = record({
   device: anyAddress,

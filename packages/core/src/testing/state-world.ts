@@ -27,8 +27,10 @@ import {
   type UnsignedTransaction,
 } from '../ledger/transaction.ts';
 import { bitmapOf, sortValidators, type ValidatorSet } from '../ledger/validators.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { applyBlock, type AppliedBlock } from '../state/apply.ts';
 import type { BlockContext } from '../state/block-context.ts';
+import type { LedgerEvent } from '../state/events.ts';
 import { LedgerState } from '../state/ledger-state.ts';
 import { verifyTransaction, type VerifiedTransaction } from '../state/verified-transaction.ts';
 
@@ -101,30 +103,41 @@ export interface SendOptions {
   readonly validUntil?: number;
 }
 
+export interface WorldOptions {
+  readonly validators?: ValidatorSet;
+  readonly balance?: bigint;
+  readonly validatorBond?: bigint;
+  readonly bondPerWeight?: bigint;
+  readonly reserve?: bigint;
+  readonly rewardPerCheckpoint?: bigint;
+}
+
 export class World {
   readonly genesis: Genesis;
   readonly chain: Hash;
   state: LedgerState;
   height = 0;
-  readonly proposer: Person = person('proposer');
   readonly people: readonly Person[];
 
-  /** Everybody named has 1 000 ITC; the treasury holds the rest of the supply. */
-  constructor(names: readonly string[], feePerByte = 10n) {
+  /** Everybody named has 1 000 ITC unless told otherwise; the treasury holds the rest of the supply. */
+  constructor(names: readonly string[], feePerByte = 10n, options: WorldOptions = {}) {
     this.people = names.map(person);
-    const accounts = this.people.map(({ address }) => ({ address, balance: amount(1000n * ITC) }));
-    const rest = SUPPLY - BigInt(accounts.length) * 1000n * ITC;
+    const { validators = memberSet, balance = 1000n * ITC } = options;
+    const { validatorBond = 0n, bondPerWeight = 0n, reserve = 0n, rewardPerCheckpoint = 0n } = options;
+    const accounts = this.people.map(({ address }) => ({ address, balance: amount(balance) }));
+    const bonded = validatorBond * BigInt(validators.length);
+    const rest = SUPPLY - BigInt(accounts.length) * balance - bonded - reserve;
     this.genesis = {
       name: 'test',
       time: millis(1_000_000),
-      validators: memberSet,
+      validators,
       accounts: [...accounts, { address: person('treasury').address, balance: amount(rest) }],
       subnets: [{ id: subnetOfGenesis, name: 'home', members: memberSet, powBits: 4 }],
       feePerByte: amount(feePerByte),
-      validatorBond: amount(0n),
-      bondPerWeight: amount(0n),
-      reserve: amount(0n),
-      rewardPerCheckpoint: amount(0n),
+      validatorBond: amount(validatorBond),
+      bondPerWeight: amount(bondPerWeight),
+      reserve: amount(reserve),
+      rewardPerCheckpoint: amount(rewardPerCheckpoint),
     };
     this.chain = genesisHash(this.genesis);
     this.state = LedgerState.fromGenesis(this.genesis);
@@ -136,7 +149,6 @@ export class World {
       chain: this.chain,
       height: height(this.height + 1),
       time: millis(1_000_000 + 1000 * (this.height + 1)),
-      proposer: this.proposer.address,
       verify: fakeVerify,
     };
   }
@@ -176,6 +188,20 @@ export class World {
     const [receipt] = this.block(this.transaction(sender, body, options)).receipts;
     if (receipt === undefined) throw new Error('a block of one has one receipt');
     return receipt.outcome.ok ? 'ok' : receipt.outcome.code;
+  }
+
+  /** Empty blocks at the heights where something happens by itself, up to and including `to`; what came of them. */
+  advance(to: number): LedgerEvent[] {
+    const events: LedgerEvent[] = [];
+    while (this.height < to) {
+      const period = LIMITS.checkpointInterval;
+      const election =
+        Math.ceil((this.height + 1 + LIMITS.pipelineDepth) / period) * period - LIMITS.pipelineDepth;
+      const checkpoint = Math.ceil((this.height + 1) / period) * period;
+      this.height = Math.min(to, election, checkpoint) - 1;
+      events.push(...this.block().events);
+    }
+    return events;
   }
 
   balance(who: Person): Amount {
