@@ -11,6 +11,7 @@ import {
   envelopeHash,
   envelopeSigningBytes,
   payloadRootOf,
+  sealedEnvelope,
   type EnvelopeBody,
 } from './envelope.ts';
 import type { Graph } from './graph.ts';
@@ -96,7 +97,7 @@ export function sealDraft(
   if (work < draft.bits) throw new RangeError(`the nonce shows ${work} bits of work, not ${draft.bits}`);
   const hash = envelopeHash(draft.bodyHash, seal.nonce);
   const signingBytes = envelopeSigningBytes(seal.chain, hash);
-  const envelope = { ...draft.body, nonce: seal.nonce, signature: seal.sign(signingBytes) };
+  const envelope = sealedEnvelope(draft.body, seal.nonce, seal.sign(signingBytes));
   const encoded = encodeEnvelopeWithPayloads({
     envelope,
     payloads: draft.payloads.map((payload) => payload.bytes),

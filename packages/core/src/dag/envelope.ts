@@ -50,6 +50,27 @@ export interface Envelope extends EnvelopeBody {
   readonly signature: Uint8Array;
 }
 
+/**
+ * A body with its nonce and signature. Written out like the one `readEnvelope` makes, so that all envelopes have one
+ * hidden class: the graph reads their fields on its hottest path.
+ */
+export function sealedEnvelope(body: EnvelopeBody, nonce: number, signature: Uint8Array): Envelope {
+  return {
+    subnet: body.subnet,
+    issuer: body.issuer,
+    lane: body.lane,
+    sequence: body.sequence,
+    previous: body.previous,
+    parents: body.parents,
+    time: body.time,
+    anchor: body.anchor,
+    payloadRoot: body.payloadRoot,
+    payloadCount: body.payloadCount,
+    nonce,
+    signature,
+  };
+}
+
 /** What is gossiped and stored. */
 export interface EnvelopeWithPayloads {
   readonly envelope: Envelope;

@@ -2,15 +2,17 @@
  * The part of the DAG that is not final: insertion with its objective rules, weight, tips, finalising, eviction
  * (spec DAG-2, 4, 5, 6). Parents are here or final before a vertex is inserted, so there is nothing to repair.
  */
-import { compareBytes, equalBytes } from '../bytes/hex.ts';
+import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import { Anchors, FinalEnvelopes } from './history.ts';
+import { HashTable } from './hash-table.ts';
 import { LaneTable } from './lanes.ts';
 import { rateLevel, rateSurcharge } from './proof-of-work.ts';
-import { checkpointOfRef, finalRef, keyOf, NO_SELF, NONE, PARENT_STRIDE, Slab } from './slab.ts';
+import { checkpointOfRef, finalRef, NO_SELF, NONE, PARENT_STRIDE, Slab } from './slab.ts';
+import { laneIndex, Slots } from './slots.ts';
 import { isLazy, TipPool } from './tips.ts';
 import type { VerifiedEnvelope } from './verify.ts';
 import { Weights } from './weight.ts';
@@ -41,9 +43,9 @@ export interface GraphOptions {
   readonly members: ValidatorSet;
   readonly self: number;
   readonly powBits: number;
+  /** For the secrets of its tables: strangers choose hashes, not where they lie. */
+  readonly random?: () => number;
 }
-
-const laneIndex = (issuer: number, lane: number): number => issuer * LIMITS.envelopeLanesMax + lane;
 
 export class Graph {
   readonly slab: Slab = new Slab();
@@ -51,20 +53,16 @@ export class Graph {
   readonly tips: TipPool = new TipPool();
   /** Tips that approve another member's newest envelope. */
   readonly fresh: TipPool = new TipPool();
-  readonly finals: FinalEnvelopes = new FinalEnvelopes();
+  readonly finals: FinalEnvelopes;
   readonly anchors: Anchors;
   lanes: LaneTable;
   /** Places accepted since it was last emptied by the owner. */
   readonly accepted: number[] = [];
   readonly #subnet: Hash;
   readonly #self: number;
-  readonly #index = new Map<string, number>();
-  /** For each lane the first place seen in each slot. */
-  readonly #slots = new Map<number, Map<number, number>>();
-  /** For each lane the place of its newest pending envelope. */
-  readonly #newest: Int32Array;
-  /** Lanes with two envelopes in one pending slot: no tips until a checkpoint decides. */
-  readonly #muted = new Set<number>();
+  /** Pending envelopes by hash. */
+  readonly #index: HashTable;
+  readonly #slots: Slots;
   readonly pendingByMember: number[];
   readonly #share: readonly number[];
   readonly #resolved = new Int32Array(LIMITS.parentsMax);
@@ -75,9 +73,11 @@ export class Graph {
     this.#subnet = options.subnet;
     this.#self = options.self;
     this.weights = new Weights(stake, quorum.strong);
-    this.anchors = new Anchors(options.subnet, options.powBits);
+    this.anchors = new Anchors(options.subnet, options.powBits, options.random);
+    this.finals = new FinalEnvelopes(options.random);
+    this.#index = new HashTable(options.random);
+    this.#slots = new Slots(this.slab, stake.length);
     this.lanes = new LaneTable(stake);
-    this.#newest = new Int32Array(stake.length * LIMITS.envelopeLanesMax).fill(NONE);
     this.pendingByMember = stake.map(() => 0);
     this.#share = stake.map((weight) =>
       Math.max(1, Math.floor((LIMITS.pendingEnvelopesMax * weight) / quorum.total)),
@@ -86,21 +86,26 @@ export class Graph {
 
   /** The place of a pending vertex, a negative reference to a final one, or undefined. */
   locate(hash: Hash): number | undefined {
-    const key = keyOf(hash);
-    const place = this.#index.get(key);
-    if (place !== undefined) return place;
-    const final = this.finals.at(key);
-    if (final !== undefined) return finalRef(final.checkpoint);
-    return equalBytes(hash, this.#subnet) ? finalRef(0) : undefined;
+    const found = this.#locate(hash);
+    return found === MISSING ? undefined : found;
+  }
+
+  #locate(hash: Hash): number {
+    const place = this.#index.find(hash);
+    if (place >= 0) return place;
+    const final = this.finals.position(hash);
+    if (final >= 0) return finalRef(this.finals.checkpointAt(final));
+    return equalBytes(hash, this.#subnet) ? finalRef(0) : MISSING;
   }
 
   place(hash: Hash): number | undefined {
-    return this.#index.get(keyOf(hash));
+    const place = this.#index.find(hash);
+    return place < 0 ? undefined : place;
   }
 
   /** Place of the newest pending envelope of a lane, or `NONE`. */
   newestOf(issuer: number, lane: number): number {
-    return this.#newest[laneIndex(issuer, lane)] as number;
+    return this.#slots.newest[laneIndex(issuer, lane)] as number;
   }
 
   /** Highest sequence held with all its past in a lane, pending or final; 0 when there is none. */
@@ -111,13 +116,13 @@ export class Graph {
   }
 
   isMuted(issuer: number, lane: number): boolean {
-    return this.#muted.has(laneIndex(issuer, lane));
+    return this.#slots.isMuted(laneIndex(issuer, lane));
   }
 
   insert(verified: VerifiedEnvelope, origin: Origin): Insertion {
     const { envelope, issuer } = verified;
-    const key = keyOf(verified.hash);
-    if (this.#index.has(key) || this.finals.at(key) !== undefined) return { kind: 'known' };
+    if (this.#index.find(verified.hash) >= 0 || this.finals.position(verified.hash) >= 0)
+      return { kind: 'known' };
     const anchor = this.anchors.find(envelope.anchor);
     if (anchor === undefined) return { kind: 'anchor-unknown' };
     if (origin === 'gossip' && this.anchors.head - anchor.sequence > LIMITS.anchorAgeMax)
@@ -126,9 +131,15 @@ export class Graph {
         `the anchor is checkpoint ${anchor.sequence} of ${this.anchors.head}`,
       );
 
-    const missing = this.#resolve(envelope.parents);
-    if (missing !== undefined) return { kind: 'missing', parents: missing };
-    const selfAt = envelope.sequence === 1 ? NO_SELF : positionOf(envelope.parents, envelope.previous);
+    const { parents } = envelope;
+    let complete = true;
+    for (let i = 0; i < parents.length; i += 1) {
+      const found = this.#locate(parents[i] as Hash);
+      this.#resolved[i] = found;
+      if (found === MISSING) complete = false;
+    }
+    if (!complete) return { kind: 'missing', parents: this.#missingOf(parents) };
+    const selfAt = envelope.sequence === 1 ? NO_SELF : positionOf(parents, envelope.previous);
     const level = this.#levelAfter(verified, selfAt);
     if (origin !== 'certified') {
       const bits = anchor.powBits + rateSurcharge(level);
@@ -141,40 +152,36 @@ export class Graph {
       if (refusal !== undefined) return { kind: 'refused', ...refusal };
     }
     const lane = laneIndex(issuer, envelope.lane);
-    const rival = this.#slots.get(lane)?.get(envelope.sequence);
-    if (rival !== undefined && origin === 'gossip' && this.#muted.has(lane))
+    const rival = this.#slots.first(lane, envelope.sequence);
+    if (rival !== NONE && origin === 'gossip' && this.#slots.isMuted(lane))
       return refuse('envelope.equivocation', 'two envelopes of this slot are known already');
-    const place = this.#place(verified, key, selfAt, level);
-    return {
-      kind: 'inserted',
-      place,
-      conflict: rival === undefined ? undefined : this.slab.envelope(rival),
-    };
+    const conflict = rival === NONE ? undefined : this.slab.envelope(rival);
+    return { kind: 'inserted', place: this.#place(verified, selfAt, level), conflict };
   }
 
-  /** Fills `#resolved`; the parents that are neither here nor final, or undefined when all are. */
-  #resolve(parents: readonly Hash[]): Hash[] | undefined {
-    let missing: Hash[] | undefined;
-    for (let i = 0; i < parents.length; i += 1) {
-      const parent = parents[i] as Hash;
-      const found = this.locate(parent);
-      this.#resolved[i] = found ?? MISSING;
-      if (found === undefined) (missing ??= []).push(parent);
-    }
-    return missing;
+  /** Of parents just looked up, those that are neither here nor final. */
+  #missingOf(parents: readonly Hash[]): Hash[] {
+    return parents.filter((_, i) => this.#resolved[i] === MISSING);
   }
 
   #levelAfter(verified: VerifiedEnvelope, selfAt: number): number {
+    if (selfAt === NO_SELF) return rateLevel(0, 0);
     const { envelope, issuer } = verified;
-    return selfAt === NO_SELF
-      ? rateLevel(0, 0)
-      : this.levelAfter({
-          issuer,
-          lane: envelope.lane,
-          previous: envelope.previous,
-          time: envelope.time,
-          self: this.#resolved[selfAt] as number,
-        });
+    const self = this.#resolved[selfAt] as number;
+    return self >= 0
+      ? this.#levelAfterPlace(self, envelope.time)
+      : this.#levelAfterFinal(issuer, envelope.lane, envelope.previous, envelope.time);
+  }
+
+  #levelAfterPlace(self: number, time: number): number {
+    return rateLevel(this.slab.level[self] as number, Math.max(0, time - (this.slab.time[self] as number)));
+  }
+
+  #levelAfterFinal(issuer: number, lane: number, previous: Hash, time: number): number {
+    const last = this.lanes.issuerLane(issuer, lane);
+    // Behind a final loser of its slot the lane is dead anyway.
+    if (last === undefined || !equalBytes(last.hash, previous)) return rateLevel(0, 0);
+    return rateLevel(last.level, Math.max(0, time - last.time));
   }
 
   /** Level of the issuer's rate bucket after an envelope that follows `previous` at place or reference `self`. */
@@ -185,22 +192,24 @@ export class Graph {
     readonly self: number;
     readonly time: number;
   }): number {
-    if (next.self >= 0) {
-      const elapsed = next.time - (this.slab.time[next.self] as number);
-      return rateLevel(this.slab.level[next.self] as number, Math.max(0, elapsed));
-    }
-    const last = this.lanes.issuerLane(next.issuer, next.lane);
-    // Behind a final loser of its slot the lane is dead anyway.
-    if (last === undefined || !equalBytes(last.hash, next.previous)) return rateLevel(0, 0);
-    return rateLevel(last.level, Math.max(0, next.time - last.time));
+    return next.self >= 0
+      ? this.#levelAfterPlace(next.self, next.time)
+      : this.#levelAfterFinal(next.issuer, next.lane, next.previous, next.time);
   }
 
   /** The issuer's lane is a chain: same lane, next sequence, time not before (spec DAG-2.5). */
   #selfParentFlaw(verified: VerifiedEnvelope, selfAt: number, origin: Origin): Refusal | undefined {
     const { envelope, issuer } = verified;
     const { slab } = this;
-    const last = this.lanes.issuerLane(issuer, envelope.lane);
     const ref = selfAt === NO_SELF ? MISSING : (this.#resolved[selfAt] as number);
+    // The rule, for nearly every envelope: it follows the newest of its lane.
+    if (
+      ref >= 0 &&
+      this.#slots.newest[laneIndex(issuer, envelope.lane)] === ref &&
+      (slab.sequence[ref] as number) + 1 === envelope.sequence
+    )
+      return undefined;
+    const last = this.lanes.issuerLane(issuer, envelope.lane);
     if (ref >= 0) {
       if (slab.issuer[ref] !== issuer || slab.lane[ref] !== envelope.lane)
         return flaw('envelope.sequence', 'the predecessor belongs to another lane');
@@ -233,7 +242,8 @@ export class Graph {
             'envelope.too-old',
             `a parent was final ${anchored - checkpointOfRef(ref)} checkpoints before`,
           );
-        time = this.finals.find(envelope.parents[i] as Hash)?.time ?? 0;
+        const final = this.finals.position(envelope.parents[i] as Hash);
+        time = final < 0 ? 0 : this.finals.timeAt(final);
       }
       if (envelope.time < time) return flaw('envelope.malformed', 'the time lies before that of a parent');
     }
@@ -264,11 +274,11 @@ export class Graph {
     );
   }
 
-  #place(verified: VerifiedEnvelope, key: string, selfAt: number, level: number): number {
+  #place(verified: VerifiedEnvelope, selfAt: number, level: number): number {
     const { slab } = this;
     const { envelope, issuer } = verified;
     const place = slab.allocate(verified);
-    this.#index.set(key, place);
+    this.#index.add(verified.hash, place);
     this.pendingByMember[issuer] = (this.pendingByMember[issuer] as number) + 1;
     const count = envelope.parents.length;
     for (let i = 0; i < count; i += 1) slab.parents[place * PARENT_STRIDE + i] = this.#resolved[i] as number;
@@ -278,7 +288,7 @@ export class Graph {
     slab.cameAt[place] = this.anchors.head;
     this.#measureDepth(place);
     const approvesNews = this.#approvesNews(place);
-    this.#takeSlot(place);
+    this.#slots.take(place);
     this.#updateTips(place, approvesNews);
     this.weights.approve(slab, place, this.accepted);
     return place;
@@ -308,32 +318,20 @@ export class Graph {
     for (let i = 0; i < (slab.parentCount[place] as number); i += 1) {
       const ref = slab.parents[start + i] as number;
       if (ref < 0 || slab.issuer[ref] === slab.issuer[place]) continue;
-      if (this.#newest[laneIndex(slab.issuer[ref] as number, slab.lane[ref] as number)] === ref) return true;
+      if (this.#slots.newest[laneIndex(slab.issuer[ref] as number, slab.lane[ref] as number)] === ref)
+        return true;
     }
     return false;
   }
 
-  #takeSlot(place: number): void {
-    const { slab } = this;
-    const lane = laneIndex(slab.issuer[place] as number, slab.lane[place] as number);
-    const sequence = slab.sequence[place] as number;
-    let slots = this.#slots.get(lane);
-    if (slots === undefined) {
-      slots = new Map();
-      this.#slots.set(lane, slots);
-    }
-    if (slots.has(sequence)) this.#muted.add(lane);
-    else slots.set(sequence, place);
-    const newest = this.#newest[lane] as number;
-    if (newest === NONE || (slab.sequence[newest] as number) < sequence) this.#newest[lane] = place;
-  }
-
   #updateTips(place: number, approvesNews: boolean): void {
     const { slab } = this;
-    const lane = laneIndex(slab.issuer[place] as number, slab.lane[place] as number);
-    if (this.#muted.has(lane)) {
-      this.#dropTipsOf(lane);
-      return;
+    if (this.#slots.mutedCount > 0) {
+      const lane = laneIndex(slab.issuer[place] as number, slab.lane[place] as number);
+      if (this.#slots.isMuted(lane)) {
+        this.#dropTipsOf(lane);
+        return;
+      }
     }
     if (isLazy(slab, place, this.anchors.head)) return;
     const start = place * PARENT_STRIDE;
@@ -367,7 +365,7 @@ export class Graph {
       slab.mark[place] = stamp;
       const { hash, envelope } = slab.envelope(place);
       this.finals.add({ hash, checkpoint, time: envelope.time });
-      this.#index.delete(keyOf(hash));
+      this.#index.delete(place);
       this.#dropTip(place);
     }
     const ref = finalRef(checkpoint);
@@ -407,7 +405,7 @@ export class Graph {
       evicted.push(place);
     }
     for (const place of evicted) {
-      this.#index.delete(keyOf(slab.hash(place)));
+      this.#index.delete(place);
       this.#dropTip(place);
       slab.free(place);
     }
@@ -418,15 +416,13 @@ export class Graph {
     const { slab } = this;
     const approving = new Set(this.fresh.places());
     this.#slots.clear();
-    this.#newest.fill(NONE);
-    this.#muted.clear();
     this.pendingByMember.fill(0);
     for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
       const issuer = slab.issuer[place] as number;
       this.pendingByMember[issuer] = (this.pendingByMember[issuer] as number) + 1;
       slab.children[place] = 0;
       this.#measureDepth(place);
-      this.#takeSlot(place);
+      this.#slots.take(place);
     }
     for (const tip of this.tips.places().slice()) this.#dropTip(tip);
     for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
@@ -436,7 +432,7 @@ export class Graph {
 }
 
 function positionOf(parents: readonly Hash[], hash: Hash): number {
-  for (let i = 0; i < parents.length; i += 1) if (compareBytes(parents[i] as Hash, hash) === 0) return i;
+  for (let i = 0; i < parents.length; i += 1) if (equalBytes(parents[i] as Hash, hash)) return i;
   return NO_SELF;
 }
 

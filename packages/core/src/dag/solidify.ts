@@ -41,6 +41,7 @@ export interface Ask {
 const TRIES_MAX = 16;
 /** Quiet time after part of an answer before the rest is asked for. */
 const PROGRESS_MS = 50;
+const NOBODY: readonly Waiting[] = [];
 
 export class Solidifier {
   readonly #waiting = new Map<string, Waiting>();
@@ -93,7 +94,7 @@ export class Solidifier {
 
   /** How an envelope that arrives is to be judged: asked for by hash, or part of an answer we are owed. */
   originOf(hash: Hash, from: number, reply: boolean): Origin {
-    const wanted = this.#missing.get(keyOf(hash));
+    const wanted = this.#missing.size === 0 ? undefined : this.#missing.get(keyOf(hash));
     if (wanted !== undefined) return wanted.certified ? 'certified' : 'requested';
     return reply && this.expectsFrom(from) ? 'requested' : 'gossip';
   }
@@ -220,11 +221,13 @@ export class Solidifier {
   }
 
   /** The envelope is in the graph or final: those that waited for it alone come back, to be inserted. */
-  arrived(hash: Hash): Waiting[] {
+  arrived(hash: Hash): readonly Waiting[] {
+    // In the even flow of gossip nothing waits, and a key costs as much as an insertion.
+    if (this.#missing.size === 0 && this.#waiting.size === 0) return NOBODY;
     const key = keyOf(hash);
     this.#release(key);
     const entry = this.#missing.get(key);
-    if (entry === undefined) return [];
+    if (entry === undefined) return NOBODY;
     this.#missing.delete(key);
     this.#countMissing(entry, -1);
     const ready: Waiting[] = [];

@@ -28,11 +28,7 @@ function build(text: string): { graph: Graph; places: Map<string, number>; names
   return {
     graph,
     places,
-    names: () =>
-      graph.tips
-        .places()
-        .map((at) => nameOf.get(at) ?? '?')
-        .sort(),
+    names: () => Array.from(graph.tips.places(), (at) => nameOf.get(at) ?? '?').sort(),
   };
 }
 

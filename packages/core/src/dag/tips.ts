@@ -12,40 +12,55 @@ const TRIES = 64;
 
 /** A set of places one can pick from uniformly: the last fills the gap of the removed. */
 export class TipPool {
-  readonly #places: number[] = [];
-  readonly #position = new Map<number, number>();
+  #places: Int32Array = new Int32Array(64);
+  /** By place: its position + 1, or 0. */
+  #position: Int32Array = new Int32Array(1024);
+  #size = 0;
 
   get size(): number {
-    return this.#places.length;
+    return this.#size;
   }
 
   has(place: number): boolean {
-    return this.#position.has(place);
+    return place < this.#position.length && this.#position[place] !== 0;
   }
 
   add(place: number): void {
-    if (this.#position.has(place)) return;
-    this.#position.set(place, this.#places.length);
-    this.#places.push(place);
+    if (this.has(place)) return;
+    if (place >= this.#position.length) this.#position = wider(this.#position, place + 1);
+    if (this.#size === this.#places.length) this.#places = wider(this.#places, this.#size + 1);
+    this.#places[this.#size] = place;
+    this.#size += 1;
+    this.#position[place] = this.#size;
   }
 
   remove(place: number): void {
-    const position = this.#position.get(place);
-    if (position === undefined) return;
-    this.#position.delete(place);
-    const last = this.#places.pop() as number;
-    if (last === place) return;
+    if (!this.has(place)) return;
+    const position = (this.#position[place] as number) - 1;
+    this.#position[place] = 0;
+    this.#size -= 1;
+    if (position === this.#size) return;
+    const last = this.#places[this.#size] as number;
     this.#places[position] = last;
-    this.#position.set(last, position);
+    this.#position[last] = position + 1;
   }
 
   at(position: number): number {
     return this.#places[position] as number;
   }
 
-  places(): readonly number[] {
-    return this.#places;
+  /** A view, good until the next change. */
+  places(): Int32Array {
+    return this.#places.subarray(0, this.#size);
   }
+}
+
+function wider(array: Int32Array, least: number): Int32Array {
+  let length = array.length;
+  while (length < least) length *= 2;
+  const grown = new Int32Array(length);
+  grown.set(array);
+  return grown;
 }
 
 /**
@@ -93,7 +108,7 @@ function pick(pool: TipPool, until: number, skip: number, random: () => number, 
     if (place !== skip && !chosen.includes(place)) chosen.push(place);
   }
   if (chosen.length >= until) return;
-  const left = pool.places().filter((place) => place !== skip && !chosen.includes(place));
+  const left = Array.from(pool.places()).filter((place) => place !== skip && !chosen.includes(place));
   while (chosen.length < until && left.length > 0) {
     const at = Math.floor(random() * left.length);
     chosen.push(left[at] as number);
