@@ -15,6 +15,10 @@ const BENCHES: Readonly<Record<string, Entry>> = {
   dag: { summary: 'subnet: core, verification, payloads, finality through processes', standard: true },
   light: { summary: 'light client: size and verification time of a reading proof', standard: true },
   storage: { summary: 'storage: what is durable, how fast, how large', standard: true },
+  kills: {
+    summary: 'main chain: validators killed 100 times under load, with torn logs',
+    standard: false,
+  },
   vdaf: { summary: 'private aggregation: Prio3 beside another implementation', standard: false },
 };
 

@@ -166,6 +166,20 @@ export class Network implements AsyncDisposable {
     for (const node of nodes) await this.#ready(node, deadline);
   }
 
+  /** Ends a process as a loss of power would, and resolves when it is gone. */
+  async kill(name: string): Promise<void> {
+    const child = this.#running.get(name);
+    if (child === undefined) return;
+    const ended = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+    });
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await ended;
+    }
+    this.#running.delete(name);
+  }
+
   /** Of the processes that run. */
   get pids(): readonly number[] {
     return [...this.#running.values()].flatMap(({ pid }) => pid ?? []);
