@@ -12,4 +12,13 @@ export const STATE_LIMITS = {
   voteBlocks: 65_536,
   /** Heights between two restarts of one validator: each closes an epoch, and costs the chain a pause. */
   restartBlocks: 1024,
+  /** Snapshots: records of one chunk, and bytes of its encoding. */
+  snapshotChunkRecordsMax: 1024,
+  snapshotChunkBytesMax: 4_194_304,
+  /** Chunks of one snapshot, their records together, and bits of a chunk's prefix. */
+  snapshotChunksMax: 65_536,
+  snapshotRecordsMax: 67_108_864,
+  snapshotDepthMax: 48,
+  /** Header hashes of one piece of the history: a power of two, so that a piece is one node of the mountain range. */
+  snapshotHashesMax: 4096,
 } as const;
