@@ -21,7 +21,7 @@ import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
 import { sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
-import { amount, millis, SUPPLY } from '@itc/core/ledger/ids.js';
+import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { subnetId } from '@itc/core/ledger/transaction.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { NodeConfig, Role } from '@itc/node/config.js';
@@ -57,6 +57,10 @@ export interface NetworkNode {
 export function keysOf(seed: number, what: string): KeyPair {
   return KeyPair.fromSeed(sha256(utf8Encode(`itc bench ${seed} ${what}`)));
 }
+
+/** As in a devnet: bonds, and rewards from a reserve. */
+const BOND = 1_000n * UNITS_PER_ITC;
+const RESERVE = 1_000_000n * UNITS_PER_ITC;
 
 export class Network implements AsyncDisposable {
   readonly genesis: Genesis;
@@ -106,7 +110,10 @@ export class Network implements AsyncDisposable {
     const share = SUPPLY / 2n / BigInt(Math.max(1, plan.accounts));
     const balances = [
       ...accounts.map(({ address }) => ({ address, balance: amount(share) })),
-      { address: treasury.address, balance: amount(SUPPLY - share * BigInt(plan.accounts)) },
+      {
+        address: treasury.address,
+        balance: amount(SUPPLY - share * BigInt(plan.accounts) - BOND * BigInt(plan.validators) - RESERVE),
+      },
     ];
     const genesis: Genesis = {
       name: 'bench',
@@ -118,10 +125,10 @@ export class Network implements AsyncDisposable {
           ? []
           : [{ id: subnet, name: 'home', members: setOf('member'), powBits: plan.powBits }],
       feePerByte: amount(1n),
-      validatorBond: amount(0n),
-      bondPerWeight: amount(0n),
-      reserve: amount(0n),
-      rewardPerCheckpoint: amount(0n),
+      validatorBond: amount(BOND),
+      bondPerWeight: amount(BOND),
+      reserve: amount(RESERVE),
+      rewardPerCheckpoint: amount(UNITS_PER_ITC / 10n),
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-bench-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));

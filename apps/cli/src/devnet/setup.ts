@@ -31,6 +31,10 @@ export interface DevnetOptions {
 const SUBNET_MEMBERS = 4;
 const MEMBER_STAKE = 100;
 const POW_BITS = 10;
+/** Each validator of a devnet has weight 1, and so has whoever bonds as much and is voted in. */
+const VALIDATOR_BOND = 1_000n * UNITS_PER_ITC;
+const VALIDATOR_RESERVE = 1_000_000n * UNITS_PER_ITC;
+const REWARD_PER_CHECKPOINT = UNITS_PER_ITC / 10n;
 /** Ports of the processes lie above the front's, so that two devnets started at once do not race for the same ones. */
 const NODE_API_OFFSET = 20;
 const PEER_OFFSET = 120;
@@ -188,9 +192,13 @@ function genesisOf(parts: {
   readonly time: ReturnType<typeof millis>;
 }): Genesis {
   const share = 100_000n * UNITS_PER_ITC;
+  const bonded = VALIDATOR_BOND * BigInt(parts.validators.length);
   const others = parts.funded.filter((address) => formatAddress(address) !== formatAddress(parts.treasury));
   const accounts = [
-    { address: parts.treasury, balance: amount(SUPPLY - share * BigInt(others.length)) },
+    {
+      address: parts.treasury,
+      balance: amount(SUPPLY - share * BigInt(others.length) - bonded - VALIDATOR_RESERVE),
+    },
     ...others.map((address) => ({ address, balance: amount(share) })),
   ].sort((a, b) => compareBytes(a.address, b.address));
   return {
@@ -200,9 +208,9 @@ function genesisOf(parts: {
     accounts,
     subnets: parts.subnets,
     feePerByte: amount(1_000n),
-    validatorBond: amount(0n),
-    bondPerWeight: amount(0n),
-    reserve: amount(0n),
-    rewardPerCheckpoint: amount(0n),
+    validatorBond: amount(VALIDATOR_BOND),
+    bondPerWeight: amount(VALIDATOR_BOND),
+    reserve: amount(VALIDATOR_RESERVE),
+    rewardPerCheckpoint: amount(REWARD_PER_CHECKPOINT),
   };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
-import { amount, height, millis, SUPPLY } from '@itc/core/ledger/ids.js';
+import { amount, height, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import {
   encodeTransaction,
   subnetId,
@@ -23,6 +23,10 @@ import { NodeProcess } from '../runtime/process.ts';
 import { createReplicaLog } from '../runtime/replica-log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { freePorts } from './ports.ts';
+
+/** Of each validator, for its weight of 1. */
+const BOND = 1_000n * UNITS_PER_ITC;
+const RESERVE = 1_000_000n * UNITS_PER_ITC;
 
 export class LocalNetwork {
   readonly genesis: Genesis;
@@ -67,11 +71,12 @@ export class LocalNetwork {
       sortValidators(
         keys.filter((_, i) => roles[i] === role).map((pair) => ({ key: pair.publicKey, weight: 1 })),
       );
+    const bonded = BOND * BigInt(o.validators);
     const genesis: Genesis = {
       name: 'test',
       time: millis(Date.now() - 1_000),
       validators: setOf('validator'),
-      accounts: [{ address: treasury.address, balance: SUPPLY }].sort((a, b) =>
+      accounts: [{ address: treasury.address, balance: amount(SUPPLY - bonded - RESERVE) }].sort((a, b) =>
         compareBytes(a.address, b.address),
       ),
       subnets:
@@ -79,10 +84,10 @@ export class LocalNetwork {
           ? []
           : [{ id: subnet, name: 'home', members: setOf('member'), powBits: o.powBits ?? 4 }],
       feePerByte: amount(1n),
-      validatorBond: amount(0n),
-      bondPerWeight: amount(0n),
-      reserve: amount(0n),
-      rewardPerCheckpoint: amount(0n),
+      validatorBond: amount(BOND),
+      bondPerWeight: amount(BOND),
+      reserve: amount(RESERVE),
+      rewardPerCheckpoint: amount(UNITS_PER_ITC / 10n),
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-network-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
