@@ -1,3 +1,21 @@
+interface Room {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+/**
+ * Most encodings are short and live for a moment: writers take turns with a few buffers, because allocating and clearing
+ * one for each costs more than writing it.
+ */
+const ROOM_BYTES = 4096;
+const SPARE_MAX = 8;
+const spare: Room[] = [];
+
+function newRoom(): Room {
+  const bytes = new Uint8Array(ROOM_BYTES);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
 /**
  * Canonical writer: big-endian, fixed widths, explicit lengths (spec WIRE-1). The encoder asserts: a value
  * out of range here is our bug, because everything from outside has passed the reader first.
@@ -6,10 +24,18 @@ export class Writer {
   #buffer: Uint8Array;
   #view: DataView;
   #length = 0;
+  /** Where it writes, while that is one of the shared buffers. */
+  #room: Room | undefined;
 
   constructor(capacity = 256) {
-    this.#buffer = new Uint8Array(capacity);
-    this.#view = new DataView(this.#buffer.buffer);
+    if (capacity > ROOM_BYTES) {
+      this.#buffer = new Uint8Array(capacity);
+      this.#view = new DataView(this.#buffer.buffer);
+      return;
+    }
+    this.#room = spare.pop() ?? newRoom();
+    this.#buffer = this.#room.bytes;
+    this.#view = this.#room.view;
   }
 
   get length(): number {
@@ -85,7 +111,14 @@ export class Writer {
 
   /** The bytes written so far, as a copy of exactly that length. */
   finish(): Uint8Array {
-    return this.#buffer.slice(0, this.#length);
+    const bytes = this.#buffer.slice(0, this.#length);
+    if (this.#room !== undefined) {
+      if (spare.length < SPARE_MAX) spare.push(this.#room);
+      this.#room = undefined;
+      // Full as it is: whoever writes on has it copied first.
+      this.#buffer = bytes;
+    }
+    return bytes;
   }
 
   #claim(width: number, value: number, max: number): void {
@@ -95,6 +128,8 @@ export class Writer {
     if (needed > this.#buffer.length) {
       const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
       grown.set(this.#buffer.subarray(0, this.#length));
+      if (this.#room !== undefined && spare.length < SPARE_MAX) spare.push(this.#room);
+      this.#room = undefined;
       this.#buffer = grown;
       this.#view = new DataView(grown.buffer);
     }

@@ -64,7 +64,20 @@ const tagBytes = Object.fromEntries(
   Object.entries(TAGS).map(([name, text]) => [name, concatBytes(utf8Encode(text), Uint8Array.of(0))]),
 ) as Record<Tag, Uint8Array>;
 
+/** Hashing is synchronous and copies its input, so short inputs are laid out in one place: most hashes are of these. */
+const scratch = new Uint8Array(2048);
+
 /** SHA-256(tag ‖ 0x00 ‖ parts). The parts must be self-delimiting: fixed widths or canonical encodings. */
 export function hashTagged(tag: Tag, ...parts: readonly Uint8Array[]): Hash {
-  return sha256(concatBytes(tagBytes[tag], ...parts));
+  const prefix = tagBytes[tag];
+  let length = prefix.length;
+  for (const part of parts) length += part.length;
+  if (length > scratch.length) return sha256(concatBytes(prefix, ...parts));
+  scratch.set(prefix);
+  let at = prefix.length;
+  for (const part of parts) {
+    scratch.set(part, at);
+    at += part.length;
+  }
+  return sha256(scratch.subarray(0, length));
 }

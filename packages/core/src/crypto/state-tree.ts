@@ -120,7 +120,8 @@ export class StateTree {
    * Keys and values are kept, not copied.
    */
   update(changes: readonly StateChange[]): StateTree {
-    const top = applyChanges(this.#top, inOrder(changes), 0);
+    const ordered = inOrder(changes);
+    const top = applyChanges(this.#top, { changes: ordered, from: 0, to: ordered.length }, 0);
     return top === this.#top ? this : new StateTree(top);
   }
 
@@ -189,16 +190,20 @@ function inOrder(changes: readonly StateChange[]): StateChange[] {
   });
 }
 
-function applyChanges(
-  node: Node | undefined,
-  changes: readonly StateChange[],
-  depth: number,
-): Node | undefined {
-  if (changes.length === 0) return node;
-  if (!(node instanceof Branch)) return build(mergeLeaf(node, changes), depth);
-  const split = splitAt(changes, depth, (change) => change.key);
-  const left = applyChanges(node.left, changes.slice(0, split), depth + 1);
-  const right = applyChanges(node.right, changes.slice(split), depth + 1);
+/** Part of the sorted changes: bounds cost nothing, where slices would be copied at every level. */
+interface ChangeRange {
+  readonly changes: readonly StateChange[];
+  readonly from: number;
+  readonly to: number;
+}
+
+function applyChanges(node: Node | undefined, range: ChangeRange, depth: number): Node | undefined {
+  const { changes, from, to } = range;
+  if (from === to) return node;
+  if (!(node instanceof Branch)) return build(mergeLeaf(node, changes.slice(from, to)), depth);
+  const split = splitAt(range, depth);
+  const left = applyChanges(node.left, { changes, from, to: split }, depth + 1);
+  const right = applyChanges(node.right, { changes, from: split, to }, depth + 1);
   if (left === node.left && right === node.right) return node;
   return join(left, right);
 }
@@ -230,7 +235,7 @@ function mergeLeaf(leaf: Leaf | undefined, changes: readonly StateChange[]): Lea
 
 function build(leaves: readonly Leaf[], depth: number): Node | undefined {
   if (leaves.length <= 1) return leaves[0];
-  const split = splitAt(leaves, depth, (leaf) => leaf.key);
+  const split = splitAt({ changes: leaves, from: 0, to: leaves.length }, depth);
   return new Branch(build(leaves.slice(0, split), depth + 1), build(leaves.slice(split), depth + 1));
 }
 
@@ -241,13 +246,14 @@ function join(left: Node | undefined, right: Node | undefined): Node | undefined
   return new Branch(left, right);
 }
 
-/** First position whose key has bit `depth` set; all keys share the bits above. */
-function splitAt<T>(items: readonly T[], depth: number, keyOf: (item: T) => Uint8Array): number {
-  let low = 0;
-  let high = items.length;
+/** First position whose key has bit `depth` set; all keys of the range share the bits above. */
+function splitAt(range: ChangeRange, depth: number): number {
+  const { changes } = range;
+  let low = range.from;
+  let high = range.to;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (bitAt(keyOf(items[middle] as T), depth) === 1) high = middle;
+    if (bitAt((changes[middle] as StateChange).key, depth) === 1) high = middle;
     else low = middle + 1;
   }
   return low;
