@@ -292,12 +292,14 @@ export class LedgerState implements StateView {
     let tables = this.#tables;
     const changes: RecordChange[] = [];
     const collect = <K extends RecordKind>(kind: K): void => {
+      const table = tables[kind];
       for (const [id, record] of changed[kind]) {
         // Written and written back: nothing to tell.
-        if (tables[kind].get(id) === record) continue;
-        tables = setRecord(tables, kind, id, record);
+        if (table.get(id) === record) continue;
         changes.push({ key: stateKey(kind, idBytes(id)), value: record && encodeRecord(kind, record) });
       }
+      const next = table.setAll(changed[kind]);
+      if (next !== table) tables = { ...tables, [kind]: next };
     };
     for (const kind of KINDS) collect(kind);
     const tree = this.#tree.update(

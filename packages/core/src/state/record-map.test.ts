@@ -30,6 +30,23 @@ test('STATE-1.5: a record map answers as a plain map does, and every earlier ver
   );
 });
 
+test('STATE-1.5: many changes at once give what they give one by one, and leave the map below as it was', () => {
+  fc.assert(
+    fc.property(steps, steps, (below, above) => {
+      const named = (changes: typeof below): [string, number | undefined][] =>
+        changes.map(([id, record]) => [idText(id), record]);
+      const base = RecordMap.empty<number>().setAll(named(below));
+      const before = [...base.entries()];
+      let single = base;
+      for (const [id, record] of named(above)) single = single.set(id, record);
+      const together = base.setAll(named(above));
+      assert.deepEqual([...together.entries()], [...single.entries()]);
+      assert.equal(together.size, single.size);
+      assert.deepEqual([...base.entries()], before);
+    }),
+  );
+});
+
 test('STATE-1.8: entries of a prefix are exactly those that begin with it, in order', () => {
   fc.assert(
     fc.property(steps, ids, fc.nat(3), (changes, id, length) => {
