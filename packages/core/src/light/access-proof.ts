@@ -16,8 +16,11 @@ import {
 import { LIMITS } from '../ledger/limits.ts';
 import { deviceKey, grantKey, stateKeyHash, type StateKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
+import { readHops, writeHops, type EpochHop } from './epoch-hop.ts';
 
 export interface AccessProof {
+  /** From genesis to the set that certified the header; a device that has come further passes over the first ones. */
+  readonly hops: readonly EpochHop[];
   readonly header: Header;
   readonly certificate: Certificate;
   /** Record of the device under the header's state root. */
@@ -31,6 +34,7 @@ export interface AccessProof {
  */
 export function proveAccess(o: {
   readonly tree: StateTree;
+  readonly hops?: readonly EpochHop[];
   readonly header: Header;
   readonly certificate: Certificate;
   readonly device: Address;
@@ -48,6 +52,7 @@ export function proveAccess(o: {
   if (!device.ok) throw new RangeError(`stored device record: ${device.message}`);
   const isOwner = equalBytes(device.value.owner, o.subject);
   return {
+    hops: o.hops ?? [],
     header: o.header,
     certificate: o.certificate,
     device: { record, proof },
@@ -55,10 +60,11 @@ export function proveAccess(o: {
   };
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 export function encodeAccessProof(access: AccessProof): Uint8Array {
   const writer = new Writer(2048).u8(VERSION);
+  writeHops(writer, access.hops);
   writeHeader(writer, access.header);
   writeCertificate(writer, access.certificate);
   writer.bytes(access.device.record);
@@ -79,13 +85,14 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
     const version = reader.u8();
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
+    const hops = readHops(reader);
     const header = readHeader(reader);
     const certificate = readCertificate(reader);
     const device = { record: reader.bytes(LIMITS.recordBytesMax).slice(), proof: readStateProof(reader) };
     const form = reader.u8();
     if (form > 2) reader.refuse('decode.unknown-kind', `expected a grant form from 0 to 2, got ${form}`);
-    if (form === 0) return { header, certificate, device, grant: undefined };
+    if (form === 0) return { hops, header, certificate, device, grant: undefined };
     const record = form === 1 ? reader.bytes(LIMITS.recordBytesMax).slice() : undefined;
-    return { header, certificate, device, grant: { record, proof: readStateProof(reader) } };
+    return { hops, header, certificate, device, grant: { record, proof: readStateProof(reader) } };
   }, bytes);
 }

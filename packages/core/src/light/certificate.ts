@@ -83,23 +83,31 @@ export function verifySignedWeight(o: {
   readonly message: Uint8Array;
   readonly verify: SignatureVerifier;
 }): Result<SignedWeight, 'signers' | 'weight' | 'signature'> {
-  const indices = indicesOf(o.signers, o.members.length);
-  if (indices === undefined) return refused('signers', `the bitmap does not fit ${o.members.length} members`);
-  if (indices.length !== o.signatures.length) {
+  const listed = listSigners(o.members, o.signers);
+  if (listed === undefined) return refused('signers', `the bitmap does not fit ${o.members.length} members`);
+  const { signers, weight, total } = listed;
+  if (signers.length !== o.signatures.length) {
     return refused(
       'signers',
-      `${indices.length} signers are listed, ${o.signatures.length} signatures are there`,
+      `${signers.length} signers are listed, ${o.signatures.length} signatures are there`,
     );
   }
-  const signers = indices.map((index) => ({ index, ...(o.members[index] as Validator) }));
-  const { total, strong } = quorumOf(o.members.map((member) => member.weight));
-  let weight = 0;
-  for (const signer of signers) weight += signer.weight;
+  const { strong } = quorumOf(o.members.map((member) => member.weight));
   if (weight < strong) return refused('weight', `weight ${weight} of ${total} signed, ${strong} is needed`);
   for (const [i, signer] of signers.entries()) {
     if (!o.verify(signer.key, o.message, o.signatures[i] as Uint8Array)) {
       return refused('signature', `the signature of member ${signer.index} does not verify`);
     }
   }
-  return ok({ signers, weight, total });
+  return ok(listed);
+}
+
+/** Whom a bitmap names, signatures not looked at. Undefined when it does not fit the set. */
+export function listSigners(members: readonly Validator[], bitmap: Uint8Array): SignedWeight | undefined {
+  const indices = indicesOf(bitmap, members.length);
+  if (indices === undefined) return undefined;
+  const signers = indices.map((index) => ({ index, ...(members[index] as Validator) }));
+  let weight = 0;
+  for (const signer of signers) weight += signer.weight;
+  return { signers, weight, total: quorumOf(members.map((member) => member.weight)).total };
 }

@@ -9,14 +9,16 @@ import type { SignatureVerifier } from '../crypto/signature.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import { decodeCommand, type Action, type Command, type Refusal } from '../ledger/command.ts';
+import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
 import { ACTIONS } from '../ledger/transaction.ts';
 import { deviceKey, grantKey, stateKeyHash } from '../state/keys.ts';
 import { decodeRecord, type Device, type GrantRecord } from '../state/records.ts';
 import type { AccessProof } from './access-proof.ts';
+import { followChain } from './certified.ts';
 import type { ReplayWindows } from './replay.ts';
-import { advanceTrust, type Trust } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 export interface CommandInput {
   readonly trust: Trust;
@@ -25,6 +27,8 @@ export interface CommandInput {
   /** The COSE_Sign1 as received. */
   readonly command: Uint8Array;
   readonly access: AccessProof;
+  /** Lets a device that missed many changes of validators begin again where the proof's hops begin. */
+  readonly genesis?: Genesis;
   /** The device's idea of the time; where a believed header is later, that counts. */
   readonly now: Millis;
   /** Marked when the command is accepted; the caller makes it durable before acting. */
@@ -111,8 +115,9 @@ function checkMessage(o: CommandInput, payload: Payload, command: Command, signe
 }
 
 function checkHeader(o: CommandInput): Step<Trust> {
-  const { header, certificate } = o.access;
-  const advanced = advanceTrust(o.trust, { header, certificate, verify: o.verify });
+  const { access, genesis, verify } = o;
+  const { header } = access;
+  const advanced = followChain(o.trust, { ...access, verify, ...(genesis && { genesis }) });
   if (!advanced.ok) return refused(advanced.code === 'stale' ? 'stale-proof' : 'proof', advanced.message);
   if (o.proofAgeMsMax !== undefined && header.time + o.proofAgeMsMax < o.now) {
     return refused('stale-proof', `the proof is older than ${o.proofAgeMsMax} ms`);

@@ -27,23 +27,23 @@ import {
   type SubnetCheckpoint,
 } from '../ledger/checkpoint.ts';
 import { decodeGenesis, genesisHash, type Genesis } from '../ledger/genesis.ts';
-import type { Height, Millis } from '../ledger/ids.ts';
+import type { Epoch, Height, Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { isAttested, parsePayload, type Payload } from '../ledger/payload.ts';
 import { decodeTransaction, readHash, transactionId } from '../ledger/transaction.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
-import {
-  verifyHeaderCertificate,
-  verifySignedWeight,
-  type CertificateCheck,
-  type SignedWeight,
-} from './certificate.ts';
+import { verifySignedWeight, type SignedWeight } from './certificate.ts';
+import { verifyCertified } from './certified.ts';
+import { readHops, writeHops, type EpochHop, type HopCheck } from './epoch-hop.ts';
+import { trustGenesis, type TrustCheck } from './trust.ts';
 
 export interface ReadingProof {
-  /** Encoded genesis: brings the validator set. */
+  /** Encoded genesis: brings the validator set of epoch 0. */
   readonly genesis: Uint8Array;
+  /** From there to the set that certified the header; none in epoch 0. */
+  readonly hops: readonly EpochHop[];
   /** Of the block that holds the checkpoint transaction. */
   readonly header: Header;
   readonly certificate: Certificate;
@@ -65,7 +65,8 @@ export interface ReadingProof {
 export type ReadingCheck =
   | 'format'
   | 'genesis'
-  | CertificateCheck
+  | `hop-${HopCheck}`
+  | TrustCheck
   | 'transaction'
   | 'checkpoint'
   | 'subnet'
@@ -89,7 +90,8 @@ export type ReadingVerdict =
       /** Block that made it final, and that block's time. */
       readonly height: Height;
       readonly time: Millis;
-      /** Who certified the block. */
+      readonly epoch: Epoch;
+      /** Who certified the block, by their place in the set of that epoch. */
       readonly signers: SignedWeight['signers'];
       readonly weight: number;
       readonly total: number;
@@ -111,14 +113,8 @@ export function verifyReading(o: {
   const chain = o.genesisHash;
   const genesis = checkGenesis(chain, proof.genesis);
   if (!genesis.ok) return invalid(genesis);
-  const { header, certificate } = proof;
-  const certified = verifyHeaderCertificate({
-    chain,
-    validators: genesis.value.validators,
-    header,
-    certificate,
-    verify,
-  });
+  const { header } = proof;
+  const certified = verifyCertified(trustGenesis(genesis.value), proof, verify);
   if (!certified.ok) return invalid(certified);
   const checkpoint = checkTransaction(proof);
   if (!checkpoint.ok) return invalid(checkpoint);
@@ -141,9 +137,10 @@ export function verifyReading(o: {
     checkpoint: checkpoint.value.checkpoint,
     height: header.height,
     time: header.time,
-    signers: certified.value.signers,
-    weight: certified.value.weight,
-    total: certified.value.total,
+    epoch: header.epoch,
+    signers: certified.value.signed.signers,
+    weight: certified.value.signed.weight,
+    total: certified.value.signed.total,
   };
 }
 
@@ -259,6 +256,8 @@ function checkPayload(
  */
 export function proveReading(o: {
   readonly genesis: Uint8Array;
+  /** See `fewestHops`; none when the block is of epoch 0. */
+  readonly hops?: readonly EpochHop[];
   readonly block: Block;
   readonly certificate: Certificate;
   readonly transactionIndex: number;
@@ -273,6 +272,7 @@ export function proveReading(o: {
   if (transaction === undefined) throw new RangeError(`the block has no transaction ${o.transactionIndex}`);
   return {
     genesis: o.genesis,
+    hops: o.hops ?? [],
     header,
     certificate: o.certificate,
     transaction,
@@ -286,10 +286,11 @@ export function proveReading(o: {
   };
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 export function encodeReadingProof(proof: ReadingProof): Uint8Array {
   const writer = new Writer(4096).u8(VERSION).bytes(proof.genesis);
+  writeHops(writer, proof.hops);
   writeHeader(writer, proof.header);
   writeCertificate(writer, proof.certificate);
   writer.bytes(proof.transaction).u32(proof.transactionIndex).u32(proof.transactionCount);
@@ -314,6 +315,7 @@ export function readReadingProof(reader: Reader): ReadingProof {
     reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
   return {
     genesis: reader.bytes(LIMITS.genesisBytesMax).slice(),
+    hops: readHops(reader),
     header: readHeader(reader),
     certificate: readCertificate(reader),
     transaction: reader.bytes(LIMITS.transactionBytesMax).slice(),

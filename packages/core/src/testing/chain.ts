@@ -4,6 +4,7 @@ import { hashTagged, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import type { Address } from '../ledger/address.ts';
 import {
+  HEADER_FLAGS,
   HEADER_VERSION,
   headerHash,
   transactionsRoot,
@@ -151,7 +152,9 @@ export class ChainBuilder {
       readonly signers?: readonly number[];
       readonly view?: number;
       readonly validators?: Group;
+      /** Makes it the last block of its epoch. */
       readonly nextValidators?: Group;
+      readonly flags?: number;
       readonly epoch?: number;
     } = {},
   ): CertifiedBlock {
@@ -159,7 +162,7 @@ export class ChainBuilder {
     const validators = o.validators ?? this.world.validators;
     const header: Header = {
       version: HEADER_VERSION,
-      flags: 0,
+      flags: o.flags ?? (o.nextValidators === undefined ? 0 : HEADER_FLAGS.closes),
       epoch: epoch(o.epoch ?? 0),
       height: height(at),
       time: millis(GENESIS_TIME + 1000 * at),
