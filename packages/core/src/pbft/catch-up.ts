@@ -1,12 +1,12 @@
 /** Helping peers that are behind, and getting help (spec PBFT-8). */
 import type { Hash } from '../crypto/hash.ts';
 import { height } from '../ledger/ids.ts';
-import { bitmapOf } from '../ledger/validators.ts';
 import { learnStable } from './checkpoint.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type { Fetch, Status } from './messages.ts';
 import type { ReplicaState } from './replica-state.ts';
 import type { Slot } from './slot.ts';
+import { doubtsBitmap, noteDoubts } from './suspicion.ts';
 
 export function statusOf(state: ReplicaState, withProofs: boolean): Status {
   return {
@@ -19,12 +19,13 @@ export function statusOf(state: ReplicaState, withProofs: boolean): Status {
     stable: height(state.stableHeight),
     committedCertificate: withProofs ? state.certified.certificate : undefined,
     stableCertificate: withProofs ? state.stable : undefined,
-    suspects: bitmapOf([], state.weights.count),
+    suspects: doubtsBitmap(state),
   };
 }
 
 export function onStatus(state: ReplicaState, from: number, status: Status): void {
   const { committedCertificate, stableCertificate } = status;
+  noteDoubts(state, from, status);
   if (stableCertificate !== undefined) learnStable(state, stableCertificate, from);
   if (committedCertificate !== undefined) state.learnFinal(committedCertificate, committedCertificate, from);
   const lacksView =

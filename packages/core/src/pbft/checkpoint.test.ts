@@ -64,7 +64,7 @@ test('PBFT-5.1: a shell that reports what was not delivered has a bug, and is to
 
 test('PBFT-5.2: equal checkpoints of weight Q are stable, the log is cut behind everything still needed', () => {
   const bench = followed(K);
-  bench.hear(prePrepare(0, at(K + 1)), vote('prepare', 0, at(K + 1)), vote('prepare', 2, at(K + 1)));
+  bench.hear(prePrepare(2, at(K + 1)), vote('prepare', 0, at(K + 1)), vote('prepare', 2, at(K + 1)));
   bench.hear(checkpoint(0, K, at(K).hash, rootAt(K)));
   assert.equal(bench.replica.status().stableHeight, 0);
   const [effects] = bench.hear(checkpoint(2, K, at(K).hash, rootAt(K)));

@@ -17,6 +17,8 @@ interface PbftLimits {
   readonly bodiesServedMax: number;
   /** Checkpoint heights above the stable one for which votes are counted. */
   readonly checkpointsAhead: number;
+  /** Certificates and VIEW-CHANGE messages remembered as verified: those of some NEW-VIEWs of the largest set. */
+  readonly provenMax: number;
 }
 
 export const PBFT_LIMITS: PbftLimits = {
@@ -26,6 +28,7 @@ export const PBFT_LIMITS: PbftLimits = {
   preparedMax: 2 * LIMITS.pipelineDepth,
   bodiesServedMax: 2 * LIMITS.pipelineDepth,
   checkpointsAhead: LIMITS.watermarkWindow / LIMITS.checkpointInterval + 1,
+  provenMax: 4096,
 };
 
 const CERTIFICATE_BYTES_MAX = 64 + Math.ceil(LIMITS.validatorsMax / 8) + 64 * LIMITS.validatorsMax + 64;

@@ -9,25 +9,22 @@ import type { BlockId, Candidate, PreparedCertificate, PrePrepare, Vote } from '
 import { collectSignatures, votesFor, type Ballot } from './quorum.ts';
 import type { ReplicaState } from './replica-state.ts';
 import { prePrepareSigningBytes, voteBytes } from './signing.ts';
+import { turnOf } from './schedule.ts';
 import { recordBallot, type Slot } from './slot.ts';
+import { doubt } from './suspicion.ts';
 
 export function onPrePrepare(state: ReplicaState, message: PrePrepare): void {
   const { block } = message;
   if (block.height > state.delivered.height + PBFT_LIMITS.proposalWindow) return;
   const slot = state.slotAt(block.height);
   if (slot === undefined) return;
+  if (message.view === state.view && message.sender !== state.proposer(block.height)) return;
   // The body is worth keeping whatever the view: a replica that left the view still delivers what the others decide in it.
   slot.keep(block);
   if (message.view < state.view) return;
-  const held = slot.proposal;
-  if (held === undefined || held.view < state.view || message.view < held.view) {
-    slot.proposal = message;
-  } else if (held.view === message.view && !equalBytes(held.block.hash, block.hash)) {
-    state.accuse(
-      { kind: 'pre-prepare', culprit: message.sender, first: held, second: message },
-      block.height,
-    );
-  }
+  const held = slot.noteProposal(message, state.view);
+  if (held === undefined) return;
+  state.accuse({ kind: 'pre-prepare', culprit: message.sender, first: held, second: message }, block.height);
 }
 
 export function onVote(state: ReplicaState, vote: Vote): void {
@@ -65,28 +62,28 @@ export function onProposal(state: ReplicaState, block: Candidate): void {
     view: state.view,
     block,
   } as const;
-  slot.proposal = {
+  const message: PrePrepare = {
     ...unsigned,
     signature: state.options.sign(prePrepareSigningBytes(state.options.chain, unsigned)),
   };
+  slot.noteProposal(message, state.view);
   slot.keep(block);
   stand(state, slot, block);
-  state.send('all', slot.proposal);
+  state.send('all', message);
   slot.sentAt = state.now ?? slot.sentAt;
   state.proposedAt = state.now ?? state.proposedAt;
   state.wanted = undefined;
 }
 
 /**
- * The height and parent the primary may propose for: at most `pipelineDepth` above the last delivered block (P5),
+ * The height and parent this replica may propose for, when it is its turn: at most `pipelineDepth` above the last delivered block (P5),
  * not above the high watermark, and only when everything the NEW-VIEW decided is under way.
  */
 export function nextProposal(state: ReplicaState): BlockId | undefined {
-  if (!state.canVote || state.changing || state.primary !== state.self || state.syncing || !state.isOpen)
-    return undefined;
+  if (!state.canVote || state.changing || state.syncing || !state.isOpen) return undefined;
   let at = state.certified.height + 1;
   while (state.slots.get(at)?.accepted?.view === state.view) at += 1;
-  if (at <= state.reproposedTop) return undefined;
+  if (at <= state.reproposedTop || state.proposer(at) !== state.self) return undefined;
   if (at > state.delivered.height + LIMITS.pipelineDepth || at > state.stableHeight + LIMITS.watermarkWindow)
     return undefined;
   const parent = state.settledHash(at - 1);
@@ -140,6 +137,8 @@ function acceptedBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
       return undefined;
     case 'invalid':
       slot.refusedView = state.view;
+      // Every correct replica finds the same, so there is no use in waiting for the timer (PBFT-11.2).
+      if (fixed === undefined) doubt(state, slot.height, 'invalid-proposal');
       return undefined;
     case 'valid':
       stand(state, slot, block);
@@ -149,7 +148,7 @@ function acceptedBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
 
 function freshBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
   if (slot.height <= state.reproposedTop) return undefined;
-  return slot.proposal?.view === state.view ? slot.proposal.block : undefined;
+  return slot.proposalOf(state.view, state.proposer(slot.height))?.block;
 }
 
 export function reproposedHash(state: ReplicaState, at: number): BlockId['hash'] | undefined {
@@ -262,8 +261,19 @@ function deliver(state: ReplicaState, block: Candidate, certificate: Certificate
   state.out.deliver.push({ block, certificate });
   state.checkRound += 1;
   state.deadline = undefined;
+  state.proposedAt = state.now ?? state.proposedAt;
+  credit(state, block, certificate);
   if (!state.changing) state.attempts = 0;
   return true;
+}
+
+/** The proposer's work is measured where it is known to be its own: fresh, decided in this view, and by votes. */
+function credit(state: ReplicaState, block: Candidate, certificate: Certificate): void {
+  if (!state.changing && certificate.view === state.view && block.height > state.reproposedTop)
+    state.expectation.delivered(block.count);
+  else state.expectation.restart();
+  const next = block.height + 1;
+  state.expectation.turn(state.view, turnOf(next), state.proposer(next));
 }
 
 /** A block from synchronisation, with its verified certificate. Only the next height is taken. */
@@ -282,6 +292,8 @@ export function onCertified(state: ReplicaState, block: Candidate, certificate: 
   }
   slot.keep(block);
   slot.committed ??= certificate;
+  // Blocks that come in bundles say nothing about the pace of whoever proposed them.
+  state.expectation.restart();
   if (block.height >= state.certified.height)
     state.certified = { height: block.height, hash: block.hash, certificate };
 }

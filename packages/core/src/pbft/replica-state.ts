@@ -5,6 +5,8 @@ import type { Certificate } from '../ledger/block.ts';
 import { height, view, type Height, type View } from '../ledger/ids.ts';
 import { noEffects, type Effects, type Evidence } from './effects.ts';
 import { PBFT_LIMITS } from './limits.ts';
+import { Expectation } from './expectation.ts';
+import type { Overdue } from './inclusion.ts';
 import type {
   BlockId,
   Checkpoint,
@@ -17,12 +19,25 @@ import type {
 import { Weights } from './quorum.ts';
 import type { ReplicaOptions } from './replica.ts';
 import type { Rules } from './rules.ts';
+import { proposerOf, scheduleOf, type Schedule } from './schedule.ts';
 import { Slot } from './slot.ts';
+import type { Doubt } from './suspicion.ts';
 import { TIMING, type Timing } from './timing.ts';
 import { primaryOf } from './verify.ts';
 
 /** Evidence is kept for whoever punishes; a culprit that goes on and on needs no further proof. */
 const ACCUSATIONS_MAX = 256;
+
+interface Peer {
+  heardAt: number;
+  helpedAt: number;
+  servedAt: number;
+  served: number;
+  /** Whom its last status doubted, in which view, and when it came. */
+  doubted: readonly number[];
+  doubtedView: number;
+  doubtedAt: number;
+}
 
 export class ReplicaState {
   readonly options: ReplicaOptions;
@@ -59,6 +74,8 @@ export class ReplicaState {
   /** Heights the NEW-VIEW of this view decides; fresh proposals begin above `reproposedTop`. */
   reproposals: readonly BlockId[] = [];
   reproposedTop = 0;
+  /** Who proposes when in this view. */
+  schedule: Schedule;
   /** How this view was entered; undefined in view 0. */
   newView: NewView | undefined;
   /** One per author: the latest view asked for. */
@@ -71,8 +88,19 @@ export class ReplicaState {
 
   now: number | undefined;
   pending = 0;
-  /** What this shell reports as overdue. */
+  /** What this shell reports as overdue, and what is watched because enough others do too. */
   overdue: readonly Hash[] = [];
+  watched: readonly Overdue[] = [];
+  /** The latest report of each validator. */
+  readonly reports: ({ readonly ids: readonly Hash[]; readonly at: number } | undefined)[];
+  reportedAt: number = Number.NEGATIVE_INFINITY;
+  inclusionWantedAt: number = Number.NEGATIVE_INFINITY;
+  /** Height up to which a validator is held responsible for a lack of progress. */
+  readonly blamedUntil: number[];
+  /** Those blamed since the last view was entered: they are not waited for to open the next one. */
+  readonly blamedNow: Set<number> = new Set();
+  doubt: Doubt | undefined;
+  readonly expectation: Expectation;
   deadline: number | undefined;
   /** View changes since the last delivered block. */
   attempts = 0;
@@ -81,13 +109,14 @@ export class ReplicaState {
   /** Since when final blocks are missing here. */
   syncingSince: number | undefined;
   syncWantedAt: number = Number.NEGATIVE_INFINITY;
+  /** When the last block was proposed here or delivered. */
   proposedAt: number = Number.NEGATIVE_INFINITY;
   statusAt: number | undefined;
   checkpointAt: number = Number.NEGATIVE_INFINITY;
   viewChangeAt: number = Number.NEGATIVE_INFINITY;
   /** Grows whenever a 'later' of the application may have become a verdict. */
   checkRound = 0;
-  readonly peers: { heardAt: number; helpedAt: number; servedAt: number; served: number }[];
+  readonly peers: Peer[];
   readonly #accused: Set<string> = new Set();
 
   out: Effects = noEffects();
@@ -107,20 +136,34 @@ export class ReplicaState {
     this.certified = { ...this.delivered, certificate: tip };
     this.certifiedDurable = this.delivered.height;
     this.viewChanges = Array.from<SoundViewChange | undefined>({ length: this.weights.count });
-    this.peers = Array.from({ length: this.weights.count }, () => ({
+    this.peers = Array.from({ length: this.weights.count }, (): Peer => ({
       heardAt: Number.NEGATIVE_INFINITY,
       helpedAt: Number.NEGATIVE_INFINITY,
       servedAt: Number.NEGATIVE_INFINITY,
       served: 0,
+      doubted: [],
+      doubtedView: 0,
+      doubtedAt: Number.NEGATIVE_INFINITY,
     }));
+    const { count } = this.weights;
+    this.schedule = scheduleOf(count, this.base.height);
+    this.reports = Array.from({ length: count }, () => undefined);
+    this.blamedUntil = Array.from({ length: count }, () => 0);
+    this.expectation = new Expectation(count, this.timing.viewTimeoutMs);
   }
 
   get self(): number {
     return this.options.self;
   }
 
+  /** The validator that opens this view with a NEW-VIEW. */
   get primary(): number {
     return primaryOf(this.view, this.weights.count);
+  }
+
+  /** Whose turn it is at a height of this view. */
+  proposer(at: number): number {
+    return proposerOf(this.schedule, this.view, at);
   }
 
   get canVote(): boolean {
@@ -139,6 +182,15 @@ export class ReplicaState {
   /** Before that nothing above the base is proposed or accepted: too few may have executed it. */
   get isOpen(): boolean {
     return this.stable !== undefined || this.base.height === 0;
+  }
+
+  /**
+   * Weight heard from lately, status messages included; this replica hears itself. Lately is half a view timeout, and
+   * never less than two status messages take.
+   */
+  heardWeight(now: number): number {
+    const since = now - Math.max(this.timing.viewTimeoutMs / 2, 2 * this.timing.resendMs);
+    return this.weights.sum((index) => index === this.self || (this.peers[index]?.heardAt ?? 0) >= since);
   }
 
   /** The slot of a height, made on demand inside the vote window; undefined outside of it. */

@@ -6,23 +6,28 @@ import { LIMITS } from '../ledger/limits.ts';
 import { validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
 import { onFetch, onStatus } from './catch-up.ts';
 import { onCheckpoint, onExecuted, signBase } from './checkpoint.ts';
+import { onInclude } from './inclusion.ts';
 import { noEffects, type Effects, type Input } from './effects.ts';
 import type { LogRecord } from './log.ts';
-import type { Candidate, VerifiedMessage } from './messages.ts';
+import type { Candidate, Message, VerifiedMessage } from './messages.ts';
 import { advance, onBody, onCertified, onPrePrepare, onProposal, onVote } from './normal-case.ts';
 import { ReplicaState } from './replica-state.ts';
-import { resend, wantProposal } from './resend.ts';
+import { resend, resendStatus, wantProposal } from './resend.ts';
 import { restore } from './restore.ts';
 import { RULES, type Rules } from './rules.ts';
 import { statusReport } from './status.ts';
+import { watchPace } from './suspicion.ts';
 import type { Timing } from './timing.ts';
-import { armTimer, onNewView, onTimeout, onViewChange } from './view-change.ts';
+import { isUseful } from './useful.ts';
+import { armTimer, leaveDoubted, onNewView, onTimeout, onViewChange } from './view-change.ts';
 
 export interface Application {
   /**
-   * Whether a block may be voted for. 'later' = cannot be judged yet, for example because an older block is not
-   * executed here; asked again after the next delivery, execution or tick. `fresh` is false when the block was
-   * prepared in an earlier view: then rules about time and proposer do not apply (PBFT-4.6).
+   * Whether a block may be voted for. 'later' = cannot be judged yet, because an older block is not executed here or
+   * because the block's time does not fit this clock; asked again after the next delivery, execution or tick. 'invalid'
+   * is what every correct replica finds the same, whatever its clock: the proposer of such a block is replaced at
+   * once (PBFT-11.2). `fresh` is false when the block was prepared in an earlier view: then rules about time do
+   * not apply (PBFT-4.6).
    */
   check(block: Candidate, fresh: boolean, now: Millis): 'valid' | 'invalid' | 'later';
 }
@@ -69,7 +74,14 @@ export interface ReplicaStatus {
   readonly view: number;
   readonly phase: Phase;
   readonly self: number;
+  /** Who opens the view with a NEW-VIEW … */
   readonly primary: number;
+  /** … and whose turn it is to propose the next block. */
+  readonly proposer: number;
+  /** Validators without a turn at present. */
+  readonly skipped: readonly number[];
+  /** Validators this replica blames or doubts. */
+  readonly suspects: readonly number[];
   /** Last delivered block. */
   readonly committedHeight: number;
   /** Highest block known to be final; above `committedHeight` while synchronising. */
@@ -144,6 +156,8 @@ export class Replica {
     }
     signBase(state);
     advance(state);
+    if (leaveDoubted(state)) advance(state);
+    if (state.doubt !== undefined) resendStatus(state);
     wantProposal(state);
     armTimer(state);
     return state.out;
@@ -158,9 +172,22 @@ export class Replica {
     return this.#state.delivered.height;
   }
 
-  /** Index of the validator that leads the present view. */
+  /** Index of the validator that opens the present view. */
   get primary(): number {
     return this.#state.primary;
+  }
+
+  /** Index of the validator whose turn it is to propose the next block. */
+  get proposer(): number {
+    return this.#state.proposer(this.#state.certified.height + 1);
+  }
+
+  /**
+   * Whether a message can still change anything here, were its signatures good: a shell asks before it spends time
+   * on them. A message that is not useful is dropped without loss.
+   */
+  isUseful(message: Message): boolean {
+    return this.#state.halted === undefined && isUseful(this.#state, message);
   }
 
   status(): ReplicaStatus {
@@ -170,8 +197,10 @@ export class Replica {
   #tick(now: Millis): void {
     const state = this.#state;
     // A clock that jumps back stands still here until it has caught up.
-    state.now = Math.max(now, state.now ?? 0);
+    const before = state.now ?? now;
+    state.now = Math.max(now, before);
     state.checkRound += 1;
+    watchPace(state, state.now - before);
     onTimeout(state);
     resend(state);
   }
@@ -202,7 +231,7 @@ function receive(state: ReplicaState, from: number, verified: VerifiedMessage): 
     case 'status':
       return onStatus(state, from, message);
     case 'include':
-      return;
+      return onInclude(state, message);
     case 'fetch':
       return onFetch(state, from, message);
     case 'body':

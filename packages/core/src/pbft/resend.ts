@@ -1,6 +1,7 @@
 /** Everything that goes out on a tick: what may have been lost, and what the shell is asked for (spec PBFT-8). */
 import { view } from '../ledger/ids.ts';
 import { statusOf, wantSync } from './catch-up.ts';
+import { watchInclusion } from './inclusion.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type { PrePrepare } from './messages.ts';
 import { nextProposal, ownVote } from './normal-case.ts';
@@ -16,7 +17,8 @@ export function resend(state: ReplicaState): void {
   const { now } = state;
   if (now === undefined) return;
   const due = (last: number): boolean => now - last >= state.timing.resendMs;
-  resendStatus(state, now);
+  resendStatus(state);
+  watchInclusion(state);
   if (state.canVote && state.changing && state.ownViewChange !== undefined && due(state.viewChangeAt)) {
     state.viewChangeAt = now;
     state.send('all', state.ownViewChange);
@@ -30,8 +32,10 @@ export function resend(state: ReplicaState): void {
   wantSync(state, now);
 }
 
-function resendStatus(state: ReplicaState, now: number): void {
-  if (state.self < 0) return;
+/** At its interval, and at once after a new doubt. */
+export function resendStatus(state: ReplicaState): void {
+  const { now } = state;
+  if (now === undefined || state.self < 0) return;
   // The first one after a random part of the interval, so that replicas started together do not speak together.
   if (state.statusAt === undefined) state.statusAt = now - state.options.random() * state.timing.resendMs;
   if (now - state.statusAt < state.timing.resendMs) return;
@@ -47,7 +51,7 @@ function resendVotes(state: ReplicaState, due: (last: number) => boolean): void 
     if (!due(slot.sentAt)) continue;
     const { block } = slot.accepted;
     slot.sentAt = state.now ?? slot.sentAt;
-    if (state.primary === state.self && at > state.reproposedTop && proposals < PROPOSALS_RESENT_MAX) {
+    if (state.proposer(at) === state.self && at > state.reproposedTop && proposals < PROPOSALS_RESENT_MAX) {
       proposals += 1;
       state.send('all', ownProposal(state, slot, slot.accepted.block));
     }
@@ -57,11 +61,13 @@ function resendVotes(state: ReplicaState, due: (last: number) => boolean): void 
 }
 
 function ownProposal(state: ReplicaState, slot: Slot, block: PrePrepare['block']): PrePrepare {
-  if (slot.proposal?.view === state.view) return slot.proposal;
+  const held = slot.proposalOf(state.view, state.self);
+  if (held !== undefined) return held;
   const { chain, epoch, self, sign } = state.options;
   const unsigned = { kind: 'pre-prepare', sender: self, epoch, view: state.view, block } as const;
-  slot.proposal = { ...unsigned, signature: sign(prePrepareSigningBytes(chain, unsigned)) };
-  return slot.proposal;
+  const message = { ...unsigned, signature: sign(prePrepareSigningBytes(chain, unsigned)) };
+  slot.noteProposal(message, state.view);
+  return message;
 }
 
 /** P5 and the idle rule: asks the shell for the next block when requests wait or the heartbeat is due. */

@@ -8,8 +8,6 @@ import type { Ballot } from './quorum.ts';
 
 export class Slot {
   readonly height: number;
-  /** The primary's word for the current view, or for the nearest later one while that is not entered. */
-  proposal: PrePrepare | undefined;
   /** What this replica stands by: durable, never changed within a view. */
   accepted: { readonly view: number; readonly block: Candidate } | undefined;
   /** Highest-view prepared certificate held. */
@@ -29,11 +27,41 @@ export class Slot {
   sentAt: number = Number.NEGATIVE_INFINITY;
   fetchedAt: number = Number.NEGATIVE_INFINITY;
   readonly #bodies: Candidate[] = [];
+  /** One per author, who need not be the one whose turn it is: of the present view, or the nearest later one. */
+  readonly #proposals: PrePrepare[] = [];
 
   constructor(height: number, count: number) {
     this.height = height;
     this.prepares = Array.from<Ballot | undefined>({ length: count });
     this.commits = Array.from<Ballot | undefined>({ length: count });
+  }
+
+  proposalOf(view: number, proposer: number): PrePrepare | undefined {
+    return this.#proposals.find((held) => held.view === view && held.sender === proposer);
+  }
+
+  /**
+   * Keeps a proposal of the present view or of one not entered yet: whose turn it is there, nobody knows before its
+   * NEW-VIEW. Returns one by the same author in the same view that names another block.
+   */
+  noteProposal(message: PrePrepare, present: number): PrePrepare | undefined {
+    const at = this.#proposals.findIndex((held) => held.sender === message.sender);
+    const held = this.#proposals[at];
+    if (held?.view === message.view)
+      return equalBytes(held.block.hash, message.block.hash) ? undefined : held;
+    if (held !== undefined) {
+      if (held.view < present || message.view < held.view) this.#proposals[at] = message;
+      return undefined;
+    }
+    if (this.#proposals.length >= PBFT_LIMITS.bodiesMax) {
+      // What the present view waits for goes before guesses about later ones.
+      const outdated = this.#proposals.findIndex(({ view }) => view < present);
+      const least = outdated >= 0 ? outdated : this.#proposals.length - 1;
+      if (outdated < 0 && message.view !== present) return undefined;
+      this.#proposals.splice(least, 1);
+    }
+    this.#proposals.push(message);
+    return undefined;
   }
 
   body(hash: Hash): Candidate | undefined {

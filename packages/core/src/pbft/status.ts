@@ -3,7 +3,9 @@ import { toHex } from '../bytes/hex.ts';
 import { votesFor } from './quorum.ts';
 import type { Phase, ReplicaStatus } from './replica.ts';
 import type { ReplicaState } from './replica-state.ts';
+import { skippedAt } from './schedule.ts';
 import type { Slot } from './slot.ts';
+import { presentDoubt, suspectsOf } from './suspicion.ts';
 import { viewTimeout } from './timing.ts';
 import { changingWeight, hasWork } from './view-change.ts';
 
@@ -14,6 +16,9 @@ export function statusReport(state: ReplicaState): ReplicaStatus {
     phase: phaseOf(state),
     self: state.self,
     primary: state.primary,
+    proposer: state.proposer(state.certified.height + 1),
+    skipped: skippedAt(state.schedule, state.certified.height + 1),
+    suspects: suspectsAndDoubted(state),
     committedHeight: state.delivered.height,
     certifiedHeight: state.certified.height,
     executedHeight: state.executed,
@@ -53,15 +58,34 @@ function reasonOf(state: ReplicaState): string | undefined {
       return `view ${state.view} is asked for by weight ${weight} of ${quorum.strong}; the others see no need or cannot be reached`;
     return `waiting for validator ${state.primary} to open view ${state.view}`;
   }
+  if (state.closed)
+    return `block ${state.delivered.height} was the last of epoch ${state.options.epoch}; the next one begins above it`;
+  if (!state.isOpen) {
+    const weight = baseWeight(state);
+    return `epoch ${state.options.epoch} begins when block ${state.base.height} is stable: weight ${weight} of ${quorum.strong} has signed it`;
+  }
   if (!hasWork(state)) return undefined;
   const slot = inFlight(state)[0];
   if (slot?.refusedView === state.view)
-    return `the proposal of validator ${state.primary} at height ${slot.height} is not valid`;
+    return `the proposal of validator ${state.proposer(slot.height)} at height ${slot.height} is not valid`;
   if (slot?.accepted?.view !== state.view)
-    return `waiting for a proposal of validator ${state.primary} at height ${state.certified.height + 1}`;
+    return `waiting for a proposal of validator ${state.proposer(state.certified.height + 1)} at height ${state.certified.height + 1}`;
   const prepared = slot.prepared?.view === state.view;
   const weight = prepared ? commitWeight(state, slot) : prepareWeight(state, slot);
   return `height ${slot.height} has ${prepared ? 'commit' : 'prepare'} weight ${weight} of ${quorum.strong}; no vote of ${silent(state, slot, prepared)}`;
+}
+
+function suspectsAndDoubted(state: ReplicaState): number[] {
+  const doubted = presentDoubt(state);
+  const found = new Set(suspectsOf(state));
+  if (doubted !== undefined) found.add(doubted.proposer);
+  return [...found].sort((a, b) => a - b);
+}
+
+/** Weight that has signed the checkpoint of the block below the epoch. */
+function baseWeight(state: ReplicaState): number {
+  const votes = state.checkpoints.get(state.base.height);
+  return state.weights.sum((index) => votes?.[index] !== undefined);
 }
 
 /** Validators whose vote is missing; named, so that an operator knows where to look. */

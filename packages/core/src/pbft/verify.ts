@@ -1,5 +1,5 @@
 /** The only maker of `VerifiedMessage`: form, author, epoch and every signature, outside of `step` (spec PBFT-2, PBFT-6). */
-import { equalBytes } from '../bytes/hex.ts';
+import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
@@ -7,7 +7,7 @@ import { voteSigningBytes, type Certificate } from '../ledger/block.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import type { Epoch, View } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { ValidatorSet } from '../ledger/validators.ts';
+import { indicesOf, type ValidatorSet } from '../ledger/validators.ts';
 import type {
   Checked,
   Message,
@@ -19,6 +19,7 @@ import type {
   VerifiedMessage,
   ViewChange,
 } from './messages.ts';
+import type { CertificateCache } from './certificate-cache.ts';
 import { signersOf, Weights } from './quorum.ts';
 import { checkpointBytes, signatureOf } from './signing.ts';
 
@@ -27,9 +28,11 @@ export interface VerifyContext {
   readonly epoch: Epoch;
   readonly validators: ValidatorSet;
   readonly verify: SignatureVerifier;
+  /** Remembers certificates that verified. Of this chain and validator set alone. */
+  readonly cache?: CertificateCache;
 }
 
-/** The validator that leads a view. */
+/** The validator that opens a view. */
 export function primaryOf(view: View, count: number): number {
   return view % count;
 }
@@ -54,14 +57,21 @@ export function verifyMessage(
     return refused('peer.message', 'height 0 is the genesis, which nobody votes on');
   if ('block' in message && message.block.height < 1)
     return refused('peer.message', 'height 0 is the genesis and has no block');
-  if (message.kind === 'pre-prepare' || message.kind === 'new-view') {
+  // Whose turn it is to propose follows from the NEW-VIEW of the view, which the replica alone knows.
+  if (message.kind === 'new-view') {
     const primary = primaryOf(message.view, n);
     if (primary !== message.sender)
-      return refused('peer.message', `view ${message.view} is led by ${primary}, not by ${message.sender}`);
+      return refused(
+        'peer.message',
+        `view ${message.view} is opened by ${primary}, not by ${message.sender}`,
+      );
   }
   if (message.kind === 'view-change' || message.kind === 'new-view') {
     if (message.view < 1) return refused('peer.message', 'view 0 is entered without a view change');
   }
+  const bitmap = bitmapIn(message);
+  if (bitmap !== undefined && indicesOf(bitmap, n) === undefined)
+    return refused('peer.message', `a bitmap does not fit a set of ${n} validators`);
   if (message.kind === 'checkpoint' && message.height % LIMITS.checkpointInterval !== 0) {
     return refused('peer.message', `height ${message.height} is no checkpoint height`);
   }
@@ -72,6 +82,25 @@ export function verifyMessage(
     );
   }
   return ok(soundParts(context, message) as VerifiedMessage);
+}
+
+/** Whom a message names besides its author. */
+function bitmapIn(message: Message): Uint8Array | undefined {
+  switch (message.kind) {
+    case 'view-change':
+    case 'status':
+      return message.suspects;
+    case 'new-view':
+      return message.skipped;
+    case 'pre-prepare':
+    case 'prepare':
+    case 'commit':
+    case 'checkpoint':
+    case 'include':
+    case 'fetch':
+    case 'body':
+      return undefined;
+  }
 }
 
 /** Signatures by quorum weight over `voteSigningBytes('commit')`, all of one view; every listed one must verify. */
@@ -114,7 +143,10 @@ function signedByAuthor(context: VerifyContext, message: Message): boolean {
   const signed = signatureOf(context, message);
   if (signed === undefined)
     return message.kind === 'status' || message.kind === 'fetch' || message.kind === 'body';
-  return context.verify(signed.key, signed.message, signed.signature);
+  const verify = (): boolean => context.verify(signed.key, signed.message, signed.signature);
+  // It comes alone first, and then again inside of the NEW-VIEW it helped to make.
+  if (message.kind !== 'view-change' || context.cache === undefined) return verify();
+  return context.cache.check(concatBytes(signed.key.bytes, signed.message, signed.signature), verify);
 }
 
 function soundStatus(context: VerifyContext, status: Status): Status {
@@ -141,7 +173,7 @@ function soundViewChanges(context: VerifyContext, message: NewView): SoundViewCh
   for (const inner of message.viewChanges) {
     if (inner.sender <= last || inner.sender >= weights.count) continue;
     if (inner.view !== message.view || inner.epoch !== context.epoch) continue;
-    if (!signedByAuthor(context, inner)) continue;
+    if (indicesOf(inner.suspects, weights.count) === undefined || !signedByAuthor(context, inner)) continue;
     last = inner.sender;
     sound.push(soundViewChange(context, weights, inner));
   }
@@ -205,9 +237,20 @@ function verifyAll(
   const signers = signersOf(weights, certificate);
   if (signers === undefined) return false;
   const bytes = signed();
+  const verify = (): boolean => verifyEach(context, bytes, signers, certificate.signatures);
+  if (context.cache === undefined) return verify();
+  return context.cache.check(concatBytes(bytes, certificate.signers, ...certificate.signatures), verify);
+}
+
+function verifyEach(
+  context: VerifyContext,
+  bytes: Uint8Array,
+  signers: readonly number[],
+  signatures: readonly Uint8Array[],
+): boolean {
   return signers.every((index, i) => {
     const validator = context.validators[index];
-    const signature = certificate.signatures[i];
+    const signature = signatures[i];
     return (
       validator !== undefined && signature !== undefined && context.verify(validator.key, bytes, signature)
     );

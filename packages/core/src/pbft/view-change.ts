@@ -2,17 +2,21 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { view, type View } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { bitmapOf } from '../ledger/validators.ts';
+import { bitmapOf, indicesOf } from '../ledger/validators.ts';
 import { helpPeer } from './catch-up.ts';
 import { learnStable } from './checkpoint.ts';
 import type { BlockId, NewView, SoundViewChange, ViewChange } from './messages.ts';
 import type { ReplicaState } from './replica-state.ts';
+import { decideSkipped, scheduleOf, skippedAt } from './schedule.ts';
 import { newViewBytes, viewChangeBytes } from './signing.ts';
+import { blame, blameAfresh, blameWithOthers, sharedDoubt, suspectsOf } from './suspicion.ts';
 import { viewTimeout } from './timing.ts';
+import { primaryOf } from './verify.ts';
 
 /** Leaves the present view for good and asks for `target`. */
 export function startViewChange(state: ReplicaState, target: View): void {
   if (!state.canVote || target < state.view || (target === state.view && state.changing)) return;
+  blameWithOthers(state, target);
   const { chain, epoch, self, sign } = state.options;
   const unsigned: Omit<ViewChange, 'signature'> = {
     kind: 'view-change',
@@ -22,7 +26,7 @@ export function startViewChange(state: ReplicaState, target: View): void {
     stable: state.stable,
     committed: state.certified.certificate,
     prepared: state.rules.preparedHeld(state),
-    suspects: bitmapOf([], state.weights.count),
+    suspects: bitmapOf(suspectsOf(state), state.weights.count),
   };
   const message: ViewChange = { ...unsigned, signature: sign(viewChangeBytes(chain, unsigned)) };
   state.view = target;
@@ -82,7 +86,7 @@ function openView(state: ReplicaState): void {
     view: state.view,
     viewChanges: set.map((held) => held.message),
     ...state.rules.decideNewView(state.base, set),
-    skipped: bitmapOf([], state.weights.count),
+    skipped: bitmapOf(decideSkipped(state.weights, set), state.weights.count),
   };
   const message: NewView = { ...unsigned, signature: sign(newViewBytes(chain, unsigned)) };
   state.send('all', message);
@@ -97,6 +101,8 @@ export function onNewView(state: ReplicaState, message: NewView, sound: readonly
   if (!sameId(decision.base, message.base) || decision.reproposals.length !== message.reproposals.length)
     return;
   if (!decision.reproposals.every((id, i) => sameId(id, message.reproposals[i]))) return;
+  const skipped = bitmapOf(decideSkipped(state.weights, sound), state.weights.count);
+  if (!equalBytes(skipped, message.skipped)) return;
   enterView(state, message, sound);
 }
 
@@ -115,6 +121,10 @@ export function adoptView(state: ReplicaState, message: NewView): void {
   state.newView = message;
   state.reproposals = message.reproposals;
   state.reproposedTop = message.base.height + message.reproposals.length;
+  const skipped = indicesOf(message.skipped, state.weights.count) ?? [];
+  state.schedule = scheduleOf(state.weights.count, message.base.height, skipped);
+  state.blamedNow.clear();
+  for (const index of skipped) blameAfresh(state, index, state.schedule.until);
   state.wanted = undefined;
   state.checkRound += 1;
 }
@@ -144,21 +154,45 @@ export function armTimer(state: ReplicaState): void {
 
 export function onTimeout(state: ReplicaState): void {
   if (state.now === undefined || state.deadline === undefined || state.now < state.deadline) return;
-  if (!state.changing && heardWeight(state, state.now) < state.weights.quorum.strong) {
+  if (!state.changing && state.heardWeight(state.now) < state.weights.quorum.strong) {
     // Cut off, or back from a long pause: leaving the view now would change nothing but take this vote out of it.
     state.deadline = state.now + viewTimeout(state.timing, state.attempts);
     return;
   }
-  startViewChange(state, view(state.view + 1));
+  blameSilent(state);
+  startViewChange(state, nextView(state));
 }
 
-/**
- * Weight heard from lately, status messages included; this replica hears itself. Lately is half a view timeout, and
- * never less than two status messages take.
- */
-export function heardWeight(state: ReplicaState, now: number): number {
-  const since = now - Math.max(state.timing.viewTimeoutMs / 2, 2 * state.timing.resendMs);
-  return state.weights.sum((index) => index === state.self || (state.peers[index]?.heardAt ?? 0) >= since);
+/** The proposer whose block is missing, or the validator that was given all it needs to open the view. */
+function blameSilent(state: ReplicaState): void {
+  if (!state.changing) {
+    const next = state.certified.height + 1;
+    if (next > state.reproposedTop) blame(state, state.proposer(next));
+    return;
+  }
+  const asks = (index: number): boolean => state.viewChanges[index]?.message.view === state.view;
+  if (state.weights.sum(asks) >= state.weights.quorum.strong) blame(state, state.primary);
+}
+
+/** Leaves the view because enough others share the doubt about its proposer. Returns whether it did. */
+export function leaveDoubted(state: ReplicaState): boolean {
+  const shared = sharedDoubt(state);
+  if (shared === undefined) return false;
+  if (shared.reason === 'slow') state.expectation.suspected();
+  blame(state, shared.proposer);
+  startViewChange(state, nextView(state));
+  return true;
+}
+
+/** The next view that is not opened by somebody just found unable; everyone who blames the same one goes to the same. */
+function nextView(state: ReplicaState): View {
+  const { count } = state.weights;
+  const unable = new Set([...state.blamedNow, ...skippedAt(state.schedule, state.certified.height + 1)]);
+  for (let step = 1; step <= count; step += 1) {
+    const next = view(state.view + step);
+    if (!unable.has(primaryOf(next, count))) return next;
+  }
+  return view(state.view + 1);
 }
 
 /** Weight that asks for this view or a later one. */
@@ -176,7 +210,8 @@ export function hasWork(state: ReplicaState): boolean {
     at += 1
   ) {
     const slot = state.slots.get(at);
-    if (slot?.proposal?.view === state.view || slot?.accepted?.view === state.view) return true;
+    if (slot?.accepted?.view === state.view) return true;
+    if (slot?.proposalOf(state.view, state.proposer(at)) !== undefined) return true;
   }
   return false;
 }
