@@ -124,3 +124,82 @@ test('NODE-4.4: a full disk refuses the block; after room was made the same bloc
   await log.sync();
   check(await open(disk), 1, height + 1);
 });
+
+test('NODE-4.5: segments below a height are unlinked, the newest one stays, and what is left is found after reopening', async () => {
+  const disk = new MemoryDisk();
+  const log = await open(disk);
+  await fill(log, 1, 60);
+  await log.sync();
+  const size = log.size;
+  const floor = await log.dropBelow(40);
+  assert.ok(floor > 20 && floor <= 40, String(floor));
+  assert.ok(log.size < size);
+  check(log, floor, 60);
+  await fill(log, 61, 80);
+  check(log, floor, 80);
+  await log.close();
+  const again = await open(disk);
+  check(again, floor, 80);
+  const last = await again.dropBelow(1_000);
+  assert.ok(last > floor);
+  check(again, last, 80);
+});
+
+test('SNAPSHOT-8: after a gap the log goes on at the height of the snapshot, also when reopened', async () => {
+  const disk = new MemoryDisk();
+  const log = await open(disk);
+  await fill(log, 1, 20);
+  await log.skipTo(500);
+  assert.throws(() => log.append(21, block(21), certificate(21)), RangeError);
+  assert.throws(() => log.append(501, block(501), certificate(501)), RangeError);
+  await fill(log, 500, 530);
+  assert.deepEqual([log.first, log.runFrom(3), log.runFrom(500), log.runFrom(100)], [1, 20, 530, 0]);
+  await log.close();
+  const again = await open(disk);
+  assert.deepEqual([again.first, again.last, again.runFrom(20)], [1, 530, 20]);
+  assert.equal(again.get(499), undefined);
+  assert.deepEqual(again.get(500)?.block, block(500));
+  // The state of the snapshot stands: what lies before the gap goes.
+  assert.equal(await again.dropBelow(500), 500);
+  check(again, 500, 530);
+  await again.close();
+  check(await open(disk), 500, 530);
+});
+
+test('SNAPSHOT-8: what lies behind a gap goes when the snapshot was not taken over, and blocks follow as before', async () => {
+  const disk = new MemoryDisk();
+  const log = await open(disk);
+  await fill(log, 1, 20);
+  await log.skipTo(500);
+  await fill(log, 500, 501);
+  await log.close();
+  const again = await open(disk);
+  await again.dropBehindGap(20);
+  check(again, 1, 20);
+  await fill(again, 21, 40);
+  await again.close();
+  check(await open(disk), 1, 40);
+});
+
+test('SNAPSHOT-8: a crash at any moment of beginning behind a gap leaves the log as it was, or with the block', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), fc.integer({ min: 0, max: 2 }), async (seed, step) => {
+      const disk = new MemoryDisk();
+      const log = await open(disk);
+      await fill(log, 1, 10);
+      await log.sync();
+      const begun = log.skipTo(500);
+      if (step >= 1) await begun;
+      if (step >= 2) log.append(500, block(500), certificate(500));
+      const after = disk.crash(new SeededRandom(seed));
+      const again = await open(after);
+      assert.ok(again.last === 10 || (step === 2 && again.last === 500), String(again.last));
+      assert.equal(again.runFrom(1), 10);
+      await again.dropBehindGap(10);
+      await fill(again, 11, 15);
+      check(again, 1, 15);
+      await begun.catch(() => undefined);
+    }),
+    { numRuns: 60 },
+  );
+});

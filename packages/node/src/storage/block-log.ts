@@ -1,6 +1,9 @@
 /**
  * Committed blocks with their certificates, by height: append-only segment files, never rewritten. The log is
  * the truth a node restarts from; executed state may lag behind it and is caught up from here.
+ *
+ * Heights have no gaps, but for one kind: a node that took over a snapshot goes on at the snapshot's height. The
+ * segment that begins there says so in its name, so that no other hole passes for one.
  */
 import { join } from 'node:path';
 import { Reader } from '@itc/core/bytes/reader.js';
@@ -9,7 +12,7 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Disk, Random } from '../ports.ts';
 import { FrameFile, type FrameFileOptions } from './frame-file.ts';
-import { readIndex, sizeOf, writeIndex } from './index-file.ts';
+import { indexPath, readIndex, sizeOf, writeIndex } from './index-file.ts';
 import { OpenFiles } from './open-files.ts';
 
 export interface BlockLogOptions {
@@ -31,6 +34,8 @@ export interface StoredBlock {
 interface Segment {
   readonly path: string;
   readonly number: number;
+  /** The height it was begun for, when that does not follow the segment before. */
+  readonly from: number | undefined;
   /** Height of its first block; meaningless while it has none. */
   first: number;
   /** Position in the file of height `first + i`; 32 bits, as segments stay far below 4 GiB. */
@@ -42,7 +47,7 @@ interface Segment {
 
 const CERTIFICATE_BYTES_MAX = 64 * 1024;
 const BODY_BYTES_MAX = LIMITS.blockBytesMax + CERTIFICATE_BYTES_MAX + 16;
-const NAME = /^(\d{8})\.blocks$/;
+const NAME = /^(\d{8})(?:-from-(\d+))?\.blocks$/;
 
 export class BlockLog implements AsyncDisposable {
   readonly #options: Required<BlockLogOptions>;
@@ -72,8 +77,16 @@ export class BlockLog implements AsyncDisposable {
     let newest: FrameFile | undefined;
     for (const [i, name] of names.entries()) {
       const { segment, file } = openSegment(filled, name, i === names.length - 1);
+      if (segment.from !== undefined && segment.count === 0) {
+        // Begun for a snapshot whose block was not synced: as if it had never been.
+        file?.close();
+        removeSegment(disk, segment);
+        newest = undefined;
+        continue;
+      }
       const previous = segments.at(-1);
-      if (previous !== undefined && segment.count > 0 && previous.first + previous.count !== segment.first) {
+      const expected = segment.from ?? (previous === undefined ? segment.first : endOf(previous));
+      if (segment.count > 0 && expected !== segment.first) {
         throw new LedgerError('storage.corrupt', `blocks before ${segment.path} are missing`, {
           path: segment.path,
         });
@@ -82,7 +95,9 @@ export class BlockLog implements AsyncDisposable {
       newest = file;
     }
     const { segment, file } =
-      newest === undefined ? beginSegment(filled, 1) : { segment: segments.pop() as Segment, file: newest };
+      newest === undefined
+        ? beginSegment(filled, (segments.at(-1)?.number ?? 0) + 1)
+        : { segment: segments.pop() as Segment, file: newest };
     const log = new BlockLog(filled, [...segments, segment], file);
     await log.sync();
     return log;
@@ -91,6 +106,17 @@ export class BlockLog implements AsyncDisposable {
   /** Height of the lowest stored block; 0 when empty. */
   get first(): number {
     return this.last === 0 ? 0 : (this.#segments[0] as Segment).first;
+  }
+
+  /** The highest block reached from a stored one without a gap; 0 when that height is not stored. */
+  runFrom(height: number): number {
+    const at = this.#segments.findIndex(({ first, count }) => height >= first && height < first + count);
+    let reached = at < 0 ? 0 : endOf(this.#segments[at] as Segment) - 1;
+    for (const segment of at < 0 ? [] : this.#segments.slice(at + 1)) {
+      if (segment.count === 0 || segment.first !== reached + 1) break;
+      reached = endOf(segment) - 1;
+    }
+    return reached;
   }
 
   /** Height of the newest block; 0 when empty. */
@@ -109,8 +135,9 @@ export class BlockLog implements AsyncDisposable {
    * `storage.full` (the log is as before), `storage.failed`.
    */
   append(height: number, block: Uint8Array, certificate: Uint8Array): void {
-    if (height < 1 || (this.last > 0 && height !== this.last + 1))
-      throw new RangeError(`expected block ${this.last + 1}, got ${height}`);
+    const { from, count } = this.#segments.at(-1) as Segment;
+    const expected = count === 0 && from !== undefined ? from : this.last === 0 ? height : this.last + 1;
+    if (height < 1 || height !== expected) throw new RangeError(`expected block ${expected}, got ${height}`);
     const body = new Writer(block.length + certificate.length + 16)
       .u53(height)
       .bytes(block)
@@ -155,6 +182,55 @@ export class BlockLog implements AsyncDisposable {
     }
   }
 
+  /**
+   * Leaves a gap: the next block appended is `height`, above the newest one. After a crash before that block is synced
+   * the log is as before.
+   */
+  async skipTo(height: number): Promise<void> {
+    await this.sync();
+    if (height <= this.last) throw new RangeError(`block ${height} is not above ${this.last}`);
+    await this.#begin(height);
+  }
+
+  /**
+   * Removes whole segments below a height, so that some blocks below it may stay; the newest block's always does.
+   * Resolves with the lowest height kept when the files are gone.
+   */
+  async dropBelow(height: number): Promise<number> {
+    // A gap is over when what lies before it is gone: its name no longer matters.
+    while (endOf(this.#segments[0] as Segment) <= Math.min(height, this.last))
+      this.#remove(this.#segments.shift() as Segment);
+    await this.#options.disk.syncFolder(this.#options.folder);
+    return this.first;
+  }
+
+  /** Where the lowest segment ends: the first height that `dropBelow` would keep if it were asked for this one. */
+  get firstEnd(): number {
+    return endOf(this.#segments[0] as Segment);
+  }
+
+  /** Removes what lies behind the gap above a height, if there is one. */
+  async dropBehindGap(height: number): Promise<void> {
+    const reached = this.runFrom(height);
+    const stale = this.#segments.filter(({ first, count }) => count > 0 && first > Math.max(reached, height));
+    if (stale.length === 0) return;
+    this.#file.close();
+    for (const segment of this.#segments.filter(({ count }) => count === 0)) this.#remove(segment);
+    for (const segment of stale) this.#remove(segment);
+    const kept = this.#segments.filter((segment) => segment.count > 0 && !stale.includes(segment));
+    const number = Math.max(...this.#segments.map((segment) => segment.number)) + 1;
+    const { segment, file } = beginSegment(this.#options, number);
+    this.#segments.splice(0, this.#segments.length, ...kept, segment);
+    this.#file = file;
+    await file.sync();
+    await this.#options.disk.syncFolder(this.#options.folder);
+  }
+
+  #remove(segment: Segment): void {
+    this.#finished.close(segment.path);
+    removeSegment(this.#options.disk, segment);
+  }
+
   async close(): Promise<void> {
     await this.sync();
     this.#finished.closeAll();
@@ -180,10 +256,14 @@ export class BlockLog implements AsyncDisposable {
 
   /** Begins the next segment. Its name and header are durable before a block goes there. */
   async #roll(): Promise<void> {
+    await this.#begin(undefined);
+  }
+
+  async #begin(from: number | undefined): Promise<void> {
     this.#isRolling = true;
     try {
       const finished = this.#segments.at(-1) as Segment;
-      const { segment, file } = beginSegment(this.#options, finished.number + 1);
+      const { segment, file } = beginSegment(this.#options, finished.number + 1, from);
       await file.sync();
       await this.#options.disk.syncFolder(this.#options.folder);
       // Blocks that arrived meanwhile are in the old one: it goes on until a sync finds it durable.
@@ -201,11 +281,13 @@ export class BlockLog implements AsyncDisposable {
 function beginSegment(
   options: Required<BlockLogOptions>,
   number: number,
+  from?: number,
 ): { readonly segment: Segment; readonly file: FrameFile } {
-  const path = join(options.folder, `${String(number).padStart(8, '0')}.blocks`);
+  const gap = from === undefined ? '' : `-from-${from}`;
+  const path = join(options.folder, `${String(number).padStart(8, '0')}${gap}.blocks`);
   const file = openFile(options, { path, tornTailAllowed: true });
   return {
-    segment: { path, number, first: 0, offsets: new Uint32Array(64), count: 0, bytes: file.end },
+    segment: { path, number, from, first: 0, offsets: new Uint32Array(64), count: 0, bytes: file.end },
     file,
   };
 }
@@ -218,13 +300,16 @@ function openSegment(
 ): { readonly segment: Segment; readonly file: FrameFile | undefined } {
   const path = join(options.folder, name);
   const { disk } = options;
-  const number = Number(NAME.exec(name)?.[1]);
+  const [, digits, gap] = NAME.exec(name) ?? [];
+  const number = Number(digits);
+  const from = gap === undefined ? undefined : Number(gap);
   // With its index a finished segment need not be read; each block is checked when it is asked for.
   const index = isLast ? undefined : readIndex({ disk, path });
   const known = index === undefined ? undefined : decodeIndex(index);
   if (known !== undefined && known.bytes === sizeOf({ disk, path }))
-    return { segment: { path, number, ...known }, file: undefined };
-  const segment: Segment = { path, number, first: 0, offsets: new Uint32Array(64), count: 0, bytes: 0 };
+    return { segment: { path, number, from, ...known }, file: undefined };
+  const offsets = new Uint32Array(64);
+  const segment: Segment = { path, number, from, first: 0, offsets, count: 0, bytes: 0 };
   const visit = (body: Uint8Array, offset: number): void => {
     const { height } = decodeBody(body);
     if (segment.count > 0 && height !== segment.first + segment.count) {
@@ -254,6 +339,16 @@ function openFile(
     bodyBytesMax: BODY_BYTES_MAX,
     ...file,
   });
+}
+
+function removeSegment(disk: Disk, segment: Segment): void {
+  disk.remove(segment.path);
+  disk.remove(indexPath(segment.path));
+}
+
+/** The height after its last block. */
+function endOf(segment: Segment): number {
+  return segment.first + segment.count;
 }
 
 function push(segment: Segment, entry: { readonly height: number; readonly offset: number }): void {
