@@ -151,6 +151,7 @@ export type DisconnectReason =
   | 'replaced' // by another connection of the same pair
   | 'malformed' // a frame breaks the rules
   | 'too-long' // an announced length exceeds the channel's
+  | 'unwelcome' // no longer allowed to connect
   | 'expelled'; // `disconnect` was called
 
 export interface Transport extends AsyncDisposable {

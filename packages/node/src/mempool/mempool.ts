@@ -28,6 +28,8 @@ export interface TakeOptions {
   readonly countMax: number;
   /** Ids in blocks that are proposed but not committed: passed over, yet their nonces count as used. */
   readonly exclude: ReadonlySet<string>;
+  /** Ids that go first, each behind what it needs in its lane. Those that do not wait here are passed over. */
+  readonly first?: readonly string[];
 }
 
 interface Entry {
@@ -37,6 +39,8 @@ interface Entry {
   readonly lane: string;
   /** Base units per byte, as a float: an order, not an amount. */
   readonly price: number;
+  /** Entries are numbered as they come. */
+  readonly number: number;
 }
 
 /** Bytes a transaction takes in a block besides its own: its length prefix. */
@@ -51,6 +55,7 @@ export class Mempool {
   /** Cheapest first, with some that have left. */
   readonly #byPrice = new Heap<Entry>((a, b) => a.price < b.price);
   #bytes = 0;
+  #numbered = 0;
 
   constructor(limits: MempoolLimits = MEMPOOL_LIMITS) {
     this.#limits = limits;
@@ -62,6 +67,11 @@ export class Mempool {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whatever comes from now on has this number or a higher one. */
+  get mark(): number {
+    return this.#numbered;
   }
 
   get(id: string): VerifiedTransaction | undefined {
@@ -80,7 +90,9 @@ export class Mempool {
       sender,
       lane: `${sender}/${tx.lane}`,
       price: Number(tx.fee) / encoded.length,
+      number: this.#numbered,
     };
+    this.#numbered += 1;
     if (tx.body.kind === 'checkpoint') {
       if (this.#checkpoints.size >= this.#limits.checkpointsMax)
         return refused('pool.full', `${this.#limits.checkpointsMax} checkpoints wait already`);
@@ -128,9 +140,26 @@ export class Mempool {
     };
     for (const entry of this.#checkpoints.values())
       if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
+    /** Nonce to go on with in lanes that were begun. */
+    const begun = new Map<string, number>();
+    for (const id of options.first ?? []) {
+      const wanted = this.#entries.get(id);
+      const lane = wanted && this.#lanes.get(wanted.lane);
+      if (wanted === undefined || lane === undefined) continue;
+      let from = begun.get(wanted.lane) ?? firstNonce(lane, state);
+      for (
+        let entry = this.#next(lane, from, options.exclude);
+        entry !== undefined && entry.transaction.tx.nonce <= wanted.transaction.tx.nonce && fits(entry);
+        entry = this.#next(lane, from, options.exclude)
+      ) {
+        push(entry);
+        from = entry.transaction.tx.nonce + 1;
+        begun.set(wanted.lane, from);
+      }
+    }
     const heads = new Heap<Entry>((a, b) => a.price > b.price);
-    for (const lane of this.#lanes.values()) {
-      const head = this.#next(lane, firstNonce(lane, state), options.exclude);
+    for (const [name, lane] of this.#lanes) {
+      const head = this.#next(lane, begun.get(name) ?? firstNonce(lane, state), options.exclude);
       if (head !== undefined) heads.push(head);
     }
     for (let best = heads.pop(); best !== undefined && fits(best); best = heads.pop()) {
@@ -140,6 +169,33 @@ export class Mempool {
       if (next !== undefined) heads.push(next);
     }
     return taken;
+  }
+
+  /**
+   * What came before the mark and could go into a block now, oldest first. What waits behind a gap, and checkpoints
+   * that `admits` refuses, hang on something else than the good will of proposers.
+   */
+  oldest(
+    state: LedgerState,
+    o: {
+      readonly before: number;
+      readonly countMax: number;
+      readonly admits: (checkpoint: VerifiedTransaction) => boolean;
+    },
+  ): VerifiedTransaction[] {
+    const [first] = this.#entries.values();
+    if (first === undefined || first.number >= o.before) return [];
+    const heads: Entry[] = [];
+    for (const lane of this.#lanes.values()) {
+      const head = lane.get(firstNonce(lane, state));
+      if (head !== undefined && head.number < o.before) heads.push(head);
+    }
+    for (const entry of this.#checkpoints.values())
+      if (entry.number < o.before && o.admits(entry.transaction)) heads.push(entry);
+    return heads
+      .sort((a, b) => a.number - b.number)
+      .slice(0, o.countMax)
+      .map(({ transaction }) => transaction);
   }
 
   /** A block was executed: what it held, what it made stale and what it let expire leaves. */

@@ -204,6 +204,12 @@ export class PeerTransport implements Transport {
     this.#established.get(peer)?.connection.close('expelled');
   }
 
+  /** The answer of `allow` may have changed: connections it no longer allows end. */
+  review(): void {
+    for (const { peer, connection } of this.#established.values())
+      if (!this.#isAllowed(peer)) connection.close('unwelcome');
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -374,8 +380,12 @@ export class PeerTransport implements Transport {
       role: hello.role,
       listen: hello.listen,
     };
-    if (!(this.#options.allow?.(peer) ?? this.#targets.some((target) => target.id === id))) return 'unknown';
+    if (!this.#isAllowed(peer)) return 'unknown';
     return (this.#expelled.get(id) ?? 0) > this.#options.clock.monotonicMs() ? 'expelled' : peer;
+  }
+
+  #isAllowed(peer: Peer): boolean {
+    return this.#options.allow?.(peer) ?? this.#targets.some((target) => target.id === peer.id);
   }
 
   /**

@@ -91,6 +91,7 @@ export class Chain {
       since: height(1),
       validators: options.genesis.validators,
       stateRoot: LedgerState.fromGenesis(options.genesis).root,
+      closing: undefined,
     });
   }
 
@@ -219,7 +220,7 @@ export class Chain {
       return equalBytes(this.#hashes[header.height - 1] as Hash, candidate.hash) ? 'valid' : 'invalid';
     const parent = this.#parentOf(header.height, header.parentHash);
     if (parent === undefined) return 'later';
-    if (fresh && header.time > now + LIMITS.clockSkewMsMax) return 'invalid';
+    if (fresh && header.time > now + LIMITS.clockSkewMsMax) return 'later';
     if (header.time <= (parent.header?.time ?? this.genesis.time)) return 'invalid';
     const state = this.stateUnder(header.height);
     if (state === undefined) return header.height - LAG > this.#height ? 'later' : 'invalid';
@@ -239,6 +240,14 @@ export class Chain {
       heads,
     });
     return 'valid';
+  }
+
+  /** Whether a checkpoint could stand in the block above the committed one. */
+  admits(checkpoint: VerifiedTransaction): boolean {
+    const of = height(this.#height + 1);
+    const state = this.stateUnder(of);
+    if (state === undefined) return false;
+    return admissible(this.#headContext(of, this.tipHash, state), [checkpoint]).admitted.length > 0;
   }
 
   /**
@@ -344,7 +353,16 @@ export class Chain {
       throw new RangeError(
         `block ${closing.height} closes epoch ${closing.epoch}, but the state is in ${its}`,
       );
-    const start = { epoch: its, since, validators, stateRoot: state.root };
+    // In the log before it was executed.
+    const certificate = this.blockAt(closing.height)?.certificate;
+    if (certificate === undefined) throw new RangeError(`block ${closing.height} is not in the log`);
+    const start = {
+      epoch: its,
+      since,
+      validators,
+      stateRoot: state.root,
+      closing: { header: closing, certificate },
+    };
     this.#epochs.add(start);
     return start;
   }

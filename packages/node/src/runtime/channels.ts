@@ -1,4 +1,5 @@
 /** Which channel carries what between processes (spec NODE-2). Numbers are part of the peer protocol. */
+import { HASH_BYTES } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import type { Message } from '@itc/core/pbft/messages.js';
@@ -27,6 +28,12 @@ export const CHANNELS = {
   envelope: { number: 7, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.normal },
   /** Everything else members say: requests, checkpoint proposals and votes. */
   member: { number: 8, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.urgent },
+  /** Ids of transactions a validator lacks; the answers come as transactions. */
+  transactionRequest: {
+    number: 9,
+    bytesMax: 16 + HASH_BYTES * LIMITS.inclusionMax,
+    priority: PRIORITY.normal,
+  },
 } as const satisfies Record<string, ChannelRule>;
 
 /** Small messages that others wait for overtake large ones. */

@@ -4,9 +4,10 @@
  * change of epoch is here, and needs no restart.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import { height, type Epoch } from '@itc/core/ledger/ids.js';
 import { bitmapOf, quorumOf } from '@itc/core/ledger/validators.js';
-import type { CommittedBlock as Delivered, Evidence } from '@itc/core/pbft/effects.js';
+import type { CommittedBlock as Delivered } from '@itc/core/pbft/effects.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { Status } from '@itc/core/pbft/messages.js';
 import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
@@ -16,21 +17,26 @@ import type { KeyPair } from '../crypto/keypair.ts';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
+import { Accuser } from './accuser.ts';
 import { BlockSync, type CertifiedBlock } from './block-sync.ts';
 import { Candidates, parseCandidate } from './candidates.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
 import type { Logger } from './logger.ts';
+import { Overdue } from './overdue.ts';
 import { Proposing } from './proposing.ts';
 import { ReplicaDriver } from './replica-driver.ts';
-import type { ReplicaLog } from './replica-log.ts';
+import type { ReplicaLog, ReplicaLogPlace } from './replica-log.ts';
+import { RestartRequest } from './restart-request.ts';
+import { TransactionRequest } from './transaction-request.ts';
 
 export interface ConsensusOptions {
   readonly chain: Chain;
   readonly keys: KeyPair;
   readonly transport: Transport;
   readonly log: ReplicaLog;
+  readonly place: ReplicaLogPlace;
   readonly mempool: Mempool;
   readonly pool: VerifyPool;
   readonly clock: Clock;
@@ -39,6 +45,8 @@ export interface ConsensusOptions {
   /** A block at least this often, empty if need be: light clients see time pass. */
   readonly heartbeatMs: number;
   readonly timing?: Partial<Timing>;
+  /** Takes a transaction for the network; throws the code of a refusal. */
+  readonly submit: (encoded: Uint8Array) => Promise<Hash>;
 }
 
 const TICK_MS = 100;
@@ -50,6 +58,10 @@ export class Consensus {
   readonly #candidates: Candidates;
   readonly #proposing: Proposing;
   readonly #sync: BlockSync;
+  readonly #overdue: Overdue;
+  readonly #requests: TransactionRequest;
+  readonly #accuser: Accuser;
+  readonly #restart: RestartRequest;
   /** Validators of the present epoch by transport name. */
   #voters: ReadonlyMap<PeerId, number> = new Map();
   #context: VerifyContext;
@@ -72,8 +84,17 @@ export class Consensus {
     const { chain, transport, clock, logger } = options;
     this.#context = this.#present();
     this.#candidates = new Candidates(options);
+    this.#overdue = new Overdue(options);
+    this.#accuser = new Accuser(options);
+    this.#restart = new RestartRequest(options);
+    this.#requests = new TransactionRequest({
+      ...options,
+      voters: () => this.#voters.keys(),
+      blame: (peer, message) => this.#blame(peer, message),
+    });
     this.#proposing = new Proposing({
       ...options,
+      overdue: this.#overdue,
       candidates: this.#candidates,
       hasQuorum: () => this.#hasQuorum(),
       propose: (block) => this.#driver?.step({ kind: 'proposal', block }),
@@ -113,6 +134,7 @@ export class Consensus {
       this.#driver?.step({ kind: 'tick', now: this.#o.clock.now() });
       this.#proposing.consider();
       this.#sync.pursue();
+      this.#pursueRestart();
       this.#timer = this.#o.clock.after(TICK_MS, tick);
     };
     tick();
@@ -140,8 +162,20 @@ export class Consensus {
     });
   }
 
+  /** Whether this node has a vote in the present epoch. */
+  get votes(): boolean {
+    return this.#driver !== undefined;
+  }
+
+  #pursueRestart(): void {
+    const { chain, log, transport } = this.#o;
+    if (!log.isMissing || !this.#voters.has(transport.self)) return;
+    // Asked from an old state, it would be refused.
+    if (chain.height > 0 && this.#sync.target <= chain.height && this.#hasQuorum()) this.#restart.pursue();
+  }
+
   #tellPending(): void {
-    this.#driver?.step({ kind: 'pending', count: this.#proposing.waiting(), overdue: [] });
+    this.#driver?.step({ kind: 'pending', count: this.#proposing.waiting(), overdue: this.#overdue.ids() });
   }
 
   /** Who decides on the block above the committed one. */
@@ -178,8 +212,11 @@ export class Consensus {
     const context = this.#present();
     this.#context = context;
     this.#voters = new Map(context.validators.map(({ key }, index) => [toHex(key.bytes), index]));
-    if (!this.#voters.has(transport.self) || log.isMissing || log.isAheadOf(context.epoch)) return;
+    const self = this.#voters.get(transport.self);
+    if (self === undefined || log.isAheadOf(context.epoch)) return;
+    if (log.isMissing && !this.#restart.allows(context.epoch)) return;
     const restore = await log.begin(context.epoch);
+    await this.#restart.forget();
     this.#driver = new ReplicaDriver({
       chain,
       context,
@@ -194,9 +231,15 @@ export class Consensus {
       commit: (blocks) => this.#commit(blocks),
       executed: () => this.#executed(),
       wantProposal: (want) => this.#proposing.want(want),
-      wantInclude: (ids) => this.#proposing.include(ids),
+      wantInclude: (ids) => {
+        this.#proposing.include(ids);
+        this.#requests.want(ids);
+      },
       wantSync: (target, from) => this.#sync.want(target, from),
-      evidence: (evidence) => this.#evidence(evidence),
+      evidence: (evidence) => {
+        const culprit = context.validators[evidence.culprit];
+        if (culprit !== undefined) this.#accuser.accuse(culprit.key, evidence, self);
+      },
       blame: (peer, message) => this.#blame(peer, message),
       failed: (error) => this.#fail(error),
     });
@@ -272,10 +315,6 @@ export class Consensus {
       suspects: bitmapOf([], set.length),
     };
     transport.send(peer, CHANNELS.vote.number, encodeMessage(status));
-  }
-
-  #evidence({ culprit, kind }: Evidence): void {
-    this.#o.logger.warn({ culprit, kind }, 'a validator signed two conflicting messages');
   }
 
   #blame(peer: PeerId, message: string): void {

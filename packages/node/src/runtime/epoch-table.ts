@@ -2,10 +2,12 @@
 import { decode, type Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { readCertificate, readHeader, writeCertificate, writeHeader } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, height, type Epoch, type Height } from '@itc/core/ledger/ids.js';
 import { readHash } from '@itc/core/ledger/transaction.js';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { Change, Table, Tables } from '../ports.ts';
 
 export interface EpochStart {
@@ -15,6 +17,11 @@ export interface EpochStart {
   readonly validators: ValidatorSet;
   /** After executing the block below `since`: what the new validators sign first. */
   readonly stateRoot: Hash;
+  /**
+   * The header that closed the epoch before, with its certificate: pruning takes the block, light clients go on asking
+   * for its proof. With it the table proves itself from genesis. Undefined for epoch 0.
+   */
+  readonly closing: CertifiedHeader | undefined;
 }
 
 /** Name of the table in storage: key u32 epoch, value as written by `epochChange`. */
@@ -81,6 +88,9 @@ export class EpochTable {
 export function epochChange(start: EpochStart): Change {
   const writer = new Writer(256).u53(start.since).fixed(start.stateRoot, HASH_BYTES).u32(start.epoch);
   writeValidatorSet(writer, start.validators);
+  if (start.closing === undefined) throw new RangeError('epoch 0 follows from genesis and is not stored');
+  writeHeader(writer, start.closing.header);
+  writeCertificate(writer, start.closing.certificate);
   return { table: EPOCHS_TABLE, key: epochKey(start.epoch), value: writer.finish() };
 }
 
@@ -101,5 +111,8 @@ function decodeStart(bytes: Uint8Array): EpochStart {
 function readStart(reader: Reader): EpochStart {
   const since = height(reader.u53());
   const stateRoot = readHash(reader);
-  return { epoch: epoch(reader.u32()), since, stateRoot, validators: readValidatorSet(reader) };
+  const its = epoch(reader.u32());
+  const validators = readValidatorSet(reader);
+  const closing = { header: readHeader(reader), certificate: readCertificate(reader) };
+  return { epoch: its, since, stateRoot, validators, closing };
 }

@@ -27,20 +27,21 @@ import { verifyNative } from '../crypto/native.ts';
 import { VerifyPool } from '../crypto/verify-pool.ts';
 import { Mempool } from '../mempool/mempool.ts';
 import { PeerTransport } from '../network/peer-transport.ts';
-import type { Clock, Random, Tables, Timer, Transport } from '../ports.ts';
+import type { Clock, PeerId, Random, Tables, Timer, Transport } from '../ports.ts';
 import { systemRandom } from '../random.ts';
 import { BlockLog } from '../storage/block-log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { SegmentStore } from '../storage/segment-store.ts';
 import { LmdbTables } from '../storage/lmdb-tables.ts';
 import { WriteAheadLog } from '../storage/write-ahead-log.ts';
+import { Admission } from './admission.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { Consensus } from './consensus.ts';
 import { Drain } from './drain.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
-import { ReplicaLog } from './replica-log.ts';
+import { ReplicaLog, type ReplicaLogPlace } from './replica-log.ts';
 import { SubnetStore } from './subnet-store.ts';
 import { Subnet } from './subnet.ts';
 
@@ -77,6 +78,8 @@ export class NodeProcess implements AsyncDisposable {
   readonly subnetStore: SubnetStore | undefined;
   readonly #closing: (() => Promise<void> | void)[] = [];
   #resend: Timer | undefined;
+  /** Who decides now or in the next epoch, by transport name. */
+  #validators: ReadonlySet<PeerId>;
   readonly #relayQueue: { readonly peer: string; readonly encoded: Uint8Array }[] = [];
   readonly #relay = new Drain({
     work: () => this.#takeRelayed(),
@@ -94,7 +97,7 @@ export class NodeProcess implements AsyncDisposable {
     readonly transport: Transport;
     readonly pool: VerifyPool;
     readonly logger: Logger;
-    readonly replicaLog: ReplicaLog | undefined;
+    readonly replicaLog: { readonly log: ReplicaLog; readonly place: ReplicaLogPlace } | undefined;
     readonly member:
       | { readonly log: WriteAheadLog; readonly records: readonly Uint8Array[]; readonly store: SubnetStore }
       | undefined;
@@ -117,6 +120,11 @@ export class NodeProcess implements AsyncDisposable {
     chain.onCommitted(({ block }) =>
       this.mempool.committed(block.transactions, chain.state, block.header.height),
     );
+    this.#validators = deciding(chain);
+    chain.onCommitted(({ events }) => {
+      if (events.some(({ kind }) => kind === 'epoch-elected' || kind === 'epoch-promoted'))
+        this.#validators = deciding(chain);
+    });
     transport.open({
       ...CHANNELS.transaction,
       receive: (peer, bytes) => this.#relayed(peer.id, bytes.slice()),
@@ -126,13 +134,14 @@ export class NodeProcess implements AsyncDisposable {
         chain,
         keys: this.keys,
         transport,
-        log: parts.replicaLog,
+        ...parts.replicaLog,
         mempool: this.mempool,
         pool,
         clock,
         random,
         logger,
         heartbeatMs: config.heartbeatMs ?? HEARTBEAT_MS,
+        submit: (encoded) => this.submit(encoded),
         ...(config.viewTimeoutMs === undefined ? {} : { timing: { viewTimeoutMs: config.viewTimeoutMs } }),
       });
     } else {
@@ -184,6 +193,10 @@ export class NodeProcess implements AsyncDisposable {
     const chain = await Chain.open({ genesis, log, tables, verify: verifyNative });
     const pool = new VerifyPool({ workers: config.verifyThreads ?? 1 });
     closing.push(() => pool[Symbol.asyncDispose]());
+    const admission = new Admission(
+      chain,
+      config.peers.map(({ key }) => key),
+    );
     const transport = new PeerTransport({
       chain: genesisHash(genesis),
       keys,
@@ -191,14 +204,18 @@ export class NodeProcess implements AsyncDisposable {
       host: config.peer.host,
       port: config.peer.port,
       peers: config.peers.map((peer) => ({ id: peer.key, host: peer.host, port: peer.port })),
+      allow: ({ id }) => admission.allows(id),
       clock,
       random,
     });
-    const replicaLog =
-      config.role === 'validator'
-        ? await ReplicaLog.open({ disk, folder: config.dataDir, random })
-        : undefined;
-    if (replicaLog !== undefined) closing.push(() => replicaLog[Symbol.asyncDispose]());
+    admission.watch(() => transport.review());
+    let replicaLog;
+    if (config.role === 'validator') {
+      const place = { disk, folder: config.dataDir, random };
+      const opened = await ReplicaLog.open(place);
+      closing.push(() => opened[Symbol.asyncDispose]());
+      replicaLog = { log: opened, place };
+    }
     let member;
     if (config.role !== 'validator' && config.subnet !== undefined) {
       const opened = await WriteAheadLog.open({ disk, folder: folder('member'), random });
@@ -229,7 +246,7 @@ export class NodeProcess implements AsyncDisposable {
     await this.consensus?.start();
     this.observer?.start();
     this.subnet?.start();
-    if (this.consensus === undefined) this.#sendAgain();
+    this.#sendAgain();
     this.logger.info(
       { role: this.config.role, height: this.chain.height, chain: toHex(this.chain.id) },
       'started',
@@ -267,7 +284,7 @@ export class NodeProcess implements AsyncDisposable {
     );
     if (!fit.ok) throw new LedgerError(fit.code, fit.message);
     const taken = this.mempool.add(transaction);
-    if (!taken.ok && !(taken.code === 'transaction.duplicate' && this.consensus === undefined))
+    if (!taken.ok && !(taken.code === 'transaction.duplicate' && !this.#orders))
       throw new LedgerError(taken.code, taken.message);
     this.#toValidators(encoded);
     this.consensus?.poke();
@@ -312,31 +329,31 @@ export class NodeProcess implements AsyncDisposable {
       }
       if (!precheck(this.chain.state, context, transaction).ok || !this.mempool.add(transaction).ok) continue;
       // Only what comes from outside the validators is passed on, so that nothing circles.
-      if (!this.#isValidator(peer)) this.#toValidators(transaction.encoded);
+      if (!this.#validators.has(peer)) this.#toValidators(transaction.encoded);
     }
     this.consensus?.poke();
   }
 
-  #isValidator(peer: string): boolean {
-    return this.genesis.validators.some((validator) => toHex(validator.key.bytes) === peer);
+  /** Whether this node's own pool goes into blocks; otherwise others have to hear of what it is to bring. */
+  get #orders(): boolean {
+    return this.consensus?.votes === true;
   }
 
   #toValidators(encoded: Uint8Array): void {
-    for (const validator of this.genesis.validators) {
-      const id = toHex(validator.key.bytes);
+    for (const id of this.#validators)
       if (id !== this.transport.self) this.transport.send(id, CHANNELS.transaction.number, encoded);
-    }
   }
 
   /** What was submitted here and is not final goes out again: validators may have been away. */
   #sendAgain(): void {
+    this.#resend = this.clock.after(RESEND_MS, () => this.#sendAgain());
+    if (this.#orders) return;
     const waiting = this.mempool.take(this.chain.state, {
       bytesMax: LIMITS.blockBytesMax,
       countMax: RESEND_MAX,
       exclude: new Set(),
     });
     for (const { encoded } of waiting) this.#toValidators(encoded);
-    this.#resend = this.clock.after(RESEND_MS, () => this.#sendAgain());
   }
 
   #submitCheckpoint(certificate: CheckpointCertificate): void {
@@ -351,6 +368,11 @@ export class NodeProcess implements AsyncDisposable {
     const signature = this.keys.sign(transactionSigningBytes(this.chain.id, unsigned));
     this.#toValidators(encodeTransaction({ ...unsigned, signature }));
   }
+}
+
+function deciding(chain: Chain): ReadonlySet<PeerId> {
+  const { validators, next } = chain.state.epoch;
+  return new Set([...validators, ...(next?.validators ?? [])].map(({ key }) => toHex(key.bytes)));
 }
 
 export function readGenesis(path: string): Genesis {

@@ -2,6 +2,7 @@
  * When this node, asked for a proposal, makes one, and of what: load makes blocks larger, not more; idle chains get
  * a heartbeat; a change somebody needs a proof of is followed by the blocks that carry it. No rule of the protocol.
  */
+import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Want } from '@itc/core/pbft/effects.js';
@@ -10,11 +11,13 @@ import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Timer } from '../ports.ts';
 import type { Candidates } from './candidates.ts';
 import type { Chain } from './chain.ts';
+import type { Overdue } from './overdue.ts';
 import type { PreparedBlock } from './prepared-block.ts';
 
 export interface ProposingOptions {
   readonly chain: Chain;
   readonly mempool: Mempool;
+  readonly overdue: Overdue;
   readonly candidates: Candidates;
   readonly clock: Clock;
   /** A block at least this often, empty if need be: light clients see time pass. */
@@ -46,6 +49,7 @@ export class Proposing {
   #proofHeight = 0;
   #changedAt = 0;
   #batchTimer: Timer | undefined;
+  #include: readonly string[] = [];
 
   constructor(options: ProposingOptions) {
     this.#o = options;
@@ -66,12 +70,15 @@ export class Proposing {
   /** Nobody asks any more: the replica that did has ended. */
   withdraw(): void {
     this.#wanted = undefined;
+    this.#include = [];
     this.#batchTimer?.cancel();
     this.#batchTimer = undefined;
   }
 
-  /** Ids of transactions that weight has waited for too long: they go first. */
-  include(_ids: readonly Hash[]): void {}
+  /** Overdue at enough validators: these go first from now on, whatever they pay. Replaces what was said before. */
+  include(ids: readonly Hash[]): void {
+    this.#include = ids.map(toHex);
+  }
 
   committed({ header, transactions }: PreparedBlock): void {
     if (transactions.every(({ tx }) => tx.body.kind === 'checkpoint')) return;
@@ -94,13 +101,15 @@ export class Proposing {
   consider(): void {
     const want = this.#wanted;
     if (want === undefined) return;
-    const { chain, mempool, clock, candidates, heartbeatMs, hasQuorum } = this.#o;
+    const { chain, mempool, overdue, clock, candidates, heartbeatMs, hasQuorum } = this.#o;
     const inFlight = want.height - chain.height - 1;
     const excluded = candidates.inFlightIds(want.parentHash);
     const transactions = mempool.take(chain.state, {
       bytesMax: BLOCK_TRANSACTIONS_BYTES,
       countMax: LIMITS.blockTransactionsMax,
       exclude: excluded,
+      // What this node has reported itself, too: it would blame others for leaving it out.
+      first: [...this.#include, ...overdue.ids().map(toHex)],
     });
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= heartbeatMs && inFlight === 0;

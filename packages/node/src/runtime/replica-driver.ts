@@ -189,8 +189,6 @@ export class ReplicaDriver {
         return this.#o.wantProposal(want);
       case 'include':
         return this.#o.wantInclude(want.ids);
-      case 'include':
-        return;
       case 'sync': {
         const peer = this.#peerOf[want.from];
         if (peer !== undefined) this.#o.wantSync(want.target, peer);

@@ -1,0 +1,73 @@
+/**
+ * Brings what a replica found before the ledger: two statements of one validator that contradict each other become a
+ * transaction, once per culprit. Everybody finds the same evidence, and only the first to bring it is heard, so the
+ * validators wait for each other in the order of the set.
+ */
+import { toHex } from '@itc/core/bytes/hex.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { evidenceOf } from '@itc/core/ledger/evidence.js';
+import { height } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { Evidence } from '@itc/core/pbft/effects.js';
+import type { KeyPair } from '../crypto/keypair.ts';
+import type { Clock } from '../ports.ts';
+import type { Chain } from './chain.ts';
+import type { Logger } from './logger.ts';
+import { OWN_LANES, ownTransaction } from './own-transaction.ts';
+
+export interface AccuserOptions {
+  readonly chain: Chain;
+  readonly keys: KeyPair;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Takes a transaction for the network; throws the code of a refusal. */
+  readonly submit: (encoded: Uint8Array) => Promise<Hash>;
+}
+
+/** How long a validator waits for each one before it in the set. */
+const TURN_MS = 1_000;
+/** Blocks for which an accusation may wait. */
+const VALID_BLOCKS = 10_000;
+/** Keys of which this process remembers that it accused them. */
+const ACCUSED_MAX = 2 * LIMITS.candidatesMax;
+
+export class Accuser {
+  readonly #o: AccuserOptions;
+  readonly #accused = new Set<string>();
+
+  constructor(options: AccuserOptions) {
+    this.#o = options;
+  }
+
+  /** `turn` is this node's place among those who know the same. */
+  accuse(culprit: PublicKey, evidence: Evidence, turn: number): void {
+    const { clock, logger } = this.#o;
+    const name = toHex(culprit.bytes);
+    if (this.#accused.has(name) || this.#accused.size >= ACCUSED_MAX) return;
+    this.#accused.add(name);
+    logger.warn({ culprit: name, kind: evidence.kind }, 'a validator signed two conflicting messages');
+    clock.after(turn * TURN_MS, () => void this.#submit(culprit, evidence));
+  }
+
+  async #submit(culprit: PublicKey, evidence: Evidence): Promise<void> {
+    const { chain, keys, logger, submit } = this.#o;
+    const name = toHex(culprit.bytes);
+    for (const { validator } of chain.state.validators())
+      if (validator.jailed && toHex(validator.key.bytes) === name) return;
+    const encoded = ownTransaction(chain, keys, {
+      body: { kind: 'evidence', evidence: evidenceOf(culprit, evidence) },
+      lane: OWN_LANES.evidence,
+      validUntil: height(chain.height + VALID_BLOCKS),
+    });
+    try {
+      const id = await submit(encoded);
+      logger.warn({ culprit: name, transaction: toHex(id) }, 'the evidence is brought before the ledger');
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      // For example an account without money for the fee: somebody else may have some.
+      logger.warn({ culprit: name, code: error.code }, `the evidence is not brought: ${error.message}`);
+    }
+  }
+}
