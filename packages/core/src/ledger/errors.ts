@@ -82,6 +82,7 @@ export const ERROR_CODES = {
   'peer.gone': 'The connection to the peer ended.',
   'peer.busy': 'The peer, or this node, has too many requests open.',
   'login.refused': 'Login refused.',
+  'proof.too-long': 'The validators changed too often for one proof.',
   'request.unauthorised': 'The request is not signed by someone allowed to make it.',
   'request.malformed': 'The request does not have the documented form.',
   'not-found': 'Nothing is known under this name.',
