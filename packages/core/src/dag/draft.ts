@@ -17,6 +17,7 @@ import {
 import type { Graph } from './graph.ts';
 import { rateSurcharge, workBits } from './proof-of-work.ts';
 import { finalRef, NONE } from './slab.ts';
+import { bitsNeeded } from './standing.ts';
 import { parentsWanted, selectTips } from './tips.ts';
 import type { VerifiedEnvelope } from './verify.ts';
 
@@ -58,7 +59,7 @@ export function makeDraft(
   if (parents.length === 0) parents.push(own.subnet);
   parents.sort(compareBytes);
 
-  const { hash: anchor, powBits } = graph.anchors.last;
+  const anchor = graph.anchors.last;
   const payloads = what.payloads.map((payload) => payload.bytes);
   const issuer = own.members[own.self];
   if (issuer === undefined) throw new RangeError('a follower issues nothing');
@@ -70,13 +71,13 @@ export function makeDraft(
     previous,
     parents,
     time: millis(time),
-    anchor,
+    anchor: anchor.hash,
     payloadRoot: payloadRootOf(payloads),
     payloadCount: payloads.length,
   };
   const self = newest === NONE ? finalRef(0) : newest;
   const level = graph.levelAfter({ issuer: own.self, lane, previous, time, self });
-  const bits = powBits + rateSurcharge(level);
+  const bits = bitsNeeded(anchor, own.self, rateSurcharge(level), graph.powBits);
   return { body, bodyHash: envelopeBodyHash(body), bits, payloads: what.payloads };
 }
 

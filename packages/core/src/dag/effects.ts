@@ -200,6 +200,10 @@ export interface MemberStatus {
   readonly equivocators: readonly number[];
   /** Pending envelopes of each member. */
   readonly pendingByMember: readonly number[];
+  /** What proof of work adds to each member's weight in this epoch. */
+  readonly workWeights: readonly number[];
+  /** Bits of work by which each member pays more or less than the base now. */
+  readonly powAdjustments: readonly number[];
 }
 
 export interface VertexView {
@@ -222,7 +226,11 @@ export type Explanation =
   | { readonly state: 'unsolid'; readonly missing: number }
   | {
       readonly state: 'pending' | 'accepted';
+      /** Stake that approves it, and what proof of work adds to that in this epoch. */
       readonly weight: number;
+      readonly work: number;
+      /** Security level: 2 accepted, 1 approved by more than half of stake and work, 0 seen. */
+      readonly level: 0 | 1 | 2;
       readonly approvedBy: readonly number[];
       readonly lazy: boolean;
       readonly tip: boolean;

@@ -129,8 +129,11 @@ export class Follow {
     const delivery: Delivery = { committed, hash, envelopes, applied, ignored };
     effects.persist.push(appliedRecord(committed));
     effects.deliver.push(delivery);
-    this.#graph.lanes.adopt(evaluation.lanes);
-    this.#graph.anchors.add({ hash, sequence: checkpoint.sequence, powBits: checkpoint.powBits });
+    this.#graph.advance(evaluation.lanes, {
+      hash,
+      sequence: checkpoint.sequence,
+      powBits: checkpoint.powBits,
+    });
     this.#graph.finalise(order, checkpoint.sequence);
     this.checkpoint = checkpoint;
     this.envelopesFinal += checkpoint.envelopeCount;

@@ -9,10 +9,11 @@ import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import { Anchors, FinalEnvelopes } from './history.ts';
 import { HashTable } from './hash-table.ts';
-import { LaneTable } from './lanes.ts';
+import { LaneTable, type LaneDraft } from './lanes.ts';
 import { rateLevel, rateSurcharge } from './proof-of-work.ts';
 import { checkpointOfRef, finalRef, NO_SELF, NONE, PARENT_STRIDE, Slab } from './slab.ts';
 import { laneIndex, Slots } from './slots.ts';
+import { adjustmentOf, bitsNeeded } from './standing.ts';
 import { isLazy, TipPool } from './tips.ts';
 import type { VerifiedEnvelope } from './verify.ts';
 import { Weights } from './weight.ts';
@@ -55,9 +56,11 @@ export class Graph {
   readonly fresh: TipPool = new TipPool();
   readonly finals: FinalEnvelopes;
   readonly anchors: Anchors;
-  lanes: LaneTable;
+  #lanes: LaneTable;
   /** Places accepted since it was last emptied by the owner. */
   readonly accepted: number[] = [];
+  /** Base bits of the subnet: the least anybody ever pays. */
+  readonly powBits: number;
   readonly #subnet: Hash;
   readonly #self: number;
   /** Pending envelopes by hash. */
@@ -72,16 +75,46 @@ export class Graph {
     const quorum = quorumOf(stake);
     this.#subnet = options.subnet;
     this.#self = options.self;
+    this.powBits = options.powBits;
     this.weights = new Weights(stake, quorum.strong);
     this.anchors = new Anchors(options.subnet, options.powBits, options.random);
     this.finals = new FinalEnvelopes(options.random);
     this.#index = new HashTable(options.random);
     this.#slots = new Slots(this.slab, stake.length);
-    this.lanes = new LaneTable(stake);
+    this.#lanes = new LaneTable(stake);
     this.pendingByMember = stake.map(() => 0);
     this.#share = stake.map((weight) =>
       Math.max(1, Math.floor((LIMITS.pendingEnvelopesMax * weight) / quorum.total)),
     );
+  }
+
+  get lanes(): LaneTable {
+    return this.#lanes;
+  }
+
+  /** The state of a snapshot, with the weights it gives. */
+  restoreLanes(lanes: LaneTable): void {
+    this.#lanes = lanes;
+    this.weights.setWork(lanes.standings.map((standing) => standing.workWeight));
+  }
+
+  /** Takes over what a checkpoint made of the lanes; it is the newest anchor from now on, and `finalise` comes next. */
+  advance(
+    lanes: LaneDraft,
+    anchor: { readonly hash: Hash; readonly sequence: number; readonly powBits: number },
+  ): void {
+    this.#lanes.adopt(lanes);
+    const { standings } = this.#lanes;
+    this.weights.setWork(standings.map((standing) => standing.workWeight));
+    this.anchors.add({ ...anchor, adjustments: this.#adjustments() });
+  }
+
+  /** Shared with the anchor before while nobody's standing has changed by a bit. */
+  #adjustments(): readonly number[] | undefined {
+    const now = this.#lanes.standings.map(adjustmentOf);
+    const before = this.anchors.last.adjustments;
+    if (now.every((bits, i) => bits === (before?.[i] ?? 0))) return before;
+    return now;
   }
 
   /** The place of a pending vertex, a negative reference to a final one, or undefined. */
@@ -142,7 +175,7 @@ export class Graph {
     const selfAt = envelope.sequence === 1 ? NO_SELF : positionOf(parents, envelope.previous);
     const level = this.#levelAfter(verified, selfAt);
     if (origin !== 'certified') {
-      const bits = anchor.powBits + rateSurcharge(level);
+      const bits = bitsNeeded(anchor, issuer, rateSurcharge(level), this.powBits);
       if (verified.workBits < bits)
         return refuse('envelope.proof-of-work', `expected ${bits} bits of work, got ${verified.workBits}`);
       const refusal =

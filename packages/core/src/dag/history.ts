@@ -84,6 +84,8 @@ export interface Anchor {
   readonly hash: Hash;
   readonly sequence: number;
   readonly powBits: number;
+  /** Bits by which each member pays more or less under this anchor; absent when nobody does. */
+  readonly adjustments?: readonly number[] | undefined;
 }
 
 /** Applied checkpoints by hash. The subnet's id is the anchor before the first. */

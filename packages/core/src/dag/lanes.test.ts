@@ -64,7 +64,10 @@ test('DAG-7.1: the tree holds every lane, and a snapshot restores the same root'
   assert.equal(table.tree.size, 5);
   const copy = LaneTable.from([1, 1], [...table.entries()]);
   assert.deepEqual(copy.root, root);
-  assert.deepEqual(copy.opened, [0, 3]);
+  assert.deepEqual(
+    copy.standings.map(({ opened }) => opened),
+    [0, 3],
+  );
   assert.deepEqual(copy.issuerLane(1, 2), table.issuerLane(1, 2));
   assert.equal(copy.outcome(payloadOf('a', 3)), 'duplicate');
   assert.equal(copy.outcome(payloadOf('a', 4)), 'new');
@@ -76,7 +79,7 @@ test('DAG-7.3: a member opens at most its share of lanes, others keep theirs (st
   const table = new LaneTable([1, 3]);
   assert.deepEqual(table.share, [LIMITS.payloadLanesMax / 4, (LIMITS.payloadLanesMax * 3) / 4]);
   const draft = new LaneDraft(table);
-  draft.opened[0] = table.share[0] as number;
+  (draft.standings[0] as { opened: number }).opened = table.share[0] as number;
   assert.equal(draft.apply(payloadOf('a', 1), 0), 'lanes-full');
   assert.equal(draft.apply(payloadOf('a', 1), 1), 'applied');
   assert.equal(draft.apply(payloadOf('a', 2), 0), 'applied', 'an open lane serves everyone');

@@ -11,6 +11,17 @@ import { StateTree, type StateChange } from '../crypto/state-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { laneKey, type Payload } from '../ledger/payload.ts';
 import { keyOf } from './slab.ts';
+import {
+  closeEpoch,
+  freshStanding,
+  isEpochEnd,
+  isSameStanding,
+  judge as judgeConduct,
+  readStanding,
+  writeStanding,
+  type Conduct,
+  type Standing,
+} from './standing.ts';
 
 const WINDOW_BYTES = LIMITS.laneWindow / 8;
 
@@ -69,14 +80,16 @@ export class LaneTable {
   readonly payloadLanes: Map<string, PayloadLane> = new Map();
   /** By issuer · envelopeLanesMax + lane. */
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
-  /** Lanes of payloads each member has opened. */
-  readonly opened: number[];
-  /** How many each may. */
+  /** By member. */
+  readonly standings: Standing[];
+  readonly stake: readonly number[];
+  /** Lanes of payloads each member may open. */
   readonly share: readonly number[];
 
   constructor(stake: readonly number[]) {
     const total = stake.reduce((sum, weight) => sum + weight, 0);
-    this.opened = stake.map(() => 0);
+    this.stake = stake;
+    this.standings = stake.map(freshStanding);
     this.share = stake.map((weight) => Math.floor((LIMITS.payloadLanesMax * weight) / total));
   }
 
@@ -100,7 +113,7 @@ export class LaneTable {
     this.tree = draft.finish();
     for (const [key, lane] of draft.payloadLanes) this.payloadLanes.set(key, lane);
     for (const [key, lane] of draft.issuerLanes) this.issuerLanes.set(key, lane);
-    for (const [i, opened] of draft.opened.entries()) this.opened[i] = opened;
+    for (const [i, standing] of draft.standings.entries()) this.standings[i] = standing;
   }
 
   entries(): Iterable<{ readonly key: Hash; readonly value: Uint8Array }> {
@@ -135,7 +148,7 @@ export class LaneTable {
       this.issuerLanes.set(lane.issuer * LIMITS.envelopeLanesMax + lane.lane, lane);
     } else if (kind === KIND.member) {
       const issuer = reader.u8();
-      this.opened[issuer] = reader.u53();
+      this.standings[issuer] = readStanding(reader);
     } else reader.refuse('decode.unknown-kind', 'expected a lane or a member');
   }
 }
@@ -169,12 +182,12 @@ export class LaneDraft {
   readonly #base: LaneTable;
   readonly payloadLanes: Map<string, PayloadLane> = new Map();
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
-  readonly opened: number[];
+  readonly standings: readonly Standing[];
   #tree: StateTree | undefined;
 
   constructor(base: LaneTable) {
     this.#base = base;
-    this.opened = [...base.opened];
+    this.standings = base.standings.map((standing) => ({ ...standing }));
   }
 
   /** Applies a payload once: the sequence is above the window's end and has not been seen (spec DAG-7.2). */
@@ -185,8 +198,9 @@ export class LaneDraft {
     if (lane === undefined) {
       const held = this.#base.payloadLanes.get(name);
       if (held === undefined) {
-        if ((this.opened[issuer] as number) >= (this.#base.share[issuer] as number)) return 'lanes-full';
-        this.opened[issuer] = (this.opened[issuer] as number) + 1;
+        const standing = this.standings[issuer] as Standing;
+        if (standing.opened >= (this.#base.share[issuer] as number)) return 'lanes-full';
+        standing.opened += 1;
         lane = { key, high: 0, window: new Uint8Array(WINDOW_BYTES) };
       } else {
         const verdict = judge(held, payload.sequence);
@@ -208,6 +222,12 @@ export class LaneDraft {
     this.issuerLanes.set(lane.issuer * LIMITS.envelopeLanesMax + lane.lane, lane);
   }
 
+  /** What checkpoint `sequence` makes of the members' standings, once, before `finish`. `powBits`: the subnet's base. */
+  judge(conducts: readonly Conduct[], sequence: number, powBits: number): void {
+    for (const [i, standing] of this.standings.entries()) judgeConduct(standing, conducts[i] as Conduct);
+    if (isEpochEnd(sequence)) closeEpoch(this.standings, this.#base.stake, powBits);
+  }
+
   /** The tree with all changes; computed once. */
   finish(): StateTree {
     if (this.#tree !== undefined) return this.#tree;
@@ -216,9 +236,9 @@ export class LaneDraft {
       changes.push({ key: lane.key, value: encodePayloadLane(lane) });
     for (const lane of this.issuerLanes.values())
       changes.push({ key: issuerLaneKey(lane.issuer, lane.lane), value: encodeIssuerLane(lane) });
-    for (const [issuer, opened] of this.opened.entries()) {
-      if (opened === this.#base.opened[issuer]) continue;
-      const value = new Writer(16).u8(KIND.member).u8(issuer).u53(opened).finish();
+    for (const [issuer, standing] of this.standings.entries()) {
+      if (isSameStanding(standing, this.#base.standings[issuer] as Standing)) continue;
+      const value = writeStanding(new Writer(40).u8(KIND.member).u8(issuer), standing).finish();
       changes.push({ key: memberKey(issuer), value });
     }
     this.#tree = this.#base.tree.update(changes);

@@ -33,8 +33,7 @@ function evaluated(graph: Graph, anchors: readonly VerifiedEnvelope[], lastTime 
 
 function commit(graph: Graph, evaluation: Evaluation): void {
   const { checkpoint, hash, order, lanes } = evaluation;
-  graph.lanes.adopt(lanes);
-  graph.anchors.add({ hash, sequence: checkpoint.sequence, powBits: checkpoint.powBits });
+  graph.advance(lanes, { hash, sequence: checkpoint.sequence, powBits: checkpoint.powBits });
   graph.finalise(order, checkpoint.sequence);
 }
 
@@ -199,6 +198,8 @@ test('DAG-6.3: what follows a loser does not count either, and the issuer may go
     time: START + 100,
     anchor: graph.anchors.last.hash,
     payloads: [payloadOf('late', 1)],
+    // What its equivocation costs it.
+    bits: 4,
   });
   place(graph, next);
   assert.equal(evaluated(graph, [next]).applied.length, 1);

@@ -13,6 +13,7 @@ import type { AppliedPayload, IgnoredPayload } from './effects.ts';
 import type { Graph } from './graph.ts';
 import { LaneDraft } from './lanes.ts';
 import { PARENT_STRIDE, type Slab } from './slab.ts';
+import { creditedWork, freshConduct, type Conduct } from './standing.ts';
 import type { Weights } from './weight.ts';
 
 /** A checkpoint worked out: what would be signed, and what would be applied. */
@@ -98,7 +99,7 @@ function saltedHash(salt: Hash, hash: Hash): Hash {
 
 /**
  * Follows every issuer's lane from its last final envelope: the next must name the winner before it. Of several in one
- * slot the heavier in the cone wins, then the smaller salted hash. What loses, or stands on a loser, is
+ * slot the heavier in the cone, by stake and work, wins, then the smaller salted hash. What loses, or stands on a loser, is
  * final but not counted (spec DAG-6.3). Returns the winners and moves the lanes of `draft`.
  */
 function settleSlots(
@@ -162,16 +163,16 @@ function heaviest(
   salt: Hash,
 ): number {
   let best = rivals[0] as number;
-  let bestStake = -1;
+  let bestWeight = -1;
   for (const rival of rivals) {
-    const stake = weights.stakeOf(approvals.get(rival) ?? 0);
+    const weight = weights.weightOf(approvals.get(rival) ?? 0);
     const wins =
-      stake > bestStake ||
-      (stake === bestStake &&
+      weight > bestWeight ||
+      (weight === bestWeight &&
         compareBytes(saltedHash(salt, slab.hash(rival)), saltedHash(salt, slab.hash(best))) < 0);
     if (!wins) continue;
     best = rival;
-    bestStake = stake;
+    bestWeight = weight;
   }
   return best;
 }
@@ -189,6 +190,16 @@ export function nextPowBits(load: {
   return load.powBits;
 }
 
+/**
+ * Lazy by what its issuer knew: the checkpoint it names as anchor is far newer than anything it approves. The newest
+ * final root of a pending vertex depends on what is final alone, so all members judge alike.
+ */
+function wasLazy(graph: Graph, place: number): boolean {
+  const { slab } = graph;
+  const anchor = graph.anchors.find(slab.envelope(place).envelope.anchor);
+  return anchor !== undefined && anchor.sequence - (slab.newest[place] as number) > LIMITS.lazyNewestMax;
+}
+
 /** What the next checkpoint with these anchors is. `anchors` are pending, sorted by hash, distinct, 1 to 32. */
 export function evaluate(
   graph: Graph,
@@ -202,24 +213,33 @@ export function evaluate(
   const lanes = new LaneDraft(graph.lanes);
   const winners = settleSlots(graph, order, lanes, previous.hash);
 
+  const conducts = graph.lanes.stake.map(freshConduct);
   const applied: AppliedPayload[] = [];
   const ignored: IgnoredPayload[] = [];
   let time = subnet.lastTime;
   for (const place of order) {
-    const { hash, payloads, issuer } = slab.envelope(place);
+    const { hash, payloads, issuer, workBits } = slab.envelope(place);
     time = Math.max(time, slab.time[place] as number);
     const won = winners.has(place);
+    const conduct = conducts[issuer] as Conduct;
+    if (won) {
+      conduct.counted += 1;
+      conduct.work += creditedWork(workBits);
+    } else conduct.lost += 1;
+    if (wasLazy(graph, place)) conduct.lazy += 1;
     for (const payload of payloads) {
       const outcome = won ? lanes.apply(payload, issuer) : 'slot-lost';
       if (outcome === 'applied') applied.push({ payload, envelope: hash });
       else ignored.push({ payload, envelope: hash, reason: outcome });
     }
   }
+  const sequence = previous.sequence + 1;
+  lanes.judge(conducts, sequence, subnet.powBits);
   const elapsedMs = subnet.lastTime === 0 ? 0 : time - subnet.lastTime;
   const { powBits } = previous;
   const checkpoint: SubnetCheckpoint = {
     subnet: subnet.id,
-    sequence: previous.sequence + 1,
+    sequence,
     previous: previous.hash,
     time: millis(time),
     anchors: anchors.map((anchor) => slab.hash(anchor)),

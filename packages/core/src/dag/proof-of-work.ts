@@ -1,5 +1,5 @@
 /**
- * Proof of work (spec DAG-3): a door toll that makes refusing spam cheap, never a claim to weight.
+ * Proof of work (spec DAG-3): a door toll that makes refusing spam cheap, and by the epoch a capped part of weight.
  * hash = SHA-256(tag ‖ body hash ‖ nonce) is one block of SHA-256; the body holds the anchor, so work done
  * before a checkpoint was known is worthless after it has aged.
  */

@@ -15,6 +15,7 @@ import { readCheckpoint, writeCheckpoint } from '../ledger/checkpoint.ts';
 import { height } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Committed } from './effects.ts';
+import type { Anchor } from './history.ts';
 
 export interface LogRecord {
   readonly kind: 'envelope' | 'vote' | 'applied' | 'snapshot';
@@ -63,7 +64,7 @@ export interface Snapshot {
   /** The lane table's tree. */
   readonly entries: readonly { readonly key: Hash; readonly value: Uint8Array }[];
   /** Ascending by sequence. */
-  readonly anchors: readonly { readonly hash: Hash; readonly sequence: number; readonly powBits: number }[];
+  readonly anchors: readonly Anchor[];
   /** Oldest first. */
   readonly finalised: readonly {
     readonly hash: Hash;
@@ -79,13 +80,24 @@ export function snapshotRecord(snapshot: Snapshot): LogRecord {
   writer.u53(snapshot.envelopesFinal).u53(snapshot.payloadsApplied).u32(snapshot.entries.length);
   for (const entry of snapshot.entries) writer.fixed(entry.key, HASH_BYTES).bytes(entry.value);
   writer.u32(snapshot.anchors.length);
-  for (const anchor of snapshot.anchors)
+  let adjustments: readonly number[] | undefined;
+  for (const anchor of snapshot.anchors) {
     writer.fixed(anchor.hash, HASH_BYTES).u53(anchor.sequence).u8(anchor.powBits);
+    // Standings change rarely: most anchors share those of the one before.
+    const changed = anchor.adjustments !== adjustments;
+    writer.bool(changed);
+    if (!changed) continue;
+    adjustments = anchor.adjustments;
+    writer.list(adjustments ?? [], (w, bits) => w.u8(ADJUSTMENT_OFFSET + bits));
+  }
   writer.u32(snapshot.finalised.length);
   for (const final of snapshot.finalised)
     writer.fixed(final.hash, HASH_BYTES).u53(final.checkpoint).u53(final.time);
   return { kind: 'snapshot', bytes: writer.finish() };
 }
+
+/** Bits more or less, as an unsigned byte. */
+const ADJUSTMENT_OFFSET = 128;
 
 function many<T>(reader: Reader, countMax: number, read: () => T): T[] {
   const count = reader.u32();
@@ -99,16 +111,20 @@ const ENTRIES_MAX = LIMITS.payloadLanesMax + LIMITS.subnetMembersMax * (LIMITS.e
 
 function readSnapshot(reader: Reader): Snapshot {
   const hash = (): Hash => asHash(reader.fixed(HASH_BYTES).slice());
+  let adjustments: readonly number[] | undefined;
   return {
     checkpoint: reader.bool() ? readCheckpoint(reader) : undefined,
     envelopesFinal: reader.u53(),
     payloadsApplied: reader.u53(),
     entries: many(reader, ENTRIES_MAX, () => ({ key: hash(), value: reader.bytes(1024).slice() })),
-    anchors: many(reader, LIMITS.anchorsKeptMax, () => ({
-      hash: hash(),
-      sequence: reader.u53(),
-      powBits: reader.u8(),
-    })),
+    anchors: many(reader, LIMITS.anchorsKeptMax, () => {
+      const anchor = { hash: hash(), sequence: reader.u53(), powBits: reader.u8() };
+      if (reader.bool()) {
+        const read = reader.list(LIMITS.subnetMembersMax, (r) => r.u8() - ADJUSTMENT_OFFSET);
+        adjustments = read.length === 0 ? undefined : read;
+      }
+      return { ...anchor, adjustments };
+    }),
     finalised: many(reader, LIMITS.finalisedKeptMax, () => ({
       hash: hash(),
       checkpoint: reader.u53(),

@@ -9,6 +9,7 @@ import type { Intake } from './intake.ts';
 import { snapshotRecord, type LogRecord } from './records.ts';
 import { ACCEPTED, NONE, PENDING, type Slab } from './slab.ts';
 import type { Solidifier } from './solidify.ts';
+import { adjustmentOf } from './standing.ts';
 import { isLazy } from './tips.ts';
 
 export interface MemberParts {
@@ -80,6 +81,8 @@ export function statusOf(parts: MemberParts, election: Election, obstacle: strin
     committedQueue: follow.queued,
     equivocators: [...intake.equivocators].sort((a, b) => a - b),
     pendingByMember: [...graph.pendingByMember],
+    workWeights: graph.lanes.standings.map((standing) => standing.workWeight),
+    powAdjustments: graph.lanes.standings.map(adjustmentOf),
   };
 }
 
@@ -128,9 +131,12 @@ export function explain(parts: MemberParts, hash: Hash): Explanation {
   if (place !== undefined) {
     const approvedBy: number[] = [];
     for (let i = 0; i < 32; i += 1) if ((((slab.bits[place] as number) >>> i) & 1) === 1) approvedBy.push(i);
+    const weight = slab.weight[place] as number;
     return {
       state: stateName(slab, place),
-      weight: slab.weight[place] as number,
+      weight,
+      work: graph.weights.weightOf(slab.bits[place] as number) - weight,
+      level: graph.weights.levelOf(slab, place),
       approvedBy,
       lazy: isLazy(slab, place, graph.anchors.head),
       tip: graph.tips.has(place),

@@ -48,10 +48,8 @@ export function restoreRecords(
 function restoreSnapshot(options: MemberOptions, parts: MemberParts, bytes: Uint8Array): void {
   const { graph, follow } = parts;
   const snapshot = readSnapshotRecord(bytes);
-  graph.lanes = LaneTable.from(
-    options.members.map((member) => member.weight),
-    snapshot.entries,
-  );
+  const stake = options.members.map((member) => member.weight);
+  graph.restoreLanes(LaneTable.from(stake, snapshot.entries));
   for (const anchor of snapshot.anchors) graph.anchors.add(anchor);
   for (const final of snapshot.finalised) graph.finals.add(final);
   // The snapshot does not say how much had been forgotten before it; asking storage in vain costs little.

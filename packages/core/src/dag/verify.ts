@@ -22,6 +22,7 @@ import {
   type Envelope,
 } from './envelope.ts';
 import { workBits } from './proof-of-work.ts';
+import { bitsNeeded } from './standing.ts';
 
 export interface VerifyContext {
   readonly chain: Hash;
@@ -37,7 +38,13 @@ export interface VerifyContext {
 export interface AnchorView {
   /** Sequence of the last checkpoint applied here. */
   readonly head: number;
-  find(hash: Hash): { readonly sequence: number; readonly powBits: number } | undefined;
+  find(hash: Hash):
+    | {
+        readonly sequence: number;
+        readonly powBits: number;
+        readonly adjustments?: readonly number[] | undefined;
+      }
+    | undefined;
 }
 
 /** Form, issuer, work and payload root are right; signatures are not checked yet. */
@@ -93,7 +100,7 @@ export function screenEnvelope(
   }
   const bodyHash = envelopeBodyHash(envelope);
   const work = workBits(bodyHash, envelope.nonce);
-  const bits = anchor?.powBits ?? context.powBits;
+  const bits = anchor === undefined ? context.powBits : bitsNeeded(anchor, issuer, 0, context.powBits);
   if (work < bits) return refused('envelope.proof-of-work', `expected ${bits} bits of work, got ${work}`);
 
   if (!equalBytes(payloadRootOf(payloads), envelope.payloadRoot))

@@ -100,7 +100,7 @@ test('DAG-5.2: an envelope is accepted at two thirds of the stake, not of the me
   assert.deepEqual(states, [PENDING, PENDING, ACCEPTED, ACCEPTED]);
 });
 
-test('DAG-5.3: no amount of work or of envelopes makes one member weigh more (hashrate attack)', () => {
+test('DAG-5.1: no number of envelopes makes one member weigh more, whatever work they show', () => {
   const members = equalMembers(4);
   const graph = graphOf(members);
   const target = place(graph, envelopeOf(members, { issuer: 0, parents: [SUBNET] }));

@@ -1,17 +1,21 @@
 /**
  * Weight (spec DAG-5): the stake of the distinct members whose envelopes approve a vertex, directly or not. It
- * is a set and never a sum over descendants, so nobody counts twice (the error of IRI's cumulative weight).
+ * is a set and never a sum over descendants, so nobody counts twice (the error of IRI's cumulative weight). The weight of
+ * proof of work is fixed for an epoch and added per member, so the same set gives both.
  */
 import { ACCEPTED, PARENT_STRIDE, PENDING, type Slab } from './slab.ts';
 
 export class Weights {
   readonly #stake: Float64Array;
+  /** What work adds to each member in this epoch. */
+  readonly #work: Float64Array;
   /** Stake from which a vertex is accepted. */
   readonly threshold: number;
   #stack = new Int32Array(1024);
 
   constructor(stake: readonly number[], threshold: number) {
     this.#stake = Float64Array.from(stake);
+    this.#work = new Float64Array(stake.length);
     this.threshold = threshold;
   }
 
@@ -52,9 +56,33 @@ export class Weights {
 
   /** Stake of a bitmap of members. */
   stakeOf(bits: number): number {
-    let sum = 0;
-    for (let i = 0; i < this.#stake.length; i += 1)
-      if (((bits >>> i) & 1) === 1) sum += this.#stake[i] as number;
-    return sum;
+    return sumOver(this.#stake, bits);
   }
+
+  /** The weights of a new epoch. */
+  setWork(work: readonly number[]): void {
+    for (let i = 0; i < this.#work.length; i += 1) this.#work[i] = work[i] ?? 0;
+  }
+
+  /** Stake and work of a bitmap of members: what decides a contested slot, and level 1. */
+  weightOf(bits: number): number {
+    return sumOver(this.#stake, bits) + sumOver(this.#work, bits);
+  }
+
+  /** Stake and work of everybody. */
+  get total(): number {
+    return this.weightOf(-1);
+  }
+
+  /** Security level of a vertex that is not final: 2 accepted, 1 approved by more than half of all weight, else 0. */
+  levelOf(slab: Slab, place: number): 0 | 1 | 2 {
+    if (slab.state[place] === ACCEPTED) return 2;
+    return 2 * this.weightOf(slab.bits[place] as number) > this.total ? 1 : 0;
+  }
+}
+
+function sumOver(weights: Float64Array, bits: number): number {
+  let sum = 0;
+  for (let i = 0; i < weights.length; i += 1) if (((bits >>> i) & 1) === 1) sum += weights[i] as number;
+  return sum;
 }
