@@ -3,11 +3,15 @@
  * (spec LIGHT-7). Strictly, for a document that is judged from genesis; or from where a device has got to by itself.
  */
 import { equalBytes } from '../bytes/hex.ts';
-import { ok, refused, type Ok, type Refused } from '../bytes/result.ts';
+import { decode, type DecodeCode } from '../bytes/reader.ts';
+import { ok, refused, type Ok, type Refused, type Result } from '../bytes/result.ts';
+import { Writer } from '../bytes/writer.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
+import { readCertificate, readHeader, writeCertificate, writeHeader } from '../ledger/block.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { listSigners, type SignedWeight } from './certificate.ts';
-import { advance, hopsBeyond, type EpochHop, type HopCheck } from './epoch-hop.ts';
+import { advance, hopsBeyond, readHops, writeHops, type EpochHop, type HopCheck } from './epoch-hop.ts';
 import {
   advanceTrust,
   trustGenesis,
@@ -74,4 +78,26 @@ export function followChain(
   if (epoch <= trust.epoch || last.height <= trust.last.height || last.time <= trust.last.time)
     return refused('stale', `epoch ${epoch}, height ${last.height}: not beyond what is believed`);
   return ok(anew.value.trust);
+}
+
+/** What moves a client's trust and proves nothing else. */
+export function encodeLinkedHeader(linked: LinkedHeader): Uint8Array {
+  const writer = new Writer(1024);
+  writeHops(writer, linked.hops);
+  writeHeader(writer, linked.header);
+  writeCertificate(writer, linked.certificate);
+  return writer.finish();
+}
+
+export function decodeLinkedHeader(bytes: Uint8Array): Result<LinkedHeader, DecodeCode> {
+  if (bytes.length > LIMITS.proofBytesMax)
+    return refused('decode.too-long', `expected at most ${LIMITS.proofBytesMax} bytes, got ${bytes.length}`);
+  return decode(
+    (reader) => ({
+      hops: readHops(reader),
+      header: readHeader(reader),
+      certificate: readCertificate(reader),
+    }),
+    bytes,
+  );
 }

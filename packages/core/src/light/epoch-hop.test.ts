@@ -9,7 +9,7 @@ import { bitmapOf } from '../ledger/validators.ts';
 import { certify, world, type Group, type World } from '../testing/chain.ts';
 import { EpochChain, groupOf, signersOf } from '../testing/epochs.ts';
 import { countingVerifier, installNativeSha256, verifyQuickly } from '../testing/keys.ts';
-import { followChain, verifyCertified } from './certified.ts';
+import { decodeLinkedHeader, encodeLinkedHeader, followChain, verifyCertified } from './certified.ts';
 import { advance, decodeHops, encodeHops, hopsBeyond, leadsTo, type EpochHop } from './epoch-hop.ts';
 import { trustGenesis, type Trust } from './trust.ts';
 
@@ -407,6 +407,18 @@ test('LIGHT-7.8, WIRE-9.3: hops have one encoding; cut off, extended, or too man
   assert.ok(!decodeHops(encodeHops(many)).ok);
   assert.ok(decodeHops(encodeHops(many.slice(1))).ok);
   assert.ok(!decodeHops(new Uint8Array(LIMITS.proofBytesMax + 1)).ok);
+});
+
+test('WIRE-9.5: a header with the hops to it has one encoding', () => {
+  const linked = { hops: [chain.adjacent(0), chain.adjacent(1)], ...certified(tip) };
+  const bytes = encodeLinkedHeader(linked);
+  const back = decodeLinkedHeader(bytes);
+  assert.ok(back.ok);
+  assert.deepEqual(back.value, linked);
+  for (let length = 0; length < bytes.length; length += 1)
+    assert.ok(!decodeLinkedHeader(bytes.slice(0, length)).ok);
+  assert.ok(!decodeLinkedHeader(Uint8Array.of(...bytes, 0)).ok);
+  assert.ok(!decodeLinkedHeader(new Uint8Array(LIMITS.proofBytesMax + 1)).ok);
 });
 
 test('LIGHT-7.8: no byte of the hops can be changed', () => {

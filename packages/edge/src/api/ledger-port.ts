@@ -1,12 +1,14 @@
 /** The ledger as a gateway sees it: the observer of the main chain in the same process. */
 import { toHex } from '@itc/core/bytes/hex.js';
-import { Writer } from '@itc/core/bytes/writer.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import { writeCertificate, writeHeader, type Certificate, type Header } from '@itc/core/ledger/block.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Height, Millis } from '@itc/core/ledger/ids.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
+import { encodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
+import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { Chain } from '@itc/node/runtime/chain.js';
+import { Hops } from '@itc/node/runtime/hops.js';
 import type { DeviceRecord, LedgerPort } from '../ports.ts';
 
 /** Devices hear of a new head this often at most: a proof brings its own header along anyway. */
@@ -17,13 +19,15 @@ export class ChainLedger implements LedgerPort {
   readonly gateway: Address;
   readonly #chain: Chain;
   readonly #now: () => number;
-  #newest: { readonly header: Header; readonly certificate: Certificate } | undefined;
+  readonly #hops: Hops;
+  #newest: CertifiedHeader | undefined;
 
   constructor(options: { readonly chain: Chain; readonly gateway: Address; readonly now: () => number }) {
     this.chain = options.chain.id;
     this.gateway = options.gateway;
     this.#chain = options.chain;
     this.#now = options.now;
+    this.#hops = new Hops(options.chain);
     const { tip } = options.chain;
     const stored = tip === undefined ? undefined : options.chain.blockAt(tip.height);
     if (tip !== undefined && stored !== undefined)
@@ -42,7 +46,7 @@ export class ChainLedger implements LedgerPort {
   }
 
   accessProof(device: Address, subject: Address): Uint8Array | undefined {
-    const newest = this.#newest;
+    const newest = this.#linked();
     const state = newest === undefined ? undefined : this.#chain.stateUnder(newest.header.height);
     if (newest === undefined || state === undefined) return undefined;
     const proof = proveAccess({ ...newest, tree: state.tree, device, subject });
@@ -50,11 +54,20 @@ export class ChainLedger implements LedgerPort {
   }
 
   trustUpdate(): Uint8Array | undefined {
-    if (this.#newest === undefined) return undefined;
-    const writer = new Writer(1024);
-    writeHeader(writer, this.#newest.header);
-    writeCertificate(writer, this.#newest.certificate);
-    return writer.finish();
+    const newest = this.#linked();
+    return newest === undefined ? undefined : encodeLinkedHeader(newest);
+  }
+
+  #linked(): LinkedHeader | undefined {
+    const newest = this.#newest;
+    if (newest === undefined) return undefined;
+    try {
+      return { ...newest, hops: this.#hops.to(newest) };
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.code !== 'proof.too-long') throw error;
+      // Devices that have come along need none.
+      return { ...newest, hops: [] };
+    }
   }
 
   onHead(listener: () => void): () => void {

@@ -3,17 +3,15 @@
  * carrier that it believes nothing; with the uplink cut, it works on.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
-import { decode } from '@itc/core/bytes/reader.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import { readCertificate, readHeader } from '@itc/core/ledger/block.js';
 import { encodeAcknowledgement, type Outcome } from '@itc/core/ledger/command.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
 import { decodeAccessProof } from '@itc/core/light/access-proof.js';
 import { verifyCommand } from '@itc/core/light/command.js';
-import { advanceTrust } from '@itc/core/light/trust.js';
+import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
 import { decodeCommandFrame } from '../command-frame.ts';
 import { reasonOf, type Log } from '../log.ts';
 import { DeviceClient, type DeviceSigner, type GatewayPlace } from './device-client.ts';
@@ -136,12 +134,10 @@ export class Lamp {
   }
 
   async #onHeader(update: Uint8Array): Promise<void> {
-    const read = decode(
-      (reader) => ({ header: readHeader(reader), certificate: readCertificate(reader) }),
-      update,
-    );
+    const read = decodeLinkedHeader(update);
     if (!read.ok) return this.#o.log.warn('lamp: not a header', { reason: read.message });
-    const advanced = advanceTrust(this.#light.trust, { ...read.value, verify: this.#o.verify });
+    const { verify, genesis } = this.#o;
+    const advanced = followChain(this.#light.trust, { ...read.value, verify, genesis });
     if (!advanced.ok) {
       if (advanced.code !== 'stale')
         this.#o.log.warn('lamp: a header is not believed', {
@@ -180,6 +176,7 @@ export class Lamp {
       device: this.#o.signer.address,
       command,
       access: access.value,
+      genesis: this.#o.genesis,
       now: this.now(),
       replay,
       verify: this.#o.verify,

@@ -1,15 +1,14 @@
 /** A gateway on a ledger and a subnet that tests move by hand, with real clients over real sockets. */
 import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
-import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import { encodeCertificate, encodeHeader } from '@itc/core/ledger/block.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
+import { encodeLinkedHeader } from '@itc/core/light/certified.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { deviceKey, grantKey, stateKeyHash } from '@itc/core/state/keys.js';
 import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
@@ -110,7 +109,7 @@ export class FakeLedger implements LedgerPort {
   trustUpdate(): Uint8Array | undefined {
     if (this.#head === undefined) return undefined;
     const { block, certificate } = this.#head;
-    return new Writer(1024).raw(encodeHeader(block.header)).raw(encodeCertificate(certificate)).finish();
+    return encodeLinkedHeader({ hops: [], header: block.header, certificate });
   }
 
   onHead(listener: () => void): () => void {
