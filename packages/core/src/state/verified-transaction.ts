@@ -8,26 +8,27 @@ import { addressOf, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { decodeTransaction, transactionId, type Transaction } from '../ledger/transaction.ts';
+import { idText } from './record-map.ts';
 
-export type VerifiedTransaction = Brand<
-  {
-    readonly tx: Transaction;
-    readonly id: Hash;
-    readonly encoded: Uint8Array;
-    readonly sender: Address;
-  },
-  'VerifiedTransaction'
->;
+/** Decoded and named; nobody has looked at the signature. */
+export interface OpenedTransaction {
+  readonly tx: Transaction;
+  readonly id: Hash;
+  readonly encoded: Uint8Array;
+  readonly sender: Address;
+  /** `idText` of the id: what maps of transactions are keyed by. Made once, because it is asked for often. */
+  readonly name: string;
+  /** `idText` of the sender. */
+  readonly account: string;
+}
 
-/**
- * The only maker of that type. The bytes are kept, not copied. A shell that checks signatures elsewhere
- * (in a batch, on another thread) hands in a verifier that tells what it found.
- */
-export function verifyTransaction(
-  chain: Hash,
+export type VerifiedTransaction = Brand<OpenedTransaction, 'VerifiedTransaction'>;
+
+/** Form and names. The bytes are kept, not copied. `id` is given by a caller who has hashed them already. */
+export function openTransaction(
   encoded: Uint8Array,
-  verify: SignatureVerifier,
-): Result<VerifiedTransaction, ErrorCode> {
+  id: Hash = transactionId(encoded),
+): Result<OpenedTransaction, ErrorCode> {
   if (encoded.length > LIMITS.transactionBytesMax) {
     return refused(
       'transaction.too-large',
@@ -37,14 +38,39 @@ export function verifyTransaction(
   const decoded = decodeTransaction(encoded);
   if (!decoded.ok) return decoded;
   const tx = decoded.value;
-  if (!verify(tx.key, signedBytes(chain, encoded), tx.signature)) {
-    return refused(
-      'signature.invalid',
-      'the signature is not by the sender over this transaction on this chain',
-    );
-  }
-  const verified = { tx, id: transactionId(encoded), encoded, sender: addressOf(tx.key) };
-  return ok(verified as VerifiedTransaction);
+  const sender = addressOf(tx.key);
+  return ok({ tx, id, encoded, sender, name: idText(id), account: idText(sender) });
+}
+
+/** Opens and verifies; the bytes are kept, not copied. */
+export function verifyTransaction(
+  chain: Hash,
+  encoded: Uint8Array,
+  verify: SignatureVerifier,
+): Result<VerifiedTransaction, ErrorCode> {
+  const opened = openTransaction(encoded);
+  if (!opened.ok) return opened;
+  const { tx } = opened.value;
+  if (!verify(tx.key, signedBytes(chain, encoded), tx.signature)) return unsigned();
+  return ok(opened.value as VerifiedTransaction);
+}
+
+/**
+ * For a shell that checks signatures elsewhere, in a batch or on another thread, and for blocks a quorum has certified:
+ * `holds` is what was found of `tx.signature` over `signedBytes`.
+ */
+export function judgeTransaction(
+  opened: OpenedTransaction,
+  holds: boolean,
+): Result<VerifiedTransaction, ErrorCode> {
+  return holds ? ok(opened as VerifiedTransaction) : unsigned();
+}
+
+function unsigned(): Result<never, ErrorCode> {
+  return refused(
+    'signature.invalid',
+    'the signature is not by the sender over this transaction on this chain',
+  );
 }
 
 /**
@@ -52,10 +78,15 @@ export function verifyTransaction(
  * ends with the signature. Equals `transactionSigningBytes` of the decoded transaction.
  */
 export function signedBytes(chain: Hash, encoded: Uint8Array): Uint8Array {
-  return concatBytes(
-    utf8Encode(SIGNATURE_DOMAINS.transaction),
-    Uint8Array.of(0),
-    chain,
-    encoded.subarray(0, -SIGNATURE_BYTES),
-  );
+  return concatBytes(signingPrefix(chain), unsignedPart(encoded));
+}
+
+/** The part of `signedBytes` that all transactions of a chain share. */
+export function signingPrefix(chain: Hash): Uint8Array {
+  return concatBytes(utf8Encode(SIGNATURE_DOMAINS.transaction), Uint8Array.of(0), chain);
+}
+
+/** The part of `signedBytes` that is the transaction's own. A view. */
+export function unsignedPart(encoded: Uint8Array): Uint8Array {
+  return encoded.subarray(0, -SIGNATURE_BYTES);
 }

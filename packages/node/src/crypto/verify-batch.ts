@@ -6,24 +6,29 @@ export interface SignedItem {
   /** Ed25519 public key. */
   readonly key: Uint8Array;
   readonly message: Uint8Array;
+  /** Comes before the message in what was signed; the same array for many items spares joining them. */
+  readonly prefix?: Uint8Array;
   readonly signature: Uint8Array;
 }
 
+const NOTHING = new Uint8Array(0);
+
 const FIXED_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 4;
 
-/** Per item: key ‖ signature ‖ u32 length ‖ message. The caller has checked the lengths of key and signature. */
+/** Per item: key ‖ signature ‖ u32 length ‖ prefix ‖ message. The caller has checked the lengths of key and signature. */
 export function packBatch(items: readonly SignedItem[]): Uint8Array<ArrayBuffer> {
   let length = 0;
-  for (const item of items) length += FIXED_BYTES + item.message.length;
+  for (const { message, prefix = NOTHING } of items) length += FIXED_BYTES + prefix.length + message.length;
   const packed = new Uint8Array(length);
   const view = new DataView(packed.buffer);
   let at = 0;
-  for (const { key, message, signature } of items) {
+  for (const { key, message, prefix = NOTHING, signature } of items) {
     packed.set(key, at);
     packed.set(signature, at + PUBLIC_KEY_BYTES);
-    view.setUint32(at + FIXED_BYTES - 4, message.length);
-    packed.set(message, at + FIXED_BYTES);
-    at += FIXED_BYTES + message.length;
+    view.setUint32(at + FIXED_BYTES - 4, prefix.length + message.length);
+    packed.set(prefix, at + FIXED_BYTES);
+    packed.set(message, at + FIXED_BYTES + prefix.length);
+    at += FIXED_BYTES + prefix.length + message.length;
   }
   return packed;
 }

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { concatBytes } from '@itc/core/bytes/hex.js';
 import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { packBatch, verifyPacked, type SignedItem } from './verify-batch.ts';
@@ -69,8 +70,12 @@ export class VerifyPool implements AsyncDisposable {
   async verifyBatch(items: readonly SignedItem[]): Promise<boolean[]> {
     if (this.#closed) throw new LedgerError('not-ready', 'the verification pool is closed');
     if (items.length <= this.#inlineMax || this.#threads.length === 0) {
-      return items.map((item) =>
-        verifyNative({ algorithm: ED25519, bytes: item.key }, item.message, item.signature),
+      return items.map(({ key, prefix, message, signature }) =>
+        verifyNative(
+          { algorithm: ED25519, bytes: key },
+          prefix === undefined ? message : concatBytes(prefix, message),
+          signature,
+        ),
       );
     }
     if (this.#items + items.length > this.#itemsMax) {

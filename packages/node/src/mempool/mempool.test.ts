@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { toHex } from '@itc/core/bytes/hex.js';
 import { asHash, sha256, ZERO_HASH } from '@itc/core/crypto/hash.js';
 import { asAddress } from '@itc/core/ledger/address.js';
 import { amount, height, millis } from '@itc/core/ledger/ids.js';
 import { encodeTransaction, type Body, type Transaction } from '@itc/core/ledger/transaction.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
+import { idText } from '@itc/core/state/record-map.js';
 import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { Heap } from './heap.ts';
 import { Mempool, MEMPOOL_LIMITS, type MempoolLimits } from './mempool.ts';
@@ -14,13 +14,13 @@ import { Mempool, MEMPOOL_LIMITS, type MempoolLimits } from './mempool.ts';
 /** What the pool asks of a state: the next nonces, and the last checkpoint of a subnet. */
 function stateWith(nonces: Readonly<Record<number, readonly number[]>> = {}, lastSequence = 0): LedgerState {
   const byAddress = new Map(
-    Object.entries(nonces).map(([sender, list]) => [toHex(senderOf(Number(sender))), list]),
+    Object.entries(nonces).map(([sender, list]) => [idText(senderOf(Number(sender))), list]),
   );
-  const view: Pick<LedgerState, 'account' | 'subnet'> = {
-    account: (address) => ({ balance: amount(0n), nonces: byAddress.get(toHex(address)) ?? [] }),
-    subnet: () => ({ lastSequence }) as ReturnType<LedgerState['subnet']>,
+  const view = {
+    record: (_kind: 'account', name: string) => ({ balance: amount(0n), nonces: byAddress.get(name) ?? [] }),
+    subnet: () => ({ lastSequence }),
   };
-  return view as LedgerState;
+  return view as unknown as LedgerState;
 }
 
 const keyOf = (sender: number): Transaction['key'] => ({
@@ -127,7 +127,7 @@ test('NODE-3.3: a block takes no more bytes and transactions than it may, and no
   assert.equal(pool.take(stateWith(), { ...ALL, countMax: 3 }).length, 3);
   assert.equal(pool.take(stateWith(), { ...ALL, bytesMax: 2 * (BYTES + 4) + 1 }).length, 2);
   const first = pool.take(stateWith(), { ...ALL, countMax: 4 });
-  const exclude = new Set(first.map(({ id }) => toHex(id)));
+  const exclude = new Set(first.map(({ name }) => name));
   assert.deepEqual(names(pool.take(stateWith(), { ...ALL, countMax: 2, exclude })), ['1:4', '1:5']);
 });
 
@@ -139,7 +139,7 @@ test('NODE-3.4: the same transaction twice is a duplicate; the same nonce gives 
   assert.equal(codeOf(pool.add(make({ sender: 1, nonce: 0, fee: 9 }))), 'transaction.nonce');
   assert.ok(pool.add(make({ sender: 1, nonce: 0, fee: 11 })).ok);
   assert.equal(pool.size, 1);
-  assert.equal(pool.get(toHex(transaction.id)), undefined);
+  assert.equal(pool.get(transaction.name), undefined);
 });
 
 test('NODE-3.5: a full pool sends the end of the cheapest lane away for something better, and refuses what is not', () => {
@@ -181,7 +181,7 @@ test('a refused replacement leaves what it would have replaced', () => {
   const growing = make({ sender: 1, nonce: 0, fee: 20, body: long });
   assert.ok(growing.encoded.length > BYTES);
   assert.equal(codeOf(pool.add(growing)), 'pool.full');
-  assert.equal(pool.get(toHex(kept.id)), kept);
+  assert.equal(pool.get(kept.name), kept);
 });
 
 test('NODE-3.6: what was committed, made stale or expired leaves', () => {
@@ -221,7 +221,7 @@ test('NODE-3.3: through any additions and commits the bounds hold and a proposal
         if (!commit) continue;
         for (const [from, value] of expected.entries()) next[from] = value;
         pool.committed(taken, state(), 1);
-        assert.ok(taken.every(({ id }) => pool.get(toHex(id)) === undefined));
+        assert.ok(taken.every(({ name }) => pool.get(name) === undefined));
       }
     }),
     { numRuns: 150 },

@@ -1,8 +1,7 @@
 /**
- * Transactions on their way into a block (spec NODE-4). Lanes keep the order of their nonces, fees decide between
+ * Transactions on their way into a block (spec NODE-3). Lanes keep the order of their nonces, fees decide between
  * lanes, checkpoints go first. Everything is bounded, and what does not fit is refused with a code.
  */
-import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
@@ -26,21 +25,35 @@ export const MEMPOOL_LIMITS: MempoolLimits = {
 export interface TakeOptions {
   readonly bytesMax: number;
   readonly countMax: number;
-  /** Ids in blocks that are proposed but not committed: passed over, yet their nonces count as used. */
+  /** Names in blocks that are proposed but not committed: passed over, yet their nonces count as used. */
   readonly exclude: ReadonlySet<string>;
-  /** Ids that go first, each behind what it needs in its lane. Those that do not wait here are passed over. */
+  /** Names that go first, each behind what it needs in its lane. Those that do not wait here are passed over. */
   readonly first?: readonly string[];
 }
 
 interface Entry {
   readonly transaction: VerifiedTransaction;
-  readonly id: string;
-  readonly sender: string;
-  readonly lane: string;
+  /** Undefined for a checkpoint, which has no nonce. */
+  readonly lane: Lane | undefined;
   /** Base units per byte, as a float: an order, not an amount. */
   readonly price: number;
   /** Entries are numbered as they come. */
   readonly number: number;
+}
+
+/** What waits in one nonce lane of one account. */
+interface Lane {
+  readonly account: AccountLanes;
+  readonly number: number;
+  readonly entries: Map<number, Entry>;
+  /** No entry has a lower nonce. */
+  lowest: number;
+}
+
+interface AccountLanes {
+  readonly name: string;
+  readonly lanes: Map<number, Lane>;
+  count: number;
 }
 
 /** Bytes a transaction takes in a block besides its own: its length prefix. */
@@ -48,12 +61,12 @@ const FRAMING_BYTES = 4;
 
 export class Mempool {
   readonly #limits: MempoolLimits;
+  /** By the name of the transaction, see `idText`. */
   readonly #entries = new Map<string, Entry>();
-  readonly #lanes = new Map<string, Map<number, Entry>>();
-  readonly #perAccount = new Map<string, number>();
-  readonly #checkpoints = new Map<string, Entry>();
-  /** Cheapest first, with some that have left. */
-  readonly #byPrice = new Heap<Entry>((a, b) => a.price < b.price);
+  readonly #accounts = new Map<string, AccountLanes>();
+  readonly #checkpoints = new Set<Entry>();
+  /** Cheapest first, with some that have left. Made when the pool is full for the first time: most pools never are. */
+  #byPrice: Heap<Entry> | undefined;
   #bytes = 0;
   #numbered = 0;
 
@@ -74,98 +87,92 @@ export class Mempool {
     return this.#numbered;
   }
 
-  get(id: string): VerifiedTransaction | undefined {
-    return this.#entries.get(id)?.transaction;
+  /** By name, see `idText`. */
+  get(name: string): VerifiedTransaction | undefined {
+    return this.#entries.get(name)?.transaction;
   }
 
   /** Takes what the caller has prechecked against its state. A waiting transaction with the same lane and nonce gives way to a higher fee only. */
   add(transaction: VerifiedTransaction): Result<void, ErrorCode> {
-    const id = toHex(transaction.id);
-    if (this.#entries.has(id)) return refused('transaction.duplicate', 'the transaction waits here already');
-    const sender = toHex(transaction.sender);
+    if (this.#entries.has(transaction.name))
+      return refused('transaction.duplicate', 'the transaction waits here already');
     const { tx, encoded } = transaction;
-    const entry: Entry = {
-      transaction,
-      id,
-      sender,
-      lane: `${sender}/${tx.lane}`,
-      price: Number(tx.fee) / encoded.length,
-      number: this.#numbered,
-    };
+    const price = Number(tx.fee) / encoded.length;
+    const number = this.#numbered;
     this.#numbered += 1;
     if (tx.body.kind === 'checkpoint') {
       if (this.#checkpoints.size >= this.#limits.checkpointsMax)
         return refused('pool.full', `${this.#limits.checkpointsMax} checkpoints wait already`);
-      this.#checkpoints.set(id, entry);
+      const entry: Entry = { transaction, lane: undefined, price, number };
+      this.#checkpoints.add(entry);
       this.#insert(entry);
       return ok(undefined);
     }
-    const rival = this.#lanes.get(entry.lane)?.get(tx.nonce);
-    if (rival !== undefined && rival.price >= entry.price) {
+    const account = this.#accounts.get(transaction.account);
+    const rival = account?.lanes.get(tx.lane)?.entries.get(tx.nonce);
+    if (rival !== undefined && rival.price >= price) {
       return refused(
         'transaction.nonce',
         `another transaction with nonce ${tx.nonce} waits in lane ${tx.lane}; a higher fee replaces it`,
       );
     }
-    if (rival === undefined && (this.#perAccount.get(sender) ?? 0) >= this.#limits.perAccountMax) {
+    if (rival === undefined && (account?.count ?? 0) >= this.#limits.perAccountMax)
       return refused('pool.full', `${this.#limits.perAccountMax} transactions of this account wait already`);
-    }
     if (rival !== undefined) this.#remove(rival);
     while (
       this.#entries.size >= this.#limits.countMax ||
       this.#bytes + encoded.length > this.#limits.bytesMax
     ) {
       const cheapest = this.#cheapest();
-      if (cheapest === undefined || cheapest.price >= entry.price) {
+      if (cheapest === undefined || cheapest.price >= price) {
         // What paid less than this one is gone all the same: it was the next to go.
-        if (rival !== undefined) this.#insert(rival);
+        if (rival !== undefined) this.#insert(this.#placed(rival));
         return refused('pool.full', 'the pool is full; a higher fee would be taken');
       }
       this.#remove(cheapest.tail);
     }
-    this.#insert(entry);
+    this.#insert(this.#placed({ transaction, price, number }));
     return ok(undefined);
   }
 
   /** For a proposal: checkpoints first, then lanes by the fee of their next transaction. Nothing is removed. */
   take(state: LedgerState, options: TakeOptions): VerifiedTransaction[] {
+    const { bytesMax, countMax, exclude } = options;
     const taken: VerifiedTransaction[] = [];
     let bytes = 0;
-    const fits = (entry: Entry): boolean =>
-      taken.length < options.countMax &&
-      bytes + entry.transaction.encoded.length + FRAMING_BYTES <= options.bytesMax;
-    const push = (entry: Entry): void => {
-      taken.push(entry.transaction);
-      bytes += entry.transaction.encoded.length + FRAMING_BYTES;
+    const fits = ({ transaction }: Entry): boolean =>
+      taken.length < countMax && bytes + transaction.encoded.length + FRAMING_BYTES <= bytesMax;
+    const push = ({ transaction }: Entry): void => {
+      taken.push(transaction);
+      bytes += transaction.encoded.length + FRAMING_BYTES;
     };
-    for (const entry of this.#checkpoints.values())
-      if (!options.exclude.has(entry.id) && fits(entry)) push(entry);
+    for (const entry of this.#checkpoints)
+      if (!exclude.has(entry.transaction.name) && fits(entry)) push(entry);
     /** Nonce to go on with in lanes that were begun. */
-    const begun = new Map<string, number>();
-    for (const id of options.first ?? []) {
-      const wanted = this.#entries.get(id);
-      const lane = wanted && this.#lanes.get(wanted.lane);
-      if (wanted === undefined || lane === undefined) continue;
-      let from = begun.get(wanted.lane) ?? firstNonce(lane, state);
+    const begun = new Map<Lane, number>();
+    for (const name of options.first ?? []) {
+      const wanted = this.#entries.get(name);
+      if (wanted?.lane === undefined) continue;
+      const { lane } = wanted;
+      let from = begun.get(lane) ?? firstNonce(lane, state);
       for (
-        let entry = this.#next(lane, from, options.exclude);
+        let entry = nextIn(lane, from, exclude);
         entry !== undefined && entry.transaction.tx.nonce <= wanted.transaction.tx.nonce && fits(entry);
-        entry = this.#next(lane, from, options.exclude)
+        entry = nextIn(lane, from, exclude)
       ) {
         push(entry);
         from = entry.transaction.tx.nonce + 1;
-        begun.set(wanted.lane, from);
+        begun.set(lane, from);
       }
     }
     const heads = new Heap<Entry>((a, b) => a.price > b.price);
-    for (const [name, lane] of this.#lanes) {
-      const head = this.#next(lane, begun.get(name) ?? firstNonce(lane, state), options.exclude);
+    for (const lane of this.#lanes()) {
+      const head = nextIn(lane, begun.get(lane) ?? firstNonce(lane, state), exclude);
       if (head !== undefined) heads.push(head);
     }
     for (let best = heads.pop(); best !== undefined && fits(best); best = heads.pop()) {
       push(best);
-      const lane = this.#lanes.get(best.lane);
-      const next = lane && this.#next(lane, best.transaction.tx.nonce + 1, options.exclude);
+      const next = best.lane && nextIn(best.lane, best.transaction.tx.nonce + 1, exclude);
       if (next !== undefined) heads.push(next);
     }
     return taken;
@@ -186,11 +193,11 @@ export class Mempool {
     const [first] = this.#entries.values();
     if (first === undefined || first.number >= o.before) return [];
     const heads: Entry[] = [];
-    for (const lane of this.#lanes.values()) {
-      const head = lane.get(firstNonce(lane, state));
+    for (const lane of this.#lanes()) {
+      const head = lane.entries.get(firstNonce(lane, state));
       if (head !== undefined && head.number < o.before) heads.push(head);
     }
-    for (const entry of this.#checkpoints.values())
+    for (const entry of this.#checkpoints)
       if (entry.number < o.before && o.admits(entry.transaction)) heads.push(entry);
     return heads
       .sort((a, b) => a.number - b.number)
@@ -200,20 +207,14 @@ export class Mempool {
 
   /** A block was executed: what it held, what it made stale and what it let expire leaves. */
   committed(transactions: readonly VerifiedTransaction[], state: LedgerState, height: number): void {
-    const touched = new Set<string>();
-    for (const transaction of transactions) {
-      const entry = this.#entries.get(toHex(transaction.id));
+    for (const { name, account, tx } of transactions) {
+      const entry = this.#entries.get(name);
       if (entry !== undefined) this.#remove(entry);
-      touched.add(`${toHex(transaction.sender)}/${transaction.tx.lane}`);
-    }
-    for (const key of touched) {
-      const lane = this.#lanes.get(key);
-      if (lane === undefined) continue;
-      const first = firstNonce(lane, state);
-      for (const [nonce, entry] of lane) if (nonce < first) this.#remove(entry);
+      const lane = this.#accounts.get(account)?.lanes.get(tx.lane);
+      if (lane !== undefined) this.#dropBelow(lane, firstNonce(lane, state));
     }
     // A checkpoint of the same sequence by another proposer may have won; the losers are refused at once by `precheck`.
-    for (const entry of this.#checkpoints.values()) {
+    for (const entry of this.#checkpoints) {
       const { body } = entry.transaction.tx;
       if (body.kind !== 'checkpoint') continue;
       const { subnet, sequence } = body.certificate.checkpoint;
@@ -225,38 +226,57 @@ export class Mempool {
         if (entry.transaction.tx.validUntil <= height) this.#remove(entry);
   }
 
-  #next(lane: ReadonlyMap<number, Entry>, from: number, exclude: ReadonlySet<string>): Entry | undefined {
-    let nonce = from;
-    let entry = lane.get(nonce);
-    while (entry !== undefined && exclude.has(entry.id)) {
-      nonce += 1;
-      entry = lane.get(nonce);
+  *#lanes(): Iterable<Lane> {
+    for (const { lanes } of this.#accounts.values()) yield* lanes.values();
+  }
+
+  /** Entries of a lane below a nonce leave. Gaps are bounded by how far a nonce may run ahead, so each is walked once. */
+  #dropBelow(lane: Lane, nonce: number): void {
+    for (let at = lane.lowest; at < nonce && lane.entries.size > 0; at += 1) {
+      const entry = lane.entries.get(at);
+      if (entry !== undefined) this.#remove(entry);
     }
-    return entry;
+    lane.lowest = Math.max(lane.lowest, nonce);
+  }
+
+  /** An entry with its place in a lane, which is made when it is the first. */
+  #placed({ transaction, price, number }: Omit<Entry, 'lane'>): Entry {
+    const { tx, account: name } = transaction;
+    let account = this.#accounts.get(name);
+    if (account === undefined) this.#accounts.set(name, (account = { name, lanes: new Map(), count: 0 }));
+    let lane = account.lanes.get(tx.lane);
+    if (lane === undefined) {
+      lane = { account, number: tx.lane, entries: new Map(), lowest: tx.nonce };
+      account.lanes.set(tx.lane, lane);
+    }
+    return { transaction, lane, price, number };
   }
 
   #insert(entry: Entry): void {
-    this.#entries.set(entry.id, entry);
-    this.#bytes += entry.transaction.encoded.length;
-    if (this.#checkpoints.has(entry.id)) return;
-    let lane = this.#lanes.get(entry.lane);
-    if (lane === undefined) this.#lanes.set(entry.lane, (lane = new Map()));
-    lane.set(entry.transaction.tx.nonce, entry);
-    this.#perAccount.set(entry.sender, (this.#perAccount.get(entry.sender) ?? 0) + 1);
-    this.#byPrice.push(entry);
+    const { transaction, lane } = entry;
+    this.#entries.set(transaction.name, entry);
+    this.#bytes += transaction.encoded.length;
+    if (lane === undefined) return;
+    lane.entries.set(transaction.tx.nonce, entry);
+    lane.lowest = Math.min(lane.lowest, transaction.tx.nonce);
+    lane.account.count += 1;
+    this.#byPrice?.push(entry);
     this.#trimHeap();
   }
 
   #remove(entry: Entry): void {
-    if (!this.#entries.delete(entry.id)) return;
-    this.#bytes -= entry.transaction.encoded.length;
-    if (this.#checkpoints.delete(entry.id)) return;
-    const lane = this.#lanes.get(entry.lane);
-    lane?.delete(entry.transaction.tx.nonce);
-    if (lane?.size === 0) this.#lanes.delete(entry.lane);
-    const left = (this.#perAccount.get(entry.sender) ?? 1) - 1;
-    if (left === 0) this.#perAccount.delete(entry.sender);
-    else this.#perAccount.set(entry.sender, left);
+    const { transaction, lane } = entry;
+    if (!this.#entries.delete(transaction.name)) return;
+    this.#bytes -= transaction.encoded.length;
+    if (lane === undefined) {
+      this.#checkpoints.delete(entry);
+      return;
+    }
+    lane.entries.delete(transaction.tx.nonce);
+    lane.account.count -= 1;
+    if (lane.entries.size > 0) return;
+    lane.account.lanes.delete(lane.number);
+    if (lane.account.lanes.size === 0) this.#accounts.delete(lane.account.name);
   }
 
   /**
@@ -264,29 +284,39 @@ export class Mempool {
    * be executed before that one, so it is worth no more; evicting an earlier one would strand those behind it.
    */
   #cheapest(): { readonly price: number; readonly tail: Entry } | undefined {
-    for (let entry = this.#byPrice.peek(); entry !== undefined; entry = this.#byPrice.peek()) {
-      const lane = this.#lanes.get(entry.lane);
-      if (lane === undefined || this.#entries.get(entry.id) !== entry) {
-        this.#byPrice.pop();
+    if (this.#byPrice === undefined) this.#makeHeap();
+    const heap = this.#byPrice;
+    for (let entry = heap?.peek(); entry !== undefined; entry = heap?.peek()) {
+      if (entry.lane === undefined || this.#entries.get(entry.transaction.name) !== entry) {
+        heap?.pop();
         continue;
       }
-      const tail = lane.get(Math.max(...lane.keys())) as Entry;
+      const tail = entry.lane.entries.get(Math.max(...entry.lane.entries.keys())) as Entry;
       return { price: entry.price, tail };
     }
     return undefined;
   }
 
-  /** Entries that left stay in the heap until they come up; now and then it is made anew, so that it is bounded. */
+  #makeHeap(): void {
+    const heap = new Heap<Entry>((a, b) => a.price < b.price);
+    for (const entry of this.#entries.values()) if (entry.lane !== undefined) heap.push(entry);
+    this.#byPrice = heap;
+  }
+
+  /** Entries that left stay in the heap until they come up. When they are many it goes, and is made anew when asked for. */
   #trimHeap(): void {
-    if (this.#byPrice.size < 2 * this.#entries.size + 1024) return;
-    this.#byPrice.clear();
-    for (const entry of this.#entries.values())
-      if (!this.#checkpoints.has(entry.id)) this.#byPrice.push(entry);
+    if (this.#byPrice !== undefined && this.#byPrice.size > 2 * this.#entries.size + 1024)
+      this.#byPrice = undefined;
   }
 }
 
-function firstNonce(lane: ReadonlyMap<number, Entry>, state: LedgerState): number {
-  const any = lane.values().next().value;
-  if (any === undefined) return 0;
-  return state.account(any.transaction.sender)?.nonces[any.transaction.tx.lane] ?? 0;
+function firstNonce(lane: Lane, state: LedgerState): number {
+  return state.record('account', lane.account.name)?.nonces[lane.number] ?? 0;
+}
+
+function nextIn(lane: Lane, from: number, exclude: ReadonlySet<string>): Entry | undefined {
+  for (let nonce = from; ; nonce += 1) {
+    const entry = lane.entries.get(nonce);
+    if (entry === undefined || !exclude.has(entry.transaction.name)) return entry;
+  }
 }

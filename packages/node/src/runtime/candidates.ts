@@ -86,18 +86,30 @@ export class Candidates {
     return prepared.value;
   }
 
-  /** Ids of transactions in blocks between the committed one and `parentHash`, inclusive. */
-  inFlightIds(parentHash: Hash): ReadonlySet<string> {
-    const ids = new Set<string>();
+  /**
+   * Transactions in blocks between the committed one and `parentHash`, inclusive: how many, their bytes, and, when it
+   * comes to that, their names.
+   */
+  inFlight(parentHash: Hash): {
+    readonly count: number;
+    readonly bytes: number;
+    readonly names: () => ReadonlySet<string>;
+  } {
+    const blocks: PreparedBlock[] = [];
+    let [count, bytes] = [0, 0];
     let hash = parentHash;
     for (let i = 0; i < LIMITS.watermarkWindow; i += 1) {
       const block = this.#blocks.get(toHex(hash));
       if (block === undefined || typeof block === 'string' || block.header.height <= this.#o.chain.height)
         break;
-      for (const { id } of block.transactions) ids.add(toHex(id));
+      blocks.push(block);
+      count += block.transactions.length;
+      bytes += block.candidate.bytes.length;
       hash = block.header.parentHash;
     }
-    return ids;
+    const names = (): ReadonlySet<string> =>
+      new Set(blocks.flatMap(({ transactions }) => transactions.map(({ name }) => name)));
+    return { count, bytes, names };
   }
 
   /** Drops what is not above the committed block any more. */

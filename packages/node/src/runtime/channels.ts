@@ -3,6 +3,7 @@ import { HASH_BYTES } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import type { Message } from '@itc/core/pbft/messages.js';
+import { RELAY_BYTES_MAX } from './intake.ts';
 import { PRIORITY, type Priority } from '../ports.ts';
 
 export interface ChannelRule {
@@ -18,8 +19,8 @@ export const CHANNELS = {
   vote: { number: 1, bytesMax: 64 * 1024, priority: PRIORITY.urgent },
   /** PRE-PREPARE, bodies, VIEW-CHANGE, NEW-VIEW. */
   proposal: { number: 2, bytesMax: messageBytesMax(LIMITS.validatorsMax), priority: PRIORITY.normal },
-  /** Transactions on their way to every validator. */
-  transaction: { number: 3, bytesMax: LIMITS.transactionBytesMax, priority: PRIORITY.normal },
+  /** Transactions on their way to every validator, many in one message. */
+  transaction: { number: 3, bytesMax: RELAY_BYTES_MAX, priority: PRIORITY.normal },
   /** "I have committed up to here." */
   head: { number: 4, bytesMax: 8, priority: PRIORITY.urgent },
   blockRequest: { number: 5, bytesMax: 64, priority: PRIORITY.normal },

@@ -9,14 +9,18 @@ import {
   transactionsRoot,
 } from '@itc/core/ledger/block.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { idText } from '@itc/core/state/record-map.js';
 import { ok, refused, type Brand, type Result } from '@itc/core/bytes/result.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import {
-  signedBytes,
-  verifyTransaction,
+  judgeTransaction,
+  openTransaction,
+  signingPrefix,
+  unsignedPart,
+  type OpenedTransaction,
   type VerifiedTransaction,
 } from '@itc/core/state/verified-transaction.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
@@ -82,38 +86,38 @@ export async function prepareBlock(
   const ids = transactions.map(transactionId);
   if (!equalBytes(transactionsRoot(ids), header.txRoot))
     return refused('decode.not-canonical', 'the transactions do not have the root in the header');
-  const items: { key: Uint8Array; message: Uint8Array; signature: Uint8Array }[] = [];
   const unknown: number[] = [];
-  const verified: VerifiedTransaction[] = [];
+  const opened: OpenedTransaction[] = [];
   for (const [i, encoded] of transactions.entries()) {
-    const hit = known(toHex(ids[i] as Hash));
+    const id = ids[i] as Hash;
+    const hit = known(idText(id));
     if (hit !== undefined) {
-      verified[i] = hit;
+      opened[i] = hit;
       continue;
     }
-    // Decoding happens before any signature work; the verdict of the pool replaces the verifier below.
-    let key: Uint8Array | undefined;
-    let signature: Uint8Array | undefined;
-    const shape = verifyTransaction(chain, encoded, (publicKey, _message, itsSignature) => {
-      key = publicKey.bytes;
-      signature = itsSignature;
-      return true;
-    });
-    if (!shape.ok) return shape;
-    verified[i] = shape.value;
+    const read = openTransaction(encoded, id);
+    if (!read.ok) return read;
+    opened[i] = read.value;
     unknown.push(i);
-    items.push({
-      key: key as Uint8Array,
-      message: signedBytes(chain, encoded),
-      signature: signature as Uint8Array,
-    });
   }
-  const verdicts = pool === 'certified' ? [] : await pool.verifyBatch(items);
-  const bad = verdicts.indexOf(false);
-  if (bad >= 0)
-    return refused(
-      'signature.invalid',
-      `transaction ${unknown[bad]} of block ${header.height} is not signed by its sender`,
+  if (pool !== 'certified' && unknown.length > 0) {
+    const prefix = signingPrefix(chain);
+    const verdicts = await pool.verifyBatch(
+      unknown.map((i) => {
+        const { tx, encoded } = opened[i] as OpenedTransaction;
+        return { key: tx.key.bytes, prefix, message: unsignedPart(encoded), signature: tx.signature };
+      }),
     );
+    const bad = verdicts.indexOf(false);
+    if (bad >= 0)
+      return refused(
+        'signature.invalid',
+        `transaction ${unknown[bad]} of block ${header.height} is not signed by its sender`,
+      );
+  }
+  // Known to the pool, found right just now, or vouched for by a quorum.
+  const verified = opened
+    .map((transaction) => judgeTransaction(transaction, true))
+    .flatMap((judged) => (judged.ok ? [judged.value] : []));
   return ok(prepared(header, bytes, verified));
 }

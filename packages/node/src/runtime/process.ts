@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
+import { refused } from '@itc/core/bytes/result.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
@@ -14,11 +15,11 @@ import { amount, height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import {
   encodeTransaction,
+  transactionId,
   transactionSigningBytes,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
-import { precheck } from '@itc/core/state/apply.js';
-import { signedBytes, verifyTransaction } from '@itc/core/state/verified-transaction.js';
+import { idText } from '@itc/core/state/record-map.js';
 import type { NodeConfig } from '../config.ts';
 import { systemClock } from '../clock.ts';
 import { readKeyFile } from '../crypto/key-file.ts';
@@ -38,7 +39,7 @@ import { Admission } from './admission.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { Consensus } from './consensus.ts';
-import { Drain } from './drain.ts';
+import { decodeBatch, encodeBatches, Intake, type Judged } from './intake.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
 import { ReplicaLog, type ReplicaLogPlace } from './replica-log.ts';
@@ -50,9 +51,6 @@ const HEARTBEAT_MS = 5_000;
 const VALID_BLOCKS = 100_000;
 const RESEND_MS = 3_000;
 const RESEND_MAX = 512;
-/** Relayed transactions waiting for their signature check; beyond, they are dropped: the sender sends again. */
-const RELAYED_MAX = 16_384;
-const RELAY_BATCH = 512;
 
 export interface NodeProcessOptions {
   readonly config: NodeConfig;
@@ -80,13 +78,7 @@ export class NodeProcess implements AsyncDisposable {
   #resend: Timer | undefined;
   /** Who decides now or in the next epoch, by transport name. */
   #validators: ReadonlySet<PeerId>;
-  readonly #relayQueue: { readonly peer: string; readonly encoded: Uint8Array }[] = [];
-  readonly #relay = new Drain({
-    work: () => this.#takeRelayed(),
-    hasWork: () => this.#relayQueue.length > 0,
-    failed: (error) =>
-      this.logger.error({ err: error }, 'transactions of other processes are no longer taken'),
-  });
+  readonly #intake: Intake;
 
   private constructor(parts: {
     readonly options: NodeProcessOptions;
@@ -125,9 +117,18 @@ export class NodeProcess implements AsyncDisposable {
       if (events.some(({ kind }) => kind === 'epoch-elected' || kind === 'epoch-promoted'))
         this.#validators = deciding(chain);
     });
+    this.#intake = new Intake({
+      chain,
+      mempool: this.mempool,
+      pool,
+      verify: verifyNative,
+      relay: (batch) => this.#toValidators(batch),
+      added: () => this.consensus?.poke(),
+      failed: (error) => logger.error({ err: error }, 'transactions are no longer taken'),
+    });
     transport.open({
       ...CHANNELS.transaction,
-      receive: (peer, bytes) => this.#relayed(peer.id, bytes.slice()),
+      receive: (peer, bytes) => this.#relayed(peer.id, bytes),
     });
     if (parts.replicaLog !== undefined) {
       this.consensus = new Consensus({
@@ -272,66 +273,45 @@ export class NodeProcess implements AsyncDisposable {
    * Throws with the code of the refusal.
    */
   async submit(encoded: Uint8Array): Promise<Hash> {
-    const verified = verifyTransaction(this.chain.id, encoded, verifyNative);
-    if (!verified.ok) throw new LedgerError(verified.code, verified.message);
-    const transaction = verified.value;
-    if (this.chain.receipt(transaction.id) !== undefined)
-      throw new LedgerError('transaction.duplicate', 'the transaction is final already');
-    const fit = precheck(
-      this.chain.state,
-      { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative },
-      transaction,
-    );
-    if (!fit.ok) throw new LedgerError(fit.code, fit.message);
-    const taken = this.mempool.add(transaction);
-    if (!taken.ok && !(taken.code === 'transaction.duplicate' && !this.#orders))
-      throw new LedgerError(taken.code, taken.message);
-    this.#toValidators(encoded);
-    this.consensus?.poke();
-    return transaction.id;
+    const judged = await new Promise<Judged>((resolve) => {
+      if (!this.offer(encoded, resolve))
+        resolve(refused('pool.full', 'too many transactions wait to be checked'));
+    });
+    if (judged.ok) return judged.value.id;
+    if (judged.code === 'transaction.duplicate' && !this.#orders) {
+      const id = transactionId(encoded);
+      if (this.isPending(id)) return id;
+    }
+    throw new LedgerError(judged.code, judged.message);
+  }
+
+  /** The same for many: the verdict comes through `done`. False when too many wait, and nothing was kept. */
+  offer(encoded: Uint8Array, done: (judged: Judged) => void): boolean {
+    return this.#intake.offer({ encoded, relay: true, again: !this.#orders, done });
   }
 
   isPending(id: Hash): boolean {
-    return this.mempool.get(toHex(id)) !== undefined;
+    return this.mempool.get(idText(id)) !== undefined;
   }
 
   /** From another process. A refusal is not answered: whoever submitted asks for the receipt. */
-  #relayed(peer: string, encoded: Uint8Array): void {
-    if (this.consensus === undefined || this.#relayQueue.length >= RELAYED_MAX) return;
-    this.#relayQueue.push({ peer, encoded });
-    this.#relay.kick();
+  #relayed(peer: string, bytes: Uint8Array): void {
+    if (this.consensus === undefined) return;
+    const batch = decodeBatch(bytes);
+    if (batch === undefined) return this.#blame(peer, 'relayed transactions do not decode');
+    // Only what comes from outside the validators is passed on, so that nothing circles.
+    const relay = !this.#validators.has(peer);
+    const done = (judged: Judged): void => {
+      if (!judged.ok && judged.code === 'signature.invalid')
+        this.#blame(peer, 'a relayed transaction is not signed by its sender');
+    };
+    // What finds no room is dropped: the sender sends again.
+    for (const encoded of batch) if (!this.#intake.offer({ encoded, relay, done })) return;
   }
 
-  /** Signatures of all that came while the last batch was checked go to the pool together. */
-  async #takeRelayed(): Promise<void> {
-    const batch = this.#relayQueue.splice(0, RELAY_BATCH).flatMap(({ peer, encoded }) => {
-      const verified = verifyTransaction(this.chain.id, encoded, () => true);
-      const isNew = verified.ok && this.mempool.get(toHex(verified.value.id)) === undefined;
-      return isNew ? [{ peer, transaction: verified.value }] : [];
-    });
-    const items = batch.map(({ transaction: { tx, encoded } }) => ({
-      key: tx.key.bytes,
-      message: signedBytes(this.chain.id, encoded),
-      signature: tx.signature,
-    }));
-    const verdicts = await this.pool.verifyBatch(items).catch((error: unknown) => {
-      // Too much to verify at the moment: these are dropped, and sent again by whoever wants them final.
-      if (error instanceof LedgerError) return [];
-      throw error;
-    });
-    if (verdicts.length !== items.length) return;
-    const context = { chain: this.chain.id, height: height(this.chain.height + 1), verify: verifyNative };
-    for (const [i, { peer, transaction }] of batch.entries()) {
-      if (verdicts[i] !== true) {
-        this.logger.warn({ peer }, 'a relayed transaction is not signed by its sender');
-        this.transport.disconnect(peer);
-        continue;
-      }
-      if (!precheck(this.chain.state, context, transaction).ok || !this.mempool.add(transaction).ok) continue;
-      // Only what comes from outside the validators is passed on, so that nothing circles.
-      if (!this.#validators.has(peer)) this.#toValidators(transaction.encoded);
-    }
-    this.consensus?.poke();
+  #blame(peer: string, message: string): void {
+    this.logger.warn({ peer }, message);
+    this.transport.disconnect(peer);
   }
 
   /** Whether this node's own pool goes into blocks; otherwise others have to hear of what it is to bring. */
@@ -339,9 +319,9 @@ export class NodeProcess implements AsyncDisposable {
     return this.consensus?.votes === true;
   }
 
-  #toValidators(encoded: Uint8Array): void {
+  #toValidators(batch: Uint8Array): void {
     for (const id of this.#validators)
-      if (id !== this.transport.self) this.transport.send(id, CHANNELS.transaction.number, encoded);
+      if (id !== this.transport.self) this.transport.send(id, CHANNELS.transaction.number, batch);
   }
 
   /** What was submitted here and is not final goes out again: validators may have been away. */
@@ -353,7 +333,7 @@ export class NodeProcess implements AsyncDisposable {
       countMax: RESEND_MAX,
       exclude: new Set(),
     });
-    for (const { encoded } of waiting) this.#toValidators(encoded);
+    for (const batch of encodeBatches(waiting.map(({ encoded }) => encoded))) this.#toValidators(batch);
   }
 
   #submitCheckpoint(certificate: CheckpointCertificate): void {
@@ -366,7 +346,8 @@ export class NodeProcess implements AsyncDisposable {
       body: { kind: 'checkpoint', certificate },
     };
     const signature = this.keys.sign(transactionSigningBytes(this.chain.id, unsigned));
-    this.#toValidators(encodeTransaction({ ...unsigned, signature }));
+    for (const batch of encodeBatches([encodeTransaction({ ...unsigned, signature })]))
+      this.#toValidators(batch);
   }
 }
 

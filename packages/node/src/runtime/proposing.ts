@@ -2,10 +2,10 @@
  * When this node, asked for a proposal, makes one, and of what: load makes blocks larger, not more; idle chains get
  * a heartbeat; a change somebody needs a proof of is followed by the blocks that carry it. No rule of the protocol.
  */
-import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Want } from '@itc/core/pbft/effects.js';
+import { idText } from '@itc/core/state/record-map.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Timer } from '../ports.ts';
@@ -77,7 +77,7 @@ export class Proposing {
 
   /** Overdue at enough validators: these go first from now on, whatever they pay. Replaces what was said before. */
   include(ids: readonly Hash[]): void {
-    this.#include = ids.map(toHex);
+    this.#include = ids.map(idText);
   }
 
   committed({ header, transactions }: PreparedBlock): void {
@@ -103,13 +103,18 @@ export class Proposing {
     if (want === undefined) return;
     const { chain, mempool, overdue, clock, candidates, heartbeatMs, hasQuorum } = this.#o;
     const inFlight = want.height - chain.height - 1;
-    const excluded = candidates.inFlightIds(want.parentHash);
+    const ahead = candidates.inFlight(want.parentHash);
+    if (ahead.count > 0 && mempool.size > ahead.count && mempool.bytes - ahead.bytes < BATCH_BYTES) {
+      const left = BATCH_MS * 2 ** (inFlight - 1) - (clock.monotonicMs() - this.#wantedAt);
+      if (left > 0) return this.#considerAfter(left);
+    }
+    const excluded = ahead.names();
     const transactions = mempool.take(chain.state, {
       bytesMax: BLOCK_TRANSACTIONS_BYTES,
       countMax: LIMITS.blockTransactionsMax,
       exclude: excluded,
       // What this node has reported itself, too: it would blame others for leaving it out.
-      first: [...this.#include, ...overdue.ids().map(toHex)],
+      first: [...this.#include, ...overdue.ids().map(idText)],
     });
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= heartbeatMs && inFlight === 0;
@@ -119,10 +124,6 @@ export class Proposing {
       if ((!due && !proofsWait) || !hasQuorum()) return;
       const quiet = clock.monotonicMs() - this.#changedAt;
       if (!due && quiet < QUIET_MS) return this.#considerAfter(QUIET_MS - quiet);
-    } else if (excluded.size > 0) {
-      const bytes = transactions.reduce((sum, { encoded }) => sum + encoded.length, 0);
-      const left = BATCH_MS * 2 ** (inFlight - 1) - (clock.monotonicMs() - this.#wantedAt);
-      if (bytes < BATCH_BYTES && left > 0) return this.#considerAfter(left);
     }
     const block = chain.propose(want.height, want.parentHash, clock.now(), transactions);
     if (block === undefined) return;

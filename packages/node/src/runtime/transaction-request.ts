@@ -1,13 +1,14 @@
 /** Transactions by id, from validators that have them: what others report as overdue a proposer may never have heard of. */
-import { toHex } from '@itc/core/bytes/hex.js';
 import { decode } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { readHash } from '@itc/core/ledger/transaction.js';
+import { idText } from '@itc/core/state/record-map.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Peer, PeerId, Transport } from '../ports.ts';
 import { CHANNELS } from './channels.ts';
+import { encodeBatches } from './intake.ts';
 
 export interface TransactionRequestOptions {
   readonly mempool: Mempool;
@@ -39,7 +40,7 @@ export class TransactionRequest {
   /** Asks for those that do not wait here. The answers come like every relayed transaction. */
   want(ids: readonly Hash[]): void {
     const { mempool, transport, clock, voters } = this.#o;
-    const missing = ids.filter((id) => mempool.get(toHex(id)) === undefined).slice(0, LIMITS.inclusionMax);
+    const missing = ids.filter((id) => mempool.get(idText(id)) === undefined).slice(0, LIMITS.inclusionMax);
     const now = clock.monotonicMs();
     if (missing.length === 0 || now - this.#askedAt < PAUSE_MS) return;
     this.#askedAt = now;
@@ -58,9 +59,7 @@ export class TransactionRequest {
     const ids = decode((reader) => reader.list(LIMITS.inclusionMax, readHash), bytes);
     if (!ids.ok) return blame(peer.id, ids.message);
     this.#servedAt.set(peer.id, now);
-    for (const id of ids.value) {
-      const known = mempool.get(toHex(id));
-      if (known !== undefined) transport.send(peer.id, CHANNELS.transaction.number, known.encoded);
-    }
+    const known = ids.value.flatMap((id) => mempool.get(idText(id))?.encoded ?? []);
+    for (const batch of encodeBatches(known)) transport.send(peer.id, CHANNELS.transaction.number, batch);
   }
 }

@@ -1,0 +1,185 @@
+/**
+ * The way of transactions into the pool (spec NODE-3), whoever brings them: a client, a stream, another process. All
+ * that came while the last batch was checked is checked together, and what was taken goes on to the validators together.
+ */
+import { DecodeError, Reader } from '@itc/core/bytes/reader.js';
+import { refused, type Result } from '@itc/core/bytes/result.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
+import { height } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { precheck } from '@itc/core/state/apply.js';
+import {
+  judgeTransaction,
+  openTransaction,
+  signingPrefix,
+  unsignedPart,
+  type OpenedTransaction,
+  type VerifiedTransaction,
+} from '@itc/core/state/verified-transaction.js';
+import type { VerifyPool } from '../crypto/verify-pool.ts';
+import type { Mempool } from '../mempool/mempool.ts';
+import type { Chain } from './chain.ts';
+import { Drain } from './drain.ts';
+
+export interface IntakeOptions {
+  readonly chain: Chain;
+  readonly mempool: Mempool;
+  readonly pool: VerifyPool;
+  /** For signatures inside of bodies. */
+  readonly verify: SignatureVerifier;
+  /** Brings a batch to every validator, see `decodeBatch`. */
+  readonly relay: (batch: Uint8Array) => void;
+  /** The pool has grown. */
+  readonly added: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export type Judged = Result<VerifiedTransaction, ErrorCode>;
+
+export interface Offer {
+  /** Kept, not copied. */
+  readonly encoded: Uint8Array;
+  /** Whether the validators are to hear of it from this process. */
+  readonly relay: boolean;
+  /** Relayed even when it waits here already: whoever submits again wants it brought again. */
+  readonly again?: boolean;
+  /** Called once, before the next turn of the event loop after the verdict. */
+  readonly done: (judged: Judged) => void;
+}
+
+/** Waiting to be checked, in number; beyond, offers are refused and whoever offers may do so again. */
+export const INTAKE_MAX = 16_384;
+/** Checked together. Larger batches would hold back what comes behind them. */
+const BATCH_MAX = 256;
+
+export class Intake {
+  readonly #o: IntakeOptions;
+  readonly #prefix: Uint8Array;
+  #queue: Offer[] = [];
+  #head = 0;
+  readonly #drain = new Drain({
+    work: () => this.#take(),
+    hasWork: () => this.waiting > 0,
+    failed: (error) => this.#o.failed(error),
+  });
+
+  constructor(options: IntakeOptions) {
+    this.#o = options;
+    this.#prefix = signingPrefix(options.chain.id);
+  }
+
+  get waiting(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** False when too many wait: nothing was kept. */
+  offer(offer: Offer): boolean {
+    if (this.waiting >= INTAKE_MAX) return false;
+    this.#queue.push(offer);
+    this.#drain.kick();
+    return true;
+  }
+
+  async #take(): Promise<void> {
+    const batch = this.#queue.slice(this.#head, this.#head + BATCH_MAX);
+    this.#head += batch.length;
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+    const opened: { readonly offer: Offer; readonly transaction: OpenedTransaction }[] = [];
+    const on: Uint8Array[] = [];
+    for (const offer of batch) {
+      const judged = this.#open(offer, on);
+      if (judged.ok) opened.push({ offer, transaction: judged.value });
+      else offer.done(judged);
+    }
+    const verdicts = await this.#verify(opened.map(({ transaction }) => transaction));
+    let added = false;
+    for (const [i, { offer, transaction }] of opened.entries()) {
+      const judged = verdicts.ok ? this.#judge(transaction, verdicts.value[i] === true) : verdicts;
+      if (judged.ok) {
+        added = true;
+        if (offer.relay) on.push(offer.encoded);
+      }
+      offer.done(judged);
+    }
+    for (const message of encodeBatches(on)) this.#o.relay(message);
+    if (added) this.#o.added();
+  }
+
+  #open({ encoded, relay, again }: Offer, on: Uint8Array[]): Result<OpenedTransaction, ErrorCode> {
+    const opened = openTransaction(encoded);
+    if (!opened.ok || this.#o.mempool.get(opened.value.name) === undefined) return opened;
+    if (relay && again === true) on.push(encoded);
+    return refused('transaction.duplicate', 'the transaction waits here already');
+  }
+
+  async #verify(transactions: readonly OpenedTransaction[]): Promise<Result<boolean[], ErrorCode>> {
+    const items = transactions.map(({ tx, encoded }) => ({
+      key: tx.key.bytes,
+      prefix: this.#prefix,
+      message: unsignedPart(encoded),
+      signature: tx.signature,
+    }));
+    try {
+      return { ok: true, value: await this.#o.pool.verifyBatch(items) };
+    } catch (error) {
+      // Too much to verify at the moment: these are refused, and offered again by whoever wants them final.
+      if (error instanceof LedgerError) return refused(error.code, error.message);
+      throw error;
+    }
+  }
+
+  #judge(transaction: OpenedTransaction, holds: boolean): Judged {
+    const judged = judgeTransaction(transaction, holds);
+    if (!judged.ok) return judged;
+    const { chain, mempool, verify } = this.#o;
+    const context = { chain: chain.id, height: height(chain.height + 1), verify };
+    const fit = precheck(chain.state, context, judged.value);
+    if (!fit.ok) {
+      // Only what is stale can be final: everything else is spared the question to the tables.
+      const isStale = fit.code === 'transaction.nonce' || fit.code === 'checkpoint.sequence';
+      return isStale && chain.receipt(transaction.id) !== undefined
+        ? refused('transaction.duplicate', 'the transaction is final already')
+        : fit;
+    }
+    const added = mempool.add(judged.value);
+    return added.ok ? judged : added;
+  }
+}
+
+/** A message between processes is cut off here; one transaction always fits. */
+const RELAY_BYTES = 131_072;
+/** Bound on such a message. */
+export const RELAY_BYTES_MAX: number = RELAY_BYTES + LIMITS.transactionBytesMax + 4;
+
+/** u32 length ‖ transaction, repeated; as many messages as it takes. */
+export function encodeBatches(transactions: readonly Uint8Array[]): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  for (let at = 0; at < transactions.length;) {
+    let to = at;
+    let bytes = 0;
+    for (; to < transactions.length && bytes < RELAY_BYTES; to += 1)
+      bytes += 4 + (transactions[to] as Uint8Array).length;
+    const writer = new Writer(bytes);
+    for (; at < to; at += 1) writer.bytes(transactions[at] as Uint8Array);
+    messages.push(writer.finish());
+  }
+  return messages;
+}
+
+/** Each transaction is a copy, so that none keeps the whole message alive. Undefined when the bytes are no such batch. */
+export function decodeBatch(bytes: Uint8Array): Uint8Array[] | undefined {
+  const reader = new Reader(bytes);
+  const transactions: Uint8Array[] = [];
+  try {
+    while (reader.remaining > 0) transactions.push(reader.bytes(LIMITS.transactionBytesMax).slice());
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+  return transactions;
+}
