@@ -5,9 +5,9 @@
  */
 import type { PublicKey } from '../crypto/signature.ts';
 import { toHex } from '../bytes/hex.ts';
-import { asAddress } from '../ledger/address.ts';
-import { electsAt } from '../ledger/epoch.ts';
-import { amount, epoch, height, type Height } from '../ledger/ids.ts';
+import { asAddress, type Address } from '../ledger/address.ts';
+import { electsAt, type EpochRecord } from '../ledger/epoch.ts';
+import { amount, epoch, height, type Amount, type Height } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import type { Draft } from './draft.ts';
@@ -26,11 +26,17 @@ export function endBlock(draft: Draft, at: Height): readonly LedgerEventBody[] {
   return [...payOut(draft), ...promote(draft, at), ...releaseBonds(draft, at)];
 }
 
-function electNext(draft: Draft, at: Height): readonly LedgerEventBody[] {
-  const record = draft.epoch;
-  const { bondPerWeight } = draft.parameters;
-  const candidates = draft.validators().map(([id, validator]) => ({
-    address: asAddress(idBytes(id)),
+/**
+ * What an election would decide now: the next set, which may be the same one when a restart asks for a new epoch.
+ * Undefined when the epoch goes on.
+ */
+export function electable(
+  record: EpochRecord,
+  bonded: Iterable<{ readonly address: Address; readonly validator: ValidatorRecord }>,
+  bondPerWeight: Amount,
+): ValidatorSet | undefined {
+  const candidates = Array.from(bonded, ({ address, validator }) => ({
+    address,
     key: validator.key,
     current: weightIn(record.validators, validator.key),
     target: targetWeight(validator, bondPerWeight),
@@ -40,7 +46,16 @@ function electNext(draft: Draft, at: Height): readonly LedgerEventBody[] {
   const validators = elect(record.validators, candidates);
   // A restart asked for before this epoch began was answered by its beginning.
   const restart = candidates.some(({ current, restartAt }) => current > 0 && restartAt >= record.since);
-  if (!restart && sameSet(validators, record.validators)) return [];
+  return !restart && sameSet(validators, record.validators) ? undefined : validators;
+}
+
+function electNext(draft: Draft, at: Height): readonly LedgerEventBody[] {
+  const record = draft.epoch;
+  const bonded = draft
+    .validators()
+    .map(([id, validator]) => ({ address: asAddress(idBytes(id)), validator }));
+  const validators = electable(record, bonded, draft.parameters.bondPerWeight);
+  if (validators === undefined) return [];
   const closes = height(at + LIMITS.pipelineDepth);
   draft.setEpoch({ ...record, next: { validators, closes } });
   return [{ kind: 'epoch-elected', epoch: epoch(record.epoch + 1), closes, validators }];

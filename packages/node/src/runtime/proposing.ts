@@ -7,6 +7,7 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Want } from '@itc/core/pbft/effects.js';
 import { idText } from '@itc/core/state/record-map.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
+import { electable } from '@itc/core/state/end-of-block.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Timer } from '../ports.ts';
 import type { Candidates } from './candidates.ts';
@@ -50,6 +51,8 @@ export class Proposing {
   #changedAt = 0;
   #batchTimer: Timer | undefined;
   #include: readonly string[] = [];
+  /** At which height it was last found out whether an epoch is to change, and what was found. */
+  #change = { height: -1, isDue: false };
 
   constructor(options: ProposingOptions) {
     this.#o = options;
@@ -94,7 +97,24 @@ export class Proposing {
     const { chain, mempool, clock, heartbeatMs, hasQuorum } = this.#o;
     const isProofOwed = chain.height > 0 && chain.height < this.#proofHeight + LIMITS.pipelineDepth;
     const isLate = clock.now() - chain.time > 2 * heartbeatMs && hasQuorum();
-    return mempool.size + (isProofOwed ? 1 : 0) + (isLate ? 1 : 0);
+    const isChangeOwed = this.#isChangeDue() && hasQuorum();
+    return mempool.size + (isProofOwed || isChangeOwed ? 1 : 0) + (isLate ? 1 : 0);
+  }
+
+  /**
+   * An epoch that is to end waits for a checkpoint height: on an idle chain empty blocks lead up to it. They end with
+   * the change, because what no election would carry out is not due.
+   */
+  #isChangeDue(): boolean {
+    const { state, height } = this.#o.chain;
+    if (this.#change.height !== height) {
+      const { epoch, parameters } = state;
+      const isDue =
+        epoch.next !== undefined ||
+        electable(epoch, state.validators(), parameters.bondPerWeight) !== undefined;
+      this.#change = { height, isDue };
+    }
+    return this.#change.isDue;
   }
 
   /** Answers the want, now or when the batch is due. */
@@ -119,7 +139,9 @@ export class Proposing {
     if (transactions.length === 0) {
       const due = clock.now() - chain.time >= heartbeatMs && inFlight === 0;
       // Under load the next transactions carry the proof forward; empty blocks would only delay them.
-      const proofsWait = want.height <= this.#proofHeight + LIMITS.pipelineDepth && excluded.size === 0;
+      const proofsWait =
+        (want.height <= this.#proofHeight + LIMITS.pipelineDepth || this.#isChangeDue()) &&
+        excluded.size === 0;
       // An empty block that nobody can hear would only start the timer of its proposer.
       if ((!due && !proofsWait) || !hasQuorum()) return;
       const quiet = clock.monotonicMs() - this.#changedAt;
