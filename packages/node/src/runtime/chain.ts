@@ -6,6 +6,7 @@
  * from the log, so that every state a header may refer to is in memory, also with all peers gone.
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
+import { ok } from '@itc/core/bytes/result.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
@@ -26,20 +27,23 @@ import { epochAt } from '@itc/core/ledger/epoch.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { epoch, height, millis, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { validatorsHash, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { applyBlock } from '@itc/core/state/apply.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
+import type { HashPiece } from '@itc/core/state/snapshot.js';
 import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
 import { EpochTable, type EpochStart } from './epoch-table.ts';
-import { ExecutedBlocks, type TransactionPlace } from './executed-blocks.ts';
+import { ExecutedBlocks, heightKey, type TransactionPlace } from './executed-blocks.ts';
 import { InFlightBlocks, type InFlight } from './in-flight.ts';
 import { assembleBlock, type PreparedBlock } from './prepared-block.ts';
+import { snapshotBase, type SnapshotBase } from './snapshot-base.ts';
 
 const LAG = LIMITS.pipelineDepth;
 /** Heights whose states stay in memory for proofs. */
@@ -65,18 +69,21 @@ export class Chain {
   readonly #log: BlockLog;
   readonly #tables: Tables;
   readonly #verify: SignatureVerifier;
-  readonly #epochs: EpochTable;
-  readonly #executed: ExecutedBlocks;
+  #epochs: EpochTable;
+  #executed: ExecutedBlocks;
   /** Sets live as long as their epoch and are hashed once. */
   readonly #setHashes = new WeakMap<ValidatorSet, Hash>();
-  readonly #history = new MmrLog();
-  readonly #hashes: Hash[] = [];
+  #history = new MmrLog();
+  #hashes: Hash[] = [];
   /** The committed block; undefined at height 0. */
   #tip: InFlight | undefined;
-  readonly #states = new Map<number, LedgerState>();
+  #states = new Map<number, LedgerState>();
   #height = height(0);
-  readonly #inFlight = new InFlightBlocks();
+  #inFlight = new InFlightBlocks();
+  /** What the state was taken over from; there are no states below it. */
+  #base: SnapshotBase | undefined;
   readonly #listeners = new Set<(committed: CommittedBlock) => void>();
+  readonly #replacedListeners = new Set<() => void>();
   #transactions = 0;
 
   private constructor(options: ChainOptions) {
@@ -102,8 +109,39 @@ export class Chain {
     return chain;
   }
 
+  /**
+   * Goes on with what is stored now, after something else than a block has changed it: a snapshot was taken over,
+   * whose state this is. Until then everybody is answered from what was there before.
+   */
+  async reopen(state: LedgerState): Promise<void> {
+    const { genesis } = this;
+    const next = new Chain({ genesis, log: this.#log, tables: this.#tables, verify: this.#verify });
+    await next.#load(state);
+    this.#epochs = next.#epochs;
+    this.#executed = next.#executed;
+    this.#history = next.#history;
+    this.#hashes = next.#hashes;
+    this.#tip = next.#tip;
+    this.#states = next.#states;
+    this.#height = next.#height;
+    this.#inFlight = next.#inFlight;
+    this.#base = next.#base;
+    this.#transactions = next.#transactions;
+    for (const listener of this.#replacedListeners) listener();
+  }
+
   get height(): Height {
     return this.#height;
+  }
+
+  /** The block whose state was taken over from peers; undefined when everything was executed here. */
+  get anchor(): StableCertificate | undefined {
+    return this.#base?.anchor;
+  }
+
+  /** Lowest height whose block is kept here; 1 above the committed height when there is none. */
+  get floor(): Height {
+    return height(this.#log.first === 0 ? this.#height + 1 : this.#log.first);
   }
 
   /** State after the committed block. */
@@ -190,6 +228,12 @@ export class Chain {
     return this.#executed.checkpointPlace(subnet, sequence);
   }
 
+  /** The state has become another one without the blocks between: what was derived from events is to be read anew. */
+  onReplaced(listener: () => void): () => void {
+    this.#replacedListeners.add(listener);
+    return () => this.#replacedListeners.delete(listener);
+  }
+
   onCommitted(listener: (committed: CommittedBlock) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -223,7 +267,11 @@ export class Chain {
     if (fresh && header.time > now + LIMITS.clockSkewMsMax) return 'later';
     if (header.time <= (parent.header?.time ?? this.genesis.time)) return 'invalid';
     const state = this.stateUnder(header.height);
-    if (state === undefined) return header.height - LAG > this.#height ? 'later' : 'invalid';
+    if (state === undefined) {
+      // Neither executed yet, nor known below a snapshot: its quorum decides without this voice (SNAPSHOT-9).
+      const lagging = header.height - LAG;
+      return lagging > this.#height || lagging < (this.anchor?.height ?? 0) ? 'later' : 'invalid';
+    }
     const expected = {
       ...this.#headerOf(header.height, header.parentHash, parent.history, state, header.time),
       txRoot: header.txRoot,
@@ -268,6 +316,12 @@ export class Chain {
       for (const listener of this.#listeners) listener(committed);
     }
     await this.#writeLagging();
+  }
+
+  /** A stretch of header hashes, from leaf `start` to `end` − 1 of the history below `under`, with its path (SNAPSHOT-4). */
+  hashPiece(start: number, end: number, under: Height): HashPiece {
+    const siblings = this.#history.rangePath(start, end, under - 1);
+    return { start, hashes: this.#hashes.slice(start, end), siblings };
   }
 
   /** Membership path of a header in the history a later header commits. */
@@ -372,7 +426,7 @@ export class Chain {
     // Blocks tell what they changed; what genesis put there is written with the first of them.
     await this.#executed.write(upTo, this.#transactions, () =>
       [...LedgerState.fromGenesis(this.genesis).entries()].map(({ key, value }) => ({
-        table: 'state',
+        table: this.#executed.stateTable,
         key,
         value,
       })),
@@ -380,12 +434,13 @@ export class Chain {
     this.#epochs.stored(upTo + 1);
   }
 
-  async #load(): Promise<void> {
+  async #load(taken?: LedgerState): Promise<void> {
     const { height: applied, transactions } = this.#executed.applied() ?? { height: 0, transactions: 0 };
     this.#transactions = transactions;
     let state = LedgerState.fromGenesis(this.genesis);
     if (applied > 0) {
-      const loaded = LedgerState.fromRecords(this.#tables.table('state').range());
+      const records = this.#tables.table(this.#executed.stateTable);
+      const loaded = taken === undefined ? LedgerState.fromRecords(records.range()) : ok(taken);
       if (!loaded.ok)
         throw new LedgerError('storage.corrupt', `the stored state does not decode: ${loaded.message}`);
       state = loaded.value;
@@ -396,7 +451,11 @@ export class Chain {
         );
       }
     }
-    for (const { value } of this.#tables.table('hashes').range()) {
+    this.#base = snapshotBase(this.#tables);
+    await this.#log.dropBehindGap(applied);
+    if (this.#base !== undefined) await this.#log.dropBelow(this.#base.anchor.height);
+    // Hashes above may have been gathered for a snapshot that was not taken over.
+    for (const { value } of this.#tables.table('hashes').range({ end: heightKey(applied + 1) })) {
       const hash = asHash(value.slice());
       this.#hashes.push(hash);
       this.#history.append(hash);

@@ -13,6 +13,7 @@ import type { RecordChange } from '@itc/core/state/ledger-state.js';
 import type { Change, Tables } from '../ports.ts';
 import { epochChange, type EpochStart } from './epoch-table.ts';
 import { decodeReceipt, encodeReceipt } from './receipt-codec.ts';
+import { stateTable, type StateTable } from './snapshot-base.ts';
 
 export interface TransactionPlace {
   readonly height: Height;
@@ -40,12 +41,15 @@ const APPLIED = Uint8Array.of(0);
 
 export class ExecutedBlocks {
   readonly #tables: Tables;
+  /** Where the records of the state are. */
+  readonly stateTable: StateTable;
   #waiting: ExecutedBlock[] = [];
   readonly #receipts = new Map<string, Receipt>();
   readonly #checkpoints = new Map<string, TransactionPlace>();
 
   constructor(tables: Tables) {
     this.#tables = tables;
+    this.stateTable = stateTable(tables);
   }
 
   /** What the tables stand for; undefined before the first write. */
@@ -95,21 +99,14 @@ export class ExecutedBlocks {
         const value = new Writer(12).u53(place.height).u32(place.index).finish();
         changes.push({ table: 'checkpoints', key, value });
       }
-      for (const { key, value } of block.changes) changes.push({ table: 'state', key, value });
+      for (const { key, value } of block.changes) changes.push({ table: this.stateTable, key, value });
       for (const receipt of block.receipts)
         changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
-      changes.push({ table: 'hashes', key: new Writer(8).u53(block.height).finish(), value: block.hash });
+      changes.push({ table: 'hashes', key: heightKey(block.height), value: block.hash });
       if (block.opens !== undefined) changes.push(epochChange(block.opens));
     }
     const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
-    changes.push({
-      table: 'meta',
-      key: APPLIED,
-      value: new Writer(16)
-        .u53(last.height)
-        .u53(transactions - above)
-        .finish(),
-    });
+    changes.push(appliedChange({ height: last.height, transactions: transactions - above }));
     await this.#tables.commit(changes);
     // Blocks may have been added while the batch was written.
     this.#waiting = this.#waiting.filter((block) => block.height > last.height);
@@ -118,6 +115,16 @@ export class ExecutedBlocks {
       for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
     }
   }
+}
+
+/** Key of a height in a table, in the order of heights. */
+export function heightKey(of: number): Uint8Array {
+  return new Writer(8).u53(of).finish();
+}
+
+export function appliedChange(applied: Applied): Change {
+  const value = new Writer(16).u53(applied.height).u53(applied.transactions).finish();
+  return { table: 'meta', key: APPLIED, value };
 }
 
 function checkpointsOf({

@@ -105,7 +105,7 @@ export class BlockLog implements AsyncDisposable {
 
   /** Height of the lowest stored block; 0 when empty. */
   get first(): number {
-    return this.last === 0 ? 0 : (this.#segments[0] as Segment).first;
+    return this.#segments.find(({ count }) => count > 0)?.first ?? 0;
   }
 
   /** The highest block reached from a stored one without a gap; 0 when that height is not stored. */
@@ -204,15 +204,16 @@ export class BlockLog implements AsyncDisposable {
     return this.first;
   }
 
-  /** Where the lowest segment ends: the first height that `dropBelow` would keep if it were asked for this one. */
+  /** Where the lowest segment ends: asked for this height, `dropBelow` removes that one; 0 when it is the newest. */
   get firstEnd(): number {
-    return endOf(this.#segments[0] as Segment);
+    const lowest = this.#segments.find(({ count }) => count > 0);
+    return lowest === undefined || endOf(lowest) > this.last ? 0 : endOf(lowest);
   }
 
   /** Removes what lies behind the gap above a height, if there is one. */
   async dropBehindGap(height: number): Promise<void> {
-    const reached = this.runFrom(height);
-    const stale = this.#segments.filter(({ first, count }) => count > 0 && first > Math.max(reached, height));
+    const reached = Math.max(height, this.runFrom(height), this.runFrom(height + 1));
+    const stale = this.#segments.filter(({ first, count }) => count > 0 && first > reached);
     if (stale.length === 0) return;
     this.#file.close();
     for (const segment of this.#segments.filter(({ count }) => count === 0)) this.#remove(segment);
