@@ -24,7 +24,7 @@ export function onExecuted(state: ReplicaState, at: Height, hash: Hash, stateRoo
   signCheckpoint(state, at, hash, stateRoot);
 }
 
-/** The first word of a new epoch: its members have executed and stored the block it begins above (PBFT-5.6). */
+/** The first word of a new epoch: its members have executed and stored the block it begins above (PBFT-14.2). */
 export function signBase(state: ReplicaState): void {
   const { base } = state.options;
   if (base === undefined || state.isOpen || state.ownCheckpoints.has(base.height)) return;

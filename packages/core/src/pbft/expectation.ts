@@ -21,17 +21,18 @@ interface Turn extends Performance {
   /** Longest wait so far, and the one that is not over. */
   longestMs: number;
   waitMs: number;
-  /** Time with more requests waiting than others deliver in a second, and what was delivered in it. */
+  /** Time with a backlog, and what was delivered in it. */
   backlogMs: number;
   backlogRequests: number;
-  /** More requests waited at the last tick than others deliver in a second. */
+  /** There was a backlog at the last tick. */
   isBehind: boolean;
 }
 
 /** Shorter observations say nothing: one scheduling hiccup is as long. */
 const WINDOW_MS = 1_000;
 const WINDOW_BLOCKS = 4;
-/** Fewer waiting requests are no backlog, whatever the others deliver in a second. */
+/** Requests that wait are a backlog when others need this long for them, and when they are no fewer than this. */
+const BACKLOG_MS = 500;
 const BACKLOG_MIN = 32;
 /** A turn shorter than this gives no rate to measure others by. */
 const RATE_MS = 300;
@@ -91,7 +92,7 @@ export class Expectation {
     turn.waitedMs += elapsedMs;
     turn.waitMs += elapsedMs;
     const rate = this.#medianRate(turn.proposer);
-    turn.isBehind = rate !== undefined && pending >= Math.max(BACKLOG_MIN, rate * 1_000);
+    turn.isBehind = rate !== undefined && pending >= Math.max(BACKLOG_MIN, rate * BACKLOG_MS);
     if (turn.isBehind) turn.backlogMs += elapsedMs;
   }
 
@@ -173,15 +174,14 @@ export class Expectation {
     return delays?.[Math.floor(delays.length / 2)];
   }
 
-  /** Ascending; undefined unless half of the others are known at least. */
+  /** Ascending; undefined while no other is known. */
   #others(except: number, measure: (known: Performance) => number | undefined): number[] | undefined {
     const found: number[] = [];
     for (const [index, known] of this.#known.entries()) {
       const value = index === except ? undefined : measure(known);
       if (value !== undefined) found.push(value);
     }
-    const enough = found.length > 0 && found.length * 2 >= this.#known.length - 1;
-    return enough ? found.sort((a, b) => a - b) : undefined;
+    return found.length > 0 ? found.sort((a, b) => a - b) : undefined;
   }
 }
 

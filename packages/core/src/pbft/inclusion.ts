@@ -11,6 +11,9 @@ import { doubt } from './suspicion.ts';
 /** Further blocks the proposer has for an overdue transaction: a full pipeline may have been proposed before. */
 export const INCLUSION_BLOCKS: number = LIMITS.pipelineDepth + 2;
 
+/** And this many resend intervals, or a quick proposer would be through before the reports have reached it. */
+const INCLUSION_INTERVALS = 2;
+
 /** A report counts this many resend intervals; it is sent again in each as long as it holds. */
 const REPORT_INTERVALS = 3;
 
@@ -19,6 +22,7 @@ export interface Overdue {
   readonly id: Hash;
   /** Delivered height at which the present proposer's time for it began. */
   readonly since: number;
+  readonly sinceMs: number;
   readonly view: number;
   readonly turn: number;
 }
@@ -42,7 +46,7 @@ export function watchInclusion(state: ReplicaState): void {
   }
   const next = state.delivered.height + 1;
   if (state.proposer(next) === state.self) wantInclusion(state, now);
-  watch(state, next);
+  watch(state, next, now);
 }
 
 function ownReport(state: ReplicaState): Include {
@@ -51,17 +55,19 @@ function ownReport(state: ReplicaState): Include {
   return { ...unsigned, signature: sign(includeBytes(chain, unsigned)) };
 }
 
-function watch(state: ReplicaState, next: number): void {
+function watch(state: ReplicaState, next: number, now: number): void {
   const turn = turnOf(next);
   state.watched = state.overdue
     .filter((id) => reportedWeight(state, id) >= state.weights.quorum.weak)
     .map((id) => {
       const held = state.watched.find((known) => equalBytes(known.id, id));
       if (held !== undefined && held.view === state.view && held.turn === turn) return held;
-      return { id, since: state.delivered.height, view: state.view, turn };
+      return { id, since: state.delivered.height, sinceMs: now, view: state.view, turn };
     });
-  if (state.watched.some(({ since }) => state.delivered.height - since >= INCLUSION_BLOCKS))
-    doubt(state, next, 'leaves-out');
+  const patienceMs = INCLUSION_INTERVALS * state.timing.resendMs;
+  const isOut = ({ since, sinceMs }: Overdue): boolean =>
+    state.delivered.height - since >= INCLUSION_BLOCKS && now - sinceMs >= patienceMs;
+  if (state.watched.some(isOut)) doubt(state, next, 'leaves-out');
 }
 
 /** Also what this shell does not have itself: it may have been kept from here. */

@@ -1,7 +1,10 @@
 /** Reading the write-ahead log back (spec PBFT-7). Own records are trusted: the disk is part of the replica. */
+import { LIMITS } from '../ledger/limits.ts';
+import { indicesOf } from '../ledger/validators.ts';
 import { noEffects } from './effects.ts';
 import type { LogRecord } from './log.ts';
 import type { ReplicaState } from './replica-state.ts';
+import { blameAfresh } from './suspicion.ts';
 import { adoptView } from './view-change.ts';
 
 /** Applies the records of this epoch in order. Some may be there twice, or stand for heights the block log already covers. */
@@ -58,6 +61,8 @@ function apply(state: ReplicaState, record: LogRecord): void {
       state.view = record.message.view;
       state.changing = true;
       state.ownViewChange = record.message;
+      for (const index of indicesOf(record.message.suspects, state.weights.count) ?? [])
+        blameAfresh(state, index, state.certified.height + LIMITS.skipBlocks);
       state.viewChanges[record.message.sender] = {
         message: record.message,
         stable: record.message.stable,

@@ -193,6 +193,48 @@ export function include(sender: number, ids: readonly Hash[]): Include {
   return { ...unsigned, signature: signAs(sender)(includeBytes(CHAIN, unsigned)) };
 }
 
+/** The same message, of another epoch and signed for it. */
+export function inEpoch<M extends Message>(of: number, message: M): M {
+  const moved: Message = { ...message, epoch: epoch(of) };
+  const sign = signAs(message.sender);
+  switch (moved.kind) {
+    case 'pre-prepare':
+      return { ...message, ...moved, signature: sign(prePrepareSigningBytes(CHAIN, moved)) };
+    case 'prepare':
+    case 'commit':
+      return { ...message, ...moved, signature: sign(voteBytes(CHAIN, moved)) };
+    case 'checkpoint':
+      return { ...message, ...moved, signature: sign(checkpointBytes(CHAIN, moved)) };
+    case 'view-change':
+      return { ...message, ...moved, signature: sign(viewChangeBytes(CHAIN, moved)) };
+    case 'new-view':
+      return { ...message, ...moved, signature: sign(newViewBytes(CHAIN, moved)) };
+    case 'include':
+      return { ...message, ...moved, signature: sign(includeBytes(CHAIN, moved)) };
+    case 'status':
+    case 'fetch':
+    case 'body':
+      return { ...message, ...moved };
+  }
+}
+
+/** What a peer says about itself, without proofs. */
+export function status(sender: number, parts: Partial<Status> = {}): Status {
+  return {
+    kind: 'status',
+    sender,
+    epoch: EPOCH,
+    view: view(0),
+    changing: false,
+    committed: height(0),
+    stable: height(0),
+    committedCertificate: undefined,
+    stableCertificate: undefined,
+    suspects: new Uint8Array(1),
+    ...parts,
+  };
+}
+
 export const GENESIS_ID: { readonly height: Height; readonly hash: Hash } = {
   height: height(0),
   hash: CHAIN,
@@ -204,6 +246,7 @@ export const ALWAYS_VALID: Application = { check: () => 'valid' };
 export class Bench {
   readonly replica: Replica;
   readonly weights: readonly number[];
+  readonly epoch: Epoch;
   readonly log: LogRecord[] = [];
   readonly sent: Outgoing[] = [];
   readonly delivered: CommittedBlock[] = [];
@@ -219,6 +262,7 @@ export class Bench {
   ) {
     const { weights = [1, 1, 1, 1], ...rest } = options;
     this.weights = weights;
+    this.epoch = options.epoch ?? EPOCH;
     this.replica = new Replica({
       chain: CHAIN,
       epoch: EPOCH,
@@ -258,18 +302,14 @@ export class Bench {
     const { self, view: at, stableHeight } = this.replica.status();
     return [...this.weights.keys()]
       .filter((sender) => sender !== self)
-      .map((sender) => ({
-        kind: 'status',
-        sender,
-        epoch: EPOCH,
-        view: view(at),
-        changing: false,
-        committed: this.replica.committedHeight,
-        stable: height(stableHeight),
-        committedCertificate: undefined,
-        stableCertificate: undefined,
-        suspects: new Uint8Array(1),
-      }));
+      .map((sender) =>
+        status(sender, {
+          epoch: this.epoch,
+          view: view(at),
+          committed: this.replica.committedHeight,
+          stable: height(stableHeight),
+        }),
+      );
   }
 
   pending(count: number): Effects {
@@ -279,7 +319,11 @@ export class Bench {
   /** Hears messages as from their authors; throws when one of them would be refused. */
   hear(...messages: readonly Message[]): Effects[] {
     return messages.map((message) =>
-      this.step({ kind: 'message', from: message.sender, message: verified(this.weights, message) }),
+      this.step({
+        kind: 'message',
+        from: message.sender,
+        message: verified(this.weights, message, this.epoch),
+      }),
     );
   }
 
@@ -295,8 +339,12 @@ export class Bench {
   }
 }
 
-export function verified(weights: readonly number[], message: Message): VerifiedMessage {
-  const result = verifyMessage(contextOf(weights), message);
+export function verified(
+  weights: readonly number[],
+  message: Message,
+  inside: Epoch = EPOCH,
+): VerifiedMessage {
+  const result = verifyMessage({ ...contextOf(weights), epoch: inside }, message);
   if (!result.ok) throw new Error(result.message);
   return result.value;
 }
