@@ -7,8 +7,10 @@ import { BlockRate, statusOf } from '../runtime/status.ts';
 import { chainRoutes, summarise } from './chain-routes.ts';
 import { EventHub, eventRoutes } from './events.ts';
 import { createMetrics, metricsRoutes, type Metrics } from './metrics.ts';
+import { Hops } from '../runtime/hops.ts';
 import { ApiServer, refuse, type Routes } from './server.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
+import { validatorRoutes } from './validator-routes.ts';
 
 export const VERSION = '0.1.0';
 
@@ -33,6 +35,7 @@ export class NodeApi {
     this.metrics = createMetrics(node.config.name);
     this.#observe();
     const { subnet, subnetStore } = node;
+    const hops = new Hops(node.chain);
     this.#server = new ApiServer({
       host: node.config.api.host,
       port: node.config.api.port,
@@ -44,15 +47,18 @@ export class NodeApi {
         metricsRoutes(this.metrics),
         chainRoutes({
           chain: node.chain,
+          hops,
           status: () => this.status(),
           submit: (encoded) => node.submit(encoded),
           isPending: (id) => node.isPending(id),
         }),
+        validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
         ...(subnet === undefined || subnetStore === undefined
           ? []
           : [
               subnetRoutes({
                 chain: node.chain,
+                hops,
                 subnet,
                 store: subnetStore,
                 subnets: () => this.status().subnets,
@@ -105,6 +111,7 @@ export class NodeApi {
       );
     });
     metrics.gauge('itc_height', 'Height of the last committed block', () => chain.height);
+    metrics.gauge('itc_epoch', 'Epoch of the next block', () => chain.epoch.epoch);
     metrics.gauge('itc_pool_transactions', 'Transactions waiting for a block', () => mempool.size);
     metrics.gauge('itc_peers', 'Connected peers', () => this.#node.transport.peers().length);
     if (subnet === undefined) return;
@@ -171,4 +178,12 @@ export class NodeApi {
       }
     };
   }
+}
+
+function peerOf(node: NodeProcess, key: string): { readonly name?: string; readonly connected: boolean } {
+  const { transport, config } = node;
+  const isSelf = transport.self === key;
+  const name = isSelf ? config.name : config.peers.find((peer) => peer.key === key)?.name;
+  const connected = isSelf || transport.peers().some(({ id }) => id === key);
+  return { connected, ...(name === undefined ? {} : { name }) };
 }

@@ -4,6 +4,7 @@
  * milliseconds since 1970.
  */
 import { Type } from 'typebox';
+import { KINDS } from '@itc/core/ledger/transaction.js';
 
 export const Hex32 = Type.String({ pattern: '^[0-9a-f]{64}$', description: '32 bytes in hex' });
 export const AddressText = Type.String({
@@ -11,9 +12,9 @@ export const AddressText = Type.String({
   description: 'bech32m address',
 });
 export const Hex = Type.String({ pattern: '^([0-9a-f]{2})*$', maxLength: 131_072 });
-const Count = Type.Integer({ minimum: 0 });
+export const Count = Type.Integer({ minimum: 0 });
 const Time = Type.Integer({ minimum: 0, description: 'milliseconds since 1970' });
-const AmountText = Type.String({ pattern: '^[0-9]{1,20}$', description: 'base units, 10^9 = 1 ITC' });
+export const AmountText = Type.String({ pattern: '^[0-9]{1,20}$', description: 'base units, 10^9 = 1 ITC' });
 
 export const Problem = Type.Object(
   {
@@ -40,8 +41,23 @@ export const ValidatorStatus = Type.Object({
   name: Type.Optional(Type.String()),
   weight: Count,
   connected: Type.Boolean(),
-  primary: Type.Boolean(),
+  primary: Type.Boolean({ description: 'opens views: leads the present one' }),
+  proposer: Type.Boolean({ description: 'proposes the next block' }),
+  skipped: Type.Boolean({ description: 'gets no turn for some time; known to validators only' }),
 });
+
+export const SeatStatus = Type.Object(
+  {
+    role: Type.Union([
+      Type.Literal('validator'),
+      Type.Literal('leaving'),
+      Type.Literal('joining'),
+      Type.Literal('observer'),
+    ]),
+    reason: Type.Optional(Type.String()),
+  },
+  { description: 'of a process configured as a validator: its place in the present epoch' },
+);
 
 export const SubnetStatus = Type.Object({
   id: Hex32,
@@ -79,6 +95,7 @@ export const Status = Type.Object({
   finalisedHeight: Count,
   view: Count,
   epoch: Count,
+  seat: Type.Optional(SeatStatus),
   blockTime: Time,
   blocksPerMinute: Count,
   transactions: Count,
@@ -134,12 +151,20 @@ export const BlockDetail = Type.Intersect([
   }),
 ]);
 
+export const TransactionKind = Type.Union(
+  KINDS.map((kind) => Type.Literal(kind)),
+  { description: 'spec WIRE-3, STATE-4 to STATE-13' },
+);
+
 export const TransactionStatus = Type.Object({
   id: Hex32,
   status: Type.Union([Type.Literal('pending'), Type.Literal('final'), Type.Literal('unknown')]),
-  kind: Type.Optional(Type.String()),
+  kind: Type.Optional(TransactionKind),
   height: Type.Optional(Count),
   index: Type.Optional(Count),
+  proof: Type.Optional(
+    Type.String({ description: 'base64url of the inclusion proof (spec LIGHT-8), when it was asked for' }),
+  ),
   receipt: Type.Optional(
     Type.Object({
       ok: Type.Boolean(),

@@ -29,6 +29,7 @@ import { Proposing } from './proposing.ts';
 import { ReplicaDriver } from './replica-driver.ts';
 import type { ReplicaLog, ReplicaLogPlace } from './replica-log.ts';
 import { RestartRequest } from './restart-request.ts';
+import { seatOf, type Seat } from './seat.ts';
 import { TransactionRequest } from './transaction-request.ts';
 
 export interface ConsensusOptions {
@@ -165,6 +166,23 @@ export class Consensus {
   /** Whether this node has a vote in the present epoch. */
   get votes(): boolean {
     return this.#driver !== undefined;
+  }
+
+  seat(): Seat {
+    const { chain, transport } = this.#o;
+    return seatOf(chain.state, transport.self, { votes: this.votes, silent: this.#silence() });
+  }
+
+  /** Why a validator of the present epoch does not vote. */
+  #silence(): string | undefined {
+    const { log, transport } = this.#o;
+    const { epoch } = this.#context;
+    if (this.#driver !== undefined || !this.#voters.has(transport.self)) return undefined;
+    if (log.isMissing)
+      return `the write-ahead log was lost: it does not vote in epoch ${epoch}, and has asked for a new one`;
+    return log.isAheadOf(epoch)
+      ? `the chain is behind the write-ahead log: it does not vote in epoch ${epoch}`
+      : undefined;
   }
 
   #pursueRestart(): void {

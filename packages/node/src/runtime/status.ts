@@ -2,7 +2,9 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import { view as toView } from '@itc/core/ledger/ids.js';
 import { quorumOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import { proposerOf, scheduleOf } from '@itc/core/pbft/schedule.js';
 import type { Static } from 'typebox';
 import type { Status, SubnetStatus } from '../api/schemas.ts';
 import type { NodeProcess } from './process.ts';
@@ -37,6 +39,7 @@ export class BlockRate {
 
 export function statusOf(node: NodeProcess, version: string, rate: BlockRate): StatusAnswer {
   const { chain, config, genesis, consensus } = node;
+  const { epoch, validators } = chain.epoch;
   const now = node.clock.now();
   const connected = new Set([node.transport.self, ...node.transport.peers().map((peer) => peer.id)]);
   const names = new Map([
@@ -45,7 +48,11 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
   ]);
   const replica = consensus?.status();
   const view = replica?.view ?? chainView(node);
-  const quorum = quorumStatus(genesis.validators, connected, names);
+  const quorum = quorumStatus(validators, connected, names);
+  const seat = consensus?.seat();
+  // Without a replica of its own, a node knows the schedule but not who is skipped.
+  const proposer =
+    replica?.proposer ?? proposerOf(scheduleOf(validators.length, 0), toView(view), chain.height + 1);
   const subnets = [...chain.state.subnets()].map(({ id }) => subnetStatus(node, id, connected, names, now));
   const age = now - chain.time;
   const target = Math.max(node.observer?.syncTarget ?? 0, consensus?.syncTarget ?? 0);
@@ -57,7 +64,10 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
     (age > STILL_MS
       ? `no block for ${Math.round(age / 1_000)} s: ${replica?.reason ?? 'the validators do not agree'}`
       : undefined) ??
-    (replica !== undefined && replica.phase !== 'normal' ? replica.reason : undefined);
+    (replica !== undefined && replica.phase !== 'normal' ? replica.reason : undefined) ??
+    (seat?.role === 'observer' && validators.some(({ key }) => toHex(key.bytes) === node.transport.self)
+      ? seat.reason
+      : undefined);
   return {
     ready: reason === undefined,
     ...(reason === undefined ? {} : { reason }),
@@ -71,7 +81,8 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
     height: chain.height,
     finalisedHeight: chain.height,
     view,
-    epoch: 0,
+    epoch,
+    ...(seat === undefined ? {} : { seat }),
     blockTime: chain.time,
     blocksPerMinute: rate.perMinute(now),
     transactions: chain.transactionCount,
@@ -82,7 +93,7 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
       connected: connected.has(peer.key),
       ...(connected.has(peer.key) ? {} : { reason: `no connection to ${peer.host}:${peer.port}` }),
     })),
-    validators: genesis.validators.map((validator, index) => {
+    validators: validators.map((validator, index) => {
       const id = toHex(validator.key.bytes);
       const name = names.get(id);
       return {
@@ -91,7 +102,9 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
         ...(name === undefined ? {} : { name }),
         weight: validator.weight,
         connected: connected.has(id),
-        primary: index === view % genesis.validators.length,
+        primary: index === view % validators.length,
+        proposer: index === proposer,
+        skipped: replica?.skipped.includes(index) === true,
       };
     }),
     quorum,
@@ -105,9 +118,9 @@ function failureReason(failure: unknown): string | undefined {
   return `stopped by an error: ${failure instanceof Error ? failure.message : 'unknown'}; see the log`;
 }
 
-/** An observer knows the view from the last certificate. */
-function chainView(node: NodeProcess): number {
-  return node.chain.height === 0 ? 0 : (node.chain.blockAt(node.chain.height)?.certificate.view ?? 0);
+/** An observer knows the view from the last certificate; a new epoch begins in view 0. */
+function chainView({ chain }: NodeProcess): number {
+  return chain.height < chain.epoch.since ? 0 : (chain.blockAt(chain.height)?.certificate.view ?? 0);
 }
 
 function quorumStatus(

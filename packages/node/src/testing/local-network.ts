@@ -25,7 +25,9 @@ import { nodeDisk } from '../storage/node-disk.ts';
 import { freePorts } from './ports.ts';
 
 /** Of each validator, for its weight of 1. */
-const BOND = 1_000n * UNITS_PER_ITC;
+export const BOND = 1_000n * UNITS_PER_ITC;
+/** In the account of every process. */
+const PURSE = 10_000n * UNITS_PER_ITC;
 const RESERVE = 1_000_000n * UNITS_PER_ITC;
 
 export class LocalNetwork {
@@ -36,6 +38,9 @@ export class LocalNetwork {
   readonly nodes: (NodeProcess | undefined)[] = [];
   readonly #folder: string;
   readonly #configs: readonly NodeConfig[];
+  readonly #stopping: Promise<void>[] = [];
+  /** Nonces of transactions made here, by account. */
+  readonly #nonces = new Map<string, number>();
 
   private constructor(parts: {
     genesis: Genesis;
@@ -55,34 +60,42 @@ export class LocalNetwork {
   /** Keys follow from the index, so that two networks of one shape have the same genesis but for its time. */
   static async create(o: {
     readonly validators: number;
+    /** Processes configured as validators that the first epoch does not hold; their indices follow the validators'. */
+    readonly candidates?: number;
     readonly members?: number;
     readonly powBits?: number;
     readonly heartbeatMs?: number;
     readonly viewTimeoutMs?: number;
   }): Promise<LocalNetwork> {
     const roles: Role[] = [
-      ...Array<Role>(o.validators).fill('validator'),
+      ...Array<Role>(o.validators + (o.candidates ?? 0)).fill('validator'),
       ...Array<Role>(o.members ?? 0).fill('member'),
     ];
     const keys = roles.map((_, i) => keyPair(i + 1));
     const treasury = keyPair(200);
     const subnet = subnetId(treasury.address, 'home');
-    const setOf = (role: Role): Genesis['validators'] =>
-      sortValidators(
-        keys.filter((_, i) => roles[i] === role).map((pair) => ({ key: pair.publicKey, weight: 1 })),
-      );
-    const bonded = BOND * BigInt(o.validators);
+    const setOf = (chosen: readonly KeyPair[]): Genesis['validators'] =>
+      sortValidators(chosen.map((pair) => ({ key: pair.publicKey, weight: 1 })));
+    const spent = BOND * BigInt(o.validators) + PURSE * BigInt(keys.length) + RESERVE;
     const genesis: Genesis = {
       name: 'test',
       time: millis(Date.now() - 1_000),
-      validators: setOf('validator'),
-      accounts: [{ address: treasury.address, balance: amount(SUPPLY - bonded - RESERVE) }].sort((a, b) =>
-        compareBytes(a.address, b.address),
-      ),
+      validators: setOf(keys.slice(0, o.validators)),
+      accounts: [
+        { address: treasury.address, balance: amount(SUPPLY - spent) },
+        ...keys.map(({ address }) => ({ address, balance: amount(PURSE) })),
+      ].sort((a, b) => compareBytes(a.address, b.address)),
       subnets:
         o.members === undefined
           ? []
-          : [{ id: subnet, name: 'home', members: setOf('member'), powBits: o.powBits ?? 4 }],
+          : [
+              {
+                id: subnet,
+                name: 'home',
+                members: setOf(keys.filter((_, i) => roles[i] === 'member')),
+                powBits: o.powBits ?? 4,
+              },
+            ],
       feePerByte: amount(1n),
       validatorBond: amount(BOND),
       bondPerWeight: amount(BOND),
@@ -125,6 +138,14 @@ export class LocalNetwork {
     return new LocalNetwork({ genesis, subnet, treasury, folder, configs });
   }
 
+  keys(index: number): KeyPair {
+    return keyPair(index + 1);
+  }
+
+  dataDir(index: number): string {
+    return (this.#configs[index] as NodeConfig).dataDir;
+  }
+
   async start(index: number): Promise<NodeProcess> {
     const node = await NodeProcess.open({ config: this.#configs[index] as NodeConfig });
     await node.start();
@@ -137,8 +158,10 @@ export class LocalNetwork {
   }
 
   async stop(index: number): Promise<void> {
-    await this.nodes[index]?.stop();
+    const node = this.nodes[index];
     this.nodes[index] = undefined;
+    if (node !== undefined) this.#stopping[index] = node.stop();
+    await this.#stopping[index];
   }
 
   running(): NodeProcess[] {
@@ -155,8 +178,44 @@ export class LocalNetwork {
 
   /** Signed by the treasury. */
   transaction(body: Body, nonce: number): Uint8Array {
+    return this.#sign(this.treasury, body, nonce);
+  }
+
+  /** Submits in the name of an account, each call its next transaction, and waits until every node has executed it. */
+  async act(keys: KeyPair, body: Body): Promise<void> {
+    const account = toHex(keys.address);
+    const nonce = this.#nonces.get(account) ?? 0;
+    this.#nonces.set(account, nonce + 1);
+    const nodes = this.running();
+    const id = await (nodes[0] as NodeProcess).submit(this.#sign(keys, body, nonce));
+    await until(
+      `${body.kind} is executed`,
+      () => nodes.every((node) => node.chain.receipt(id) !== undefined),
+      30_000,
+    );
+    const outcome = nodes[0]?.chain.receipt(id)?.outcome;
+    if (outcome?.ok === false) throw new Error(`${body.kind} is refused: ${outcome.message}`);
+  }
+
+  /** Keeps the chain busy until a condition holds: blocks follow each other faster than heartbeats. */
+  async busyUntil(what: string, condition: () => boolean): Promise<void> {
+    let isDone = false;
+    const busy = (async () => {
+      while (!isDone) {
+        await this.act(this.treasury, { kind: 'transfer', to: keyPair(77).address, amount: amount(1n) });
+      }
+    })();
+    try {
+      await until(what, condition, 60_000);
+    } finally {
+      isDone = true;
+      await busy;
+    }
+  }
+
+  #sign(keys: KeyPair, body: Body, nonce: number): Uint8Array {
     const unsigned: UnsignedTransaction = {
-      key: { algorithm: ED25519, bytes: this.treasury.publicKey.bytes },
+      key: { algorithm: ED25519, bytes: keys.publicKey.bytes },
       lane: 0,
       nonce,
       fee: amount(10_000n),
@@ -165,7 +224,7 @@ export class LocalNetwork {
     };
     return encodeTransaction({
       ...unsigned,
-      signature: this.treasury.sign(transactionSigningBytes(this.chain, unsigned)),
+      signature: keys.sign(transactionSigningBytes(this.chain, unsigned)),
     });
   }
 

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { closesEpoch } from '@itc/core/ledger/block.js';
+import { amount } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { installNativeCrypto } from '../crypto/native.ts';
+import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+
+installNativeCrypto();
+
+const K = LIMITS.checkpointInterval;
+const FAST = { heartbeatMs: 200, viewTimeoutMs: 1_000 } as const;
+
+/** All running nodes are in the epoch, those that have a vote with a replica of it. */
+function inEpoch(network: LocalNetwork, epoch: number): boolean {
+  return network.running().every(({ chain }) => chain.epoch.epoch >= epoch);
+}
+
+async function pay(network: LocalNetwork): Promise<void> {
+  await network.act(network.treasury, { kind: 'transfer', to: keyPair(77).address, amount: amount(1n) });
+}
+
+function sameChain(network: LocalNetwork): boolean {
+  const at = Math.min(...network.running().map(({ chain }) => chain.height));
+  return new Set(network.running().map(({ chain }) => toHex(chain.hashAt(at) as Uint8Array))).size === 1;
+}
+
+test('NODE-9.1: a fifth validator bonds, is granted weight by three votes, and decides from the next epoch on', async () => {
+  const network = await LocalNetwork.create({ validators: 4, candidates: 1, ...FAST });
+  try {
+    await network.startAll();
+    const joining = network.keys(4);
+    const { treasury } = network;
+    assert.equal(network.nodes[4]?.consensus?.seat().role, 'observer');
+    await network.act(treasury, {
+      kind: 'bond',
+      key: joining.publicKey,
+      amount: amount(BOND),
+      possession: joining.sign(possessionSigningBytes(network.chain, treasury.address)),
+    });
+    for (const index of [0, 1, 2])
+      await network.act(network.keys(index), {
+        kind: 'weight-vote',
+        validator: treasury.address,
+        weight: 1,
+      });
+    assert.equal(network.nodes[4]?.consensus?.seat().role, 'joining');
+    await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
+    await until('the fifth votes', () => network.nodes[4]?.consensus?.seat().role === 'validator');
+    assert.equal(network.nodes[0]?.chain.epoch.validators.length, 5);
+
+    // Four of five are the quorum now: without the new one nothing would become final.
+    await network.stop(0);
+    await pay(network);
+    assert.ok(sameChain(network));
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.1: a validator that takes its bond back leaves with the next epoch, follows as an observer, and is not missed', async () => {
+  const network = await LocalNetwork.create({ validators: 4, ...FAST });
+  try {
+    await network.startAll();
+    await network.act(network.keys(3), { kind: 'unbond', amount: amount(BOND) });
+    assert.equal(network.nodes[3]?.consensus?.seat().role, 'leaving');
+    await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
+    assert.equal(network.nodes[3]?.consensus?.seat().role, 'observer');
+    assert.equal(network.nodes[3]?.consensus?.votes, false);
+    // `act` waits for the observer, too.
+    await pay(network);
+    await network.stop(3);
+    await pay(network);
+    assert.ok(sameChain(network));
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.2: an epoch ends with one validator dead; started again behind the boundary, it returns and its vote counts', async () => {
+  const network = await LocalNetwork.create({ validators: 4, ...FAST });
+  try {
+    await network.startAll();
+    await pay(network);
+    await network.act(network.keys(0), { kind: 'restart' });
+    await network.stop(3);
+    await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
+    const back = await network.start(3);
+    await until('it has caught up', () => back.chain.epoch.epoch === 1 && back.consensus?.votes === true);
+    await network.stop(2);
+    await pay(network);
+    assert.ok(sameChain(network));
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.2: all stopped on the block that closes the epoch, a network goes on in the next one', async () => {
+  // Heartbeats alone: what waits for a receipt would ask nodes that are gone.
+  const network = await LocalNetwork.create({ validators: 4, ...FAST, heartbeatMs: 50 });
+  try {
+    await network.startAll();
+    await network.act(network.keys(0), { kind: 'restart' });
+    let stopped = 0;
+    for (const [index, node] of network.running().entries()) {
+      node.chain.onCommitted(({ block }) => {
+        if (!closesEpoch(block.header)) return;
+        stopped += 1;
+        void network.stop(index);
+      });
+    }
+    // The last one may hear of the block from nobody any more.
+    await until('three have stopped on the closing block', () => stopped >= 3, 30_000);
+    for (const index of [0, 1, 2, 3]) await network.stop(index);
+    await network.startAll();
+    await pay(network);
+    assert.ok(inEpoch(network, 1));
+    assert.ok(network.running().every(({ chain }) => chain.epoch.since === K + 1));
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.3: a validator that lost its disk observes, asks for a new epoch, and votes in it', async () => {
+  const network = await LocalNetwork.create({ validators: 4, ...FAST });
+  try {
+    await network.startAll();
+    await pay(network);
+    await network.stop(3);
+    for (const folder of ['replica', 'blocks', 'tables'])
+      rmSync(join(network.dataDir(3), folder), { recursive: true });
+    await pay(network);
+    const back = await network.start(3);
+    assert.equal(back.consensus?.votes, false);
+    assert.match(back.consensus?.seat().reason ?? '', /write-ahead log was lost/);
+    await until('it has asked for a new epoch', () =>
+      [...back.chain.state.validators()].some(({ validator }) => validator.restartAt > 0),
+    );
+    assert.equal(back.consensus?.votes, false);
+    await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
+    await until('it votes again', () => back.consensus?.votes === true);
+    await network.stop(2);
+    await pay(network);
+    assert.ok(sameChain(network));
+  } finally {
+    await network.close();
+  }
+});
