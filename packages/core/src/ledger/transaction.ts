@@ -72,7 +72,8 @@ export type Body =
 
 export type BodyKind = Body['kind'];
 
-const KINDS: readonly BodyKind[] = [
+/** In the order of their codes on the wire, from 1. */
+export const KINDS: readonly BodyKind[] = [
   'transfer',
   'register-maker',
   'register-batch',

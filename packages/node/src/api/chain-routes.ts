@@ -6,10 +6,13 @@ import { decodeBlock, headerHash, type Certificate } from '@itc/core/ledger/bloc
 import { addressOf, formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { encodeGenesis } from '@itc/core/ledger/genesis.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { height } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import { indicesOf } from '@itc/core/ledger/validators.js';
+import { encodeInclusionProof, proveInclusion } from '@itc/core/light/inclusion-proof.js';
 import type { Chain } from '../runtime/chain.ts';
+import type { Hops } from '../runtime/hops.ts';
 import {
   AccountStatus,
   AddressText,
@@ -27,6 +30,7 @@ import type { Static } from 'typebox';
 
 export interface ChainPort {
   readonly chain: Chain;
+  readonly hops: Hops;
   status(): Static<typeof Status>;
   /** Takes an encoded transaction; resolves with its id when this process has accepted it for the network. */
   submit(encoded: Uint8Array): Promise<Hash>;
@@ -157,8 +161,11 @@ export function chainRoutes(port: ChainPort): Routes {
       {
         schema: {
           summary: 'What became of a transaction',
+          description:
+            'With `proof=1`, a final one comes with the proof that a certified block holds it: header, certificate, path, and the hops from genesis to the validators that signed.',
           params: Type.Object({ id: Hex32 }),
-          response: { 200: TransactionStatus },
+          querystring: Type.Object({ proof: Type.Optional(Type.Literal('1')) }),
+          response: { 200: TransactionStatus, 404: Problem },
         },
       },
       (request) => {
@@ -172,6 +179,7 @@ export function chainRoutes(port: ChainPort): Routes {
             height: receipt.height,
             index: receipt.index,
             receipt: receiptBody(receipt),
+            ...(request.query.proof === undefined ? {} : { proof: inclusionOf(port, receipt) }),
           };
         }
         return {
@@ -239,7 +247,7 @@ export function summarise(
     time: block.time,
     transactions: block.transactions,
     view: certificate.view,
-    signers: indicesOf(certificate.signers, chain.genesis.validators.length) ?? [],
+    signers: indicesOf(certificate.signers, chain.contextAt(height(block.height)).validators.length) ?? [],
     bytes: block.bytes,
   };
 }
@@ -318,6 +326,23 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
       };
     }),
   };
+}
+
+/** base64url of the proof that the receipt's block holds its transaction. */
+function inclusionOf({ chain, hops }: ChainPort, receipt: Receipt): string {
+  const found = chain.blockAt(receipt.height);
+  if (found === undefined)
+    return refuse('not-found', `block ${receipt.height} is not kept here any more; ask a node that keeps it`);
+  const { header, transactions } = decoded(found.block);
+  const { certificate } = found;
+  const proof = proveInclusion({
+    hops: hops.to({ header, certificate }),
+    header,
+    certificate,
+    ids: transactions.map(transactionId),
+    index: receipt.index,
+  });
+  return Buffer.from(encodeInclusionProof(proof)).toString('base64url');
 }
 
 function receiptBody(receipt: Receipt): NonNullable<Static<typeof TransactionStatus>['receipt']> {

@@ -12,6 +12,7 @@ import { subnetKey } from '@itc/core/state/keys.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Chain } from '../runtime/chain.ts';
+import type { Hops } from '../runtime/hops.ts';
 import type { SubnetStore } from '../runtime/subnet-store.ts';
 import type { Subnet } from '../runtime/subnet.ts';
 import { hash32 } from './chain-routes.ts';
@@ -20,6 +21,7 @@ import { refuse, type Routes } from './server.ts';
 
 export interface SubnetPort {
   readonly chain: Chain;
+  readonly hops: Hops;
   readonly subnet: Subnet;
   readonly store: SubnetStore;
   subnets(): Static<typeof SubnetStatus>[];
@@ -163,7 +165,7 @@ function checkpointAt(
 }
 
 function proofOf(
-  { chain, subnet, store }: SubnetPort,
+  { chain, hops, subnet, store }: SubnetPort,
   payload: Hash,
 ): { payload: string; genesis: string; checkpoint: number; height: number; proof: string } {
   const place = store.place(payload);
@@ -190,6 +192,7 @@ function proofOf(
     return refuse('not-found', 'the state under this block is not kept here any more');
   const proof = proveReading({
     genesis: encodeGenesis(chain.genesis),
+    hops: hops.to({ header: block.value.header, certificate: stored.certificate }),
     block: block.value,
     certificate: stored.certificate,
     transactionIndex: at.index,
