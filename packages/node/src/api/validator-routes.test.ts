@@ -1,0 +1,160 @@
+/** A fifth validator joins, one leaves; what the API tells about it and proves is judged from genesis alone. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
+import { asHash } from '@itc/core/crypto/hash.js';
+import { amount, type Millis } from '@itc/core/ledger/ids.js';
+import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
+import { verifyInclusionBytes } from '@itc/core/light/inclusion-proof.js';
+import { trustGenesis } from '@itc/core/light/trust.js';
+import { installNativeCrypto, verifyNative } from '../crypto/native.ts';
+import type { NodeProcess } from '../runtime/process.ts';
+import { Hops } from '../runtime/hops.ts';
+import { statusOf, BlockRate } from '../runtime/status.ts';
+import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { freePorts } from '../testing/ports.ts';
+import { chainRoutes } from './chain-routes.ts';
+import { ApiServer } from './server.ts';
+import { validatorRoutes } from './validator-routes.ts';
+
+installNativeCrypto();
+
+type Answer = Record<string, unknown>;
+
+async function serve(
+  node: NodeProcess,
+): Promise<{ get: (path: string) => Promise<Answer>; stop: () => Promise<void> }> {
+  const [port] = await freePorts(1);
+  const { chain } = node;
+  const hops = new Hops(chain);
+  const server = new ApiServer({
+    host: '127.0.0.1',
+    port: port as number,
+    version: '0',
+    logger: node.logger,
+    routes: [
+      chainRoutes({
+        chain,
+        hops,
+        status: () => statusOf(node, '0', new BlockRate()),
+        submit: (encoded) => node.submit(encoded),
+        isPending: (id) => node.isPending(id),
+      }),
+      validatorRoutes({ chain, hops, peer: () => ({ connected: true }) }),
+    ],
+  });
+  await server.start();
+  return {
+    get: async (path) => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/v1${path}`);
+      assert.equal(response.status, 200, await response.clone().text());
+      return (await response.json()) as Answer;
+    },
+    stop: () => server.stop(),
+  };
+}
+
+test('NODE-6.3, NODE-6.4: validators, epochs and proofs across them: an idle chain comes to its next epoch by itself, and every proof holds from genesis', async () => {
+  const network = await LocalNetwork.create({ validators: 4, candidates: 1, heartbeatMs: 60_000 });
+  const observed = await network.startAll().then(() => network.nodes[0] as NodeProcess);
+  const api = await serve(observed);
+  const early: Uint8Array[] = [];
+  const pay = async (): Promise<void> => {
+    const encoded = network.transaction(
+      { kind: 'transfer', to: keyPair(77).address, amount: amount(1n) },
+      early.length,
+    );
+    const id = await observed.submit(encoded);
+    await until('the payment is final', () => observed.chain.receipt(id) !== undefined, 30_000);
+    early.push(id);
+  };
+  const change = async (epoch: number): Promise<void> => {
+    const vote = { kind: 'weight-vote' as const, validator: network.keys(4).address, weight: 2 - epoch };
+    for (const index of [0, 1, 2, 3]) {
+      await network.act(network.keys(index), vote);
+      if ((await validators()).find(({ address }) => address === fifth)?.['granted'] === vote.weight) break;
+    }
+    assert.equal((await api.get('/validators'))['changeDue'], true);
+    await until(
+      'the next epoch',
+      () => network.running().every(({ chain }) => chain.epoch.epoch === epoch),
+      30_000,
+    );
+  };
+  const validators = async (): Promise<Answer[]> => (await api.get('/validators'))['validators'] as Answer[];
+  const fifth = formatAddress(network.keys(4).address);
+  try {
+    await pay();
+    const joining = network.keys(4);
+    await network.act(joining, {
+      kind: 'bond',
+      key: joining.publicKey,
+      amount: amount(BOND),
+      possession: joining.sign(possessionSigningBytes(network.chain, joining.address)),
+    });
+    const before = (await validators()).find(({ address }) => address === fifth);
+    assert.deepEqual(
+      [before?.['state'], before?.['weight'], before?.['bond']],
+      ['candidate', 0, String(BOND)],
+    );
+    assert.equal((await api.get('/validators'))['changeDue'], false);
+    await change(1);
+    await pay();
+    const during = await api.get('/validators');
+    assert.deepEqual([during['epoch'], during['total'], during['strong']], [1, 5, 4]);
+    assert.equal(during['changeDue'], false);
+    assert.equal((await validators()).find(({ address }) => address === fifth)?.['state'], 'active');
+    await change(2);
+    await pay();
+    assert.equal((await validators()).find(({ address }) => address === fifth)?.['state'], 'candidate');
+
+    const { epochs } = (await api.get('/epochs')) as unknown as {
+      epochs: { epoch: number; since: number; closes?: number; validators: unknown[] }[];
+    };
+    assert.deepEqual(
+      epochs.map(({ epoch, validators: set }) => [epoch, set.length]),
+      [
+        [2, 4],
+        [1, 5],
+        [0, 4],
+      ],
+    );
+    assert.deepEqual(
+      epochs.slice(0, 2).map(({ since }) => since - 1),
+      epochs.slice(1).map(({ closes }) => closes),
+    );
+    assert.deepEqual((await api.get('/epochs?limit=1&before=2'))['epochs'], epochs.slice(1, 2));
+
+    const trust = trustGenesis(network.genesis);
+    for (const [epoch, id] of early.entries()) {
+      const answer = await api.get(`/transactions/${toHex(id)}?proof=1`);
+      const bytes = new Uint8Array(Buffer.from(answer['proof'] as string, 'base64url'));
+      const verdict = verifyInclusionBytes({ trust, id: asHash(id), bytes, verify: verifyNative });
+      assert.ok(verdict.valid, verdict.valid ? '' : `${verdict.check}: ${verdict.reason}`);
+      assert.deepEqual([verdict.epoch, verdict.height], [epoch, answer['height']]);
+      assert.equal('proof' in (await api.get(`/transactions/${toHex(id)}`)), false);
+    }
+    const head = await api.get('/proofs/head');
+    const linked = decodeLinkedHeader(new Uint8Array(Buffer.from(head['linked'] as string, 'base64url')));
+    assert.ok(linked.ok);
+    const followed = followChain(trust, { ...linked.value, verify: verifyNative });
+    assert.ok(followed.ok);
+    assert.deepEqual([followed.value.epoch, followed.value.last.height], [2, head['height']]);
+    assert.ok((followed.value.last.time as Millis) > network.genesis.time);
+    const block = (await api.get(`/blocks/${epochs[0]?.since}`)) as unknown as {
+      signers: number[];
+      header: { epoch: number };
+    };
+    assert.equal(block.header.epoch, 2);
+    assert.ok(block.signers.length >= 3);
+    assert.equal((await api.get('/status'))['epoch'], 2);
+    const { height: still } = observed.chain;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    assert.equal(observed.chain.height, still, 'an idle chain is idle again');
+  } finally {
+    await api.stop();
+    await network.close();
+  }
+});
