@@ -36,7 +36,7 @@ import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { HashPiece } from '@itc/core/state/snapshot.js';
 import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
-import type { Tables } from '../ports.ts';
+import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
 import { EpochTable, type EpochStart } from './epoch-table.ts';
@@ -139,9 +139,15 @@ export class Chain {
     return this.#base?.anchor;
   }
 
-  /** Lowest height whose block is kept here; 1 above the committed height when there is none. */
+  /** Lowest height from which every block up to the committed one is kept here; 1 above that when there is none. */
   get floor(): Height {
-    return height(this.#log.first === 0 ? this.#height + 1 : this.#log.first);
+    const first = this.#log.first === 0 ? this.#height + 1 : this.#log.first;
+    return height(Math.max(first, this.#base?.anchor.height ?? 0));
+  }
+
+  /** Of the newest blocks, what is not in the tables yet and stays true when their state is passed over for a later one. */
+  traces(): Change[] {
+    return this.#executed.traces();
   }
 
   /** State after the committed block. */
@@ -217,6 +223,11 @@ export class Chain {
   contextAt(of: Height): VerifyContext {
     const { epoch: its, validators } = this.#epochs.of(of);
     return { chain: this.id, epoch: its, validators, verify: this.#verify };
+  }
+
+  /** Whether the certificate of the committed block is here, or it closed an epoch, or is genesis. */
+  get isTipProved(): boolean {
+    return this.#height < this.epoch.since || this.#log.get(this.#height) !== undefined;
   }
 
   receipt(id: Hash): Receipt | undefined {
@@ -453,7 +464,6 @@ export class Chain {
     }
     this.#base = snapshotBase(this.#tables);
     await this.#log.dropBehindGap(applied);
-    if (this.#base !== undefined) await this.#log.dropBelow(this.#base.anchor.height);
     // Hashes above may have been gathered for a snapshot that was not taken over.
     for (const { value } of this.#tables.table('hashes').range({ end: heightKey(applied + 1) })) {
       const hash = asHash(value.slice());

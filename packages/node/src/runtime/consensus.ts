@@ -70,9 +70,14 @@ export class Consensus {
   #driver: ReplicaDriver | undefined;
   readonly #turn = new Drain({
     work: () => this.#enter(),
-    hasWork: () => this.#context.epoch !== this.#present().epoch,
+    hasWork: () =>
+      this.#interlude !== undefined ||
+      this.#context.epoch !== this.#present().epoch ||
+      (this.#driver === undefined && this.#mayDrive()),
     failed: (error) => this.#fail(error),
   });
+  /** What is to be done while no replica runs. */
+  #interlude: (() => Promise<void>) | undefined;
   /** When a peer was last told how its epoch ended. */
   readonly #helpedAt = new Map<PeerId, number>();
   #timer: Timer | undefined;
@@ -150,6 +155,17 @@ export class Consensus {
     await this.#driver?.stop();
   }
 
+  /**
+   * Does something to the chain while no replica runs and no block is taken (a snapshot takes the place of its state),
+   * and goes on in whichever epoch the chain is then. One at a time.
+   */
+  async between(work: () => Promise<void>): Promise<void> {
+    if (this.#interlude !== undefined) throw new RangeError('one at a time');
+    this.#interlude = work;
+    this.#turn.kick();
+    await this.#turn.idle();
+  }
+
   /** New transactions are in the pool. */
   poke(): void {
     if (this.#stopped || this.#poked) return;
@@ -182,7 +198,7 @@ export class Consensus {
       return `the write-ahead log was lost: it does not vote in epoch ${epoch}, and has asked for a new one`;
     return log.isAheadOf(epoch)
       ? `the chain is behind the write-ahead log: it does not vote in epoch ${epoch}`
-      : undefined;
+      : 'the chain goes on from a snapshot: it votes when it has executed a few blocks';
   }
 
   #pursueRestart(): void {
@@ -215,12 +231,17 @@ export class Consensus {
 
   /** The chain has closed an epoch: the replica of the old one ends, with everything still under way in it. */
   async #enter(): Promise<void> {
+    const { epoch } = this.#context;
     this.#proposing.withdraw();
     await this.#driver?.stop();
     this.#driver = undefined;
+    const interlude = this.#interlude;
+    this.#interlude = undefined;
+    await interlude?.();
     await this.#begin();
+    if (this.#context.epoch === epoch) return;
     this.#o.logger.info(
-      { epoch: this.#context.epoch, height: this.#o.chain.height, votes: this.#driver !== undefined },
+      { epoch: this.#context.epoch, height: this.#o.chain.height, votes: this.votes },
       'an epoch begins',
     );
   }
@@ -231,8 +252,7 @@ export class Consensus {
     this.#context = context;
     this.#voters = new Map(context.validators.map(({ key }, index) => [toHex(key.bytes), index]));
     const self = this.#voters.get(transport.self);
-    if (self === undefined || log.isAheadOf(context.epoch)) return;
-    if (log.isMissing && !this.#restart.allows(context.epoch)) return;
+    if (self === undefined || !this.#mayDrive()) return;
     const restore = await log.begin(context.epoch);
     await this.#restart.forget();
     this.#driver = new ReplicaDriver({
@@ -261,6 +281,16 @@ export class Consensus {
       blame: (peer, message) => this.#blame(peer, message),
       failed: (error) => this.#fail(error),
     });
+  }
+
+  /** Whether this node may vote in the present epoch, and knows what it takes to. */
+  #mayDrive(): boolean {
+    const { chain, log, transport } = this.#o;
+    const { epoch } = this.#context;
+    if (!this.#voters.has(transport.self) || log.isAheadOf(epoch)) return false;
+    if (log.isMissing && !this.#restart.allows(epoch)) return false;
+    // Above a snapshot, the states that headers commit and the proof of the last block come with the next few blocks.
+    return chain.stateUnder(height(chain.height + 1)) !== undefined && chain.isTipProved;
   }
 
   async #commit(blocks: readonly Delivered[]): Promise<void> {
