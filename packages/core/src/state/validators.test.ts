@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Body } from '../ledger/transaction.ts';
-import { person, type Person, transfer } from '../testing/state-world.ts';
+import { sortValidators } from '../ledger/validators.ts';
+import { person, type Person, transfer, World } from '../testing/state-world.ts';
 import { consensusOf, ITC, PER_WEIGHT, ValidatorWorld } from '../testing/validator-world.ts';
 import { precheck } from './apply.ts';
 import { validatorKey } from './keys.ts';
@@ -293,6 +294,24 @@ test('STATE-10.8: who asks everything back gives up its weight, and its record g
   assert.equal(w.bond(v3, PER_WEIGHT, person('new key')), 'ok', 'a new life with a new key');
   assert.equal(w.record(v3)?.weight, 0, 'without the old weight');
   assert.equal(w.vote(v3, v0, 1), 'validator.inactive');
+  assert.equal(w.state.supply(), SUPPLY);
+});
+
+test('STATE-10.8: on a chain without bonds a record stays while its account decides, and goes with its weight', () => {
+  const validators = ['v0', 'v1', 'v2', 'v3'].map(person);
+  const w = new World(['v0', 'v1', 'v2', 'v3'], 0n, {
+    validators: sortValidators(validators.map(({ key }) => ({ key, weight: 1 }))),
+  });
+  const [v0, v1, v2, v3] = validators as [Person, Person, Person, Person];
+  // After the election of height 28: the checkpoint height comes before the next one.
+  w.advance(29);
+  for (const voter of [v0, v1, v2]) w.send(voter, { kind: 'weight-vote', validator: v3.address, weight: 0 });
+  assert.equal(w.state.validator(v3.address)?.weight, 0);
+  w.advance(32);
+  assert.ok(w.state.validator(v3.address), 'it decides still, and must stay known');
+  w.advance(64);
+  assert.equal(w.state.epoch.validators.length, 3);
+  assert.equal(w.state.validator(v3.address), undefined);
   assert.equal(w.state.supply(), SUPPLY);
 });
 
