@@ -19,6 +19,11 @@ export interface FaultPlan {
   readonly blackoutEveryMs: number;
   /** Some nodes get none of one kind of message: votes of one phase reach only a part. */
   readonly starveEveryMs: number;
+  /** A clock jumps forward or back, by up to `clockJumpMaxMs`. */
+  readonly clockJumpEveryMs: number;
+  readonly clockJumpMaxMs: number;
+  /** A node is down for so long that the others go through epochs meanwhile. */
+  readonly sleepEveryMs: number;
 }
 
 /** How messages are told apart for targeted loss. */
@@ -38,6 +43,9 @@ export const NO_FAULTS: FaultPlan = {
   clogEveryMs: 0,
   blackoutEveryMs: 0,
   starveEveryMs: 0,
+  clockJumpEveryMs: 0,
+  clockJumpMaxMs: 0,
+  sleepEveryMs: 0,
 };
 
 export function drawFaults(random: Random): FaultPlan {
@@ -53,6 +61,9 @@ export function drawFaults(random: Random): FaultPlan {
     clogEveryMs: some(1_000, 6_000),
     blackoutEveryMs: random.chance(0.2) ? random.between(4_000, 15_000) : 0,
     starveEveryMs: some(500, 4_000),
+    clockJumpEveryMs: random.chance(0.3) ? random.between(500, 5_000) : 0,
+    clockJumpMaxMs: random.pick([500, 4_000, 20_000]),
+    sleepEveryMs: random.chance(0.25) ? random.between(2_000, 8_000) : 0,
   };
 }
 
@@ -72,46 +83,65 @@ export function applyFaults<M>(
     straggling: plan.straggling,
   };
   const nodes = Array.from({ length: world.count }, (_, i) => i);
+  const { tally } = world;
   repeat(world, random, plan.crashEveryMs, until, () => {
     const node = random.pick(nodes);
     // Some effects later rather than now: the interesting places are between two effects of one step.
     world.crashAfter(node, random.below(12));
+    tally.add('crash');
     world.clock.after(random.between(50, 4_000), () => restart(world, node));
   });
   repeat(world, random, plan.partitionEveryMs, until, () => {
     const shuffled = random.shuffle(nodes);
     const size = random.between(1, nodes.length - 1);
     world.network.mend();
+    tally.add('partition');
     world.network.partition([shuffled.slice(0, size), shuffled.slice(size)]);
     world.clock.after(random.between(200, 6_000), () => world.network.mend());
   });
   repeat(world, random, plan.cutEveryMs, until, () => {
     world.network.cut(random.pick(nodes), random.pick(nodes));
+    tally.add('link cut one way');
     world.clock.after(random.between(200, 3_000), () => world.network.mend());
   });
   repeat(world, random, plan.clogEveryMs, until, () => {
+    tally.add('link clogged');
     world.network.clog(random.pick(nodes), random.pick(nodes), world.now + random.between(100, 3_000));
   });
   repeat(world, random, kinds === undefined ? 0 : plan.starveEveryMs, until, () => {
     if (kinds === undefined) return;
     const kind = random.pick(kinds.all);
+    tally.add(`starved of ${kind}`);
     const starved = new Set(random.shuffle(nodes).slice(0, random.between(1, nodes.length)));
     world.network.drop = (_, to, message) => starved.has(to) && kinds.of(message) === kind;
     world.clock.after(random.between(200, 4_000), () => {
       world.network.drop = undefined;
     });
   });
+  repeat(world, random, plan.clockJumpEveryMs, until, () => {
+    const jump = Math.round((random.next() * 2 - 1) * plan.clockJumpMaxMs);
+    tally.add(jump < 0 ? 'clock jump back' : 'clock jump forward');
+    world.skew(random.pick(nodes), jump);
+  });
+  repeat(world, random, plan.sleepEveryMs, until, () => {
+    const node = random.pick(nodes);
+    tally.add('long sleep');
+    world.crash(node);
+    world.clock.at(until - random.below(500), () => restart(world, node));
+  });
   repeat(world, random, plan.blackoutEveryMs, until, () => {
+    tally.add('blackout');
     for (const node of nodes) world.crash(node);
     for (const node of nodes) world.clock.after(random.between(10, 1_000), () => restart(world, node));
   });
 }
 
-/** Ends all faults of the environment: links are good, everybody is up. */
+/** Ends all faults of the environment: links are good, clocks are right, everybody who is not gone for good is up. */
 export function heal<M>(world: World<M>): void {
   world.network.heal();
   for (let node = 0; node < world.count; node += 1) {
     world.crashAfter(node, undefined);
+    world.skew(node, 0);
     restart(world, node);
   }
 }

@@ -3,9 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runDagCommand } from './dag/command.ts';
 import { MUTATIONS } from './pbft/mutations.ts';
-import type { Sabotage } from './pbft/node.ts';
+import { drawPlan } from './pbft/plan.ts';
+import type { Sabotage } from './pbft/shell.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
-import { drawPlan, runPlan, type Outcome } from './pbft/simulation.ts';
+import { runPlan, type Outcome } from './pbft/simulation.ts';
 
 const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenario NAME|list | --mutate NAME|list|all] [--json]
 

@@ -3,28 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { NO_FAULTS } from './faults.ts';
 import { MISCHIEFS } from './pbft/byzantine.ts';
 import { MUTATIONS } from './pbft/mutations.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
-import { drawPlan, runPlan, Simulation, type Plan } from './pbft/simulation.ts';
+import { drawPlan, QUIET } from './pbft/plan.ts';
+import { runPlan, Simulation } from './pbft/simulation.ts';
 
 const SEEDS = 60;
 const scenarios = new URL('../scenarios/pbft/', import.meta.url);
-
-const QUIET: Plan = {
-  seed: 1,
-  weights: [1, 1, 1, 1],
-  villains: [],
-  faults: NO_FAULTS,
-  healAtMs: 3_000,
-  boundMs: 20_000,
-  progress: 3,
-  requestEveryMs: 50,
-  encoded: false,
-  executionMs: 10,
-  isolateFirst: 0,
-};
 
 function passes(seed: number): void {
   const { violation } = runPlan(drawPlan(seed));

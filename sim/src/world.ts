@@ -6,6 +6,7 @@ import { Clock } from './clock.ts';
 import { Disk } from './disk.ts';
 import { Network } from './network.ts';
 import type { Random } from './random.ts';
+import { Tally } from './tally.ts';
 
 /** One effect. Whatever a real shell does in one system call is one action. */
 export type Action<M> =
@@ -40,11 +41,16 @@ interface Place<M> {
   life: number;
   /** Actions left until the planned crash. */
   fuse: number | undefined;
+  /** What its clock shows beyond the true time. */
+  skewMs: number;
+  /** Never started again. */
+  retired: boolean;
 }
 
 export class World<M> {
   readonly clock: Clock = new Clock();
   readonly network: Network<M>;
+  readonly tally: Tally = new Tally();
   readonly count: number;
   crashes = 0;
   actions = 0;
@@ -64,6 +70,8 @@ export class World<M> {
       actor: undefined,
       life: 0,
       fuse: undefined,
+      skewMs: 0,
+      retired: false,
     }));
   }
 
@@ -79,9 +87,24 @@ export class World<M> {
     return this.#place(node).actor !== undefined;
   }
 
+  /** The clock of a node jumps: all it is told from now on is off by that much. */
+  skew(node: number, byMs: number): void {
+    this.#place(node).skewMs = byMs;
+  }
+
+  /** The node is gone for good. */
+  retire(node: number): void {
+    this.crash(node);
+    this.#place(node).retired = true;
+  }
+
+  isRetired(node: number): boolean {
+    return this.#place(node).retired;
+  }
+
   start(node: number): void {
     const place = this.#place(node);
-    if (place.actor !== undefined) return;
+    if (place.actor !== undefined || place.retired) return;
     place.life += 1;
     place.fuse = undefined;
     place.actor = this.#options.start(node, place.disk, this);
@@ -100,7 +123,7 @@ export class World<M> {
     this.#options.onCrash?.(node);
     place.actor = undefined;
     place.fuse = undefined;
-    place.disk.crash(this.#random);
+    this.tally.add('torn log record', place.disk.crash(this.#random));
     this.crashes += 1;
   }
 
@@ -134,16 +157,22 @@ export class World<M> {
   #input(node: number, produce: (actor: Actor<M>, now: number) => Action<M>[]): void {
     const place = this.#place(node);
     if (place.actor === undefined) return;
-    for (const action of produce(place.actor, this.clock.now)) {
+    let last = 'nothing';
+    for (const action of produce(place.actor, this.clock.now + place.skewMs)) {
+      const what = action.kind === 'send' ? 'send' : action.what;
       if (place.fuse !== undefined) {
         if (place.fuse === 0) {
+          this.tally.add(`crash between ${last} and ${what}`);
           this.crash(node);
           return;
         }
         place.fuse -= 1;
       }
       this.actions += 1;
+      last = what;
       this.#act(node, action);
+      // An action may be the end of the node itself.
+      if (place.actor === undefined) return;
     }
   }
 

@@ -3,9 +3,18 @@ import { Violation } from './checker.ts';
 
 export class Delivery {
   readonly #next: Map<number, number> = new Map();
+  readonly #durable: Map<number, number> = new Map();
 
-  started(node: number, tip: number): void {
+  /** @param forgets the disk was lost since, or is known to lie */
+  started(node: number, tip: number, forgets: boolean): void {
+    const durable = this.#durable.get(node) ?? 0;
+    if (tip < durable && !forgets)
+      throw new Violation('delivery', `node ${node} starts at height ${tip} but had stored ${durable}`);
     this.#next.set(node, tip + 1);
+  }
+
+  executed(node: number, height: number): void {
+    this.#durable.set(node, height);
   }
 
   delivered(node: number, height: number): void {

@@ -1,249 +1,207 @@
 /** Faulty replicas: an honest one, and a function that spoils what it sends. It has its own key and no other. */
 import { toHex } from '@itc/core/bytes/hex.js';
-import { epoch, height, view } from '@itc/core/ledger/ids.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Effects, Input, Outgoing } from '@itc/core/pbft/effects.js';
-import type { Checkpoint, Message, PrePrepare, ViewChange, Vote } from '@itc/core/pbft/messages.js';
+import type { Message, ViewChange } from '@itc/core/pbft/messages.js';
+import type { Tally } from '../tally.ts';
 import {
-  checkpointBytes,
-  newViewBytes,
-  prePrepareSigningBytes,
-  viewChangeBytes,
-  voteBytes,
-} from '@itc/core/pbft/signing.js';
-import { fakeHash } from '../fake-crypto.ts';
-import type { Random } from '../random.ts';
-import type { Disguise } from './node.ts';
-import { makeBlock, readBlock } from './sim-block.ts';
+  asCommit,
+  falseSuspects,
+  forgePrepared,
+  hugeView,
+  misclose,
+  reblock,
+  shift,
+  signed,
+  staleProofs,
+  twist,
+  vote,
+  wrongNewView,
+  type Forger,
+} from './forgery.ts';
+import type { Disguise } from './shell.ts';
 
 export const MISCHIEFS = [
   'equivocate',
   'withhold',
+  'withhold-body',
   'vote-for-everything',
   'off-by-one',
+  'old-digest',
   'replay',
+  'parrot',
+  'prepare-as-commit',
   'hide-prepared',
   'forge-prepared',
+  'stale-proofs',
+  'false-suspects',
   'huge-view',
   'invalid-blocks',
+  'wrong-closing',
   'lying-checkpoint',
   'wrong-new-view',
+  'slow',
+  'censor',
 ] as const;
 
 export type Mischief = (typeof MISCHIEFS)[number];
 
-interface Villain {
-  readonly self: number;
-  readonly count: number;
-  readonly chain: Hash;
-  readonly sign: (bytes: Uint8Array) => Uint8Array;
-  readonly random: Random;
+export interface Villain extends Forger {
+  readonly tally: Tally;
+  /** Index and number of validators in the epoch of a message; −1 for one who is no member. */
+  readonly membership: (epoch: number) => { readonly self: number; readonly count: number };
+  /** The slowest one may be without losing its turn to the timer. */
+  readonly delayMaxMs: number;
 }
 
 const MEMORY_MAX = 64;
 
 /** Each message that would leave is, with some probability, treated by one of the mischiefs. */
 export function byzantine(villain: Villain, mischiefs: readonly Mischief[], probability: number): Disguise {
-  const memory: Message[] = [];
-  const echoed = new Set<string>();
-  return (effects: Effects, _now: number, input: Input): Effects => {
-    const send: Outgoing[] = [];
-    for (const outgoing of effects.send) {
-      if (!villain.random.chance(probability)) {
-        send.push(outgoing);
-        continue;
+  const { random, tally } = villain;
+  const scheme = new Scheme(villain);
+  return {
+    effects: (effects: Effects, _now: number, input: Input): Effects => {
+      const send: Outgoing[] = [];
+      if (input.kind === 'message') scheme.hears(input.message.message);
+      for (const outgoing of effects.send) {
+        if (!random.chance(probability)) {
+          send.push(outgoing);
+          continue;
+        }
+        const mischief = random.pick(mischiefs);
+        const spoiled = scheme.spoil(mischief, outgoing);
+        if (spoiled.length !== 1 || spoiled[0]?.message !== outgoing.message)
+          tally.add(`byzantine: ${mischief}`);
+        send.push(...spoiled);
       }
-      send.push(...spoil(villain, villain.random.pick(mischiefs), outgoing, memory));
-    }
-    if (mischiefs.includes('vote-for-everything') && input.kind === 'message')
-      send.push(...echo(villain, input.message.message, echoed));
-    for (const { message } of effects.send) {
-      if (memory.length < MEMORY_MAX) memory.push(message);
-      else memory[villain.random.below(MEMORY_MAX)] = message;
-    }
-    return { ...effects, send };
+      if (mischiefs.includes('vote-for-everything') && input.kind === 'message') {
+        const votes = scheme.echo(input.message.message);
+        if (votes.length > 0) tally.add('byzantine: vote-for-everything');
+        send.push(...votes);
+      }
+      for (const { message } of effects.send) scheme.remembers(message);
+      return { ...effects, send };
+    },
+    delayMs: mischiefs.includes('slow') ? random.next() * villain.delayMaxMs : 0,
+    // By the number of the request, as one censors a client.
+    censors: (request) => mischiefs.includes('censor') && request % 3 === 0,
   };
 }
 
-function spoil(
-  villain: Villain,
-  mischief: Mischief,
-  outgoing: Outgoing,
-  memory: readonly Message[],
-): Outgoing[] {
-  const { message } = outgoing;
-  switch (mischief) {
-    case 'withhold':
-      // From some, not from all: a body or vote that only a part gets is worse than none.
-      return others(villain)
-        .filter(() => villain.random.chance(0.5))
-        .map((to) => ({ to, message }));
-    case 'equivocate':
-      return others(villain).map((to) => ({ to, message: to % 2 === 0 ? message : twist(villain, message) }));
-    case 'off-by-one':
-      return [outgoing, { to: outgoing.to, message: shift(villain, message) }];
-    case 'replay':
-      return memory.length === 0
-        ? [outgoing]
-        : [outgoing, { to: 'all', message: villain.random.pick(memory) }];
-    case 'hide-prepared':
-      return [
-        message.kind === 'view-change'
-          ? {
-              ...outgoing,
-              message: signViewChange(villain, { ...message, prepared: [], committed: undefined }),
-            }
-          : outgoing,
-      ];
-    case 'forge-prepared':
-      return [message.kind === 'view-change' ? { ...outgoing, message: forge(villain, message) } : outgoing];
-    case 'huge-view':
-      return [outgoing, { to: 'all', message: hugeView(villain, message) }];
-    case 'invalid-blocks':
-      return [
-        message.kind === 'pre-prepare' ? { ...outgoing, message: reblock(villain, message, true) } : outgoing,
-      ];
-    case 'lying-checkpoint':
-      return [message.kind === 'checkpoint' ? { ...outgoing, message: twist(villain, message) } : outgoing];
-    case 'wrong-new-view':
-      return [
-        message.kind === 'new-view' ? { ...outgoing, message: wrongNewView(villain, message) } : outgoing,
-      ];
-    case 'vote-for-everything':
-      return [outgoing];
+class Scheme {
+  readonly #villain: Villain;
+  readonly #own: Message[] = [];
+  readonly #heard: Message[] = [];
+  readonly #echoed: Set<string> = new Set();
+  #oldest: ViewChange | undefined;
+
+  constructor(villain: Villain) {
+    this.#villain = villain;
   }
-}
 
-function others(villain: Villain): number[] {
-  return Array.from({ length: villain.count }, (_, index) => index).filter((index) => index !== villain.self);
-}
-
-/** A different statement for the same place, properly signed. */
-function twist(villain: Villain, message: Message): Message {
-  const other = fakeHash(villain.chain, Uint8Array.of(villain.random.below(256)));
-  switch (message.kind) {
-    case 'pre-prepare':
-      return reblock(villain, message, false);
-    case 'prepare':
-    case 'commit':
-      return signVote(villain, { ...message, hash: other });
-    case 'checkpoint':
-      return signCheckpoint(villain, { ...message, stateRoot: other });
-    case 'view-change':
-      return signViewChange(villain, { ...message, prepared: message.prepared.slice(1) });
-    case 'new-view':
-      return wrongNewView(villain, message);
-    case 'status':
-    case 'include':
-    case 'fetch':
-    case 'body':
-      return message;
+  hears(message: Message): void {
+    this.#keep(this.#heard, message);
   }
-}
 
-/** Views and heights one up or down (small-scope mutation, ByzzFuzz). */
-function shift(villain: Villain, message: Message): Message {
-  const by = villain.random.chance(0.5) ? 1 : -1;
-  const moved = (value: number): number => Math.max(1, value + by);
-  switch (message.kind) {
-    case 'pre-prepare':
-      return signProposal(villain, { ...message, view: view(message.view + villain.count) });
-    case 'prepare':
-    case 'commit':
-      return signVote(
-        villain,
-        villain.random.chance(0.5)
-          ? { ...message, view: view(moved(message.view)) }
-          : { ...message, height: height(moved(message.height)) },
-      );
-    case 'checkpoint':
-      return signCheckpoint(villain, { ...message, height: height(message.height + 32) });
-    case 'view-change':
-      return signViewChange(villain, { ...message, view: view(moved(message.view)) });
-    case 'new-view':
-      return wrongNewView(villain, message);
-    case 'status':
-      return {
-        ...message,
-        view: view(moved(message.view)),
-        committed: height(message.committed + 1_000_000),
-      };
-    case 'include':
-    case 'fetch':
-    case 'body':
-      return message;
+  remembers(message: Message): void {
+    this.#keep(this.#own, message);
+    if (message.kind === 'view-change' && this.#oldest?.epoch !== message.epoch) this.#oldest = message;
   }
-}
 
-/** Votes for whatever anyone proposes, or votes for. */
-function echo(villain: Villain, message: Message, echoed: Set<string>): Outgoing[] {
-  if (message.kind !== 'pre-prepare' && message.kind !== 'prepare' && message.kind !== 'commit') return [];
-  const at = message.kind === 'pre-prepare' ? message.block : message;
-  // Once per statement, or two echoing villains would echo each other's echoes for ever.
-  const statement = `${message.kind}/${message.view}/${at.height}/${toHex(at.hash)}`;
-  if (echoed.has(statement)) return [];
-  echoed.add(statement);
-  const vote = (kind: 'prepare' | 'commit'): Outgoing => ({
-    to: 'all',
-    message: signVote(villain, {
-      kind,
-      sender: villain.self,
-      epoch: epoch(0),
-      view: message.view,
-      height: at.height,
-      hash: at.hash,
-      signature: new Uint8Array(0),
-    }),
-  });
-  return villain.random.chance(0.3) ? [vote('prepare'), vote('commit')] : [];
-}
+  spoil(mischief: Mischief, outgoing: Outgoing): Outgoing[] {
+    const villain = this.#villain;
+    const { random } = villain;
+    const { message } = outgoing;
+    const { count } = villain.membership(message.epoch);
+    const instead = (spoiled: Message): Outgoing[] => [{ ...outgoing, message: spoiled }];
+    const beside = (added: Message | undefined): Outgoing[] =>
+      added === undefined ? [outgoing] : [outgoing, { to: 'all', message: added }];
+    switch (mischief) {
+      case 'withhold':
+        // From some, not from all: a body or vote that only a part gets is worse than none.
+        return this.#others(message)
+          .filter(() => random.chance(0.5))
+          .map((to) => ({ to, message }));
+      case 'withhold-body':
+        if (message.kind === 'body') return [];
+        return message.kind === 'pre-prepare'
+          ? this.#others(message)
+              .slice(0, Math.ceil(count / 2))
+              .map((to) => ({ to, message }))
+          : [outgoing];
+      case 'equivocate': {
+        const other = twist(villain, message);
+        return this.#others(message).map((to) => ({ to, message: to % 2 === 0 ? message : other }));
+      }
+      case 'off-by-one':
+        return [outgoing, { to: outgoing.to, message: shift(villain, message, count) }];
+      case 'old-digest':
+        return beside(this.#oldDigest(message));
+      case 'replay':
+        return beside(this.#own.length === 0 ? undefined : random.pick(this.#own));
+      case 'parrot':
+        return beside(this.#heard.length === 0 ? undefined : random.pick(this.#heard));
+      case 'prepare-as-commit':
+        return beside(this.#heard.map(asCommit).find(({ kind }) => kind === 'commit') ?? asCommit(message));
+      case 'hide-prepared':
+        return message.kind === 'view-change'
+          ? instead(signed<ViewChange>(villain, { ...message, prepared: [], committed: undefined }))
+          : [outgoing];
+      case 'forge-prepared':
+        return message.kind === 'view-change' ? instead(forgePrepared(villain, message)) : [outgoing];
+      case 'stale-proofs':
+        return message.kind === 'view-change'
+          ? instead(staleProofs(villain, message, this.#oldest))
+          : [outgoing];
+      case 'false-suspects':
+        return instead(falseSuspects(villain, message, count));
+      case 'huge-view':
+        return beside(hugeView(villain, message));
+      case 'invalid-blocks':
+        return message.kind === 'pre-prepare' ? instead(reblock(villain, message, true)) : [outgoing];
+      case 'wrong-closing':
+        return message.kind === 'pre-prepare' ? instead(misclose(villain, message)) : [outgoing];
+      case 'lying-checkpoint':
+        return message.kind === 'checkpoint' ? instead(twist(villain, message)) : [outgoing];
+      case 'wrong-new-view':
+        return message.kind === 'new-view' ? instead(wrongNewView(villain, message)) : [outgoing];
+      case 'vote-for-everything':
+      case 'slow':
+      case 'censor':
+        return [outgoing];
+    }
+  }
 
-function reblock(villain: Villain, message: PrePrepare, invalid: boolean): PrePrepare {
-  const block = makeBlock({
-    ...readBlock(message.block.bytes),
-    invalid,
-    salt: villain.random.below(1_000) + 1_000_000,
-  });
-  return signProposal(villain, { ...message, block });
-}
+  /** Votes for whatever anyone proposes, or votes for. */
+  echo(message: Message): Outgoing[] {
+    if (message.kind !== 'pre-prepare' && message.kind !== 'prepare' && message.kind !== 'commit') return [];
+    const at = message.kind === 'pre-prepare' ? message.block : message;
+    // Once per statement, or two echoing villains would echo each other's echoes for ever.
+    const statement = `${message.kind}/${message.epoch}/${message.view}/${at.height}/${toHex(at.hash)}`;
+    if (this.#echoed.has(statement)) return [];
+    this.#echoed.add(statement);
+    const { self } = this.#villain.membership(message.epoch);
+    if (self < 0 || !this.#villain.random.chance(0.3)) return [];
+    const { epoch, view } = message;
+    return (['prepare', 'commit'] as const).map((kind) => ({
+      to: 'all',
+      message: vote(this.#villain, { kind, sender: self, epoch, view, height: at.height, hash: at.hash }),
+    }));
+  }
 
-/** Certificates nobody gave, beside the real ones: they must be skipped without harm to the others. */
-function forge(villain: Villain, message: ViewChange): ViewChange {
-  const forged = message.prepared.map((certificate) => ({
-    ...certificate,
-    digest: fakeHash(certificate.digest),
-  }));
-  return signViewChange(villain, { ...message, prepared: [...forged, ...message.prepared].slice(0, 8) });
-}
+  #oldDigest(message: Message): Message | undefined {
+    if (message.kind !== 'prepare' && message.kind !== 'commit') return undefined;
+    const older = this.#own.find((held) => held.kind === message.kind && held.height !== message.height);
+    return older?.kind === message.kind ? signed(this.#villain, { ...message, hash: older.hash }) : undefined;
+  }
 
-function hugeView(villain: Villain, message: Message): Message {
-  if (message.kind === 'view-change')
-    return signViewChange(villain, { ...message, view: view(message.view + 1_000_000_007) });
-  if (message.kind === 'commit' || message.kind === 'prepare')
-    return signVote(villain, { ...message, view: view(message.view + 1_000_000_007) });
-  return message;
-}
+  #others({ epoch }: Message): number[] {
+    const { self, count } = this.#villain.membership(epoch);
+    return Array.from({ length: count }, (_, index) => index).filter((index) => index !== self);
+  }
 
-function wrongNewView(villain: Villain, message: Message): Message {
-  if (message.kind !== 'new-view') return message;
-  const unsigned = villain.random.chance(0.5)
-    ? { ...message, reproposals: message.reproposals.slice(1) }
-    : { ...message, viewChanges: message.viewChanges.slice(1) };
-  return { ...unsigned, signature: villain.sign(newViewBytes(villain.chain, unsigned)) };
-}
-
-function signVote(villain: Villain, vote: Vote): Vote {
-  return { ...vote, signature: villain.sign(voteBytes(villain.chain, vote)) };
-}
-
-function signProposal(villain: Villain, message: PrePrepare): PrePrepare {
-  return { ...message, signature: villain.sign(prePrepareSigningBytes(villain.chain, message)) };
-}
-
-function signCheckpoint(villain: Villain, message: Checkpoint): Checkpoint {
-  return { ...message, signature: villain.sign(checkpointBytes(villain.chain, message)) };
-}
-
-function signViewChange(villain: Villain, message: ViewChange): ViewChange {
-  return { ...message, signature: villain.sign(viewChangeBytes(villain.chain, message)) };
+  #keep(memory: Message[], message: Message): void {
+    if (memory.length < MEMORY_MAX) memory.push(message);
+    else memory[this.#villain.random.below(MEMORY_MAX)] = message;
+  }
 }

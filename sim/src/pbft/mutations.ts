@@ -1,7 +1,7 @@
 /** Faults put into the protocol itself, to prove that the checkers see them. Each must be caught within some seeds. */
 import { RULES } from '@itc/core/pbft/rules.js';
 import type { Action } from '../world.ts';
-import type { Sabotage, SimMessage } from './node.ts';
+import type { Sabotage, SimMessage } from './shell.ts';
 
 export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonly sabotage: Sabotage }>> = {
   'commit-without-quorum': {
@@ -39,15 +39,15 @@ export const MUTATIONS: Readonly<Record<string, { readonly what: string; readonl
   },
   'forget-accepted': {
     what: 'accepted digests are not written to the log',
-    sabotage: { keepRecord: (_, kind) => kind !== 'accepted' },
+    sabotage: { keepRecord: (record) => record.kind !== 'accepted' },
   },
   'forget-view-change': {
     what: 'the log does not say that a view was left',
-    sabotage: { keepRecord: (_, kind) => kind !== 'view-change' },
+    sabotage: { keepRecord: (record) => record.kind !== 'view-change' },
   },
   'forget-prepared-record': {
     what: 'prepared certificates are not written to the log',
-    sabotage: { keepRecord: (_, kind) => kind !== 'prepared' },
+    sabotage: { keepRecord: (record) => record.kind !== 'prepared' },
   },
 };
 

@@ -1,118 +1,99 @@
-/** A validator of the simulator: the real replica, and a shell that does what the contract of `Effects` says. */
+/** A validator of the simulator: the real replica, one per epoch, and a shell that does what the contract of `Effects` says. */
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { Certificate } from '@itc/core/ledger/block.js';
-import { epoch, millis } from '@itc/core/ledger/ids.js';
-import type { ValidatorSet } from '@itc/core/ledger/validators.js';
+import { height as heightOf, millis } from '@itc/core/ledger/ids.js';
+import { bitmapOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock, Effects, Input, Want } from '@itc/core/pbft/effects.js';
-import { decodeLogRecord, encodeLogRecord } from '@itc/core/pbft/log.js';
+import { decodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { Candidate, Message, VerifiedMessage } from '@itc/core/pbft/messages.js';
-import { Replica, type ReplicaOptions, type ReplicaStatus } from '@itc/core/pbft/replica.js';
-import type { Rules } from '@itc/core/pbft/rules.js';
-import type { Timing } from '@itc/core/pbft/timing.js';
+import {
+  Replica,
+  type Application,
+  type ReplicaOptions,
+  type ReplicaStatus,
+} from '@itc/core/pbft/replica.js';
 import { verifyCertificate, verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
 import type { Disk, LogFile } from '../disk.ts';
-import { fakeSign, fakeVerify } from '../fake-crypto.ts';
-import type { Random } from '../random.ts';
+import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { Action, Actor, World } from '../world.ts';
-import { Execution, FRESHNESS_MS, makeBlock, parseSimBlock, readBlock, REQUESTS_MAX } from './sim-block.ts';
+import { WalRecord, type NodeOptions, type SimMessage } from './shell.ts';
+import { FRESHNESS_MS, makeBlock, parseSimBlock, readBlock, REQUESTS_MAX } from './sim-block.ts';
+import { requestId, restartRequest, SimLedger } from './sim-ledger.ts';
 
-export type SimMessage =
-  | { readonly kind: 'pbft'; readonly message: Message }
-  | { readonly kind: 'blocks-wanted'; readonly first: number; readonly last: number }
-  | { readonly kind: 'blocks'; readonly blocks: readonly CommittedBlock[] };
+/** Names of the files. The log is made when a node is set up; when it is missing later, the disk was lost. */
+export const WAL = 'write-ahead log';
+export const BLOCKS = 'blocks';
 
 /** Certified blocks in one answer. */
 const BLOCKS_SERVED_MAX = 32;
-
-/** What the checkers see of a node. All of it is called at the moment the thing happens. */
-export interface Observer {
-  delivered(node: number, committed: CommittedBlock): void;
-  executed(node: number, height: number, root: Hash): void;
-  sends(node: number, message: Message, wal: readonly WalRecord[]): void;
-  started(node: number, tip: number): void;
-}
-
-export interface WalRecord {
-  readonly bytes: Uint8Array;
-  readonly truncates: boolean;
-}
-
-/** Changes what a correct replica would do; the identity for a correct one. */
-export type Disguise = (effects: Effects, now: number, input: Input) => Effects;
-
-/** Wrong on purpose: see mutations.ts. */
-export interface Sabotage {
-  readonly rules?: Rules;
-  /** Turns effects into actions in another order, or leaves some out. */
-  readonly actions?: (actions: Action<SimMessage>[]) => Action<SimMessage>[];
-  readonly keepRecord?: (record: WalRecord, kind: string) => boolean;
-}
-
-export interface NodeOptions {
-  readonly node: number;
-  /** Index in the validator set; two nodes may have the same one (twins). */
-  readonly self: number;
-  /** Validator index of every node of the world. */
-  readonly identities: readonly number[];
-  readonly chain: Hash;
-  readonly validators: ValidatorSet;
-  readonly timing: Partial<Timing>;
-  readonly random: Random;
-  readonly observer: Observer;
-  readonly requests: { readonly known: ReadonlySet<number> };
-  readonly disguise: Disguise;
-  readonly sabotage: Sabotage;
-  /** Messages go through their bytes, as on a real wire. */
-  readonly encoded: boolean;
-  readonly executionMs: number;
-}
+const ANNOUNCE_MS = 500;
+/** A peer of an older epoch is told how it ended this often. */
+const HELP_MS = 250;
+const OVERDUE_MS = 1_500;
+const OVERDUE_MAX = 16;
 
 export class SimReplica implements Actor<SimMessage> {
   readonly #options: NodeOptions;
   readonly #world: World<SimMessage>;
-  readonly #replica: Replica;
-  readonly #wal: LogFile<WalRecord>;
+  readonly #disk: Disk;
   readonly #blocks: LogFile<CommittedBlock>;
-  readonly #execution: Execution;
-  readonly #done: Set<number> = new Set();
+  readonly #ledger: SimLedger;
+  #context: VerifyContext;
+  /** Undefined in an epoch that does not hold this node. */
+  #replica: Replica | undefined;
+  /** The request that, once executed, lets a node without memory of its votes vote again in the epoch after. */
+  #restart: number | undefined;
   #standing: Extract<Want, { kind: 'proposal' }> | undefined;
-  #salt = 0;
+  #include: readonly Hash[] = [];
+  /** Since when each request waits here. */
+  readonly #seen: Map<number, number> = new Map();
+  readonly #helpedAt: Map<number, number> = new Map();
+  #announcedAt = Number.NEGATIVE_INFINITY;
+  #askedAt = Number.NEGATIVE_INFINITY;
   #executedAt = 0;
+  #salt = 0;
 
   constructor(options: NodeOptions, disk: Disk, world: World<SimMessage>) {
     this.#options = options;
     this.#world = world;
-    this.#wal = disk.file('write-ahead log');
-    this.#blocks = disk.file('blocks');
-    this.#execution = new Execution(options.chain);
+    this.#disk = disk;
+    this.#blocks = disk.file(BLOCKS);
+    this.#repair();
+    this.#ledger = new SimLedger(options.chain, options.validators, options.elections);
     // A real node reads its state; this one is so quick that it executes its blocks again.
-    for (const { block } of this.#blocks.durable) this.#execute(block);
-    const tip = this.#blocks.durable.at(-1)?.certificate;
-    options.observer.started(options.node, tip?.height ?? 0);
-    this.#replica = new Replica(this.#replicaOptions(tip), options.sabotage.rules);
+    for (const { block } of this.#blocks.durable) this.#ledger.apply(block);
+    this.#context = this.#present();
+    options.observer.started(options.node, this.#ledger.height);
+    this.#begin();
   }
 
   tick(now: number): Action<SimMessage>[] {
-    let waiting = 0;
-    for (const request of this.#options.requests.known) if (!this.#done.has(request)) waiting += 1;
+    const { requests } = this.#options;
+    if (this.#restart !== undefined && !this.#ledger.isDone(this.#restart)) requests.add(this.#restart);
+    let count = 0;
+    const overdue: Hash[] = [];
+    for (const request of requests) {
+      if (this.#ledger.isDone(request)) continue;
+      count += 1;
+      const since = this.#seen.get(request);
+      if (since === undefined) this.#seen.set(request, now);
+      else if (now - since >= OVERDUE_MS && overdue.length < OVERDUE_MAX) overdue.push(requestId(request));
+    }
+    for (const request of this.#seen.keys()) if (!requests.has(request)) this.#seen.delete(request);
     return [
-      ...this.#step({ kind: 'pending', count: waiting, overdue: [] }, now),
-      ...this.#step({ kind: 'tick', now: millis(now) }, now),
+      ...this.#step({ kind: 'pending', count, overdue }, now),
+      ...this.#step({ kind: 'tick', now: millis(Math.max(0, Math.round(now))) }, now),
+      ...this.#announce(now),
     ];
   }
 
   receive(now: number, from: number, message: SimMessage): Action<SimMessage>[] {
     switch (message.kind) {
-      case 'pbft': {
-        const verified = verifiedOnce(this.#context, message.message);
-        if (verified === undefined) return [];
-        return this.#step(
-          { kind: 'message', from: this.#options.identities[from] ?? -1, message: verified },
-          now,
-        );
-      }
+      case 'pbft':
+        return this.#receive(now, from, message.message);
+      case 'tip':
+        return this.#replica === undefined || this.#isObserving ? this.#ask(now, from, message.height) : [];
       case 'blocks-wanted': {
         const first = Math.max(1, message.first);
         const blocks = this.#blocks.all.slice(
@@ -122,70 +103,227 @@ export class SimReplica implements Actor<SimMessage> {
         return blocks.length === 0 ? [] : [{ kind: 'send', to: [from], message: { kind: 'blocks', blocks } }];
       }
       case 'blocks':
-        return message.blocks.flatMap(({ block, certificate }) =>
-          verifyCertificate(this.#context, certificate) && equalBytes(block.hash, certificate.hash)
-            ? this.#step({ kind: 'certified', block, certificate }, now)
-            : [],
-        );
+        return this.#accept(now, message.blocks);
     }
   }
 
-  status(): ReplicaStatus {
-    return this.#replica.status();
+  status(): ReplicaStatus | undefined {
+    return this.#replica?.status();
   }
 
-  get #context(): VerifyContext {
-    return contextOf(this.#options);
+  get height(): number {
+    return this.#ledger.height;
   }
 
-  #replicaOptions(tip: Certificate | undefined): ReplicaOptions {
-    const { chain, validators, self, random, timing } = this.#options;
-    const key = validators[self]?.key;
-    return {
-      chain,
-      epoch: epoch(0),
-      validators,
-      self,
-      application: { check: (block, fresh, now) => this.#check(block, fresh, now) },
-      sign: (bytes) => {
-        if (key === undefined) throw new RangeError(`validator ${self} has no key`);
-        return fakeSign(key, bytes);
-      },
-      random: () => random.next(),
-      timing,
-      restore: this.#wal.durable.map(({ bytes }) => {
-        const record = decodeLogRecord(bytes, parseSimBlock);
-        if (!record.ok) throw new Error(`write-ahead log: ${record.message}`);
-        return record.value;
-      }),
-      ...(tip === undefined ? {} : { tip }),
+  get epoch(): number {
+    return this.#context.epoch;
+  }
+
+  get #isObserving(): boolean {
+    return this.#replica?.status().phase === 'observer';
+  }
+
+  #receive(now: number, from: number, message: Message): Action<SimMessage>[] {
+    const { sabotage, identities } = this.#options;
+    if (message.epoch < this.#context.epoch && sabotage.anyEpoch !== true)
+      return this.#tellEnd(now, from, message.epoch);
+    if (message.epoch > this.#context.epoch) return this.#ask(now, from, Number.MAX_SAFE_INTEGER);
+    const verified = verifiedOnce({ ...this.#context, epoch: message.epoch }, message);
+    if (verified === undefined) return [];
+    return this.#step(
+      { kind: 'message', from: this.#indexOf(identities[from] ?? -1), message: verified },
+      now,
+    );
+  }
+
+  /** Shows a peer that its epoch is over: the certificate of the closing block, which its own set has signed. */
+  #tellEnd(now: number, to: number, ended: number): Action<SimMessage>[] {
+    const last = this.#helpedAt.get(to) ?? Number.NEGATIVE_INFINITY;
+    if (now >= last && now - last < HELP_MS) return [];
+    this.#helpedAt.set(to, now);
+    const closing = this.#blocks.durable.find(
+      ({ block, certificate }) => block.closes && certificate.epoch === ended,
+    );
+    if (closing === undefined) return [];
+    const { certificate } = closing;
+    const set = this.#ledger.validatorsOf(ended) ?? [];
+    const { self, identities, tally } = this.#options;
+    // In the name of the own key, or, for one who was no member, of anyone but the peer itself.
+    const own = set.findIndex(({ key }) => key.bytes[0] === self);
+    const other = set.findIndex(({ key }) => key.bytes[0] !== identities[to]);
+    tally.add('laggard told that its epoch is over');
+    const message: Message = {
+      kind: 'status',
+      sender: own >= 0 ? own : other,
+      epoch: certificate.epoch,
+      view: certificate.view,
+      changing: false,
+      committed: certificate.height,
+      stable: certificate.height,
+      committedCertificate: certificate,
+      stableCertificate: undefined,
+      suspects: bitmapOf([], set.length),
     };
+    return [{ kind: 'send', to: [to], message: { kind: 'pbft', message: this.#throughBytes(message) } }];
   }
 
-  #check(candidate: Candidate, fresh: boolean, now: number): 'valid' | 'invalid' | 'later' {
+  #announce(now: number): Action<SimMessage>[] {
+    if (now >= this.#announcedAt && now - this.#announcedAt < ANNOUNCE_MS) return [];
+    this.#announcedAt = now;
+    const others = this.#others(() => true);
+    return [{ kind: 'send', to: others, message: { kind: 'tip', height: this.#blocks.length } }];
+  }
+
+  #ask(now: number, from: number, target: number): Action<SimMessage>[] {
+    const first = this.#blocks.length + 1;
+    if (target < first || (now >= this.#askedAt && now - this.#askedAt < HELP_MS)) return [];
+    this.#askedAt = now;
+    return [
+      {
+        kind: 'send',
+        to: [from],
+        message: { kind: 'blocks-wanted', first, last: first + BLOCKS_SERVED_MAX },
+      },
+    ];
+  }
+
+  /** Blocks from synchronisation, up to the end of the present epoch; what lies above is asked for again. */
+  #accept(now: number, blocks: readonly CommittedBlock[]): Action<SimMessage>[] {
+    const actions: Action<SimMessage>[] = [];
+    let next = this.#blocks.length + 1;
+    for (const committed of blocks) {
+      const { block, certificate } = committed;
+      if (certificate.epoch !== this.#context.epoch || !equalBytes(block.hash, certificate.hash)) continue;
+      if (!verifyCertificate(this.#context, certificate)) continue;
+      if (this.#replica !== undefined)
+        actions.push(...this.#step({ kind: 'certified', block, certificate }, now));
+      if (this.#replica === undefined || this.#options.sabotage.deliverTwice === true) {
+        if (block.height !== next && this.#replica === undefined) continue;
+        next += 1;
+        actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(committed) });
+      }
+      if (block.closes) break;
+    }
+    return actions;
+  }
+
+  /** What a checksum shows to be damaged is cut off; a damaged write-ahead log is a lost one: who knows what it held. */
+  #repair(): void {
+    const readable = this.#blocks.readable;
+    if (readable !== undefined) this.#blocks.truncate(readable);
+    if (this.#disk.has(WAL) && this.#disk.file(WAL).readable !== undefined) this.#disk.remove(WAL);
+  }
+
+  #present(): VerifyContext {
+    const { epoch, validators } = this.#ledger.present;
+    return { chain: this.#options.chain, epoch, validators, verify: fakeVerify };
+  }
+
+  #indexOf(key: number): number {
+    return this.#context.validators.findIndex((validator) => validator.key.bytes[0] === key);
+  }
+
+  /** Takes up the present epoch, after a start or because the one before has ended. */
+  #begin(): void {
+    const { node, self, observer, chain, sabotage, diesWhenLeaving, random } = this.#options;
+    const { epoch, since, validators } = this.#ledger.present;
+    this.#context = this.#present();
+    this.#standing = undefined;
+    const base = { height: heightOf(since - 1), hash: this.#ledger.hashAt(since - 1) };
+    observer.enters(node, epoch, validators, base);
+    const index = this.#indexOf(self);
+    const wasMember = epoch > 0;
+    if (index < 0) {
+      this.#replica = undefined;
+      if (diesWhenLeaving && wasMember) this.#world.retire(node);
+      return;
+    }
+    if (!this.#disk.has(WAL)) this.#recover(epoch);
+    const isObserver = !this.#disk.has(WAL) && sabotage.votesWithoutLog !== true;
+    const tip = this.#ledger.height >= since ? this.#blocks.durable[this.#ledger.height - 1] : undefined;
+    const options: ReplicaOptions = {
+      chain,
+      epoch,
+      validators,
+      self: index,
+      observer: isObserver,
+      application: this.#application(),
+      sign: (bytes) => fakeSign(fakeKey(self), bytes),
+      random: () => random.next(),
+      timing: this.#options.timing,
+      restore: this.#disk.has(WAL) ? this.#restored() : [],
+      ...(epoch === 0 ? {} : { base: { ...base, stateRoot: this.#ledger.rootAt(since - 1) } }),
+      ...(tip === undefined ? {} : { tip: tip.certificate }),
+    };
+    this.#replica = new Replica(options, sabotage.rules);
+  }
+
+  /**
+   * A log is begun anew only in an epoch that came after the chain has executed this node's wish for it: an epoch the
+   * node merely meets on its way up may be one in which it has voted before it lost its memory.
+   */
+  #recover(epoch: number): void {
+    const { self, tally, random } = this.#options;
+    const wished = this.#restart === undefined ? undefined : this.#ledger.epochOf(this.#restart);
+    if (wished !== undefined && wished < epoch) {
+      this.#disk.file(WAL);
+      this.#restart = undefined;
+      tally.add('voted again after a lost disk');
+    } else this.#restart ??= restartRequest(self, random.below(65_536));
+  }
+
+  #restored(): LogRecord[] {
+    const { encoded, sabotage } = this.#options;
+    const records = this.#disk.file<WalRecord>(WAL).durable.map((kept) => {
+      if (!encoded) return kept.record;
+      const record = decodeLogRecord(kept.bytes, parseSimBlock);
+      if (!record.ok) throw new Error(`write-ahead log: ${record.message}`);
+      return record.value;
+    });
+    return sabotage.restore === undefined ? records : [...sabotage.restore(records)];
+  }
+
+  #application(): Application {
+    return { check: (block, fresh, now) => this.#check(block, fresh, now) };
+  }
+
+  #check(candidate: Candidate, fresh: boolean, now: number): ReturnType<Application['check']> {
     const block = readBlock(candidate.bytes);
     if (block.invalid) return 'invalid';
-    const root = this.#execution.laggingRoot(block.height);
-    if (root === undefined) return 'later';
-    if (!equalBytes(root, block.stateRoot)) return 'invalid';
-    // Clocks differ: only what every correct replica finds the same is 'invalid'.
-    return fresh && Math.abs(now - block.time) > FRESHNESS_MS ? 'later' : 'valid';
+    const demands = this.#ledger.demands(block.height);
+    if (demands === undefined) return 'later';
+    const { stateRoot, epoch, closes } = demands;
+    if (!equalBytes(stateRoot, block.stateRoot) || block.epoch !== epoch || block.closes !== closes)
+      return 'invalid';
+    return fresh && Math.abs(now - block.time) > FRESHNESS_MS ? 'invalid' : 'valid';
   }
 
   /** One step of the replica, and its effects as actions in the order the contract demands. */
   #step(input: Input, now: number): Action<SimMessage>[] {
-    const { disguise, sabotage } = this.#options;
-    const effects = disguise(this.#replica.step(input), now, input);
+    const { disguise, sabotage, node, observer } = this.#options;
+    if (this.#replica === undefined) return [];
+    const validators = this.#context.validators;
+    const effects: Effects = disguise.effects(this.#replica.step(input), now, input);
+    for (const evidence of effects.evidence) observer.evidence(node, evidence);
+    const wal = this.#disk.has(WAL) ? this.#disk.file<WalRecord>(WAL) : undefined;
     const actions: Action<SimMessage>[] = [];
     for (const record of effects.persist) {
-      const kept: WalRecord = { bytes: encodeLogRecord(record), truncates: record.kind === 'truncate' };
-      if (sabotage.keepRecord !== undefined && !sabotage.keepRecord(kept, record.kind)) continue;
-      actions.push({ kind: 'do', what: 'append', run: () => this.#wal.append(kept) });
+      if (wal === undefined || (sabotage.keepRecord !== undefined && !sabotage.keepRecord(record))) continue;
+      const run = (): void => {
+        wal.append(new WalRecord(record));
+        observer.persists(node, record);
+      };
+      actions.push({ kind: 'do', what: 'append', run });
     }
-    if (effects.persist.length > 0) actions.push({ kind: 'do', what: 'sync', run: () => this.#sync() });
-    for (const outgoing of effects.send) {
-      const message = this.#options.encoded ? throughBytes(outgoing.message) : outgoing.message;
-      actions.push({ kind: 'send', to: this.#nodesOf(outgoing.to), message: { kind: 'pbft', message } });
+    if (effects.persist.length > 0 && wal !== undefined)
+      actions.push({ kind: 'do', what: 'sync', run: () => sync(wal) });
+    for (const { to, message } of effects.send) {
+      const nodes = this.#others((key) => to === 'all' || key === validators[to]?.key.bytes[0], validators);
+      actions.push({
+        kind: 'send',
+        to: nodes,
+        message: { kind: 'pbft', message: this.#throughBytes(message) },
+      });
     }
     for (const committed of effects.deliver)
       actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(committed) });
@@ -193,92 +331,109 @@ export class SimReplica implements Actor<SimMessage> {
     return sabotage.actions === undefined ? actions : sabotage.actions(actions);
   }
 
-  #sync(): void {
-    this.#wal.sync();
-    const mark = this.#wal.durable.findLastIndex((record) => record.truncates);
-    if (mark > 0) this.#wal.dropBefore(mark);
+  /** Other nodes whose key fits; of a set when one is given. */
+  #others(fits: (key: number) => boolean, validators?: ValidatorSet): number[] {
+    const { identities, self } = this.#options;
+    const members = validators?.map(({ key }) => key.bytes[0]);
+    return [...identities.keys()].filter((node) => {
+      const key = identities[node] ?? -1;
+      return key !== self && fits(key) && (members === undefined || members.includes(key));
+    });
   }
 
-  #nodesOf(to: number | 'all'): number[] {
-    const { identities, self } = this.#options;
-    return [...identities.keys()].filter((node) =>
-      to === 'all' ? identities[node] !== self : identities[node] === to,
-    );
+  #throughBytes(message: Message): Message {
+    if (!this.#options.encoded) return message;
+    const decoded = decodeMessage(encodeMessage(message), parseSimBlock);
+    if (!decoded.ok) throw new Error(`a message of our own does not decode: ${decoded.message}`);
+    return decoded.value;
   }
 
   /** The block log has its own file and its own sync, a little later: a crash in between must be survived. */
   #deliver(committed: CommittedBlock): void {
-    const { node, observer, random, executionMs } = this.#options;
+    const { node, observer, random, executionMs, sabotage } = this.#options;
     observer.delivered(node, committed);
     this.#blocks.append(committed);
     // Blocks are executed one after the other, however long each takes.
     this.#executedAt = Math.max(this.#executedAt, this.#world.now + Math.round(random.next() * executionMs));
     this.#world.later(node, this.#executedAt - this.#world.now, () => {
-      const actions: Action<SimMessage>[] = [
-        { kind: 'do', what: 'sync blocks', run: () => this.#blocks.sync() },
-      ];
-      const { block } = committed;
-      actions.push({
+      const execute: Action<SimMessage> = {
         kind: 'do',
         what: 'execute',
-        run: () => {
-          const root = this.#execute(block);
-          observer.executed(node, block.height, root);
-          this.#world.later(node, 0, (later) =>
-            this.#step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: root }, later),
-          );
-        },
-      });
-      return actions;
+        run: () => this.#execute(committed),
+      };
+      const store: Action<SimMessage> = { kind: 'do', what: 'sync blocks', run: () => this.#blocks.sync() };
+      return sabotage.executesEarly === true ? [execute] : [store, execute];
     });
   }
 
-  #execute(block: Candidate): Hash {
-    for (const request of readBlock(block.bytes).requests) this.#done.add(request);
-    return this.#execution.apply(block);
+  #execute({ block }: CommittedBlock): void {
+    const { node, observer } = this.#options;
+    const { epoch } = this.#ledger.present;
+    const stateRoot = this.#ledger.apply(block);
+    observer.executed(node, block.height, stateRoot);
+    if (this.#ledger.present.epoch !== epoch) {
+      // What the log says of the old epoch binds nobody any more.
+      if (this.#disk.has(WAL)) this.#disk.file<WalRecord>(WAL).restore([]);
+      this.#begin();
+      return;
+    }
+    const { height, hash } = block;
+    this.#world.later(node, 0, (later) => this.#step({ kind: 'executed', height, hash, stateRoot }, later));
   }
 
   #want(want: Want): Action<SimMessage>[] {
-    const { node, random } = this.#options;
+    const { node, random, disguise } = this.#options;
     switch (want.kind) {
       case 'include':
+        this.#include = want.ids;
         return [];
       case 'sync': {
+        const key = this.#context.validators[want.from]?.key.bytes[0];
         const first = this.#blocks.length + 1;
         return [
           {
             kind: 'send',
-            to: this.#nodesOf(want.from),
+            to: this.#others((other) => other === key),
             message: { kind: 'blocks-wanted', first, last: want.target },
           },
         ];
       }
       case 'proposal':
         this.#standing = want;
-        this.#world.later(node, random.next() * 50, (now) => this.#propose(now));
+        this.#world.later(node, random.next() * 50 + disguise.delayMs, (now) => this.#propose(now));
         return [];
     }
   }
 
   #propose(now: number): Action<SimMessage>[] {
+    const { requests, disguise, self } = this.#options;
     const want = this.#standing;
     if (want === undefined) return [];
-    const stateRoot = this.#execution.laggingRoot(want.height);
+    const demands = this.#ledger.demands(want.height);
     // Not executed that far yet: the want stands and comes again with a tick.
-    if (stateRoot === undefined) return [];
+    if (demands === undefined) return [];
     this.#standing = undefined;
-    const requests = [...this.#options.requests.known]
-      .filter((request) => !this.#done.has(request))
-      .slice(0, REQUESTS_MAX);
+    const isUrgent = (request: number): boolean => {
+      const id = requestId(request);
+      return this.#include.some((known) => equalBytes(known, id));
+    };
+    const open = [...requests].filter(
+      (request) => !this.#ledger.isDone(request) && !disguise.censors(request),
+    );
+    const urgent = this.#include.length === 0 ? [] : open.filter(isUrgent);
+    const chosen = [...new Set([...urgent, ...open])].slice(0, REQUESTS_MAX);
     this.#salt += 1;
     const { height, parentHash } = want;
+    const { stateRoot, epoch, closes } = demands;
     const block = makeBlock({
       height,
+      epoch,
+      closes,
       parentHash,
-      proposer: this.#options.self,
-      time: now,
+      proposer: self,
+      time: Math.max(0, Math.round(now)),
       stateRoot,
-      requests,
+      requests: chosen,
       invalid: false,
       salt: this.#salt,
     });
@@ -286,8 +441,11 @@ export class SimReplica implements Actor<SimMessage> {
   }
 }
 
-function contextOf(options: Pick<NodeOptions, 'chain' | 'validators'>): VerifyContext {
-  return { chain: options.chain, epoch: epoch(0), validators: options.validators, verify: fakeVerify };
+/** The mark of a truncation stands for what lies before it, once all of the batch is durable. */
+function sync(wal: LogFile<WalRecord>): void {
+  wal.sync();
+  const mark = wal.durable.findLastIndex(({ record }) => record.kind === 'truncate');
+  if (mark > 0) wal.dropBefore(mark);
 }
 
 /** Verification gives the same for everyone, so each message is verified once, not once per receiver. */
@@ -301,10 +459,4 @@ function verifiedOnce(context: VerifyContext, message: Message): VerifiedMessage
     verdicts.set(message, verdict);
   }
   return verdict === 'refused' ? undefined : verdict;
-}
-
-function throughBytes(message: Message): Message {
-  const decoded = decodeMessage(encodeMessage(message), parseSimBlock);
-  if (!decoded.ok) throw new Error(`a message of our own does not decode: ${decoded.message}`);
-  return decoded.value;
 }

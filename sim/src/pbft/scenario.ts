@@ -13,8 +13,8 @@
  *   progress 5 within 20000
  */
 import { Violation } from '../checkers/checker.ts';
-import { NO_FAULTS } from '../faults.ts';
-import { runPlan, type Outcome, type Plan, type Script, type Simulation } from './simulation.ts';
+import { QUIET, type Plan } from './plan.ts';
+import { runPlan, type Outcome, type Script, type Simulation } from './simulation.ts';
 
 export interface Scenario {
   readonly plan: Plan;
@@ -25,19 +25,7 @@ type Event = { readonly at: number; readonly run: (simulation: Simulation) => vo
 
 /** Throws a RangeError that names the line for anything it does not understand: scenarios are part of this repository. */
 export function parseScenario(text: string): Scenario {
-  let plan: Plan = {
-    seed: 1,
-    weights: [1, 1, 1, 1],
-    villains: [],
-    faults: NO_FAULTS,
-    healAtMs: 10_000,
-    boundMs: 30_000,
-    progress: 3,
-    requestEveryMs: 50,
-    encoded: true,
-    executionMs: 10,
-    isolateFirst: 0,
-  };
+  let plan: Plan = { ...QUIET, healAtMs: 10_000, encoded: true };
   const events: Event[] = [];
   for (const [number, raw] of text.split('\n').entries()) {
     const line = raw.replace(/#.*/, '').trim();

@@ -3,12 +3,14 @@ import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { height } from '@itc/core/ledger/ids.js';
-import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Candidate, ParseBlock } from '@itc/core/pbft/messages.js';
 import { fakeHash } from '../fake-crypto.ts';
 
 export interface SimBlock {
   readonly height: number;
+  readonly epoch: number;
+  /** Last block of its epoch. */
+  readonly closes: boolean;
   readonly parentHash: Hash;
   readonly proposer: number;
   /** Proposer's clock. */
@@ -28,8 +30,10 @@ export const REQUESTS_MAX = 16;
 export const FRESHNESS_MS = 3_000;
 
 export function makeBlock(block: SimBlock): Candidate {
-  const writer = new Writer(160)
+  const writer = new Writer(192)
     .u53(block.height)
+    .u32(block.epoch)
+    .bool(block.closes)
     .fixed(block.parentHash, HASH_BYTES)
     .u8(block.proposer)
     .u53(block.time);
@@ -38,21 +42,28 @@ export function makeBlock(block: SimBlock): Candidate {
   return candidateOf(block, bytes);
 }
 
+const known = new WeakMap<Uint8Array, SimBlock>();
+
 function candidateOf(block: SimBlock, bytes: Uint8Array): Candidate {
+  known.set(bytes, block);
   return {
     height: height(block.height),
     parentHash: block.parentHash,
     hash: fakeHash(bytes),
     bytes,
-    closes: false,
+    closes: block.closes,
     count: block.requests.length,
   };
 }
 
 export function readBlock(bytes: Uint8Array): SimBlock {
+  const held = known.get(bytes);
+  if (held !== undefined) return held;
   const reader = new Reader(bytes);
   return {
     height: reader.u53(),
+    epoch: reader.u32(),
+    closes: reader.bool(),
     parentHash: asHash(reader.fixed(HASH_BYTES)),
     proposer: reader.u8(),
     time: reader.u53(),
@@ -65,34 +76,5 @@ export function readBlock(bytes: Uint8Array): SimBlock {
 
 export const parseSimBlock: ParseBlock = (bytes) => {
   const copy = bytes.slice();
-  const block = readBlock(copy);
-  return candidateOf(block, copy);
+  return candidateOf(readBlock(copy), copy);
 };
-
-/** State roots of a chain: the root after height h chains the hashes of all blocks up to h. */
-export class Execution {
-  readonly #roots: Hash[];
-
-  constructor(genesis: Hash) {
-    this.#roots = [fakeHash(genesis)];
-  }
-
-  get height(): number {
-    return this.#roots.length - 1;
-  }
-
-  root(at: number): Hash | undefined {
-    return this.#roots[at];
-  }
-
-  /** What the header of this height has to state; undefined while that is not executed here. */
-  laggingRoot(at: number): Hash | undefined {
-    return this.root(Math.max(0, at - LIMITS.pipelineDepth));
-  }
-
-  apply(block: Candidate): Hash {
-    const root = fakeHash(this.#roots.at(-1) as Hash, block.hash);
-    this.#roots.push(root);
-    return root;
-  }
-}

@@ -1,53 +1,48 @@
-/** One run of the main chain's consensus: parameters from a seed, faults, healing, and all checkers. */
+/** One run of the main chain's consensus: a plan, faults, healing, and all checkers. */
 import { height } from '@itc/core/ledger/ids.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
-import { quorumOf, validatorSetFlaw, type ValidatorSet } from '@itc/core/ledger/validators.js';
-import type { Evidence } from '@itc/core/pbft/effects.js';
+import type { ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { CommittedBlock, Evidence } from '@itc/core/pbft/effects.js';
 import { Agreement } from '../checkers/agreement.ts';
 import { Certificates } from '../checkers/certificates.ts';
 import { ChainLinked } from '../checkers/chain-linked.ts';
 import { Violation } from '../checkers/checker.ts';
 import { Delivery } from '../checkers/delivery.ts';
+import { Epochs } from '../checkers/epochs.ts';
 import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
 import { fakeHash, fakeKey, fakeSign } from '../fake-crypto.ts';
-import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan, type Kinds } from '../faults.ts';
+import { applyFaults, heal, type Kinds } from '../faults.ts';
 import { Random } from '../random.ts';
 import { World } from '../world.ts';
-import { byzantine, MISCHIEFS, type Mischief } from './byzantine.ts';
-import { SimReplica, type Observer, type Sabotage, type SimMessage, type WalRecord } from './node.ts';
-
-export interface Plan {
-  readonly seed: number;
-  readonly weights: readonly number[];
-  /** Validator indices that are faulty, and how; their weight is at most F. */
-  readonly villains: readonly {
-    readonly self: number;
-    readonly mischiefs: readonly Mischief[];
-    readonly probability: number;
-    readonly twin: boolean;
-  }[];
-  readonly faults: FaultPlan;
-  /** Faults end here, and the bound for progress begins. */
-  readonly healAtMs: number;
-  readonly boundMs: number;
-  /** Blocks everyone has to deliver above the highest one at healing. */
-  readonly progress: number;
-  readonly requestEveryMs: number;
-  readonly encoded: boolean;
-  readonly executionMs: number;
-  /** Probability that the first one to deliver a block is cut off at once: what it knows, the others must keep. */
-  readonly isolateFirst: number;
-}
+import { byzantine } from './byzantine.ts';
+import { BLOCKS, SimReplica, WAL } from './node.ts';
+import { validatorsOf, type Plan } from './plan.ts';
+import {
+  HONEST,
+  type Disguise,
+  type NodeOptions,
+  type Observer,
+  type Sabotage,
+  type SimMessage,
+  type WalRecord,
+} from './shell.ts';
+import { SimLedger, type Elections } from './sim-ledger.ts';
+import { withLimits } from './small-limits.ts';
 
 export interface Outcome {
   readonly seed: number;
   readonly height: number;
+  readonly epoch: number;
   readonly viewMax: number;
   readonly virtualMs: number;
   readonly crashes: number;
   readonly messages: number;
   readonly evidence: number;
+  /** Virtual time from healing until everyone had progressed. */
+  readonly recoveredMs: number;
+  /** How often each kind of fault took place. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly violation: { readonly checker: string; readonly message: string } | undefined;
 }
 
@@ -55,6 +50,8 @@ export const CHAIN: Hash = asHash(fakeHash(Uint8Array.of(1, 7, 9)));
 
 const TIMING = { viewTimeoutMs: 1_000, viewTimeoutMaxMs: 8_000, resendMs: 250, heartbeatMs: 5_000 };
 const TICK_MS = 50;
+/** Clients that wait for more than this ask for nothing new. */
+const REQUESTS_WAITING_MAX = 128;
 
 /** Votes more often than the rest: who lacks them is what view changes are about. */
 const KINDS: Kinds<SimMessage> = {
@@ -72,50 +69,6 @@ const KINDS: Kinds<SimMessage> = {
   of: (message) => (message.kind === 'pbft' ? message.message.kind : message.kind),
 };
 
-/** The swarm: which parameters and faults a seed stands for. */
-export function drawPlan(seed: number): Plan {
-  const random = new Random(seed);
-  const weights = drawWeights(random);
-  return {
-    seed,
-    weights,
-    villains: random.chance(0.6) ? drawVillains(random, weights) : [],
-    faults: random.chance(0.1) ? NO_FAULTS : drawFaults(random),
-    healAtMs: random.between(2_000, 8_000),
-    boundMs: 120_000,
-    progress: 3,
-    requestEveryMs: random.pick([50, 200, 1_000]),
-    encoded: random.chance(0.2),
-    executionMs: random.pick([0, 10, 100]),
-    isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
-  };
-}
-
-function drawWeights(random: Random): number[] {
-  const count = random.between(4, 7);
-  for (let attempt = 0; attempt < 50 && random.chance(0.8); attempt += 1) {
-    const weights = Array.from({ length: count }, () => random.between(1, random.pick([3, 10, 1_000])));
-    if (validatorSetFlaw(weights.map((weight, index) => ({ key: fakeKey(index), weight }))) === undefined)
-      return weights;
-  }
-  return Array.from({ length: count }, () => 1);
-}
-
-function drawVillains(random: Random, weights: readonly number[]): Plan['villains'] {
-  const { faulty } = quorumOf(weights);
-  const villains: Plan['villains'][number][] = [];
-  let left = faulty;
-  for (const self of random.shuffle([...weights.keys()])) {
-    const weight = weights[self] ?? 0;
-    if (weight > left) continue;
-    left -= weight;
-    const mischiefs = random.shuffle(MISCHIEFS).slice(0, random.between(1, 4));
-    villains.push({ self, mischiefs, probability: random.pick([0.1, 0.5, 1]), twin: random.chance(0.3) });
-    if (random.chance(0.4)) break;
-  }
-  return villains;
-}
-
 /** What a scenario may do to the world at a time of its choice. */
 export type Script = (simulation: Simulation) => void;
 
@@ -123,44 +76,53 @@ export class Simulation {
   readonly world: World<SimMessage>;
   readonly plan: Plan;
   readonly validators: ValidatorSet;
-  /** Nodes that follow the protocol. */
+  /** Nodes that follow the protocol on disks that keep their word. */
   readonly correct: readonly number[];
   readonly heights: number[];
   readonly evidence: Evidence[] = [];
   readonly agreement: Agreement = new Agreement('block');
+  /** Executes what was delivered first anywhere. */
+  readonly ledger: SimLedger;
+  recoveredMs = 0;
   readonly #identities: readonly number[];
+  readonly #elections: Elections;
   readonly #nodes: (SimReplica | undefined)[] = [];
   readonly #requests: Set<number> = new Set();
   readonly #sabotage: Sabotage;
   readonly #random: Random;
+  readonly #observer: Observer;
+  readonly #forgetful: Set<number> = new Set();
 
   constructor(plan: Plan, sabotage: Sabotage = {}) {
     this.plan = plan;
     this.#sabotage = sabotage;
     this.#random = new Random(plan.seed * 2 + 1);
-    this.validators = plan.weights.map((weight, index) => ({ key: fakeKey(index), weight }));
-    const twins = plan.villains.filter((villain) => villain.twin).map((villain) => villain.self);
-    this.#identities = [...plan.weights.keys(), ...twins];
-    const bad = new Set(plan.villains.map((villain) => villain.self));
-    this.correct = [...plan.weights.keys()].filter((node) => !bad.has(node));
+    this.validators = validatorsOf(plan.weights);
+    this.#elections = new Map(
+      plan.elections.map(({ checkpoint, weights }) => [checkpoint, validatorsOf(weights)]),
+    );
+    this.ledger = new SimLedger(CHAIN, this.validators, this.#elections);
+    const keys = Math.max(plan.weights.length, ...plan.elections.map(({ weights }) => weights.length));
+    const faulty = new Set([...plan.villains, ...plan.frail].map(({ self }) => self));
+    this.#identities = [
+      ...Array.from({ length: keys }, (_, node) => node),
+      ...plan.villains.flatMap(({ self, twin }) => (twin ? [self] : [])),
+    ];
+    this.correct = [...this.#identities.keys()].filter((node) => !faulty.has(this.#identities[node] ?? -1));
     this.heights = this.#identities.map(() => 0);
-    const observer = this.#observe();
+    this.#observer = this.#observe((key) => faulty.has(key));
     this.world = new World({
       random: this.#random,
       count: this.#identities.length,
       tickMs: TICK_MS,
       start: (node, disk, world) => {
-        const replica = new SimReplica(this.#nodeOptions(node, observer), disk, world);
+        const replica = new SimReplica(this.#nodeOptions(node), disk, world);
         this.#nodes[node] = replica;
         return replica;
       },
       onSend: (from, message) => {
-        if (message.kind === 'pbft')
-          observer.sends(
-            from,
-            message.message,
-            this.world.disk(from).file<WalRecord>('write-ahead log').durable,
-          );
+        if (message.kind === 'pbft' && this.correct.includes(from))
+          this.#observer.sends(from, message.message, this.world.disk(from).file<WalRecord>(WAL).durable);
       },
     });
   }
@@ -170,37 +132,54 @@ export class Simulation {
   }
 
   viewMax(): number {
-    return Math.max(...this.correct.map((node) => this.node(node)?.status().view ?? 0));
+    return Math.max(0, ...this.correct.map((node) => this.node(node)?.status()?.view ?? 0));
+  }
+
+  /** Correct nodes that are not gone for good. */
+  get #living(): number[] {
+    return this.correct.filter((node) => !this.world.isRetired(node));
   }
 
   /** Runs faults, healing and the wait for progress. Throws the violation. */
   run(script?: Script): void {
     const { plan, world } = this;
     this.#load();
+    this.#damage();
+    // Setting a node up makes its log; from then on a missing one means a lost disk.
+    for (const node of this.#identities.keys()) world.disk(node).file(WAL);
     world.startAll();
     applyFaults(world, this.#random.fork(), plan.faults, plan.healAtMs, KINDS);
     script?.(this);
     world.run(plan.healAtMs);
     heal(world);
-    const liveness = new Liveness(world.count, this.agreement.highest + plan.progress, this.heights);
-    this.#liveness = liveness;
-    // One event can lift a node by several heights; asking after each event is cheap enough.
-    world.run(plan.healAtMs + plan.boundMs, () => liveness.reached(this.correct));
-    liveness.check(
-      this.correct,
-      plan.boundMs,
-      (node) => this.node(node)?.status().reason ?? 'no reason given',
+    const liveness = new Liveness(
+      this.agreement.highest + plan.progress,
+      this.heights,
+      [...this.#requests],
+      (request) => this.ledger.isDone(request),
     );
+    // One event can lift a node by several heights; asking after each event is cheap enough.
+    world.run(plan.healAtMs + plan.boundMs, () => liveness.reached(this.#living));
+    this.recoveredMs = world.now - plan.healAtMs;
+    liveness.check(this.#living, plan.boundMs, (node) => this.#reason(node));
     // A little longer, so that votes under way meet the checkers too.
     world.run(world.now + 1_000);
+    checkEvidence(this);
   }
 
-  #liveness: Liveness | undefined;
+  #reason(node: number): string {
+    const replica = this.node(node);
+    if (replica === undefined) return 'not running';
+    const status = replica.status();
+    const where = `epoch ${replica.epoch}, view ${status?.view}, ${status?.phase ?? 'no member'}`;
+    return `${where}, ${status?.reason ?? 'no reason given'}`;
+  }
 
   #isolate(node: number): void {
     if (this.world.now >= this.plan.healAtMs || !this.#random.chance(this.plan.isolateFirst)) return;
     const others = [...this.#identities.keys()].filter((other) => other !== node);
-    const { network, clock } = this.world;
+    const { network, clock, tally } = this.world;
+    tally.add('first to deliver cut off');
     network.partition([[node], others]);
     // Nobody else hears enough COMMITs now: the others have to find out in a view change what may have been decided.
     if (this.#random.chance(0.7)) network.drop = (_from, _to, message) => KINDS.of(message) === 'commit';
@@ -213,121 +192,214 @@ export class Simulation {
   #load(): void {
     let request = 0;
     const arrive = (): void => {
-      request += 1;
-      this.#requests.add(request);
-      // What everyone has executed is forgotten, as a pool forgets it.
-      if (this.#requests.size > 96)
-        for (const old of this.#requests) {
-          this.#requests.delete(old);
-          if (this.#requests.size <= 48) break;
-        }
+      if (this.#requests.size < REQUESTS_WAITING_MAX) {
+        request += 1;
+        this.#requests.add(request);
+      }
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
     arrive();
   }
 
-  #observe(): Observer {
+  /** Plans what happens to disks. */
+  #damage(): void {
+    const { clock, tally } = this.world;
+    for (const { self, how, atMs } of this.plan.losers) clock.at(atMs, () => this.lose(self, how));
+    for (const { self, how, atMs } of this.plan.frail) {
+      const disk = this.world.disk(self);
+      if (how === 'lying disk') {
+        disk.lie();
+        clock.at(atMs, () => {
+          tally.add('crash on a lying disk');
+          this.#restart(self);
+        });
+      } else {
+        clock.at(Math.round(atMs / 2), () => {
+          const backup = disk.backup();
+          clock.at(atMs, () => {
+            tally.add('backup restored');
+            this.#restart(self, () => disk.restore(backup));
+          });
+        });
+      }
+    }
+  }
+
+  /** Takes a node's disk, or a part of it. */
+  lose(self: number, how: Plan['losers'][number]['how']): void {
+    const disk = this.world.disk(self);
+    this.#forgetful.add(self);
+    this.world.tally.add(how);
+    this.#restart(self, () => {
+      switch (how) {
+        case 'lost disk':
+          disk.wipe();
+          return;
+        case 'lost log':
+          disk.remove(WAL);
+          return;
+        case 'bit rot': {
+          // Where it hits is chance: in what was voted, in what was decided, or in both.
+          const [wal, blocks] = [disk.file(WAL), disk.file(BLOCKS)];
+          wal.rot(this.#random.below(wal.durable.length + 1));
+          if (this.#random.chance(0.5)) blocks.rot(this.#random.below(blocks.durable.length + 1));
+          return;
+        }
+      }
+    });
+  }
+
+  #restart(node: number, meanwhile?: () => void): void {
+    const { world } = this;
+    world.crash(node);
+    meanwhile?.();
+    world.clock.after(this.#random.between(10, 1_500), () => world.start(node));
+  }
+
+  #observe(isFaulty: (key: number) => boolean): Observer {
     const isCorrect = (node: number): boolean => this.correct.includes(node);
     const roots = new Agreement('state root');
     const linked = new ChainLinked(CHAIN);
-    const certificates = new Certificates(CHAIN, this.validators);
+    const certificates = new Certificates(CHAIN);
     const delivery = new Delivery();
     const promises = new Promises();
+    const epochs = new Epochs(this.ledger, isFaulty);
     const tips = new Map<number, { height: number; hash: Hash }>();
+    const deliveredFirst = (node: number, { block }: CommittedBlock): void => {
+      linked.delivered(node, block);
+      const { epoch } = this.ledger.present;
+      this.ledger.apply(block);
+      if (this.ledger.present.epoch !== epoch) this.world.tally.add('epoch change');
+      for (const request of this.#requests) if (this.ledger.isDone(request)) this.#requests.delete(request);
+      this.#isolate(node);
+    };
     return {
       started: (node, tip) => {
+        this.heights[node] = tip;
         if (!isCorrect(node)) return;
-        delivery.started(node, tip);
-        const hash = this.agreement.at(tip);
-        tips.set(node, { height: tip, hash: hash ?? CHAIN });
+        delivery.started(node, tip, this.#forgetful.has(node));
+        tips.set(node, { height: tip, hash: this.agreement.at(tip) ?? CHAIN });
+      },
+      enters: (node, epoch, validators, base) => {
+        if (isCorrect(node)) epochs.enters(node, epoch, validators, base);
       },
       delivered: (node, committed) => {
-        if (!isCorrect(node)) return;
         const { block } = committed;
-        if (block.height > this.agreement.highest) this.#isolate(node);
-        delivery.delivered(node, block.height);
-        this.agreement.saw(node, block.height, block.hash);
-        linked.delivered(node, block);
-        certificates.delivered(node, committed);
         this.heights[node] = block.height;
-        this.#liveness?.delivered(node, block.height);
+        if (!isCorrect(node)) return;
+        delivery.delivered(node, block.height);
+        const isFirst = block.height > this.agreement.highest;
+        this.agreement.saw(node, block.height, block.hash);
+        if (isFirst) deliveredFirst(node, committed);
+        else linked.delivered(node, block);
+        const { epoch, validators } = this.ledger.epochOfHeight(block.height);
+        certificates.delivered(node, committed, epoch, validators);
       },
       executed: (node, at, root) => {
         if (!isCorrect(node)) return;
         roots.saw(node, at, root);
+        delivery.executed(node, at);
         // Executed means synced: from here on the block log proves what is final.
         tips.set(node, { height: at, hash: this.agreement.at(at) ?? CHAIN });
       },
+      persists: (node, record) => {
+        if (isCorrect(node)) epochs.persists(node, record);
+      },
       sends: (node, message, wal) => {
-        if (isCorrect(node))
-          promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
+        promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
+        epochs.sends(node, message);
+      },
+      evidence: (node, evidence) => {
+        if (!isCorrect(node)) return;
+        this.evidence.push(evidence);
+        this.world.tally.add(`evidence: ${evidence.kind}`);
       },
     };
   }
 
-  #nodeOptions(node: number, observer: Observer): ConstructorParameters<typeof SimReplica>[0] {
+  #nodeOptions(node: number): NodeOptions {
     const { plan } = this;
     const self = this.#identities[node] ?? -1;
     const villain = plan.villains.find((candidate) => candidate.self === self);
-    const random = this.#random.fork();
-    const key = fakeKey(self);
-    const sign = (bytes: Uint8Array): Uint8Array => fakeSign(key, bytes);
     return {
       node,
       self,
       identities: this.#identities,
       chain: CHAIN,
       validators: this.validators,
+      elections: this.#elections,
       timing: TIMING,
-      random,
-      observer,
-      requests: { known: this.#requests },
-      disguise:
-        villain === undefined
-          ? (effects) => {
-              this.evidence.push(...effects.evidence);
-              return effects;
-            }
-          : byzantine(
-              { self, count: plan.weights.length, chain: CHAIN, sign, random: this.#random.fork() },
-              villain.mischiefs,
-              villain.probability,
-            ),
+      random: this.#random.fork(),
+      observer: this.#observer,
+      tally: this.world.tally,
+      requests: this.#requests,
+      diesWhenLeaving: plan.deserters.includes(self),
+      disguise: villain === undefined ? HONEST : this.#disguise(villain),
       // A faulty replica needs no further sabotage.
-      sabotage: villain === undefined ? this.#sabotage : {},
+      sabotage: this.correct.includes(node) ? this.#sabotage : {},
       encoded: plan.encoded,
       executionMs: plan.executionMs,
     };
+  }
+
+  #disguise({ self, mischiefs, probability, twin }: Plan['villains'][number]): Disguise {
+    const { tally } = this.world;
+    if (twin) tally.add('start of a twin');
+    return byzantine(
+      {
+        chain: CHAIN,
+        sign: (bytes) => fakeSign(fakeKey(self), bytes),
+        random: this.#random.fork(),
+        tally,
+        delayMaxMs: TIMING.viewTimeoutMs * 0.9,
+        membership: (epoch) => {
+          const set = this.ledger.validatorsOf(epoch) ?? [];
+          return { self: set.findIndex(({ key }) => key.bytes[0] === self), count: set.length };
+        },
+      },
+      mischiefs,
+      probability,
+    );
   }
 }
 
 /** Runs a plan; a violation is a result, any other exception is a bug and passes through. */
 export function runPlan(plan: Plan, sabotage: Sabotage = {}, script?: Script): Outcome {
-  const simulation = new Simulation(plan, sabotage);
-  let violation: Outcome['violation'];
-  try {
-    simulation.run(script);
-    checkEvidence(simulation);
-  } catch (error) {
-    if (!(error instanceof Violation)) throw error;
-    violation = { checker: error.checker, message: error.message };
-  }
+  return withLimits(plan.limits, () => {
+    const simulation = new Simulation(plan, sabotage);
+    let violation: Outcome['violation'];
+    try {
+      simulation.run(script);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      violation = { checker: error.checker, message: error.message };
+    }
+    return outcomeOf(simulation, violation);
+  });
+}
+
+function outcomeOf(simulation: Simulation, violation: Outcome['violation']): Outcome {
+  const { world } = simulation;
   return {
-    seed: plan.seed,
+    seed: simulation.plan.seed,
     height: simulation.agreement.highest,
+    epoch: simulation.ledger.present.epoch,
     viewMax: simulation.viewMax(),
-    virtualMs: Math.round(simulation.world.now),
-    crashes: simulation.world.crashes,
-    messages: simulation.world.network.sent,
+    virtualMs: Math.round(world.now),
+    crashes: world.crashes,
+    messages: world.network.sent,
     evidence: simulation.evidence.length,
+    recoveredMs: Math.round(simulation.recoveredMs),
+    counts: world.tally.counts,
     violation,
   };
 }
 
 /** Evidence names nobody who follows the protocol. */
-function checkEvidence(simulation: Simulation): void {
-  for (const { kind, culprit } of simulation.evidence) {
-    if (simulation.correct.includes(culprit))
-      throw new Violation('evidence', `validator ${culprit} is accused of a double ${kind} without guilt`);
+function checkEvidence({ evidence, ledger, correct }: Simulation): void {
+  for (const { kind, culprit, first } of evidence) {
+    const key = ledger.validatorsOf(first.epoch)?.[culprit]?.key.bytes[0];
+    if (key !== undefined && correct.includes(key))
+      throw new Violation('evidence', `validator ${key} is accused of a double ${kind} without guilt`);
   }
 }

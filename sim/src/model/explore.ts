@@ -1,0 +1,73 @@
+/** Breadth first over every reachable state, so that the first flaw found has a shortest trace. */
+import { Pipeline, type Bounds, type State, type Variant } from './pipeline.ts';
+
+export interface Exploration {
+  readonly variant: string;
+  readonly heights: number;
+  readonly views: number;
+  readonly states: number;
+  readonly steps: number;
+  readonly depth: number;
+  /** False when `statesMax` ended the search; nothing is proved then. */
+  readonly complete: boolean;
+  readonly flaw: string | undefined;
+  /** What leads to the flaw, from the first state on. */
+  readonly trace: readonly string[];
+}
+
+interface Visit {
+  readonly from: Visit | undefined;
+  readonly what: string;
+}
+
+export function explore(
+  bounds: Bounds,
+  variant: Variant,
+  statesMax: number = Number.POSITIVE_INFINITY,
+): Exploration {
+  const pipeline = new Pipeline(bounds, variant);
+  const seen = new Set<string>();
+  let level: { readonly state: State; readonly visit: Visit | undefined }[] = [];
+  for (const state of pipeline.starts()) {
+    seen.add(pipeline.key(state));
+    level.push({ state, visit: undefined });
+  }
+  let steps = 0;
+  let depth = 0;
+  const result = (complete: boolean, flaw?: string, visit?: Visit): Exploration => ({
+    variant: variant.name,
+    ...bounds,
+    states: seen.size,
+    steps,
+    depth,
+    complete,
+    flaw,
+    trace: traceOf(visit),
+  });
+  while (level.length > 0) {
+    const above: typeof level = [];
+    for (const { state, visit } of level) {
+      for (const { what, next, flaw: wrong } of pipeline.steps(state)) {
+        steps += 1;
+        if (wrong !== undefined) return result(false, wrong, { from: visit, what });
+        const key = pipeline.key(next);
+        if (seen.has(key)) continue;
+        seen.add(key);
+        const here = { from: visit, what };
+        const flaw = pipeline.flaw(next);
+        if (flaw !== undefined) return result(false, flaw, here);
+        if (seen.size >= statesMax) return result(false);
+        above.push({ state: next, visit: here });
+      }
+    }
+    level = above;
+    if (level.length > 0) depth += 1;
+  }
+  return result(true);
+}
+
+function traceOf(visit: Visit | undefined): string[] {
+  const lines: string[] = [];
+  for (let at = visit; at !== undefined; at = at.from) lines.push(at.what);
+  return lines.reverse();
+}
