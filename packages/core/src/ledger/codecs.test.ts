@@ -149,6 +149,29 @@ test('WIRE-2.3: a genesis whose balances do not add up to the supply, or are out
   assert.ok(!accepts({ subnets: [{ ...subnet, powBits: 25 }] }));
 });
 
+test('WIRE-2.3: bonds and reserve are part of the supply, and a bond carries its validator’s weight', () => {
+  const { genesis } = world({ validatorWeights: [3, 3, 2, 2] });
+  const [treasury] = genesis.accounts;
+  assert.ok(treasury);
+  const accepts = (o: { bond: bigint; perWeight: bigint; reserve: bigint; balance: bigint }): boolean =>
+    decodeGenesis(
+      encodeGenesis({
+        ...genesis,
+        accounts: [{ ...treasury, balance: amount(o.balance) }],
+        validatorBond: amount(o.bond),
+        bondPerWeight: amount(o.perWeight),
+        reserve: amount(o.reserve),
+      }),
+    ).ok;
+  const good = { bond: 30n, perWeight: 10n, reserve: 7n, balance: SUPPLY - 4n * 30n - 7n };
+  assert.ok(accepts(good));
+  assert.ok(!accepts({ ...good, balance: SUPPLY }), 'created out of nothing');
+  assert.ok(!accepts({ ...good, reserve: 8n }));
+  assert.ok(!accepts({ ...good, bond: 31n }));
+  // Otherwise the first election would take weight from those whom genesis chose.
+  assert.ok(!accepts({ ...good, perWeight: 11n }));
+});
+
 test('WIRE-3.2: the id of a transaction covers its signature', () => {
   const bytes = signedTransaction(world().chain, keyPair(1), { kind: 'register-maker', name: 'x' });
   const other = bytes.with(bytes.length - 1, (bytes[bytes.length - 1] as number) ^ 1);

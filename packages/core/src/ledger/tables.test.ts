@@ -43,6 +43,10 @@ test('LIMITS-3: the limits fit each other', () => {
   // Weights add as plain numbers, and the largest messages fit what carries them.
   assert.ok(LIMITS.validatorsMax * LIMITS.weightMax < Number.MAX_SAFE_INTEGER);
   assert.ok(LIMITS.subnetMembersMax <= LIMITS.validatorsMax);
+  // Those who decide have a bond each; a bond outlives the epoch in which its owner stops deciding, and any vote.
+  assert.ok(LIMITS.validatorsMax <= LIMITS.candidatesMax);
+  assert.ok(STATE_LIMITS.voteBlocks < LIMITS.unbondBlocks);
+  assert.ok(LIMITS.checkpointInterval < STATE_LIMITS.restartBlocks);
   const checkpointTransaction = 512 + 32 * LIMITS.anchorsMax + 64 * LIMITS.subnetMembersMax;
   assert.ok(checkpointTransaction <= LIMITS.transactionBytesMax);
   const proof =

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
-import { asAddress } from '../ledger/address.ts';
+import { asAddress, type Address } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
 import { anyValidatorSet } from '../testing/arbitraries.ts';
 import { memberSet, person } from '../testing/state-world.ts';
@@ -18,6 +18,7 @@ import {
   type RecordKind,
 } from './keys.ts';
 import { decodeRecord, encodeRecord, type RecordTypes } from './records.ts';
+import { newValidator } from './validator-record.ts';
 
 const hash: fc.Arbitrary<Hash> = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(asHash);
 const address = hash.map((bytes) => asAddress(bytes));
@@ -181,6 +182,30 @@ test('STATE-1.2: records that contradict themselves are refused', () => {
   const grant = { granter: person('a').address, levelMax: 254, notBefore: millis(0), expiresAt: millis(1) };
   assert.equal(codeOf('grant', encodeRecord('grant', { ...grant, actions: 0 })), 'decode.out-of-range');
   assert.equal(codeOf('grant', encodeRecord('grant', { ...grant, actions: 16 })), 'decode.out-of-range');
+});
+
+test('STATE-1.2: a validator record with empty or unordered parts, unordered votes, or weight after a punishment is refused', () => {
+  const [a, b] = ['a', 'b'].map((name) => person(name).address).toSorted(compareBytes) as [Address, Address];
+  const { key } = person('key');
+  const record = newValidator({ key, since: height(1), bond: amount(9n), weight: 3 });
+  const codeOf = (changes: Partial<typeof record>): string => {
+    const decoded = decodeRecord('validator', encodeRecord('validator', { ...record, ...changes }));
+    return decoded.ok ? 'ok' : decoded.code;
+  };
+  const part = (value: bigint, at: number): (typeof record.unbonding)[number] => ({
+    amount: amount(value),
+    releaseAt: height(at),
+  });
+  const vote = (voter: Address): (typeof record.votes)[number] => ({ voter, weight: 1, castAt: height(1) });
+  assert.equal(codeOf({ unbonding: [part(1n, 4), part(1n, 5)], votes: [vote(a), vote(b)] }), 'ok');
+  assert.equal(codeOf({ unbonding: [part(0n, 4)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ unbonding: [part(1n, 5), part(1n, 4)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ unbonding: [part(1n, 5), part(1n, 5)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ votes: [vote(b), vote(a)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ votes: [vote(a), vote(a)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ jailed: true }), 'decode.not-canonical');
+  assert.equal(codeOf({ jailed: true, weight: 0, votes: [vote(a)] }), 'decode.not-canonical');
+  assert.equal(codeOf({ jailed: true, weight: 0 }), 'ok');
 });
 
 test('STATE-1.1: a key is its kind byte and the id, and splits back', () => {
