@@ -204,6 +204,8 @@ export interface MemberStatus {
   readonly workWeights: readonly number[];
   /** Bits of work by which each member pays more or less than the base now. */
   readonly powAdjustments: readonly number[];
+  /** Own envelopes with payloads per second that the others take, as far as we know. */
+  readonly issuePerSecond: number;
 }
 
 export interface VertexView {

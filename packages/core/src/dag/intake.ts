@@ -18,9 +18,14 @@ export class Intake {
   /** Members seen to equivocate since start. */
   readonly equivocators: Set<number> = new Set();
 
-  constructor(graph: Graph, solidifier: Solidifier) {
+  /** Own envelopes accepted since the owner last took note. */
+  ownAccepted = 0;
+  readonly #self: number;
+
+  constructor(graph: Graph, solidifier: Solidifier, self: number) {
     this.#graph = graph;
     this.#solidifier = solidifier;
+    this.#self = self;
   }
 
   refusalOf(hash: Hash): Refusal | undefined {
@@ -120,6 +125,7 @@ export class Intake {
   #reportAccepted(effects: Effects): void {
     const { accepted, slab } = this.#graph;
     for (const place of accepted) {
+      if (slab.issuer[place] === this.#self) this.ownAccepted += 1;
       // Level 2 is no promise for a contested slot: only the checkpoint decides there.
       if (this.#graph.isMuted(slab.issuer[place] as number, slab.lane[place] as number)) continue;
       effects.accepted.push(slab.hash(place));

@@ -405,6 +405,7 @@ test('DAG-10.2: from its records a member comes back to the same state, and issu
       unsolid: _d,
       missing: _e,
       tips: _f,
+      issuePerSecond: _m,
       ...state
     } = after.status();
     const {
@@ -414,6 +415,7 @@ test('DAG-10.2: from its records a member comes back to the same state, and issu
       unsolid: _j,
       missing: _k,
       tips: _l,
+      issuePerSecond: _n,
       ...was
     } = before.status();
     assert.deepEqual(state, was);

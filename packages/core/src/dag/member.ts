@@ -27,6 +27,7 @@ import {
 import { Follow } from './follow.ts';
 import { Graph } from './graph.ts';
 import { Intake } from './intake.ts';
+import { IssueRate } from './issue-rate.ts';
 import {
   voteSigningBytes,
   type EnvelopeRequest,
@@ -70,6 +71,7 @@ export class Member {
   /** Members heard from, while our own past is not certain. */
   readonly #heard = new Set<number>();
   #certainOfPast: boolean;
+  readonly #rate = new IssueRate();
   #approval = { target: '', at: 0, doublings: 0 };
 
   constructor(options: MemberOptions) {
@@ -79,7 +81,7 @@ export class Member {
     this.#timing = { ...TIMING, ...options.timing };
     this.#graph = new Graph(options);
     this.#solidifier = new Solidifier({ members: members.length, self, timing: this.#timing });
-    this.#intake = new Intake(this.#graph, this.#solidifier);
+    this.#intake = new Intake(this.#graph, this.#solidifier, self);
     this.#follow = new Follow(options, this.#graph, this.#solidifier);
     this.#election = this.#newElection();
     const restored = options.restore ?? [];
@@ -140,15 +142,19 @@ export class Member {
     }
     this.#follow.run(now, this.#evaluations, effects, (anchor) => this.#applied(anchor, now, effects));
     this.#judgeOpen(now, effects);
+    for (let i = 0; i < this.#intake.ownAccepted; i += 1) this.#rate.accepted();
+    this.#intake.ownAccepted = 0;
     return effects;
   }
 
   /**
    * The next own envelope of a lane, or undefined when none can be made: as a follower, with too much of our own
-   * not final yet, or while our own past is not certain. Only one of several drafts of a lane can be used.
+   * not final yet, faster than the others take it, or while our own past is not certain. Only one of several drafts of a lane can be used.
    */
   draft(payloads: readonly Payload[], now: Millis, lane = 0): Draft | undefined {
     if (this.draftObstacle() !== undefined) return undefined;
+    // Empty envelopes carry approval: holding them back would only make others wait.
+    if (payloads.length > 0 && !this.#rate.mayIssue(now)) return undefined;
     const { subnet, members, self, random } = this.#options;
     const lastAnchors = this.#follow.checkpoint?.anchors ?? [];
     return makeDraft(this.#graph, { subnet, members, self, random, lastAnchors }, { payloads, now, lane });
@@ -179,6 +185,7 @@ export class Member {
     }
     this.#intake.receive({ envelope, from: self, origin: 'own' }, now, effects);
     if (this.#graph.place(envelope.hash) === undefined) return;
+    if (envelope.payloads.length > 0) this.#rate.issued(now);
     effects.send.push({ to: 'all', message: { kind: 'envelope', encoded: envelope.encoded } });
   }
 
@@ -364,7 +371,8 @@ export class Member {
   #tick(now: number, effects: Effects): void {
     this.#exchangeHeads(now, effects);
     this.#askForMissing(now, effects);
-    const { payloadsAccepted, unapproved } = survey(this.#graph, this.#options.self, now);
+    const { payloadsAccepted, unapproved, ownWaitMs } = survey(this.#graph, this.#options.self, now);
+    this.#rate.waiting(now, ownWaitMs);
     this.#wantApproval(unapproved, now, effects);
     if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
     const election = this.#election;
@@ -455,7 +463,8 @@ export class Member {
   }
 
   status(): MemberStatus {
-    return statusOf(this.#parts, this.#election, this.draftObstacle());
+    const own = { obstacle: this.draftObstacle(), perSecond: this.#rate.perSecond };
+    return statusOf(this.#parts, this.#election, own);
   }
 
   /** The newest vertices that are not final, at most `limit`, parents before children. */

@@ -22,33 +22,39 @@ export interface MemberParts {
 /** An own envelope without approval for this long calls for a fresh one that leads others to it. */
 const OWN_PATIENCE_MS = 3_000;
 
-/** One walk per tick: is there something to checkpoint, and what waits for our approval. */
+/** One walk per tick: is there something to checkpoint, what waits for our approval, and how long we wait for others'. */
 export function survey(
   graph: Graph,
   self: number,
   now: number,
-): { readonly payloadsAccepted: boolean; readonly unapproved: Hash | undefined } {
+): { readonly payloadsAccepted: boolean; readonly unapproved: Hash | undefined; readonly ownWaitMs: number } {
   const { slab } = graph;
   const bit = self < 0 ? 0 : 1 << self;
   let payloadsAccepted = false;
   let unapproved: Hash | undefined;
+  let ownSince = now;
   for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
     if (slab.payloads[place] === 0) continue;
+    const own = slab.issuer[place] === self;
     if (slab.state[place] === ACCEPTED) payloadsAccepted = true;
-    else if (unapproved === undefined) {
-      const own = slab.issuer[place] === self;
+    else {
+      if (own) ownSince = Math.min(ownSince, slab.time[place] as number);
+      if (unapproved !== undefined) continue;
       const waits = own
         ? now - (slab.time[place] as number) > OWN_PATIENCE_MS
         : ((slab.bits[place] as number) & bit) === 0;
       const lane = slab.lane[place] as number;
       if (waits && !graph.isMuted(slab.issuer[place] as number, lane)) unapproved = slab.hash(place);
     }
-    if (payloadsAccepted && unapproved !== undefined) break;
   }
-  return { payloadsAccepted, unapproved };
+  return { payloadsAccepted, unapproved, ownWaitMs: now - ownSince };
 }
 
-export function statusOf(parts: MemberParts, election: Election, obstacle: string | undefined): MemberStatus {
+export function statusOf(
+  parts: MemberParts,
+  election: Election,
+  own: { readonly obstacle: string | undefined; readonly perSecond: number },
+): MemberStatus {
   const { graph, solidifier, intake, follow } = parts;
   const { slab } = graph;
   let accepted = 0;
@@ -61,7 +67,7 @@ export function statusOf(parts: MemberParts, election: Election, obstacle: strin
     follow.divergence !== undefined ? 'diverged' : follow.queued > 0 ? 'catching-up' : 'following';
   return {
     state,
-    reason: follow.divergence ?? follow.blockedOn ?? obstacle ?? waitingReason(election, accepted, votes),
+    reason: follow.divergence ?? follow.blockedOn ?? own.obstacle ?? waitingReason(election, accepted, votes),
     checkpoint: last.sequence,
     checkpointHash: last.hash,
     checkpointTime: follow.checkpoint?.time ?? millis(0),
@@ -82,6 +88,7 @@ export function statusOf(parts: MemberParts, election: Election, obstacle: strin
     equivocators: [...intake.equivocators].sort((a, b) => a - b),
     pendingByMember: [...graph.pendingByMember],
     workWeights: graph.lanes.standings.map((standing) => standing.workWeight),
+    issuePerSecond: own.perSecond,
     powAdjustments: graph.lanes.standings.map(adjustmentOf),
   };
 }

@@ -18,6 +18,7 @@ import type {
   Want,
 } from '@itc/core/dag/effects.js';
 import { encodeEnvelopeWithPayloads, envelopeHash, envelopeSigningBytes } from '@itc/core/dag/envelope.js';
+import { costOf, Ingress, INGRESS, type IngressItem, type RawEnvelope } from '@itc/core/dag/ingress.js';
 import { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';
@@ -27,6 +28,7 @@ import {
   envelopeSignatures,
   screenEnvelope,
   trustEnvelope,
+  type ScreenedEnvelope,
   type VerifiedEnvelope,
   type VerifyContext,
 } from '@itc/core/dag/verify.js';
@@ -95,8 +97,9 @@ const QUEUE_MAX = 50_000;
 const ENVELOPE_PAYLOAD_BYTES = LIMITS.envelopeBytesMax - 4_096;
 const POW_SLICE = 4_096;
 const COMMITTED_BATCH = 64;
-/** Envelopes of others whose signatures are being checked; beyond, gossip is dropped and asked for again. */
-const CHECKING_MAX = 2_048;
+/** Signatures being checked at a time: what is beyond waits in the fair queue, where shares are kept. */
+const CHECKING_COST_MAX = 2_048 * INGRESS.signatureCost;
+const BATCH_COST = 256 * INGRESS.signatureCost;
 const LOG_BYTES_MAX = 32 * 1024 * 1024;
 /** A crash loses a listener at most what was told in its last moments. */
 const RECENT_CHECKPOINTS = 32;
@@ -108,6 +111,7 @@ export class Subnet {
   readonly #context: VerifyContext;
   readonly #peerOf: readonly PeerId[];
   readonly #indexOf = new Map<PeerId, number>();
+  readonly #ingress: Ingress;
   readonly #listeners = new Set<SubnetListener>();
   /** Payloads of envelopes that are not final, to tell of them when the envelope gets on. */
   readonly #pendingPayloads = new Map<string, readonly Hash[]>();
@@ -151,6 +155,7 @@ export class Subnet {
         return record.value;
       }),
     });
+    this.#ingress = new Ingress(members);
     this.#context = { chain: chain.id, subnet, members, powBits, anchors: this.#member.anchors };
     for (const channel of [CHANNELS.envelope, CHANNELS.member]) {
       transport.open({ ...channel, receive: (peer, bytes) => this.#receive(peer, bytes) });
@@ -223,6 +228,7 @@ export class Subnet {
     const tick = (): void => {
       if (this.#stopped) return;
       this.#step({ kind: 'tick', now: this.#now() });
+      this.#check();
       this.#issue();
       this.#timer = this.#o.clock.after(TICK_MS, tick);
     };
@@ -421,9 +427,9 @@ export class Subnet {
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     const message: SubnetMessage = decoded.value;
     if (message.kind === 'envelope') {
-      void this.#takeEnvelopes(peer.id, from, [message.encoded], false);
+      this.#hear(from, [message.encoded], false);
     } else if (message.kind === 'envelopes') {
-      void this.#takeEnvelopes(peer.id, from, message.encoded, true);
+      this.#hear(from, message.encoded, true);
     } else {
       const { chain, subnet, members } = this.#o;
       const verified = verifyMessage(
@@ -436,45 +442,55 @@ export class Subnet {
     }
   }
 
-  /** Signatures of all envelopes of a message go to the pool together; the member hears of them in order. */
-  async #takeEnvelopes(
-    peer: PeerId,
-    from: number,
-    encoded: readonly Uint8Array[],
-    reply: boolean,
-  ): Promise<void> {
-    if (this.#checking >= CHECKING_MAX) return;
-    const screened = [];
-    const requested = reply && this.#member.expectsFrom(from);
-    for (const bytes of encoded) {
-      const envelope = screenEnvelope(this.#context, bytes, requested);
-      if (!envelope.ok) {
-        this.#o.logger.debug({ peer, code: envelope.code }, `envelope refused: ${envelope.message}`);
-        continue;
-      }
-      if (!this.#member.holds(envelope.value.hash)) screened.push(envelope.value);
+  #hear(from: number, encoded: readonly Uint8Array[], reply: boolean): void {
+    const wanted = reply && this.#member.expectsFrom(from);
+    const now = this.#o.clock.monotonicMs();
+    for (const bytes of encoded) this.#ingress.receive({ from, encoded: bytes, reply, wanted }, now);
+    this.#check();
+  }
+
+  /** Keeps the pool busy from the fair queues; a batch that comes back makes room for the next. */
+  #check(): void {
+    while (this.#checking < CHECKING_COST_MAX && !this.#stopped) {
+      const items = this.#ingress.take(BATCH_COST, this.#o.clock.monotonicMs(), (raw) => this.#screen(raw));
+      if (items.length === 0) return;
+      void this.#verify(items);
     }
-    if (screened.length === 0) return;
-    this.#checking += screened.length;
+  }
+
+  #screen({ from, encoded, wanted }: RawEnvelope): ScreenedEnvelope | undefined {
+    const envelope = screenEnvelope(this.#context, encoded, wanted);
+    if (envelope.ok) return this.#member.holds(envelope.value.hash) ? undefined : envelope.value;
+    this.#o.logger.debug({ from, code: envelope.code }, `envelope refused: ${envelope.message}`);
+    return undefined;
+  }
+
+  /** Signatures of all items go to the pool together; the member hears of them in order. */
+  async #verify(items: readonly IngressItem[]): Promise<void> {
+    const cost = items.reduce((sum, { screened }) => sum + costOf(screened), 0);
+    this.#checking += cost;
     try {
-      const checks = screened.map(envelopeSignatures);
+      const checks = items.map(({ screened }) => envelopeSignatures(screened));
       const verdicts = await this.#o.pool.verifyBatch(
         checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
       );
       let at = 0;
-      for (const [i, envelope] of screened.entries()) {
+      for (const [i, { raw, screened }] of items.entries()) {
         const count = (checks[i] as unknown[]).length;
-        const admitted = admitEnvelope(envelope, verdicts.slice(at, at + count));
+        const admitted = admitEnvelope(screened, verdicts.slice(at, at + count));
         at += count;
-        if (!admitted.ok) return this.#blame(peer, admitted.message);
-        this.#step({ kind: 'envelope', from, envelope: admitted.value, reply, now: this.#now() });
+        const { from, reply } = raw;
+        if (admitted.ok)
+          this.#step({ kind: 'envelope', from, envelope: admitted.value, reply, now: this.#now() });
+        else this.#blame(this.#peerOf[from] as PeerId, admitted.message);
       }
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      this.#o.logger.debug({ peer, code: error.code }, error.message);
+      this.#o.logger.debug({ code: error.code }, error.message);
     } finally {
-      this.#checking -= screened.length;
+      this.#checking -= cost;
     }
+    this.#check();
   }
 
   #blame(peer: PeerId, message: string): void {
