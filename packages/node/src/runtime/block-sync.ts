@@ -40,11 +40,15 @@ export interface BlockSyncOptions {
 
 const REPLY_BLOCKS_MAX = 64;
 const REPLY_MS_MAX = 5_000;
+/** First byte of a refusal, before the lowest height there is; the first byte of a block's length is below it. */
+const PRUNED = 0xff;
 
 export class BlockSync {
   readonly #options: BlockSyncOptions;
   /** Highest height each connected peer has announced: a hint where to ask, nothing more. */
   readonly #claimed = new Map<PeerId, number>();
+  /** Lowest block of peers that have refused an older one. */
+  readonly #floors = new Map<PeerId, number>();
   #asked: { readonly peer: PeerId; readonly timer: Timer } | undefined;
   #accepting = false;
   #target = 0;
@@ -59,6 +63,7 @@ export class BlockSync {
       connected: (peer) => this.#greet(peer.id),
       disconnected: (peer) => {
         this.#claimed.delete(peer.id);
+        this.#floors.delete(peer.id);
         if (this.#asked?.peer === peer.id) this.#release();
       },
     });
@@ -67,6 +72,11 @@ export class BlockSync {
   /** True while a height is known to exist that is not committed here. */
   get behind(): boolean {
     return this.target > this.#options.chain.height;
+  }
+
+  /** Blocks are missing here that every peer in sight has pruned. */
+  get isPruned(): boolean {
+    return this.#floors.size > 0 && this.behind && this.#askable().length === 0;
   }
 
   /** Highest height a peer claims. */
@@ -93,7 +103,7 @@ export class BlockSync {
   pursue(): void {
     if (this.#asked !== undefined || this.#accepting) return;
     const next = this.#options.chain.height + 1;
-    const candidates = [...this.#claimed].filter(([, claimed]) => claimed >= next).map(([peer]) => peer);
+    const candidates = this.#askable();
     const peer = candidates[next % Math.max(1, candidates.length)];
     if (peer === undefined) return;
     const request = new Writer(10).u53(next).u16(REPLY_BLOCKS_MAX).finish();
@@ -105,6 +115,13 @@ export class BlockSync {
       this.pursue();
     });
     this.#asked = { peer, timer };
+  }
+
+  /** Peers that claim the next block and have not said that they pruned it. */
+  #askable(): PeerId[] {
+    const next = this.#options.chain.height + 1;
+    const claiming = [...this.#claimed].filter(([, claimed]) => claimed >= next).map(([peer]) => peer);
+    return claiming.filter((peer) => (this.#floors.get(peer) ?? 0) <= next);
   }
 
   #release(): void {
@@ -134,6 +151,11 @@ export class BlockSync {
     const count = Math.min(view.getUint16(8), REPLY_BLOCKS_MAX);
     const writer = new Writer(4096);
     const { chain } = this.#options;
+    if (from < chain.floor && from <= chain.height) {
+      const refusal = new Writer(9).u8(PRUNED).u53(chain.floor).finish();
+      this.#options.transport.send(peer.id, CHANNELS.blockReply.number, refusal);
+      return;
+    }
     for (let at = from; at < from + count && at <= chain.height; at += 1) {
       const stored = chain.blockAt(at);
       if (stored === undefined) break;
@@ -148,6 +170,7 @@ export class BlockSync {
   #receive(peer: Peer, bytes: Uint8Array): void {
     if (this.#asked?.peer !== peer.id) return;
     this.#release();
+    if (bytes.length === 9 && bytes[0] === PRUNED) return this.#refused(peer.id, bytes.slice(1));
     const blocks = this.#decode(peer.id, bytes.slice());
     if (blocks === undefined) return;
     if (blocks.length === 0) {
@@ -161,6 +184,15 @@ export class BlockSync {
         this.#accepting = false;
       })
       .then(() => this.pursue());
+  }
+
+  /** The peer has pruned what is missing here (NODE-10): others are asked, and a state may be taken over instead. */
+  #refused(peer: PeerId, floor: Uint8Array): void {
+    const next = this.#options.chain.height + 1;
+    const lowest = Number(new DataView(floor.buffer).getBigUint64(0));
+    if (lowest <= next) return this.#blame(peer, `block ${next} is refused as pruned below ${lowest}`);
+    this.#floors.set(peer, lowest);
+    this.pursue();
   }
 
   #decode(peer: PeerId, bytes: Uint8Array): CertifiedBlock[] | undefined {

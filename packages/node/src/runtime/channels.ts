@@ -5,6 +5,7 @@ import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import type { Message } from '@itc/core/pbft/messages.js';
 import { RELAY_BYTES_MAX } from './intake.ts';
 import { PRIORITY, type Priority } from '../ports.ts';
+import { SYNC_LIMITS, SYNC_REPLY_BYTES_MAX } from './state-sync-messages.ts';
 
 export interface ChannelRule {
   readonly number: number;
@@ -35,6 +36,9 @@ export const CHANNELS = {
     bytesMax: 16 + HASH_BYTES * LIMITS.inclusionMax,
     priority: PRIORITY.normal,
   },
+  /** A state in pieces: what a process that is far behind asks for, and what it gets. */
+  stateRequest: { number: 12, bytesMax: SYNC_LIMITS.requestBytesMax, priority: PRIORITY.normal },
+  stateReply: { number: 13, bytesMax: SYNC_REPLY_BYTES_MAX, priority: PRIORITY.bulk },
 } as const satisfies Record<string, ChannelRule>;
 
 /** Small messages that others wait for overtake large ones. */

@@ -78,6 +78,11 @@ export class ExecutedBlocks {
     return { height: height(reader.u53()), index: reader.u32() };
   }
 
+  /** Of blocks not written yet, what stays true when their state is passed over for a later one. */
+  traces(): Change[] {
+    return this.#waiting.flatMap(tracesOf);
+  }
+
   add(block: ExecutedBlock): void {
     this.#waiting.push(block);
     for (const receipt of block.receipts) this.#receipts.set(toHex(receipt.transaction), receipt);
@@ -95,15 +100,8 @@ export class ExecutedBlocks {
     const left = this.#waiting.filter((block) => block.height > upTo);
     const changes: Change[] = this.applied() === undefined ? [...before()] : [];
     for (const block of due) {
-      for (const { key, place } of checkpointsOf(block)) {
-        const value = new Writer(12).u53(place.height).u32(place.index).finish();
-        changes.push({ table: 'checkpoints', key, value });
-      }
+      changes.push(...tracesOf(block));
       for (const { key, value } of block.changes) changes.push({ table: this.stateTable, key, value });
-      for (const receipt of block.receipts)
-        changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
-      changes.push({ table: 'hashes', key: heightKey(block.height), value: block.hash });
-      if (block.opens !== undefined) changes.push(epochChange(block.opens));
     }
     const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
     changes.push(appliedChange({ height: last.height, transactions: transactions - above }));
@@ -115,6 +113,19 @@ export class ExecutedBlocks {
       for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
     }
   }
+}
+
+/** What a block leaves besides the state. */
+function tracesOf(block: ExecutedBlock): Change[] {
+  const changes: Change[] = [{ table: 'hashes', key: heightKey(block.height), value: block.hash }];
+  for (const { key, place } of checkpointsOf(block)) {
+    const value = new Writer(12).u53(place.height).u32(place.index).finish();
+    changes.push({ table: 'checkpoints', key, value });
+  }
+  for (const receipt of block.receipts)
+    changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
+  if (block.opens !== undefined) changes.push(epochChange(block.opens));
+  return changes;
 }
 
 /** Key of a height in a table, in the order of heights. */
