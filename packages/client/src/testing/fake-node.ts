@@ -18,6 +18,8 @@ import {
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, epoch, height, millis, SUPPLY, view } from '@itc/core/ledger/ids.js';
+import type { LinkedHeader } from '@itc/core/light/certified.js';
+import { encodeInclusionProof, proveInclusion } from '@itc/core/light/inclusion-proof.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import { validatorsHash } from '@itc/core/ledger/validators.js';
 import { applyBlock, precheck } from '@itc/core/state/apply.js';
@@ -38,6 +40,8 @@ export class FakeNode {
   readonly chain: Hash;
   state: LedgerState;
   readonly blocks: BlockDetail[] = [];
+  /** Headers of the blocks, for proofs. */
+  readonly linked: LinkedHeader[] = [];
   readonly faults: Fault[] = [];
   readonly statuses: Map<string, TransactionStatus> = new Map();
   /** Each connection to the events, with what it asked to resume from. */
@@ -86,7 +90,6 @@ export class FakeNode {
       chain: this.chain,
       height: at,
       time: millis(1000 * at),
-      proposer: validator.address,
       verify: verifySignature,
     };
     const { state, receipts } = applyBlock(this.state, context, [verified.value]);
@@ -113,6 +116,13 @@ export class FakeNode {
       height: at,
       hash,
     });
+    const signature = validator.sign(vote);
+    const certificate = { epoch: header.epoch, view: view(0), height: at, hash };
+    this.linked.push({
+      hops: [],
+      header,
+      certificate: { ...certificate, signers: Uint8Array.of(1), signatures: [signature] },
+    });
     const id = toHex(verified.value.id);
     const outcome = receipts[0]?.outcome;
     const ok = outcome?.ok === true;
@@ -138,7 +148,7 @@ export class FakeNode {
         validatorsHash: toHex(set),
         nextValidatorsHash: toHex(set),
       },
-      certificate: { view: 0, signers: [0], signatures: [toHex(validator.sign(vote))] },
+      certificate: { view: 0, signers: [0], signatures: [toHex(signature)] },
       items: [{ id, kind: verified.value.tx.body.kind, sender: '', ...receipt }],
     });
   }
@@ -147,7 +157,7 @@ export class FakeNode {
     const pieces: Uint8Array[] = [];
     for await (const piece of request) pieces.push(piece as Uint8Array);
     const body = Buffer.concat(pieces);
-    const path = (request.url ?? '').replace('/api/v1', '');
+    const [path = '', query] = (request.url ?? '').replace('/api/v1', '').split('?');
     const fault = this.faults[0];
     if (fault === 'hang-up') {
       this.faults.shift();
@@ -160,21 +170,35 @@ export class FakeNode {
       return;
     }
     if (path === '/events') this.#events(request, response);
-    else this.#answer(request, response, path, body);
+    else this.#answer(request, response, { path, query }, body);
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse, path: string, body: Uint8Array): void {
+  #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query }: { readonly path: string; readonly query: string | undefined },
+    body: Uint8Array,
+  ): void {
     const [, collection, name] = path.split('/');
     if (path === '/genesis')
       return json(response, 200, { hash: toHex(this.chain), bytes: toHex(encodeGenesis(this.genesis)) });
     if (collection === 'accounts') return this.#account(response, name ?? '');
     if (path === '/transactions') return this.#take(response, body);
     if (collection === 'transactions')
-      return json(response, 200, this.statuses.get(name ?? '') ?? { id: name, status: 'unknown' });
+      return json(response, 200, this.#status(name ?? '', query === 'proof=1'));
     const block = collection === 'blocks' ? this.blocks[Number(name) - 1] : undefined;
     if (block !== undefined) return json(response, 200, block);
     if (path === '/gateway/devices') return this.#enrol(request, response, body);
     return problemDetails(response, 404, 'not-found', `nothing at ${path}`);
+  }
+
+  #status(id: string, withProof: boolean): TransactionStatus {
+    const status = this.statuses.get(id) ?? { id, status: 'unknown' };
+    const linked = this.linked[(status.height ?? 0) - 1];
+    if (!withProof || linked === undefined) return status;
+    const ids = [hashOf(id)];
+    const proof = encodeInclusionProof(proveInclusion({ ...linked, ids, index: 0 }));
+    return { ...status, proof: Buffer.from(proof).toString('base64url') };
   }
 
   #account(response: ServerResponse, text: string): void {

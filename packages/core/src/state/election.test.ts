@@ -180,15 +180,18 @@ test('STATE-9.2: a set is elected pipelineDepth below a checkpoint height and ta
   w.grant(alice, 1, [v0, v1, v2]);
   assert.ok(v3);
   w.advance(27);
-  assert.equal(w.state.epoch.next, undefined);
+  const { epoch: early } = w.state;
+  assert.equal(early.next, undefined);
   const [elected] = w.advance(28);
   assert.ok(elected?.kind === 'epoch-elected');
   assert.deepEqual(
     [elected.epoch, elected.closes, elected.height, elected.transaction],
     [1, 32, 28, undefined],
   );
-  assert.equal(w.state.epoch.next?.closes, 32);
-  assert.deepEqual(w.weights(w.state.epoch.next?.validators), { alice: 1, v0: 1, v1: 1, v2: 1, v3: 1 });
+  const { next } = w.state.epoch;
+  assert.ok(next);
+  assert.equal(next.closes, 32);
+  assert.deepEqual(w.weights(next.validators), { alice: 1, v0: 1, v1: 1, v2: 1, v3: 1 });
   assert.deepEqual(w.weights(), { v0: 1, v1: 1, v2: 1, v3: 1 });
   w.advance(31);
   assert.equal(w.state.epoch.epoch, 0);

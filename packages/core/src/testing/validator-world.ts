@@ -12,7 +12,7 @@ import { fakeSign, person, World, type Person } from './state-world.ts';
 
 export const ITC = 1_000_000_000n;
 /** What one unit of weight needs. */
-export const PER_WEIGHT = 1000n * ITC;
+export const PER_WEIGHT: bigint = 1000n * ITC;
 
 export interface ValidatorWorldOptions {
   /** Of validators `v0`, `v1`, …; four of weight 1 unless told otherwise. */

@@ -10,7 +10,6 @@ import { ok } from '@itc/core/bytes/result.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import { addressOf } from '@itc/core/ledger/address.js';
 import {
   closesEpoch,
   decodeBlock,
@@ -386,15 +385,10 @@ export class Chain {
 
   #execute(block: PreparedBlock): { receipts: readonly Receipt[]; events: readonly LedgerEvent[] } {
     const { header, candidate, transactions } = block;
-    const { validators } = this.genesis;
-    // The view is not part of a block, so the fee goes to a validator that the height alone names.
-    const proposer = validators[header.height % validators.length];
-    if (proposer === undefined) throw new RangeError('no validators');
     const context = {
       chain: this.id,
       height: header.height,
       time: header.time,
-      proposer: addressOf(proposer.key),
       verify: this.#verify,
     };
     const { state, receipts, changes, events } = applyBlock(this.state, context, transactions);
