@@ -9,7 +9,7 @@ import { height, type Epoch } from '@itc/core/ledger/ids.js';
 import { bitmapOf, quorumOf } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock as Delivered } from '@itc/core/pbft/effects.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
-import type { Status } from '@itc/core/pbft/messages.js';
+import type { Message, Status } from '@itc/core/pbft/messages.js';
 import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
 import type { VerifyContext } from '@itc/core/pbft/verify.js';
@@ -78,6 +78,8 @@ export class Consensus {
   });
   /** What is to be done while no replica runs. */
   #interlude: (() => Promise<void>) | undefined;
+  /** One message per peer of the epoch after this one. */
+  readonly #early = new Map<PeerId, Message>();
   /** When a peer was last told how its epoch ended. */
   readonly #helpedAt = new Map<PeerId, number>();
   #timer: Timer | undefined;
@@ -115,7 +117,12 @@ export class Consensus {
     for (const channel of [CHANNELS.vote, CHANNELS.proposal]) {
       transport.open({ ...channel, receive: (peer, bytes) => this.#receive(peer, bytes) });
     }
-    transport.listen({ disconnected: ({ id }) => void this.#helpedAt.delete(id) });
+    transport.listen({
+      disconnected: ({ id }) => {
+        this.#helpedAt.delete(id);
+        this.#early.delete(id);
+      },
+    });
     chain.onCommitted(({ block }) => this.#proposing.committed(block));
   }
 
@@ -281,6 +288,10 @@ export class Consensus {
       blame: (peer, message) => this.#blame(peer, message),
       failed: (error) => this.#fail(error),
     });
+    const early = [...this.#early];
+    this.#early.clear();
+    for (const [peer, message] of early)
+      if (message.epoch === context.epoch) this.#driver.receive(peer, message);
   }
 
   /** Whether this node may vote in the present epoch, and knows what it takes to. */
@@ -329,13 +340,22 @@ export class Consensus {
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {
-    if (this.#stopped || !this.#voters.has(peer.id)) return;
+    if (this.#stopped || !this.#mayBeHeard(peer.id)) return;
     const decoded = decodeMessage(bytes.slice(), parseCandidate);
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     const message = decoded.value;
-    // A later epoch is no news a replica could use: block synchronisation carries this node there.
-    if (message.epoch === this.#context.epoch) this.#driver?.receive(peer.id, message);
-    else if (message.epoch < this.#context.epoch) this.#tellEnd(peer.id, message.epoch);
+    const { epoch } = this.#context;
+    if (message.epoch === epoch) this.#driver?.receive(peer.id, message);
+    else if (message.epoch < epoch) this.#tellEnd(peer.id, message.epoch);
+    // A later epoch is no news a replica could use: block synchronisation carries this node there. Except for the word
+    // that opens the next one, which comes from whoever closed this one a moment earlier, and is not soon said again.
+    else if (message.epoch === epoch + 1 && message.kind === 'checkpoint') this.#early.set(peer.id, message);
+  }
+
+  #mayBeHeard(peer: PeerId): boolean {
+    if (this.#voters.has(peer)) return true;
+    const next = this.#o.chain.state.epoch.next?.validators ?? [];
+    return next.some(({ key }) => toHex(key.bytes) === peer);
   }
 
   /** Shows a peer that its epoch is over: the commit certificate of the closing block, which its own set has signed. */

@@ -13,7 +13,7 @@ import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts'
 installNativeCrypto();
 
 const K = LIMITS.checkpointInterval;
-const FAST = { heartbeatMs: 200, viewTimeoutMs: 1_000 } as const;
+const FAST = { heartbeatMs: 200, viewTimeoutMs: 2_000 } as const;
 
 /** All running nodes are in the epoch, those that have a vote with a replica of it. */
 function inEpoch(network: LocalNetwork, epoch: number): boolean {

@@ -130,6 +130,7 @@ export class NodeProcess implements AsyncDisposable {
       ...CHANNELS.transaction,
       receive: (peer, bytes) => this.#relayed(peer.id, bytes),
     });
+    transport.listen({ connected: ({ id }) => this.#greet(id) });
     if (parts.replicaLog !== undefined) {
       this.consensus = new Consensus({
         chain,
@@ -328,12 +329,22 @@ export class NodeProcess implements AsyncDisposable {
   #sendAgain(): void {
     this.#resend = this.clock.after(RESEND_MS, () => this.#sendAgain());
     if (this.#orders) return;
+    for (const batch of this.#waiting()) this.#toValidators(batch);
+  }
+
+  /** A validator that comes back may be the next to propose, and has missed what was said meanwhile. */
+  #greet(peer: PeerId): void {
+    if (!this.#validators.has(peer)) return;
+    for (const batch of this.#waiting()) this.transport.send(peer, CHANNELS.transaction.number, batch);
+  }
+
+  #waiting(): Uint8Array[] {
     const waiting = this.mempool.take(this.chain.state, {
       bytesMax: LIMITS.blockBytesMax,
       countMax: RESEND_MAX,
       exclude: new Set(),
     });
-    for (const batch of encodeBatches(waiting.map(({ encoded }) => encoded))) this.#toValidators(batch);
+    return encodeBatches(waiting.map(({ encoded }) => encoded));
   }
 
   #submitCheckpoint(certificate: CheckpointCertificate): void {
