@@ -28,9 +28,9 @@ export function onPrePrepare(state: ReplicaState, message: PrePrepare): void {
 }
 
 export function onVote(state: ReplicaState, vote: Vote): void {
+  if (vote.kind === 'prepare' && vote.view < state.view) return;
   const slot = state.slotAt(vote.height);
   if (slot === undefined) return;
-  if (vote.kind === 'prepare' && vote.view < state.view) return;
   const ballots = vote.kind === 'prepare' ? slot.prepares : slot.commits;
   const held = ballots[vote.sender];
   const outcome = recordBallot(ballots, vote.sender, vote);

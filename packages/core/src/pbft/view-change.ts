@@ -186,7 +186,9 @@ export function leaveDoubted(state: ReplicaState): boolean {
 
 /** The next view that is not opened by somebody just found unable; everyone who blames the same one goes to the same. */
 function nextView(state: ReplicaState): View {
-  const { count } = state.weights;
+  const { count, quorum } = state.weights;
+  // Where nobody can be skipped, the next view alone gives the turn to somebody else.
+  if (quorum.faulty === 0) return view(state.view + 1);
   const unable = new Set([...state.blamedNow, ...skippedAt(state.schedule, state.certified.height + 1)]);
   for (let step = 1; step <= count; step += 1) {
     const next = view(state.view + step);

@@ -231,7 +231,7 @@ export class Cluster {
     const node = this.nodes[self] as Node;
     if (node.proposing) return;
     node.proposing = true;
-    this.#later(this.#o.proposeMs?.(self, this.now) ?? 5, () => {
+    this.#later(this.#o.proposeMs?.(self, this.now) ?? 40, () => {
       node.proposing = false;
       this.#salt += 1;
       const most = this.#o.blockMax?.(self, this.now) ?? 1_000;
