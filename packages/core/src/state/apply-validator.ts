@@ -203,13 +203,14 @@ export function restartFlaw(
   return undefined;
 }
 
+/** A consensus key speaks for its bond, whatever the account of that key may have bonded besides. */
 function restarting(
   draft: Draft,
   key: PublicKey,
   sender: Address,
 ): { readonly address: Address; readonly record: ValidatorRecord } | undefined {
   const record = draft.get('validator', idText(sender));
-  return record === undefined ? draft.validatorOf(key) : { address: sender, record };
+  return draft.validatorOf(key) ?? (record && { address: sender, record });
 }
 
 /** The caller has asked `restartFlaw`. */

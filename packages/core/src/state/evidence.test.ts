@@ -6,6 +6,8 @@ import { Writer } from '../bytes/writer.ts';
 import { evidenceOf, readEvidence, writeEvidence, type Evidence } from '../ledger/evidence.ts';
 import { epoch, height, SUPPLY, view } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import type { Evidence as Accused } from '../pbft/effects.ts';
+import type { Checkpoint, PrePrepare, Vote } from '../pbft/messages.ts';
 import { checkpointBytes, prePrepareSigningBytes, voteBytes } from '../pbft/signing.ts';
 import { anyEvidence, assertStrict } from '../testing/arbitraries.ts';
 import { makeBlock } from '../testing/pbft.ts';
@@ -75,36 +77,38 @@ test('STATE-12.2: what consensus signs is what the ledger verifies, for every ki
   const [v0] = w.validators as [Person];
   const at = { sender: 0, epoch: epoch(0), view: view(2) };
   const blocks = [makeBlock(7, w.chain, 1), makeBlock(7, w.chain, 2)] as const;
-  const proposals = blocks.map((block) => {
+  const proposals = blocks.map((block): PrePrepare => {
     const message = { kind: 'pre-prepare' as const, ...at, block };
     return { ...message, signature: fakeSign(v0.key, prePrepareSigningBytes(w.chain, message)) };
   });
-  const votes = (kind: 'prepare' | 'commit'): unknown[] =>
+  const votes = (kind: 'prepare' | 'commit'): Vote[] =>
     blocks.map(({ hash }) => {
       const message = { kind, ...at, height: height(7), hash };
       return { ...message, signature: fakeSign(v0.key, voteBytes(w.chain, message)) };
     });
-  const checkpoints = blocks.map(({ hash }) => {
-    const message = {
-      kind: 'checkpoint' as const,
-      sender: 0,
-      epoch: epoch(0),
-      height: height(32),
-      hash,
-      stateRoot: w.chain,
-    };
+  const checkpoints = blocks.map(({ hash }): Checkpoint => {
+    const own = { sender: 0, epoch: epoch(0), height: height(32), hash, stateRoot: w.chain };
+    const message = { kind: 'checkpoint' as const, ...own };
     return { ...message, signature: fakeSign(v0.key, checkpointBytes(w.chain, message)) };
   });
-  for (const [kind, pair] of [
-    ['pre-prepare', proposals],
-    ['vote', votes('prepare')],
-    ['vote', votes('commit')],
-    ['checkpoint', checkpoints],
-  ] as const) {
-    const accusation = { kind, culprit: 0, first: pair[0], second: pair[1] };
-    const evidence = evidenceOf(v0.key, accusation as Parameters<typeof evidenceOf>[1]);
+  const pair = <T>(
+    both: readonly T[],
+  ): { readonly culprit: number; readonly first: T; readonly second: T } => ({
+    culprit: 0,
+    first: both[0] as T,
+    second: both[1] as T,
+  });
+  // As consensus hands them out: the compiler sees here that it does.
+  const found: readonly Accused[] = [
+    { kind: 'pre-prepare', ...pair(proposals) },
+    { kind: 'vote', ...pair(votes('prepare')) },
+    { kind: 'vote', ...pair(votes('commit')) },
+    { kind: 'checkpoint', ...pair(checkpoints) },
+  ];
+  for (const accusation of found) {
+    const evidence = evidenceOf(v0.key, accusation);
     const code = precheck(w.state, w.context, w.transaction(alice, { kind: 'evidence', evidence }));
-    assert.ok(code.ok, `${kind}: ${code.ok ? '' : code.message}`);
+    assert.ok(code.ok, `${accusation.kind}: ${code.ok ? '' : code.message}`);
   }
 });
 

@@ -2,9 +2,11 @@
  * The state after a block (spec STATE-1): an immutable value. Decoded records and the tree that commits them
  * both share structure between states, so a node holds hundreds of heights for proofs at the price of what changed.
  */
+import { equalBytes } from '../bytes/hex.ts';
 import type { DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
+import type { PublicKey } from '../crypto/signature.ts';
 import { StateTree, type StateChange, type StateProof } from '../crypto/state-tree.ts';
 import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
@@ -249,6 +251,14 @@ export class LedgerState implements StateView {
   *validators(): Iterable<{ readonly address: Address; readonly validator: ValidatorRecord }> {
     for (const [id, validator] of this.#tables.validator.entries())
       yield { address: asAddress(idBytes(id)), validator };
+  }
+
+  /** The bonded account behind a consensus key; there is at most one. */
+  validatorOf(
+    key: PublicKey,
+  ): { readonly address: Address; readonly validator: ValidatorRecord } | undefined {
+    for (const entry of this.validators()) if (equalBytes(entry.validator.key.bytes, key.bytes)) return entry;
+    return undefined;
   }
 
   /** All grants, or those of one device, which lie together and cost no scan. */

@@ -340,6 +340,8 @@ test('STATE-10.9: the consensus key may ask as well as the account, from an acco
   assert.equal(w.balance(consensusOf(alice)), 0n);
   assert.equal(w.send(consensusOf(alice), { kind: 'restart' }, { fee: 0n }), 'ok');
   assert.equal(w.record(alice)?.restartAt, w.height);
+  assert.deepEqual(w.state.validatorOf(consensusOf(alice).key)?.address, alice.address);
+  assert.equal(w.state.validatorOf(alice.key), undefined);
 });
 
 test('STATE-10.9: attack epochs without end: a restart is for validators of this epoch, and bounded; refused it leaves nothing', () => {
