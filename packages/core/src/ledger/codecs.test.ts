@@ -29,6 +29,7 @@ import {
   encodeBlock,
   encodeCertificate,
   encodeHeader,
+  HEADER_FLAGS,
   headerHash,
   readHeader,
   transactionsRoot,
@@ -79,7 +80,7 @@ test('WIRE-1.4, WIRE-3.1: transactions of every kind have one encoding', () => {
   assertStrict(anyTransaction, { encode: encodeTransaction, decode: decodeTransaction }, 400);
 });
 
-test('WIRE-1.4, WIRE-4.1: headers have one encoding, of 214 bytes', () => {
+test('WIRE-1.4, WIRE-4.1: headers have one encoding, of 215 bytes', () => {
   assertStrict(anyHeader, { encode: encodeHeader, decode: (bytes) => decode(readHeader, bytes) });
   assert.equal(encodeHeader(fc.sample(anyHeader, 1)[0] as Header).length, 215);
 });
@@ -203,6 +204,13 @@ test('WIRE-4.2: the transactions root commits their order and number', () => {
       assert.notEqual(toHex(merkleRoot(ids)), root);
     }),
   );
+});
+
+test('WIRE-4.1: a header with unknown flags is refused', () => {
+  const bytes = encodeHeader({ ...(fc.sample(anyHeader, 1)[0] as Header), flags: HEADER_FLAGS.closes });
+  assert.ok(decode(readHeader, bytes).ok);
+  // Version u16 comes first.
+  for (const flags of [2, 3, 128, 255]) assert.ok(!decode(readHeader, bytes.with(2, flags)).ok, `${flags}`);
 });
 
 test('WIRE-4.1: neither view nor certificate is in the hash of a header', () => {
