@@ -51,6 +51,71 @@ export interface ValidatorStatus {
   readonly weight: number;
   readonly connected: boolean;
   readonly primary: boolean;
+  /** Proposes the next block. */
+  readonly proposer?: boolean;
+  /** Gets no turn to propose for some time. */
+  readonly skipped?: boolean;
+}
+
+/** One place in a set of validators; its index is that of certificates. */
+export interface Seat {
+  /** Consensus key. */
+  readonly key: string;
+  readonly address: string;
+  readonly weight: number;
+}
+
+export interface EpochSummary {
+  readonly epoch: number;
+  /** First height. */
+  readonly since: number;
+  /** Last height; absent while it goes on. */
+  readonly closes?: number;
+  readonly total: number;
+  /** Weight that certifies. */
+  readonly strong: number;
+  readonly validators: readonly Seat[];
+}
+
+/** An account that has bonded a consensus key. */
+export interface BondedValidator {
+  readonly address: string;
+  readonly key: string;
+  readonly name?: string;
+  readonly connected: boolean;
+  readonly state: 'active' | 'joining' | 'leaving' | 'candidate' | 'jailed';
+  /** In the present epoch. */
+  readonly weight: number;
+  /** What votes and bond allow: elections move towards it. */
+  readonly target: number;
+  readonly granted: number;
+  readonly bond: string;
+  readonly unbonding: readonly { readonly amount: string; readonly releaseAt: number }[];
+  /** That have not reached a quorum. */
+  readonly votes: readonly { readonly voter: string; readonly weight: number; readonly castAt: number }[];
+  readonly jailed: boolean;
+  readonly restartAt?: number;
+}
+
+export interface ValidatorsAnswer {
+  readonly height: number;
+  readonly epoch: number;
+  readonly since: number;
+  readonly total: number;
+  readonly strong: number;
+  /** Base units of bond that carry one unit of weight. */
+  readonly bondPerWeight: string;
+  /** Epochs end at multiples of this height. */
+  readonly checkpointInterval: number;
+  /** The epoch ends at the next such height. */
+  readonly changeDue: boolean;
+  /** Elected, and not in office yet. */
+  readonly next?: {
+    readonly epoch: number;
+    readonly closes: number;
+    readonly validators: readonly Seat[];
+  };
+  readonly validators: readonly BondedValidator[];
 }
 
 export interface SubnetStatus {
@@ -139,6 +204,8 @@ export interface TransactionStatus {
     readonly message?: string;
     readonly fee: string;
   };
+  /** base64url of the inclusion proof, when it was asked for and the transaction is final. */
+  readonly proof?: string;
 }
 
 export interface AccountStatus {

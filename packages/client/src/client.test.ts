@@ -7,6 +7,8 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, height, SUPPLY } from '@itc/core/ledger/ids.js';
 import type { BlockDetail } from './api.ts';
 import { checkBlock } from './block-check.ts';
+import type { Believer } from './finality.ts';
+import { trustGenesis } from '@itc/core/light/trust.js';
 import { createClient, parseHash, type Client } from './client.ts';
 import { systemClock } from './clock.ts';
 import { damaged, FakeNode, person, treasury } from './testing/fake-node.ts';
@@ -37,19 +39,27 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   }
 }
 
-const trustOf = (node: FakeNode): Parameters<Client['submitAndVerify']>[1] => ({
+const trustOf = (node: FakeNode): Parameters<typeof checkBlock>[0] => ({
   chain: node.chain,
   validators: node.genesis.validators,
+  verify: verifySignature,
+});
+const believerOf = (node: FakeNode): Believer => ({
+  trust: trustGenesis(node.genesis),
   verify: verifySignature,
 });
 
 test('CLIENT-4.1: a payment is sent, becomes final, and is shown with a certificate that holds', async (t) => {
   const { node, client } = await running(t);
-  const { status, checked } = await client.submitAndVerify(await payment(client, 5n), trustOf(node));
+  const { status, finality, block } = await client.submitAndVerify(
+    await payment(client, 5n),
+    believerOf(node),
+  );
+  const checked = checkBlock(trustOf(node), block);
+  assert.ok(checked.ok);
   assert.deepEqual(status.receipt?.ok, true);
-  assert.equal(checked.header.height, 1);
-  assert.deepEqual(checked.header.stateRoot, node.state.root);
-  assert.equal(checked.signed.weight, 1);
+  assert.deepEqual([finality.height, finality.index, finality.weight, finality.total], [1, 0, 1, 1]);
+  assert.deepEqual(checked.value.header.stateRoot, node.state.root);
   assert.equal((await client.account(bob.address)).balance, 5n);
   assert.equal(await client.nextNonce(treasury.address), 1);
 });
@@ -120,7 +130,7 @@ test('CLIENT-4.2: a node that shows another block than the transaction’s is ca
     index: 0,
     receipt: { ok: true, fee: '0' },
   });
-  assert.equal(await codeOf(client.submitAndVerify(second, trustOf(node))), 'peer.message');
+  assert.equal(await codeOf(client.submitAndVerify(second, believerOf(node))), 'peer.message');
 });
 
 test('CLIENT-4.3: a transaction that a node lost is handed in again, and executed once', async (t) => {

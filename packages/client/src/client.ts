@@ -2,11 +2,11 @@
 import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
-import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, millis, type Amount } from '@itc/core/ledger/ids.js';
+import { decodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
 import type {
   AccountStatus,
   BlockDetail,
@@ -15,6 +15,7 @@ import type {
   CommandStatus,
   DeviceDetail,
   DeviceStatus,
+  EpochSummary,
   GenesisAnswer,
   LiveEvent,
   NodeStatus,
@@ -24,13 +25,14 @@ import type {
   Series,
   SubnetStatus,
   TransactionStatus,
+  ValidatorsAnswer,
   Vertex,
 } from './api.ts';
 import { fromBase64Url } from './base64url.ts';
-import { checkBlock, type CheckedBlock } from './block-check.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { SignedCommand } from './commands.ts';
 import { subscribe, type SubscribeOptions } from './event-stream.ts';
+import { checkFinality, type Believer, type Finality } from './finality.ts';
 import { parseJson, requestJson, type Fetch } from './http.ts';
 import type { Signer } from './keys.ts';
 import { signRequest } from './requests.ts';
@@ -51,7 +53,7 @@ export interface WaitOptions {
 
 export interface FinalTransaction {
   readonly status: TransactionStatus;
-  /** The block it is in, with its certificate; see `checkBlock`. */
+  /** The block it is in, as the node tells it; `checkBlock` judges it. */
   readonly block: BlockDetail;
 }
 
@@ -107,6 +109,25 @@ export class Client {
     return { genesis: genesis.value, chain: hash };
   }
 
+  /** Who decides, who has bonded, and what the next epoch will change. */
+  validators(): Promise<ValidatorsAnswer> {
+    return this.#get('/validators');
+  }
+
+  /** Newest first; `before` is an epoch. */
+  async epochs(page: Page = {}): Promise<readonly EpochSummary[]> {
+    return (await this.#get<{ epochs: readonly EpochSummary[] }>('/epochs', { ...page })).epochs;
+  }
+
+  /** The newest header with its hops; `followChain` of core/light moves a client's trust with it. */
+  async head(): Promise<LinkedHeader> {
+    const { linked } = await this.#get<{ linked: string }>('/proofs/head');
+    const bytes = fromBase64Url(linked);
+    const decoded = bytes.ok ? decodeLinkedHeader(bytes.value) : bytes;
+    if (!decoded.ok) throw new LedgerError('peer.message', `the newest header: ${decoded.message}`);
+    return decoded.value;
+  }
+
   /** Newest first. */
   async blocks(page: Page = {}): Promise<readonly BlockSummary[]> {
     return (await this.#get<{ blocks: readonly BlockSummary[] }>('/blocks', { ...page })).blocks;
@@ -129,13 +150,20 @@ export class Client {
   }
 
   /** Taken by the node, not executed yet. */
-  async submit(transaction: Pick<SignedTransaction, 'id' | 'encoded'>): Promise<Hash> {
-    await this.#post('/transactions', { transaction: toHex(transaction.encoded) });
+  async submit(
+    transaction: Pick<SignedTransaction, 'id' | 'encoded'>,
+    o: { readonly signal?: AbortSignal } = {},
+  ): Promise<Hash> {
+    await this.#post('/transactions', { transaction: toHex(transaction.encoded) }, o);
     return transaction.id;
   }
 
-  transaction(id: Hash): Promise<TransactionStatus> {
-    return this.#get(`/transactions/${toHex(id)}`);
+  /** With `proof`, a final one comes with the proof that `checkFinality` judges. */
+  transaction(
+    id: Hash,
+    o: { readonly proof?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<TransactionStatus> {
+    return this.#get(`/transactions/${toHex(id)}`, o.proof === true ? { proof: 1 } : {}, o.signal);
   }
 
   /**
@@ -155,23 +183,20 @@ export class Client {
     return this.#untilFinal({ id, encoded: undefined }, o);
   }
 
-  /** As `submitAndWait`, and believes only what the validators signed: see `checkBlock`. */
+  /**
+   * As `submitAndWait`, and believes only what the validators signed, whoever they are by now: `peer.message` for a node
+   * that shows no proof that holds.
+   */
   async submitAndVerify(
     transaction: Pick<SignedTransaction, 'id' | 'encoded'>,
-    trust: {
-      readonly chain: Hash;
-      readonly validators: Genesis['validators'];
-      readonly verify: SignatureVerifier;
-    },
+    believer: Believer,
     o: WaitOptions = {},
-  ): Promise<FinalTransaction & { readonly checked: CheckedBlock }> {
+  ): Promise<FinalTransaction & { readonly finality: Finality }> {
     const final = await this.submitAndWait(transaction, o);
-    const checked = checkBlock(trust, final.block);
-    if (!checked.ok) throw new LedgerError(checked.code, checked.message, { height: final.block.height });
-    if (!checked.value.transactions.some((id) => equalBytes(id, transaction.id))) {
-      throw new LedgerError('peer.message', 'the transaction is not in the block it is said to be in');
-    }
-    return { ...final, checked: checked.value };
+    const status = await this.transaction(transaction.id, { proof: true });
+    const finality = checkFinality(believer, transaction.id, status);
+    if (!finality.ok) throw new LedgerError(finality.code, finality.message, { id: status.id });
+    return { ...final, status, finality: finality.value };
   }
 
   async devices(): Promise<readonly DeviceStatus[]> {
@@ -266,7 +291,7 @@ export class Client {
   ): Promise<{ readonly address: string; readonly name: string }> {
     const { device, ...rest } = enrolment;
     const value = { ...rest, ...(device === undefined ? {} : { device: formatAddress(device) }) };
-    return this.#post('/gateway/devices', value, o);
+    return this.#post('/gateway/devices', value, { signedBy: o });
   }
 
   /** What happens, from now or from after an event seen before, across lost connections. Unknown kinds are left out. */
@@ -330,21 +355,26 @@ export class Client {
     }
   }
 
-  async #get<T>(path: string, query: Query = {}): Promise<T> {
+  async #get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
     const pairs = Object.entries(query).filter(([, value]) => value !== undefined);
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&');
     const url = `${this.url}/api/v1${path}${text === '' ? '' : `?${text}`}`;
     return (await requestJson(this.#fetch, url, {
       method: 'GET',
       headers: { accept: 'application/json' },
+      ...(signal && { signal }),
     })) as T;
   }
 
   async #post<T>(
     path: string,
     value: unknown,
-    signedBy?: { readonly chain: Hash; readonly signer: Signer },
+    o: {
+      readonly signal?: AbortSignal;
+      readonly signedBy?: { readonly chain: Hash; readonly signer: Signer };
+    } = {},
   ): Promise<T> {
+    const { signal, signedBy } = o;
     const body = JSON.stringify(value);
     const headers: Record<string, string> = {
       accept: 'application/json',
@@ -361,7 +391,8 @@ export class Client {
         time,
       });
     }
-    return (await requestJson(this.#fetch, `${this.url}${apiPath}`, { method: 'POST', headers, body })) as T;
+    const init = { method: 'POST', headers, body, ...(signal && { signal }) };
+    return (await requestJson(this.#fetch, `${this.url}${apiPath}`, init)) as T;
   }
 }
 

@@ -1,22 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
-import { asHash } from '@itc/core/crypto/hash.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { addressOf } from '@itc/core/ledger/address.js';
-import { amount, height, millis, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
+import { voteSigningBytes } from '@itc/core/ledger/block.js';
+import { amount, epoch, height, millis, UNITS_PER_ITC, view } from '@itc/core/ledger/ids.js';
 import { decodeTransaction, subnetId, type Body } from '@itc/core/ledger/transaction.js';
 import { verifyTransaction } from '@itc/core/state/verified-transaction.js';
-import { FakeNode, person, treasury } from './testing/fake-node.ts';
+import { FakeNode, genesisValidator, person, treasury } from './testing/fake-node.ts';
 import type { Signer } from './keys.ts';
 import {
+  bond,
   buildTransaction,
   claim,
   createSubnet,
+  evidence,
   grant,
   registerBatch,
   registerMaker,
+  restart,
   revoke,
   transfer,
+  unbond,
+  weightVote,
 } from './transactions.ts';
 import { buildBatch, formatVoucher, parseVoucher } from './voucher.ts';
 
@@ -87,6 +93,64 @@ test('CLIENT-3.2: each kind of transaction the client builds is accepted: a devi
   const members = lamps.map(({ publicKey }) => ({ key: publicKey, weight: 1 })).toReversed();
   assert.equal(await ledger.send(owner, createSubnet({ name: 'house', members, powBits: 4 })), 'ok');
   assert.equal(node.state.subnet(subnetId(owner.address, 'house'))?.members.length, 3);
+});
+
+test('CLIENT-3.5: a validator’s life, built by the client: bonded with proof of possession, voted in, asked back', async () => {
+  const ledger = new Ledger();
+  const { node } = ledger;
+  for (const who of [owner, genesisValidator])
+    assert.equal(await ledger.send(treasury, transfer(who.address, amount(10n * UNITS_PER_ITC))), 'ok');
+  const o = { chain: node.chain, account: owner.address, amount: amount(1000n) };
+  assert.equal(await ledger.send(owner, await bond({ ...o, consensus: maker })), 'ok');
+  const record = node.state.validator(owner.address);
+  assert.deepEqual([record?.bond, record?.key], [1000n, maker.publicKey]);
+  // A key whose holder did not agree, or agreed with somebody else.
+  const stolen = await bond({ ...o, account: guest.address, consensus: lamps[0] as Signer });
+  assert.equal(await ledger.send(owner, stolen), 'validator.key');
+  assert.equal(await ledger.send(treasury, stolen), 'validator.possession');
+  const vote = weightVote({ validator: owner.address, weight: 1 });
+  assert.equal(await ledger.send(owner, vote), 'validator.inactive');
+  assert.equal(await ledger.send(genesisValidator, vote), 'ok');
+  assert.equal(node.state.validator(owner.address)?.weight, 1);
+  assert.equal(await ledger.send(owner, unbond(amount(400n))), 'ok');
+  assert.equal(node.state.validator(owner.address)?.unbonding[0]?.amount, 400n);
+  assert.equal(await ledger.send(owner, restart()), 'validator.inactive');
+  assert.equal(await ledger.send(genesisValidator, restart()), 'ok');
+});
+
+test('CLIENT-3.5: evidence is sent as a light client found it', async () => {
+  const ledger = new Ledger();
+  const { node } = ledger;
+  const unsigned = (fill: number): { hash: Hash; signature: Uint8Array } => ({
+    hash: asHash(new Uint8Array(32).fill(fill)),
+    signature: new Uint8Array(64),
+  });
+  const forged = evidence({
+    kind: 'commit',
+    culprit: genesisValidator.publicKey,
+    epoch: epoch(0),
+    view: view(0),
+    height: height(1),
+    first: unsigned(1),
+    second: unsigned(2),
+  });
+  assert.equal(await ledger.send(treasury, forged), 'evidence.signature');
+  const vote = (fill: number): { hash: Hash; signature: Uint8Array } => {
+    const hash = asHash(new Uint8Array(32).fill(fill));
+    const o = { chain: node.chain, epoch: epoch(0), view: view(0), height: height(1), hash };
+    return { hash, signature: genesisValidator.sign(voteSigningBytes('commit', o)) };
+  };
+  const real = evidence({
+    kind: 'commit',
+    culprit: genesisValidator.publicKey,
+    epoch: epoch(0),
+    view: view(0),
+    height: height(1),
+    first: vote(1),
+    second: vote(2),
+  });
+  assert.equal(await ledger.send(treasury, real), 'ok');
+  assert.equal(node.state.validator(genesisValidator.address)?.jailed, true);
 });
 
 test('CLIENT-3.2: the fee is exactly the price of the bytes that are sent', async () => {

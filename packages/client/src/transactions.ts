@@ -2,10 +2,12 @@
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
+import type { Evidence } from '@itc/core/ledger/evidence.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
 import {
   claimSigningBytes,
   encodeTransaction,
+  possessionSigningBytes,
   transactionId,
   transactionSigningBytes,
   type Body,
@@ -48,7 +50,9 @@ export async function buildTransaction(o: TransactionOptions, body: Body): Promi
     body,
   };
   const { length } = encodeTransaction({ ...unsigned, signature: new Uint8Array(SIGNATURE_BYTES) });
-  const priced = { ...unsigned, fee: amount(o.feePerByte * BigInt(length)) };
+  // A validator that lost its disk may hold its consensus key only, so asking for a restart is free.
+  const price = body.kind === 'restart' ? 0n : o.feePerByte * BigInt(length);
+  const priced = { ...unsigned, fee: amount(price) };
   const signature = await o.signer.sign(transactionSigningBytes(o.chain, priced));
   const transaction: Transaction = { ...priced, signature };
   const encoded = encodeTransaction(transaction);
@@ -82,6 +86,41 @@ export function grant(terms: Grant): Body {
 
 export function revoke(o: { readonly device: Address; readonly subject: Address }): Body {
   return { kind: 'revoke', device: o.device, subject: o.subject };
+}
+
+/**
+ * Bonds a consensus key for the sender, or adds to what it has bonded. The consensus key signs that it wants to be
+ * bonded by this account; it may be the account's own.
+ */
+export async function bond(o: {
+  readonly chain: Hash;
+  /** Sender of the transaction. */
+  readonly account: Address;
+  readonly consensus: Pick<Signer, 'publicKey' | 'sign'>;
+  readonly amount: Amount;
+}): Promise<Body> {
+  const possession = await o.consensus.sign(possessionSigningBytes(o.chain, o.account));
+  return { kind: 'bond', key: o.consensus.publicKey, amount: o.amount, possession };
+}
+
+/** Asks a part of the bond back; it returns after `unbondBlocks`, and is punishable until then. */
+export function unbond(value: Amount): Body {
+  return { kind: 'unbond', amount: value };
+}
+
+/** By the account of a validator in office. Weight 0 votes for removing it. */
+export function weightVote(o: { readonly validator: Address; readonly weight: number }): Body {
+  return { kind: 'weight-vote', validator: o.validator, weight: o.weight };
+}
+
+/** By a validator in office, or by its consensus key: ends the epoch at the next checkpoint height. */
+export function restart(): Body {
+  return { kind: 'restart' };
+}
+
+/** By anybody; a light client that met a conflict holds some (`Conflict.doubleVotes`). */
+export function evidence(statements: Evidence): Body {
+  return { kind: 'evidence', evidence: statements };
 }
 
 /** Members may be given in any order. */

@@ -30,7 +30,8 @@ import { seedSigner, type SeedSigner } from '../keys.ts';
 import { checkRequest } from '../requests.ts';
 
 export const treasury: SeedSigner = seedSigner(new Uint8Array(32).fill(1));
-const validator = seedSigner(new Uint8Array(32).fill(2));
+/** The one validator. */
+export const genesisValidator: SeedSigner = seedSigner(new Uint8Array(32).fill(2));
 
 /** What the next answers do before the node behaves again. */
 export type Fault = 'drop-transaction' | 'hang-up' | 'not-problem-details' | 'stay-pending';
@@ -56,7 +57,7 @@ export class FakeNode {
     this.genesis = {
       name: 'fake',
       time: millis(1),
-      validators: [{ key: validator.publicKey, weight: 1 }],
+      validators: [{ key: genesisValidator.publicKey, weight: 1 }],
       accounts: [{ address: treasury.address, balance: SUPPLY }],
       subnets: [],
       feePerByte: amount(feePerByte),
@@ -116,7 +117,7 @@ export class FakeNode {
       height: at,
       hash,
     });
-    const signature = validator.sign(vote);
+    const signature = genesisValidator.sign(vote);
     const certificate = { epoch: header.epoch, view: view(0), height: at, hash };
     this.linked.push({
       hops: [],

@@ -332,7 +332,10 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
 function inclusionOf({ chain, hops }: ChainPort, receipt: Receipt): string {
   const found = chain.blockAt(receipt.height);
   if (found === undefined)
-    return refuse('not-found', `block ${receipt.height} is not kept here any more; ask a node that keeps it`);
+    return refuse(
+      'block.pruned',
+      `block ${receipt.height} is not kept here any more; ask a node that keeps it`,
+    );
   const { header, transactions } = decoded(found.block);
   const { certificate } = found;
   const proof = proveInclusion({
