@@ -9,6 +9,7 @@ import { EventHub, eventRoutes } from './events.ts';
 import { createMetrics, metricsRoutes, type Metrics } from './metrics.ts';
 import { Hops } from '../runtime/hops.ts';
 import { ApiServer, refuse, type Routes } from './server.ts';
+import { submissionStream } from './submission-stream.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
@@ -53,6 +54,11 @@ export class NodeApi {
           isPending: (id) => node.isPending(id),
         }),
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
+        submissionStream({
+          chain: node.chain,
+          mempool: node.mempool,
+          offer: (encoded, done) => node.offer(encoded, done),
+        }),
         ...(subnet === undefined || subnetStore === undefined
           ? []
           : [
