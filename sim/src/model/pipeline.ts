@@ -35,28 +35,51 @@ export const RULE: Variant = {
   highestView: true,
 };
 
-export const BROKEN: readonly Variant[] = [
-  { ...RULE, name: 'no-p2', what: 'P2 left out: PREPARE without the parent prepared', unbound: 'everyone' },
+/** What is small enough to be explored to the end. */
+export const EXHAUSTED: readonly Bounds[] = [
+  { heights: 2, views: 3 },
+  { heights: 3, views: 2 },
+];
+
+const SMALLEST: Bounds = { heights: 2, views: 2 };
+
+export const BROKEN: readonly (Variant & { readonly shownBy: Bounds })[] = [
+  {
+    ...RULE,
+    name: 'no-p2',
+    what: 'P2 left out: PREPARE without the parent prepared',
+    unbound: 'everyone',
+    shownBy: SMALLEST,
+  },
   {
     ...RULE,
     name: 'pre-prepare-votes',
     what: "the primary's PRE-PREPARE counts as its PREPARE",
     unbound: 'primary',
+    shownBy: SMALLEST,
   },
   {
     ...RULE,
     name: 'hide-prepared',
     what: 'VIEW-CHANGE reports no prepared certificates',
     reportsPrepared: false,
+    shownBy: SMALLEST,
   },
   {
     ...RULE,
     name: 'lowest-view',
     what: 'the prepared certificate of the lowest view is chosen',
     highestView: false,
+    shownBy: { heights: 2, views: 3 },
   },
-  { ...RULE, name: 'small-quorum', what: 'F + 1 decides instead of Q', quorum: 1 },
+  { ...RULE, name: 'small-quorum', what: 'F + 1 decides instead of Q', quorum: 1, shownBy: SMALLEST },
 ];
+
+export function variantOf(name: string): Variant {
+  const variant = [RULE, ...BROKEN].find((candidate) => candidate.name === name);
+  if (variant === undefined) throw new RangeError(`there is no variant ${name}`);
+  return variant;
+}
 
 /** A correct replica: what it holds, and everything it ever sent. Blocks by height − 1; 0 = none. */
 export interface Local {

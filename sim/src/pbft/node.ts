@@ -315,8 +315,11 @@ export class SimReplica implements Actor<SimMessage> {
       };
       actions.push({ kind: 'do', what: 'append', run });
     }
-    if (effects.persist.length > 0 && wal !== undefined)
-      actions.push({ kind: 'do', what: 'sync', run: () => sync(wal) });
+    if (effects.persist.length > 0 && wal !== undefined) {
+      actions.push({ kind: 'do', what: 'sync', run: () => wal.sync() });
+      if (effects.persist.some(({ kind }) => kind === 'truncate'))
+        actions.push({ kind: 'do', what: 'drop old records', run: () => dropOld(wal) });
+    }
     for (const { to, message } of effects.send) {
       const nodes = this.#others((key) => to === 'all' || key === validators[to]?.key.bytes[0], validators);
       actions.push({
@@ -441,9 +444,11 @@ export class SimReplica implements Actor<SimMessage> {
   }
 }
 
-/** The mark of a truncation stands for what lies before it, once all of the batch is durable. */
-function sync(wal: LogFile<WalRecord>): void {
-  wal.sync();
+/**
+ * What follows the mark stands for what lies before it, once all of the batch is durable. A mark that a crash has
+ * cut off from its batch is never acted upon.
+ */
+function dropOld(wal: LogFile<WalRecord>): void {
   const mark = wal.durable.findLastIndex(({ record }) => record.kind === 'truncate');
   if (mark > 0) wal.dropBefore(mark);
 }

@@ -363,7 +363,7 @@ export class Simulation {
   }
 }
 
-/** Runs a plan; a violation is a result, any other exception is a bug and passes through. */
+/** Runs a plan. A violation is a result, and so is an exception: an assertion of the core is a checker too. */
 export function runPlan(plan: Plan, sabotage: Sabotage = {}, script?: Script): Outcome {
   return withLimits(plan.limits, () => {
     const simulation = new Simulation(plan, sabotage);
@@ -371,8 +371,13 @@ export function runPlan(plan: Plan, sabotage: Sabotage = {}, script?: Script): O
     try {
       simulation.run(script);
     } catch (error) {
-      if (!(error instanceof Violation)) throw error;
-      violation = { checker: error.checker, message: error.message };
+      violation =
+        error instanceof Violation
+          ? { checker: error.checker, message: error.message }
+          : {
+              checker: 'exception',
+              message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+            };
     }
     return outcomeOf(simulation, violation);
   });

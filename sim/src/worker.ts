@@ -1,0 +1,40 @@
+/** A process of the pool: does one task after the other, each of which follows from what it is told alone. */
+import { explore, type Exploration } from './model/explore.ts';
+import { variantOf, type Bounds } from './model/pipeline.ts';
+import { MUTATIONS } from './pbft/mutations.ts';
+import { drawPlan } from './pbft/plan.ts';
+import { runPlan, type Outcome } from './pbft/simulation.ts';
+
+export type Task =
+  /** Runs seeds in order; with `mutation`, until the first violation. */
+  | { readonly kind: 'seeds'; readonly first: number; readonly number: number; readonly mutation?: string }
+  | { readonly kind: 'model'; readonly bounds: Bounds; readonly variant: string };
+
+export type Report =
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'exploration'; readonly exploration: Exploration }
+  | { readonly kind: 'done' };
+
+/** @param report called for each result, and at last with 'done' */
+export function perform(task: Task, report: (report: Report) => void): void {
+  switch (task.kind) {
+    case 'seeds': {
+      const sabotage = task.mutation === undefined ? {} : MUTATIONS[task.mutation]?.sabotage;
+      if (sabotage === undefined) throw new RangeError(`there is no mutation ${task.mutation}`);
+      for (let seed = task.first; seed < task.first + task.number; seed += 1) {
+        const outcome = runPlan(drawPlan(seed), sabotage);
+        report({ kind: 'outcome', outcome });
+        if (outcome.violation !== undefined) break;
+      }
+      break;
+    }
+    case 'model':
+      report({ kind: 'exploration', exploration: explore(task.bounds, variantOf(task.variant)) });
+      break;
+  }
+  report({ kind: 'done' });
+}
+
+if (process.send !== undefined && process.argv[2] === 'pool-worker') {
+  process.on('message', (task: Task) => perform(task, (report) => process.send?.(report)));
+}
