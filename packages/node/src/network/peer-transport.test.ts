@@ -292,3 +292,24 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
+
+test('NODE-2.11: a connection ends when its peer may no longer connect, and is refused until it may again', async () => {
+  const [a, b] = [keysOf(31), keysOf(32)];
+  const allowed = new Set([idOf(b)]);
+  await using server = node(31, { allow: ({ id }) => allowed.has(id) });
+  await server.start();
+  await using client = node(32, { peers: [{ id: idOf(a), host, port: server.port }] });
+  const reasons: string[] = [];
+  server.listen({ disconnected: (_peer, reason) => void reasons.push(reason) });
+  await client.start();
+  await until(() => server.peers().length === 1);
+  server.review();
+  assert.equal(server.peers().length, 1);
+  allowed.clear();
+  server.review();
+  await until(() => server.peers().length === 0);
+  assert.deepEqual(reasons, ['unwelcome']);
+  await until(() => (server.refusals.get('unknown') ?? 0) > 0);
+  allowed.add(idOf(b));
+  await until(() => server.peers().length === 1);
+});

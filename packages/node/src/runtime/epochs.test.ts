@@ -3,12 +3,19 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
-import { closesEpoch } from '@itc/core/ledger/block.js';
-import { amount } from '@itc/core/ledger/ids.js';
+import { sha256 } from '@itc/core/crypto/hash.js';
+import { closesEpoch, voteSigningBytes } from '@itc/core/ledger/block.js';
+import { amount, height, view } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { encodeMessage } from '@itc/core/pbft/message-codec.js';
+import type { Message } from '@itc/core/pbft/messages.js';
+import { systemClock } from '../clock.ts';
 import { installNativeCrypto } from '../crypto/native.ts';
+import { PeerTransport } from '../network/peer-transport.ts';
+import { systemRandom } from '../random.ts';
 import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { CHANNELS } from './channels.ts';
 
 installNativeCrypto();
 
@@ -30,7 +37,8 @@ function sameChain(network: LocalNetwork): boolean {
 }
 
 test('NODE-9.1: a fifth validator bonds, is granted weight by three votes, and decides from the next epoch on', async () => {
-  const network = await LocalNetwork.create({ validators: 4, candidates: 1, ...FAST });
+  // The member observes the main chain only, and is to follow it into the next epoch all the same.
+  const network = await LocalNetwork.create({ validators: 4, candidates: 1, members: 1, ...FAST });
   try {
     await network.startAll();
     const joining = network.keys(4);
@@ -132,7 +140,7 @@ test('NODE-9.3: a validator that lost its disk observes, asks for a new epoch, a
     await pay(network);
     await network.stop(3);
     for (const folder of ['replica', 'blocks', 'tables'])
-      rmSync(join(network.dataDir(3), folder), { recursive: true });
+      rmSync(join(network.config(3).dataDir, folder), { recursive: true });
     await pay(network);
     const back = await network.start(3);
     assert.equal(back.consensus?.votes, false);
@@ -146,6 +154,55 @@ test('NODE-9.3: a validator that lost its disk observes, asks for a new epoch, a
     await network.stop(2);
     await pay(network);
     assert.ok(sameChain(network));
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.7: two votes that contradict each other cost the voter its bond, and its seat in the next epoch', async () => {
+  const network = await LocalNetwork.create({ validators: 4, ...FAST });
+  const [witness] = await Promise.all([network.start(0), network.start(1), network.start(2)]);
+  const liar = network.keys(3);
+  const { host, port } = network.config(0).peer;
+  await using transport = new PeerTransport({
+    chain: network.chain,
+    keys: liar,
+    role: 'validator',
+    host,
+    port: 0,
+    peers: [{ id: witness.transport.self, host, port }],
+    clock: systemClock,
+    random: systemRandom,
+  });
+  try {
+    await pay(network);
+    for (const channel of Object.values(CHANNELS)) transport.open({ ...channel, receive: () => undefined });
+    await transport.start();
+    await until('the liar is connected', () => transport.peers().length === 1);
+    const { validators, epoch: its } = witness.chain.epoch;
+    const of = {
+      epoch: its,
+      view: view(witness.consensus?.status()?.view ?? 0),
+      height: height(witness.chain.height + 8),
+    };
+    for (const seed of [1, 2]) {
+      const hash = sha256(Uint8Array.of(seed));
+      const message: Message = {
+        kind: 'prepare',
+        sender: validators.findIndex(({ key }) => toHex(key.bytes) === transport.self),
+        ...of,
+        hash,
+        signature: liar.sign(voteSigningBytes('prepare', { chain: network.chain, ...of, hash })),
+      };
+      transport.send(witness.transport.self, CHANNELS.vote.number, encodeMessage(message));
+    }
+    await network.busyUntil('the liar is punished', () =>
+      network.running().every(({ chain }) => chain.state.validator(liar.address)?.jailed === true),
+    );
+    await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
+    assert.equal(witness.chain.epoch.validators.length, 3);
+    assert.ok((witness.chain.state.validator(liar.address)?.bond ?? 0n) < BOND);
+    await pay(network);
   } finally {
     await network.close();
   }

@@ -142,8 +142,8 @@ export class LocalNetwork {
     return keyPair(index + 1);
   }
 
-  dataDir(index: number): string {
-    return (this.#configs[index] as NodeConfig).dataDir;
+  config(index: number): NodeConfig {
+    return this.#configs[index] as NodeConfig;
   }
 
   async start(index: number): Promise<NodeProcess> {
