@@ -84,7 +84,7 @@ export function nextProposal(state: ReplicaState): BlockId | undefined {
   let at = state.certified.height + 1;
   while (state.slots.get(at)?.accepted?.view === state.view) at += 1;
   if (at <= state.reproposedTop || state.proposer(at) !== state.self) return undefined;
-  if (at > state.delivered.height + LIMITS.pipelineDepth || at > state.stableHeight + LIMITS.watermarkWindow)
+  if (at > state.delivered.height + LIMITS.pipelineDepth || at > state.rules.highWatermark(state))
     return undefined;
   const parent = state.settledHash(at - 1);
   return parent === undefined || state.closesAt(at - 1) !== false
@@ -95,7 +95,7 @@ export function nextProposal(state: ReplicaState): BlockId | undefined {
 /** Does everything that has become possible, until nothing more is. */
 export function advance(state: ReplicaState): void {
   do {
-    if (state.canVote && !state.changing) advanceVotes(state);
+    if (state.canVote && state.rules.mayVote(state)) advanceVotes(state);
   } while (deliverReady(state));
 }
 
@@ -117,7 +117,7 @@ function acceptedBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
   if (slot.accepted?.view === state.view) return slot.accepted.block;
   if (slot.refusedView === state.view || slot.laterRound === state.checkRound) return undefined;
   if (!state.isOpen || slot.height > state.delivered.height + PBFT_LIMITS.proposalWindow) return undefined;
-  if (slot.height > state.stableHeight + LIMITS.watermarkWindow) return undefined;
+  if (slot.height > state.rules.highWatermark(state)) return undefined;
   const parent = state.settledHash(slot.height - 1);
   // A parent known by its certificate alone may be the last block of the epoch: its body comes first.
   if (parent === undefined || state.closesAt(slot.height - 1) !== false) return undefined;
@@ -127,11 +127,9 @@ function acceptedBlock(state: ReplicaState, slot: Slot): Candidate | undefined {
     if (fixed !== undefined) fetchBody(state, slot, fixed);
     return undefined;
   }
-  const fits = equalBytes(block.parentHash, parent);
-  const verdict = fits
-    ? state.options.application.check(block, fixed === undefined, millis(state.now ?? 0))
-    : 'invalid';
-  switch (verdict) {
+  // The proposer may stand by another block below, which may become final yet: nobody's fault, and no last word.
+  if (!equalBytes(block.parentHash, parent)) return undefined;
+  switch (state.options.application.check(block, fixed === undefined, millis(state.now ?? 0))) {
     case 'later':
       slot.laterRound = state.checkRound;
       return undefined;
@@ -257,7 +255,7 @@ function deliver(state: ReplicaState, block: Candidate, certificate: Certificate
     return false;
   }
   state.delivered = { height: block.height, hash: block.hash };
-  state.closed = block.closes;
+  state.closed = state.rules.closes(block);
   state.out.deliver.push({ block, certificate });
   state.checkRound += 1;
   state.deadline = undefined;

@@ -181,7 +181,7 @@ export class ReplicaState {
 
   /** Before that nothing above the base is proposed or accepted: too few may have executed it. */
   get isOpen(): boolean {
-    return this.stable !== undefined || this.base.height === 0;
+    return this.rules.isOpen(this);
   }
 
   /**
@@ -218,7 +218,8 @@ export class ReplicaState {
     if (at === this.delivered.height) return this.closed;
     const slot = this.slots.get(at);
     const hash = this.settledHash(at);
-    return hash === undefined ? undefined : slot?.body(hash)?.closes;
+    const body = hash === undefined ? undefined : slot?.body(hash);
+    return body === undefined ? undefined : this.rules.closes(body);
   }
 
   send(to: number | 'all', message: Message): void {

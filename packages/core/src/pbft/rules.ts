@@ -4,11 +4,13 @@
  */
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
-import { height, type Height } from '../ledger/ids.ts';
+import { height, view, type Height, type View } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { PBFT_LIMITS } from './limits.ts';
-import type { BlockId, PreparedCertificate, SoundViewChange } from './messages.ts';
+import type { BlockId, Candidate, NewView, PreparedCertificate, SoundViewChange } from './messages.ts';
 import type { Weights } from './quorum.ts';
 import type { ReplicaState } from './replica-state.ts';
+import { decideSkipped } from './schedule.ts';
 
 export interface Rules {
   /** Weight that prepares, commits and opens a view. */
@@ -21,6 +23,20 @@ export interface Rules {
   readonly preparedHeld: (state: ReplicaState) => PreparedCertificate[];
   /** What a set of VIEW-CHANGE messages decides for the new view. */
   readonly decideNewView: (base: BlockId, set: readonly SoundViewChange[]) => NewViewDecision;
+  /** Whom such a set puts aside. */
+  readonly decideSkipped: (weights: Weights, set: readonly SoundViewChange[]) => number[];
+  /** Whether a NEW-VIEW says what this replica has computed from the same set. */
+  readonly believes: (message: NewView, computed: NewViewDecision) => boolean;
+  /** Between two views nobody votes: whoever asked for a view waits for its NEW-VIEW. */
+  readonly mayVote: (state: ReplicaState) => boolean;
+  /** The later view to follow others to, when enough of them ask for one. */
+  readonly viewToJoin: (state: ReplicaState) => View | undefined;
+  /** The high watermark: nothing is proposed or accepted above it. */
+  readonly highWatermark: (state: ReplicaState) => number;
+  /** Whether quorum weight of this epoch has executed the block below it. */
+  readonly isOpen: (state: ReplicaState) => boolean;
+  /** Whether nothing of this epoch comes above the block. */
+  readonly closes: (block: Candidate) => boolean;
 }
 
 export interface NewViewDecision {
@@ -80,7 +96,41 @@ export const RULES: Rules = {
     }
     return { base, reproposals };
   },
+
+  decideSkipped,
+
+  believes: (message, { base, reproposals }) =>
+    sameId(base, message.base) &&
+    reproposals.length === message.reproposals.length &&
+    reproposals.every((id, i) => sameId(id, message.reproposals[i])),
+
+  mayVote: (state) => !state.changing,
+
+  /*
+   * Weight F + 1 asking for later views holds a correct voice: follow to the smallest of them. One replica alone,
+   * whatever number it names, moves nobody.
+   */
+  viewToJoin: (state) => {
+    const later = (index: number): boolean =>
+      index !== state.self && (state.viewChanges[index]?.message.view ?? 0) > state.view;
+    if (state.weights.sum(later) < state.weights.quorum.weak) return undefined;
+    let smallest = Number.MAX_SAFE_INTEGER;
+    for (const [index, held] of state.viewChanges.entries()) {
+      if (held !== undefined && later(index)) smallest = Math.min(smallest, held.message.view);
+    }
+    return view(smallest);
+  },
+
+  highWatermark: (state) => state.stableHeight + LIMITS.watermarkWindow,
+
+  isOpen: (state) => state.stable !== undefined || state.base.height === 0,
+
+  closes: (block) => block.closes,
 };
+
+function sameId(a: BlockId, b: BlockId | undefined): boolean {
+  return b !== undefined && a.height === b.height && equalBytes(a.hash, b.hash);
+}
 
 /** Higher view first. Two digests in one view need more than F faulty weight; even then everyone must choose alike. */
 function isBetter(a: PreparedCertificate, b: PreparedCertificate): boolean {

@@ -5,9 +5,9 @@ import { LIMITS } from '../ledger/limits.ts';
 import { bitmapOf, indicesOf } from '../ledger/validators.ts';
 import { helpPeer } from './catch-up.ts';
 import { learnStable } from './checkpoint.ts';
-import type { BlockId, NewView, SoundViewChange, ViewChange } from './messages.ts';
+import type { NewView, SoundViewChange, ViewChange } from './messages.ts';
 import type { ReplicaState } from './replica-state.ts';
-import { decideSkipped, scheduleOf, skippedAt } from './schedule.ts';
+import { scheduleOf, skippedAt } from './schedule.ts';
 import { newViewBytes, viewChangeBytes } from './signing.ts';
 import { blame, blameAfresh, blameWithOthers, sharedDoubt, suspectsOf } from './suspicion.ts';
 import { viewTimeout } from './timing.ts';
@@ -58,19 +58,9 @@ export function onViewChange(state: ReplicaState, sound: SoundViewChange): void 
   if (!state.changing && sound.message.view <= state.view) helpPeer(state, sender, true);
 }
 
-/**
- * Weight F + 1 asking for later views holds a correct voice: follow to the smallest of them. One replica alone,
- * whatever number it names, moves nobody.
- */
 function joinOthers(state: ReplicaState): void {
-  const later = (index: number): boolean =>
-    index !== state.self && (state.viewChanges[index]?.message.view ?? 0) > state.view;
-  if (state.weights.sum(later) < state.weights.quorum.weak) return;
-  let smallest = Number.MAX_SAFE_INTEGER;
-  for (const [index, held] of state.viewChanges.entries()) {
-    if (held !== undefined && later(index)) smallest = Math.min(smallest, held.message.view);
-  }
-  startViewChange(state, view(smallest));
+  const target = state.rules.viewToJoin(state);
+  if (target !== undefined) startViewChange(state, target);
 }
 
 /** As primary of the view asked for: opens it once quorum weight asks for exactly this view. */
@@ -86,7 +76,7 @@ function openView(state: ReplicaState): void {
     view: state.view,
     viewChanges: set.map((held) => held.message),
     ...state.rules.decideNewView(state.base, set),
-    skipped: bitmapOf(decideSkipped(state.weights, set), state.weights.count),
+    skipped: bitmapOf(state.rules.decideSkipped(state.weights, set), state.weights.count),
   };
   const message: NewView = { ...unsigned, signature: sign(newViewBytes(chain, unsigned)) };
   state.send('all', message);
@@ -97,11 +87,8 @@ function openView(state: ReplicaState): void {
 export function onNewView(state: ReplicaState, message: NewView, sound: readonly SoundViewChange[]): void {
   if (message.view < state.view || (message.view === state.view && !state.changing)) return;
   if (weightOf(state, sound) < state.rules.quorum(state.weights)) return;
-  const decision = state.rules.decideNewView(state.base, sound);
-  if (!sameId(decision.base, message.base) || decision.reproposals.length !== message.reproposals.length)
-    return;
-  if (!decision.reproposals.every((id, i) => sameId(id, message.reproposals[i]))) return;
-  const skipped = bitmapOf(decideSkipped(state.weights, sound), state.weights.count);
+  if (!state.rules.believes(message, state.rules.decideNewView(state.base, sound))) return;
+  const skipped = bitmapOf(state.rules.decideSkipped(state.weights, sound), state.weights.count);
   if (!equalBytes(skipped, message.skipped)) return;
   enterView(state, message, sound);
 }
@@ -221,8 +208,4 @@ export function hasWork(state: ReplicaState): boolean {
 function weightOf(state: ReplicaState, set: readonly SoundViewChange[]): number {
   const authors = new Set(set.map((held) => held.message.sender));
   return state.weights.sum((index) => authors.has(index));
-}
-
-function sameId(a: BlockId, b: BlockId | undefined): boolean {
-  return b !== undefined && a.height === b.height && equalBytes(a.hash, b.hash);
 }
