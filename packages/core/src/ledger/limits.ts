@@ -5,6 +5,8 @@ export const LIMITS = {
   textBytesMax: 64,
   lanesMax: 16,
   merklePathMax: 32,
+  /** Receivers of one transaction. */
+  transferOutputsMax: 64,
   /** Blocks and validators. */
   blockBytesMax: 4_194_304,
   blockTransactionsMax: 4096,

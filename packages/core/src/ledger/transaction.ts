@@ -68,7 +68,9 @@ export type Body =
       readonly weight: number;
     }
   | { readonly kind: 'evidence'; readonly evidence: Evidence }
-  | { readonly kind: 'restart' };
+  | { readonly kind: 'restart' }
+  /** 1 to `transferOutputsMax`, all or none. */
+  | { readonly kind: 'transfers'; readonly outputs: readonly TransferOutput[] };
 
 export type BodyKind = Body['kind'];
 
@@ -87,7 +89,13 @@ export const KINDS: readonly BodyKind[] = [
   'weight-vote',
   'evidence',
   'restart',
+  'transfers',
 ];
+
+export interface TransferOutput {
+  readonly to: Address;
+  readonly amount: Amount;
+}
 
 export interface DeviceBatch {
   /** Merkle root over the batch's leaves, see `batchLeaf`. */
@@ -206,6 +214,9 @@ function writeBody(writer: Writer, body: Body): void {
       return;
     case 'restart':
       return;
+    case 'transfers':
+      writer.list(body.outputs, (w, { to, amount: value }) => w.fixed(to, HASH_BYTES).u64(value));
+      return;
   }
 }
 
@@ -269,6 +280,14 @@ function readBody(reader: Reader): Body {
       return { kind, evidence: readEvidence(reader) };
     case 'restart':
       return { kind };
+    case 'transfers': {
+      const outputs = reader.list(LIMITS.transferOutputsMax, (r) => ({
+        to: readAddress(r),
+        amount: amount(r.u64()),
+      }));
+      if (outputs.length === 0) reader.refuse('decode.out-of-range', 'expected at least one receiver');
+      return { kind, outputs };
+    }
   }
 }
 

@@ -28,6 +28,26 @@ export function applyTransfer(
   return ok({ kind: 'transferred', from: sender, to, amount });
 }
 
+/** All or none: the sum is asked for before the first of them is paid. */
+export function applyTransfers(
+  draft: Draft,
+  sender: Address,
+  body: BodyOf<'transfers'>,
+): Result<LedgerEventBody, ErrorCode> {
+  const { outputs } = body;
+  // Each fits 64 bits and they are few, but their sum may be more: it stays a plain integer until it is covered.
+  const total = outputs.reduce((sum, { amount }) => sum + amount, 0n);
+  const { balance } = draft.account(sender);
+  if (balance < total)
+    return refused(
+      'transaction.balance',
+      `expected at least ${total} after the fee, the balance is ${balance}`,
+    );
+  draft.debit(sender, total);
+  for (const { to, amount } of outputs) draft.credit(to, amount);
+  return ok({ kind: 'distributed', from: sender, outputs });
+}
+
 export function makerFlaw(body: BodyOf<'register-maker'>): Flaw {
   if (body.name === '') return refused('maker.malformed', 'expected a name');
   return undefined;

@@ -9,7 +9,7 @@ import { amount, type Amount } from '../ledger/ids.ts';
 import type { Receipt } from '../ledger/receipt.ts';
 import type { Body } from '../ledger/transaction.ts';
 import type { Address } from '../ledger/address.ts';
-import { applyRegisterMaker, applyTransfer, makerFlaw } from './apply-account.ts';
+import { applyRegisterMaker, applyTransfer, applyTransfers, makerFlaw } from './apply-account.ts';
 import { applyClaim, applyRegisterBatch, batchFlaw, claimFlaw } from './apply-device.ts';
 import { applyGrant, applyRevoke, grantFlaw } from './apply-grant.ts';
 import {
@@ -189,6 +189,7 @@ function bodyFlaw(sender: Address, body: Body): Flaw {
     case 'checkpoint':
     case 'weight-vote':
     case 'restart':
+    case 'transfers':
       return undefined;
   }
 }
@@ -204,6 +205,8 @@ function applyBody(
   switch (body.kind) {
     case 'transfer':
       return applyTransfer(draft, sender, body);
+    case 'transfers':
+      return applyTransfers(draft, sender, body);
     case 'register-maker':
       return applyRegisterMaker(draft, context, sender, body);
     case 'register-batch':
@@ -290,6 +293,7 @@ function provedFlaw(
     case 'restart':
       return restartFlaw(new Draft(state), context, tx.key, sender);
     case 'transfer':
+    case 'transfers':
     case 'register-maker':
     case 'register-batch':
     case 'grant':

@@ -4,6 +4,7 @@ import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import type { StatementKind } from '../ledger/evidence.ts';
 import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
+import type { TransferOutput } from '../ledger/transaction.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
@@ -19,6 +20,7 @@ export type LedgerEvent = LedgerEventBody & {
 
 export type LedgerEventBody =
   | { readonly kind: 'transferred'; readonly from: Address; readonly to: Address; readonly amount: Amount }
+  | { readonly kind: 'distributed'; readonly from: Address; readonly outputs: readonly TransferOutput[] }
   | { readonly kind: 'maker-registered'; readonly maker: Address; readonly name: string }
   | {
       readonly kind: 'batch-registered';

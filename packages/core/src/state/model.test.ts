@@ -50,6 +50,7 @@ const attempt: fc.Arbitrary<Attempt> = fc.record({
   feeSkew: fc.oneof({ weight: 8, arbitrary: fc.nat(5) }, { weight: 1, arbitrary: fc.constant(-1) }),
   kind: fc.constantFrom<Kind>(
     'transfer',
+    'transfers',
     'register-maker',
     'register-batch',
     'claim',
@@ -72,6 +73,14 @@ function bodyOf(w: World, { kind, sender, a, b, value }: Attempt): Body {
   switch (kind) {
     case 'transfer':
       return { kind, to: (b % 2 === 0 ? other : device).address, amount: amount(value) };
+    case 'transfers':
+      return {
+        kind,
+        outputs: [
+          { to: other.address, amount: amount(value) },
+          { to: device.address, amount: amount(value >> 1n) },
+        ],
+      };
     case 'register-maker':
       return { kind, name: from.name };
     case 'register-batch':

@@ -283,6 +283,35 @@ test('STATE-3.2: amounts at the edge of 64 bits do not wrap', () => {
   assert.equal(w.state.supply(), SUPPLY);
 });
 
+test('STATE-3.4: transfers of one transaction come to what single ones come to, for one fee', () => {
+  const [together, single] = [world(), world()];
+  const outputs = [
+    { to: bob.address, amount: amount(5n) },
+    { to: alice.address, amount: amount(7n) },
+    { to: bob.address, amount: amount(11n) },
+  ];
+  const transaction = together.transaction(alice, { kind: 'transfers', outputs });
+  together.block(transaction);
+  for (const output of outputs) single.send(alice, { kind: 'transfer', ...output });
+  assert.equal(together.balance(bob), single.balance(bob));
+  assert.equal(together.balance(alice), 1_000_000_000_000n - 16n - transaction.tx.fee);
+  assert.equal(together.state.supply(), SUPPLY);
+});
+
+test('STATE-3.4: a sum that the balance does not cover is refused as a whole, also beyond 64 bits', () => {
+  for (const values of [
+    [1n, 1_000_000_000_000n],
+    [AMOUNT_MAX, AMOUNT_MAX],
+    [1n << 63n, 1n << 63n, 1n],
+  ]) {
+    const w = world();
+    const outputs = values.map((value) => ({ to: bob.address, amount: amount(value) }));
+    assert.equal(w.send(alice, { kind: 'transfers', outputs }), 'transaction.balance');
+    assert.equal(w.balance(bob), 1_000_000_000_000n);
+    assert.equal(w.state.supply(), SUPPLY);
+  }
+});
+
 test('STATE-3.3: a transfer to oneself changes nothing but the fee', () => {
   const w = world();
   const before = w.balance(alice);

@@ -107,6 +107,10 @@ export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
 
 export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
+  record({
+    kind: fc.constant('transfers' as const),
+    outputs: fc.array(record({ to: anyAddress, amount: anyAmount }), { minLength: 1, maxLength: 4 }),
+  }),
   record({ kind: fc.constant('register-maker' as const), name: anyText }),
   record({
     kind: fc.constant('register-batch' as const),
