@@ -134,6 +134,28 @@ test('PBFT-11.2: a replica that alone was shown an invalid block stays, and foll
   assert.equal(bench.messages('prepare').length, 1);
 });
 
+test('PBFT-11.2: a proposal on a parent not accepted here accuses nobody, and is voted for once that parent is final', () => {
+  // Validator 0 showed two blocks at height 16; validator 1, whose turn begins at 17, was shown the other one.
+  const bench = new Bench(2);
+  let parent = CHAIN;
+  for (let at = 1; at <= 15; at += 1) {
+    const block = makeBlock(at, parent);
+    bench.step({ kind: 'certified', block, certificate: commitCertificate(block, [0, 1, 3], 4) });
+    bench.step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: CHAIN });
+    parent = block.hash;
+  }
+  const [mine, theirs] = [makeBlock(16, parent, 1), makeBlock(16, parent, 2)];
+  const next = makeBlock(17, theirs.hash);
+  bench.hear(prePrepare(0, mine), prePrepare(1, next));
+  assert.deepEqual(bench.replica.status().suspects, []);
+  bench.hear(...[0, 1, 3].map((sender) => vote('commit', sender, theirs)));
+  bench.step({ kind: 'certified', block: theirs, certificate: commitCertificate(theirs, [0, 1, 3], 4) });
+  assert.deepEqual(
+    bench.messages('prepare').map(({ hash }) => hash),
+    [mine.hash, next.hash],
+  );
+});
+
 test('PBFT-11.2: a re-proposed block that is not valid here accuses nobody', () => {
   const bench = new Bench(2, { application: { check: (_, fresh) => (fresh ? 'valid' : 'invalid') } });
   bench.hear(prePrepare(0, b1), ...[0, 1].map((sender) => vote('prepare', sender, b1)));
