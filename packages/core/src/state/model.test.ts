@@ -268,9 +268,10 @@ test('STATE-2.8: the stories above reach acceptance and refusal of every kind', 
   everyBlock(({ applied }) => {
     for (const { kind, outcome } of applied.receipts) seen.add(`${kind} ${outcome.ok}`);
     // With a seed of its own: this test must not depend on luck.
-  }, 1);
+  }, 2);
   for (const kind of [
     'transfer',
+    'transfers',
     'register-maker',
     'register-batch',
     'claim',
