@@ -34,7 +34,9 @@ function facts(answer: NodeStatus): string[] {
   return [
     ...table([
       ['chain', answer.chain === '' ? 'unknown' : answer.chain],
-      ['height', `${formatCount(answer.height)}  view ${answer.view}`],
+      ['height', `${formatCount(answer.height)}  epoch ${answer.epoch}  view ${answer.view}`],
+      ...proposing(answer),
+      ...(answer.seat === undefined ? [] : [['seat', withReason(answer.seat)]]),
       ['transactions', formatCount(answer.transactions)],
       ['quorum', `${quorum.connected} of ${quorum.total} weight connected, ${quorum.strong} needed`],
       ...subnets.map((subnet) => [
@@ -55,6 +57,19 @@ function facts(answer: NodeStatus): string[] {
           ),
         ]),
   ];
+}
+
+function proposing({ validators }: NodeStatus): string[][] {
+  const name = (one: NodeStatus['validators'][number]): string => one.name ?? one.address;
+  const proposer = validators.find((one) => one.proposer === true);
+  const skipped = validators.filter((one) => one.skipped === true);
+  if (proposer === undefined) return [];
+  const away = skipped.length === 0 ? '' : `; no turn for ${skipped.map(name).join(', ')}`;
+  return [['proposer', `${name(proposer)}${away}`]];
+}
+
+function withReason({ role, reason }: NonNullable<NodeStatus['seat']>): string {
+  return reason === undefined ? role : `${role}: ${reason}`;
 }
 
 function reasonsOf(answer: NodeStatus): string[] {
