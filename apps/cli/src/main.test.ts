@@ -20,6 +20,7 @@ const COMMANDS = [
   'replay',
   'proof',
   'verify',
+  'validator',
   'node',
 ];
 /** Nothing listens there. */

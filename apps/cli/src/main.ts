@@ -62,6 +62,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/verify.ts')).verify,
   },
   {
+    name: 'validator',
+    summary: 'who decides: list, bond, vote',
+    load: async () => (await import('./commands/validator.ts')).validator,
+  },
+  {
     name: 'node',
     summary: 'run one validator, gateway or member',
     load: async () => (await import('./commands/node.ts')).node,

@@ -19,6 +19,11 @@ export interface NodeStatus {
   readonly finalisedHeight: number;
   readonly view: number;
   readonly epoch: number;
+  /** Of a process configured as a validator: its place in the epoch. */
+  readonly seat?: {
+    readonly role: 'validator' | 'leaving' | 'joining' | 'observer';
+    readonly reason?: string;
+  };
   readonly blockTime: number;
   readonly blocksPerMinute: number;
   readonly transactions: number;

@@ -5,12 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { requestJson } from '@itc/client/http.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { retireValidator, setUpValidator } from '../devnet/added-validator.ts';
 import { bootstrap, pairBrowser } from '../devnet/bootstrap.ts';
 import { Front } from '../devnet/front.ts';
 import { writeHomeConfig } from '../devnet/home.ts';
-import { layoutOf, readDevnet, type Devnet, type Layout } from '../devnet/layout.ts';
+import { layoutOf, readDevnet, type Devnet, type DevnetProcess, type Layout } from '../devnet/layout.ts';
+import { addValidator, nameFor, removeValidator } from '../devnet/membership.ts';
 import { configPath, setUpDevnet } from '../devnet/setup.ts';
-import { Supervisor, type ProcessStatus } from '../devnet/supervisor.ts';
+import { Supervisor, type Launch, type ProcessStatus } from '../devnet/supervisor.ts';
 import { integerOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatDuration } from '../terminal/output.ts';
 import { openClient } from '../wallet.ts';
@@ -23,6 +25,8 @@ export const devnet: Command = {
   name: 'devnet',
   help: `itc devnet [OPTIONS]                run until interrupted
 itc devnet start|stop|kill NAME     one process of a running devnet
+itc devnet validator add [NAME]     a further validator: bonded, voted in, started
+itc devnet validator remove NAME    voted out, then stopped
 
 Starts validators, gateways, always-on members and simulated lamps and sensors as separate processes, with the API
 and the dashboard on one address. The chain lives in the data folder and goes on where it stopped. A process that
@@ -35,7 +39,11 @@ Options:
   --gateways N       1 to 8 (default 2)
   --subnets N        1 to 4 (default 1)
   --no-simulation    no simulated lamps and sensors
-  --restart          start processes again that die`,
+  --restart          start processes again that die
+
+Options of validator add and remove:
+  --weight N         what the newcomer is to have (default 1)
+  --timeout SECONDS  how long to wait for the epoch (default 180)`,
   options: {
     'api-port': { type: 'string' },
     'mqtt-port': { type: 'string' },
@@ -44,12 +52,17 @@ Options:
     subnets: { type: 'string' },
     'no-simulation': { type: 'boolean' },
     restart: { type: 'boolean' },
+    weight: { type: 'string' },
+    timeout: { type: 'string' },
   },
   run: async (call) => {
     const [verb, name, ...rest] = call.arguments;
     if (verb === undefined) return run(call);
+    if (verb === 'validator') return changeValidators(call, name, rest);
     if ((verb !== 'start' && verb !== 'stop' && verb !== 'kill') || name === undefined || rest.length > 0) {
-      throw new UsageError('expected no argument, or: start NAME, stop NAME, kill NAME');
+      throw new UsageError(
+        'expected no argument, or: start NAME, stop NAME, kill NAME, validator add [NAME], validator remove NAME',
+      );
     }
     const url = `${call.api}/api/v1/devnet/processes/${encodeURIComponent(name)}/${verb}`;
     const status = (await requestJson(fetch, url, {
@@ -63,6 +76,28 @@ Options:
     return 0;
   },
 };
+
+async function changeValidators(
+  call: Call,
+  verb: string | undefined,
+  names: readonly string[],
+): Promise<number> {
+  const [given, ...rest] = names;
+  if ((verb !== 'add' && verb !== 'remove') || rest.length > 0 || (verb === 'remove' && given === undefined))
+    throw new UsageError('expected: validator add [NAME], or: validator remove NAME');
+  const timeoutMs = 1_000 * integerOption(call, 'timeout', 180, { min: 1, max: 86_400 });
+  const weight = verb === 'add' ? integerOption(call, 'weight', 1, { min: 1, max: 1_000 }) : 0;
+  const name = nameFor(call, given);
+  const answer =
+    verb === 'add'
+      ? await addValidator(call, { name, weight, timeoutMs })
+      : await removeValidator(call, { name, timeoutMs });
+  const { epoch, since, total, strong } = answer;
+  call.output.result({ ok: true, name, weight, epoch, since, total, strong }, [
+    `${name}  weight ${weight} of ${total} from block ${since}, epoch ${epoch}; ${strong} certify a block`,
+  ]);
+  return 0;
+}
 
 async function run(call: Call): Promise<number> {
   const started = performance.now();
@@ -96,16 +131,24 @@ async function run(call: Call): Promise<number> {
     port: Number(new URL(network.api).port),
     www: WWW,
     supervisor,
+    validators: {
+      add: async (name) => {
+        const process = await setUpValidator(layout, name);
+        const isUp = supervisor.statuses().some((one) => one.name === name && one.state === 'running');
+        if (!isUp) supervisor.launch(launchOf(layout, process));
+        return supervisor.status(name);
+      },
+      remove: async (name) => {
+        retireValidator(layout, name);
+        return supervisor.stop(name);
+      },
+    },
     pair: (publicKey) => pairBrowser(layout, network, publicKey),
   });
   try {
     output.note(resumed ? `Resuming the chain in ${layout.root}` : `A new chain in ${layout.root}`);
     for (const process of network.processes) {
-      if (process.role !== 'home')
-        supervisor.launch({
-          process,
-          argv: ['--enable-source-maps', ITC, 'node', '--config', configPath(layout, process.name)],
-        });
+      if (process.role !== 'home' && process.removed !== true) supervisor.launch(launchOf(layout, process));
     }
     await front.start();
     const height = await untilReady(network, supervisor, stopping.signal);
@@ -126,6 +169,13 @@ async function run(call: Call): Promise<number> {
     rmSync(lockPath(layout), { force: true });
   }
   return 0;
+}
+
+function launchOf(layout: Layout, process: DevnetProcess): Launch {
+  return {
+    process,
+    argv: ['--enable-source-maps', ITC, 'node', '--config', configPath(layout, process.name)],
+  };
 }
 
 function tell(call: Call, network: Devnet, height: number, ms: number): void {

@@ -56,6 +56,8 @@ export interface FrontOptions {
   readonly port: number;
   readonly www: string;
   readonly supervisor: Supervisor;
+  /** A further validator, or one that leaves; what the ledger knows of it is not the front's business. */
+  readonly validators: Readonly<Record<'add' | 'remove', (name: string) => Promise<ProcessStatus>>>;
   /** Grants a browser's key the right to switch the simulated lamps. */
   readonly pair: (publicKey: string) => Promise<unknown>;
 }
@@ -136,6 +138,11 @@ export class Front {
     if (control !== null) {
       const [, name, verb] = control as unknown as [string, string, 'start' | 'stop' | 'kill'];
       return send(response, 200, await supervisor[verb](name));
+    }
+    const membership = /^\/api\/v1\/devnet\/validators\/([a-z0-9-]{1,64})\/(add|remove)$/.exec(path);
+    if (membership !== null) {
+      const [, name, verb] = membership as unknown as [string, string, 'add' | 'remove'];
+      return send(response, 200, await this.#options.validators[verb](name));
     }
     if (path === '/api/v1/devnet/pair') {
       const body = (await readJson(request)) as { publicKey?: unknown };

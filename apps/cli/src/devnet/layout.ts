@@ -9,6 +9,10 @@ export interface DevnetProcess {
   readonly role: Role | 'home';
   /** Base URL of its HTTP API; none for the simulated home. */
   readonly url?: string;
+  /** A validator that joined later. */
+  readonly added?: true;
+  /** A validator that was voted out: it is not started with the others. */
+  readonly removed?: true;
 }
 
 /** `.itc/devnet.json`: what `itc` needs to find and restart a devnet. Ports are what was bound last. */

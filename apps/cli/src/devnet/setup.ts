@@ -36,8 +36,8 @@ const VALIDATOR_BOND = 1_000n * UNITS_PER_ITC;
 const VALIDATOR_RESERVE = 1_000_000n * UNITS_PER_ITC;
 const REWARD_PER_CHECKPOINT = UNITS_PER_ITC / 10n;
 /** Ports of the processes lie above the front's, so that two devnets started at once do not race for the same ones. */
-const NODE_API_OFFSET = 20;
-const PEER_OFFSET = 120;
+export const NODE_API_OFFSET = 20;
+export const PEER_OFFSET = 120;
 
 interface Planned {
   readonly name: string;
@@ -69,7 +69,7 @@ export async function setUpDevnet(
   const planned = planProcesses(options);
   if (previous !== undefined) {
     const before = previous.processes
-      .filter((process) => process.role !== 'home')
+      .filter((process) => process.role !== 'home' && process.added !== true)
       .map((process) => process.name);
     if (
       before.join() !== planned.map((process) => process.name).join() ||
@@ -81,6 +81,8 @@ export async function setUpDevnet(
       );
     }
   }
+  for (const { name, added } of previous?.processes ?? [])
+    if (added === true) planned.push({ name, role: 'validator' });
   const keys = new Map<string, KeyPair>();
   for (const { name } of planned) keys.set(name, await keyNamed(layout, name));
   const owner = await keyNamed(layout, 'owner');
@@ -160,11 +162,11 @@ export async function setUpDevnet(
     mkdirSync(join(layout.nodes, process.name), { recursive: true });
     writeFileSync(configPath(layout, process.name), `${JSON.stringify(config, null, 2)}\n`);
   }
-  const processes: DevnetProcess[] = planned.map(({ name, role }) => ({
-    name,
-    role,
-    url: `http://127.0.0.1:${(places.get(name) as { api: number }).api}`,
-  }));
+  const processes: DevnetProcess[] = planned.map(({ name, role }) => {
+    const { added, removed } = previous?.processes.find((process) => process.name === name) ?? {};
+    const url = `http://127.0.0.1:${(places.get(name) as { api: number }).api}`;
+    return { name, role, url, ...(added && { added }), ...(removed && { removed }) };
+  });
   const devnet: Devnet = {
     version: 1,
     chain,

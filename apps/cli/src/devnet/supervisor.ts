@@ -85,6 +85,10 @@ export class Supervisor {
     return [...this.#children.values()].map(statusOf);
   }
 
+  status(name: string): ProcessStatus {
+    return statusOf(this.#find(name));
+  }
+
   start(name: string): ProcessStatus {
     const child = this.#find(name);
     if (child.running === undefined) {
