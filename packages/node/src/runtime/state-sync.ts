@@ -25,7 +25,15 @@ import type { Logger } from './logger.ts';
 import { installSnapshot } from './snapshot-install.ts';
 import { StateStaging, type PieceId } from './state-staging.ts';
 import { decodeManifests, decodeTurns, type EpochTurn, type SyncRequest } from './state-sync-messages.ts';
-import { epochAbove, followTurns, offerFlaw, rankOffers, type Offer, type Sets } from './sync-offer.ts';
+import {
+  epochAbove,
+  followTurns,
+  offerFlaw,
+  rankOffers,
+  type Offer,
+  type PeerOffer,
+  type Sets,
+} from './sync-offer.ts';
 import { SyncPeers } from './sync-peers.ts';
 
 export interface StateSyncOptions {
@@ -65,6 +73,14 @@ const BUSY_MAX = 20;
 const BUSY_MS = 500;
 /** Requests for turns of epochs in one attempt. */
 const TURN_REQUESTS_MAX = 1_024;
+
+/** A state to take over: its anchor is proved. */
+interface Found {
+  readonly manifest: SnapshotManifest;
+  /** From the epoch of this chain to that above the anchor. */
+  readonly turns: readonly EpochTurn[];
+  readonly peers: readonly PeerId[];
+}
 
 type Verdict = 'taken' | 'wrong';
 
@@ -164,17 +180,16 @@ export class StateSync {
   async #takeOver(): Promise<boolean> {
     const found = await this.#find();
     if (found === undefined) return false;
-    const { offer, turns } = found;
-    const { anchor } = offer.manifest;
+    const { manifest, peers } = found;
     this.#o.logger.info(
-      { anchor: anchor.height, records: offer.manifest.records, peers: offer.peers.map(this.#o.nameOf) },
+      { anchor: manifest.anchor.height, records: manifest.records, peers: peers.map(this.#o.nameOf) },
       'takes over the state of an anchor',
     );
     let isDone = false;
     let failure: Error | undefined;
     await this.#o.between(async () => {
       try {
-        isDone = await this.#fetchAndInstall(offer, turns);
+        isDone = await this.#fetchAndInstall(found);
       } catch (error) {
         failure = error instanceof Error ? error : new Error(String(error));
       }
@@ -183,29 +198,31 @@ export class StateSync {
     return isDone;
   }
 
-  /** The best offer that is proved. Peers whose offers are not are banned. */
-  async #find(): Promise<{ readonly offer: Offer; readonly turns: readonly EpochTurn[] } | undefined> {
-    const { chain, verify } = this.#o;
-    const trusted = { chain: chain.id, verify };
+  /** The best state whose anchor is proved, and who has it. Whoever shows an anchor that is not is banned. */
+  async #find(): Promise<Found | undefined> {
+    const { chain, verify, tables } = this.#o;
     // Whatever height is claimed: an anchor must be worth it, and lies somewhat below what is claimed in honesty.
     const above = chain.height + Math.ceil(this.#bound() / 2);
-    const offers = await this.#offers();
-    const stored = StateStaging.stored(this.#o.tables)?.manifest.anchor.hash;
-    const ranked = rankOffers(offers, above);
+    const ranked = rankOffers(await this.#offers(), above);
     // What was begun is gone on with as long as anybody has it.
-    const resumable = ranked.filter(({ manifest }) => stored && equalBytes(manifest.anchor.hash, stored));
-    for (const offer of [...resumable, ...ranked]) {
-      const way = await this.#wayTo(offer);
-      if (way === undefined) continue;
-      const flaw = offerFlaw(trusted, way.sets, offer.manifest);
-      if (flaw === undefined) return { offer, turns: way.turns };
-      for (const peer of offer.peers) this.#peers.ban(peer, flaw);
+    const begun = StateStaging.stored(tables)?.manifest.anchor.hash;
+    const isBegun = (offer: Offer): boolean =>
+      begun !== undefined && equalBytes(offer[0].manifest.anchor.hash, begun);
+    for (const offer of [...ranked.filter(isBegun), ...ranked]) {
+      for (const { peer, manifest } of offer) {
+        if (this.#peers.isBanned(peer)) continue;
+        const way = await this.#wayTo(manifest, offer);
+        if (way === undefined) break;
+        const flaw = offerFlaw({ chain: chain.id, verify }, way.sets, manifest);
+        if (flaw === undefined) return { manifest, turns: way.turns, peers: offer.map((each) => each.peer) };
+        this.#peers.ban(peer, flaw);
+      }
     }
     return undefined;
   }
 
-  async #offers(): Promise<{ readonly peer: PeerId; readonly manifest: SnapshotManifest }[]> {
-    const offers: { peer: PeerId; manifest: SnapshotManifest }[] = [];
+  async #offers(): Promise<PeerOffer[]> {
+    const offers: PeerOffer[] = [];
     const ask = async (peer: PeerId): Promise<void> => {
       const answer = await this.#peers.ask(peer, { kind: 'manifests' });
       if (answer.kind !== 'piece') return;
@@ -219,12 +236,13 @@ export class StateSync {
 
   /** The turns from the epoch of this chain to that above the anchor, from the first peer that can show them. */
   async #wayTo(
+    manifest: SnapshotManifest,
     offer: Offer,
   ): Promise<{ readonly sets: Sets; readonly turns: readonly EpochTurn[] } | undefined> {
     const { chain, verify } = this.#o;
     const { epoch: from, validators } = chain.epoch;
-    const to = epochAbove(offer.manifest);
-    for (const peer of offer.peers) {
+    const to = epochAbove(manifest);
+    for (const { peer } of offer) {
       let sets: Sets = new Map([[from, validators]]);
       const turns: EpochTurn[] = [];
       for (let asked = 0; from + turns.length < to && asked < TURN_REQUESTS_MAX; asked += 1) {
@@ -233,11 +251,8 @@ export class StateSync {
         if (answer.kind !== 'piece') break;
         const more = decodeTurns(answer.body);
         const followed = more.ok ? followTurns({ chain: chain.id, verify }, sets, more.value) : more;
-        if (!followed.ok) {
-          this.#peers.ban(peer, followed.message);
-          break;
-        }
-        if (!more.ok || more.value.length === 0) break;
+        if (!followed.ok) this.#peers.ban(peer, followed.message);
+        if (!more.ok || !followed.ok || more.value.length === 0) break;
         sets = followed.value;
         turns.push(...more.value);
       }
@@ -246,18 +261,19 @@ export class StateSync {
     return undefined;
   }
 
-  async #fetchAndInstall(offer: Offer, turns: readonly EpochTurn[]): Promise<boolean> {
+  async #fetchAndInstall({ manifest, turns, peers }: Found): Promise<boolean> {
     const { chain, tables, log } = this.#o;
-    const staging = await StateStaging.begin(tables, offer.manifest);
+    const staging = await StateStaging.begin(tables, manifest);
     const pieces = staging.pieces();
     const missing = pieces.filter((piece) => !staging.has(piece));
     this.#progress = { done: pieces.length - missing.length, total: pieces.length, from: new Set() };
-    const rest = new Set(offer.peers);
+    const rest = new Set(peers);
     // A piece whose peer has failed goes to the others in the next round; a round that brings nothing is the last.
     for (let before = missing.length + 1; missing.length > 0 && missing.length < before && rest.size > 0;) {
       before = missing.length;
-      const peers = [...rest].filter((peer) => this.#peers.peers().includes(peer)).slice(0, PEERS_MAX);
-      await Promise.all(peers.map((peer) => this.#fetchFrom(peer, missing, staging, rest)));
+      const connected = this.#peers.peers();
+      const asked = [...rest].filter((peer) => connected.includes(peer)).slice(0, PEERS_MAX);
+      await Promise.all(asked.map((peer) => this.#fetchFrom(peer, missing, staging, rest)));
     }
     if (missing.length > 0 || this.#stopped) return false;
     await installSnapshot({ chain, tables, log, staging, turns });

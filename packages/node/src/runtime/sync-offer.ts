@@ -11,11 +11,13 @@ import { sha256 } from '@itc/core/crypto/hash.js';
 import type { PeerId } from '../ports.ts';
 import type { EpochTurn } from './state-sync-messages.ts';
 
-export interface Offer {
+export interface PeerOffer {
+  readonly peer: PeerId;
   readonly manifest: SnapshotManifest;
-  /** Everybody who offers this state cut this way. */
-  readonly peers: readonly PeerId[];
 }
+
+/** One state cut one way, from everybody who offers it. Certificates of one block may differ: each peer shows its own. */
+export type Offer = readonly [PeerOffer, ...PeerOffer[]];
 
 /** Validator sets by epoch: the trusted one, and those it leads to. */
 export type Sets = ReadonlyMap<Epoch, ValidatorSet>;
@@ -26,21 +28,18 @@ type Trusted = Pick<VerifyContext, 'chain' | 'verify'>;
  * Offers above a height, the best first: what more peers offer, then what is newer. How a state is cut is its sender's
  * word, and a liar's cut stands alone.
  */
-export function rankOffers(
-  offers: readonly { readonly peer: PeerId; readonly manifest: SnapshotManifest }[],
-  above: number,
-): Offer[] {
-  const byState = new Map<string, { manifest: SnapshotManifest; peers: PeerId[] }>();
-  for (const { peer, manifest } of offers) {
-    const { anchor, depths } = manifest;
+export function rankOffers(offers: readonly PeerOffer[], above: number): Offer[] {
+  const byState = new Map<string, [PeerOffer, ...PeerOffer[]]>();
+  for (const offer of offers) {
+    const { anchor, depths } = offer.manifest;
     if (anchor.height <= above) continue;
     const name = `${toHex(anchor.hash)} ${toHex(anchor.stateRoot)} ${toHex(sha256(depths))}`;
     const known = byState.get(name);
-    if (known === undefined) byState.set(name, { manifest, peers: [peer] });
-    else if (!known.peers.includes(peer)) known.peers.push(peer);
+    if (known === undefined) byState.set(name, [offer]);
+    else if (known.every(({ peer }) => peer !== offer.peer)) known.push(offer);
   }
   return [...byState.values()].sort(
-    (a, b) => b.peers.length - a.peers.length || b.manifest.anchor.height - a.manifest.anchor.height,
+    (a, b) => b.length - a.length || b[0].manifest.anchor.height - a[0].manifest.anchor.height,
   );
 }
 
@@ -60,7 +59,8 @@ export function followTurns(
   for (const { closing, validators } of turns) {
     const { header, certificate } = closing;
     const set = known.get(header.epoch);
-    if (set === undefined) return refused('peer.message', `epoch ${header.epoch} follows from nothing known`);
+    if (set === undefined || known.has(epoch(header.epoch + 1)))
+      return refused('peer.message', `the end of epoch ${header.epoch} is not the next to be shown`);
     const context = { ...trusted, epoch: header.epoch, validators: set };
     const isSound =
       closesEpoch(header) &&
