@@ -174,7 +174,8 @@ export class SyncWorld {
 
 function loggerOf(warnings: { peer: string; message: string }[]): Logger {
   const warn = (fields: Readonly<Record<string, unknown>>, message: string): void => {
-    warnings.push({ peer: String(fields['peer'] ?? ''), message });
+    const { peer } = fields;
+    warnings.push({ peer: typeof peer === 'string' ? peer : '', message });
   };
   return { debug: () => undefined, info: () => undefined, warn, error: warn };
 }
