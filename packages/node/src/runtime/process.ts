@@ -56,6 +56,10 @@ export interface NodeProcessOptions {
   readonly config: NodeConfig;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Stands between this process and its peers. A bench makes a validator lie here; nothing else has a use for it. */
+  readonly wrapTransport?: (transport: Transport) => Transport;
+  /** In place of an empty pool with the usual bounds, for the same purpose. */
+  readonly mempool?: Mempool;
 }
 
 export class NodeProcess implements AsyncDisposable {
@@ -106,7 +110,7 @@ export class NodeProcess implements AsyncDisposable {
     this.transport = parts.transport;
     this.pool = parts.pool;
     this.logger = parts.logger;
-    this.mempool = new Mempool();
+    this.mempool = parts.options.mempool ?? new Mempool();
     this.#closing.push(...parts.closing);
     const { transport, chain, pool, logger } = this;
     chain.onCommitted(({ block }) =>
@@ -234,7 +238,7 @@ export class NodeProcess implements AsyncDisposable {
       genesis,
       chain,
       tables,
-      transport,
+      transport: options.wrapTransport?.(transport) ?? transport,
       pool,
       logger,
       replicaLog,
