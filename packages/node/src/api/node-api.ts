@@ -120,6 +120,18 @@ export class NodeApi {
     metrics.gauge('itc_epoch', 'Epoch of the next block', () => chain.epoch.epoch);
     metrics.gauge('itc_pool_transactions', 'Transactions waiting for a block', () => mempool.size);
     metrics.gauge('itc_peers', 'Connected peers', () => this.#node.transport.peers().length);
+    const { consensus } = this.#node;
+    if (consensus !== undefined) {
+      metrics.gauge('itc_votes', '1 while this process has a vote in the epoch', () =>
+        Number(consensus.votes),
+      );
+      metrics.gauge('itc_view', 'View of the epoch', () => consensus.status()?.view ?? 0);
+      metrics.gauge(
+        'itc_validators_skipped',
+        'Validators that get no turn to propose for some time',
+        () => consensus.status()?.skipped.length ?? 0,
+      );
+    }
     if (subnet === undefined) return;
     metrics.gauge('itc_subnet_checkpoint', 'Last checkpoint applied', () => subnet.status().checkpoint);
     metrics.gauge(

@@ -51,6 +51,8 @@ export interface ConsensusOptions {
 }
 
 const TICK_MS = 100;
+/** Blocks behind what peers claim at which a node has caught up: others are always a moment ahead of an observer. */
+const CAUGHT_UP = 8;
 /** A peer that still speaks of an older epoch is answered this often. */
 const HELP_MS = 1_000;
 
@@ -212,7 +214,8 @@ export class Consensus {
     const { chain, log, transport } = this.#o;
     if (!log.isMissing || !this.#voters.has(transport.self)) return;
     // Asked from an old state, it would be refused.
-    if (chain.height > 0 && this.#sync.target <= chain.height && this.#hasQuorum()) this.#restart.pursue();
+    if (chain.height > 0 && this.#sync.target <= chain.height + CAUGHT_UP && this.#hasQuorum())
+      this.#restart.pursue();
   }
 
   #tellPending(): void {

@@ -5,16 +5,19 @@ import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { closesEpoch, voteSigningBytes } from '@itc/core/ledger/block.js';
-import { amount, height, view } from '@itc/core/ledger/ids.js';
+import { amount, epoch, height, view } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
-import { encodeMessage } from '@itc/core/pbft/message-codec.js';
-import type { Message } from '@itc/core/pbft/messages.js';
+import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
+import type { Message, Status } from '@itc/core/pbft/messages.js';
+import { verifyCertificate } from '@itc/core/pbft/verify.js';
 import { systemClock } from '../clock.ts';
-import { installNativeCrypto } from '../crypto/native.ts';
+import type { KeyPair } from '../crypto/keypair.ts';
+import { installNativeCrypto, verifyNative } from '../crypto/native.ts';
 import { PeerTransport } from '../network/peer-transport.ts';
 import { systemRandom } from '../random.ts';
 import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { parseCandidate } from './candidates.ts';
 import { CHANNELS } from './channels.ts';
 
 installNativeCrypto();
@@ -23,8 +26,8 @@ const K = LIMITS.checkpointInterval;
 const FAST = { heartbeatMs: 200, viewTimeoutMs: 2_000 } as const;
 
 /** All running nodes are in the epoch, those that have a vote with a replica of it. */
-function inEpoch(network: LocalNetwork, epoch: number): boolean {
-  return network.running().every(({ chain }) => chain.epoch.epoch >= epoch);
+function inEpoch(network: LocalNetwork, of: number): boolean {
+  return network.running().every(({ chain }) => chain.epoch.epoch >= of);
 }
 
 async function pay(network: LocalNetwork): Promise<void> {
@@ -34,6 +37,21 @@ async function pay(network: LocalNetwork): Promise<void> {
 function sameChain(network: LocalNetwork): boolean {
   const at = Math.min(...network.running().map(({ chain }) => chain.height));
   return new Set(network.running().map(({ chain }) => toHex(chain.hashAt(at) as Uint8Array))).size === 1;
+}
+
+/** A peer with somebody's key that says what the test wants, connected to the first node. */
+function puppet(network: LocalNetwork, keys: KeyPair): PeerTransport {
+  const { host, port } = network.config(0).peer;
+  return new PeerTransport({
+    chain: network.chain,
+    keys,
+    role: 'validator',
+    host,
+    port: 0,
+    peers: [{ id: toHex(network.keys(0).publicKey.bytes), host, port }],
+    clock: systemClock,
+    random: systemRandom,
+  });
 }
 
 test('NODE-9.1: a fifth validator bonds, is granted weight by three votes, and decides from the next epoch on', async () => {
@@ -163,17 +181,7 @@ test('NODE-9.7: two votes that contradict each other cost the voter its bond, an
   const network = await LocalNetwork.create({ validators: 4, ...FAST });
   const [witness] = await Promise.all([network.start(0), network.start(1), network.start(2)]);
   const liar = network.keys(3);
-  const { host, port } = network.config(0).peer;
-  await using transport = new PeerTransport({
-    chain: network.chain,
-    keys: liar,
-    role: 'validator',
-    host,
-    port: 0,
-    peers: [{ id: witness.transport.self, host, port }],
-    clock: systemClock,
-    random: systemRandom,
-  });
+  await using transport = puppet(network, liar);
   try {
     await pay(network);
     for (const channel of Object.values(CHANNELS)) transport.open({ ...channel, receive: () => undefined });
@@ -203,6 +211,51 @@ test('NODE-9.7: two votes that contradict each other cost the voter its bond, an
     assert.equal(witness.chain.epoch.validators.length, 3);
     assert.ok((witness.chain.state.validator(liar.address)?.bond ?? 0n) < BOND);
     await pay(network);
+  } finally {
+    await network.close();
+  }
+});
+
+test('NODE-9.2: who speaks of an older epoch is shown how it ended, with a certificate of its own set, and not twice at once', async () => {
+  const network = await LocalNetwork.create({ validators: 4, ...FAST });
+  const [node] = await Promise.all([network.start(0), network.start(1), network.start(2)]);
+  await using laggard = puppet(network, network.keys(3));
+  try {
+    await network.act(network.keys(0), { kind: 'restart' });
+    await network.busyUntil('the next epoch begins', () => inEpoch(network, 1));
+    const heard: Status[] = [];
+    for (const channel of Object.values(CHANNELS))
+      laggard.open({
+        ...channel,
+        receive: (_peer, bytes) => {
+          const message = decodeMessage(bytes.slice(), parseCandidate);
+          if (channel.number === CHANNELS.vote.number && message.ok && message.value.kind === 'status')
+            heard.push(message.value);
+        },
+      });
+    await laggard.start();
+    await until('the laggard is connected', () => laggard.peers().length === 1);
+    const old = { epoch: epoch(0), view: view(3), committed: height(7), stable: height(0) };
+    const status: Status = {
+      kind: 'status',
+      sender: network.genesis.validators.findIndex(({ key }) => toHex(key.bytes) === laggard.self),
+      ...old,
+      changing: true,
+      committedCertificate: undefined,
+      stableCertificate: undefined,
+      suspects: new Uint8Array(1),
+    };
+    for (let i = 0; i < 5; i += 1)
+      laggard.send(node.transport.self, CHANNELS.vote.number, encodeMessage(status));
+    await until('the end of epoch 0 is shown', () => heard.some((answer) => answer.epoch === 0));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const answers = heard.filter((answer) => answer.epoch === 0);
+    assert.equal(answers.length, 1);
+    const certificate = answers[0]?.committedCertificate;
+    assert.equal(certificate?.height, K);
+    const { validators } = network.genesis;
+    const context = { chain: network.chain, epoch: epoch(0), validators, verify: verifyNative };
+    assert.ok(certificate !== undefined && verifyCertificate(context, certificate));
   } finally {
     await network.close();
   }
