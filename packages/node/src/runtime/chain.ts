@@ -12,9 +12,7 @@ import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypt
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import {
   closesEpoch,
-  decodeBlock,
   encodeCertificate,
-  decodeCertificate,
   headerHash,
   HEADER_FLAGS,
   HEADER_VERSION,
@@ -34,7 +32,7 @@ import { applyBlock } from '@itc/core/state/apply.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { HashPiece } from '@itc/core/state/snapshot.js';
-import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
@@ -42,6 +40,7 @@ import { EpochTable, type EpochStart } from './epoch-table.ts';
 import { ExecutedBlocks, heightKey, type TransactionPlace } from './executed-blocks.ts';
 import { InFlightBlocks, type InFlight } from './in-flight.ts';
 import { assembleBlock, type PreparedBlock } from './prepared-block.ts';
+import { storedBlock, storedBytes } from './stored-block.ts';
 import { snapshotBase, type SnapshotBase } from './snapshot-base.ts';
 
 const LAG = LIMITS.pipelineDepth;
@@ -189,15 +188,7 @@ export class Chain {
   }
 
   blockAt(of: number): { readonly block: Uint8Array; readonly certificate: Certificate } | undefined {
-    const stored = of >= 1 && of <= this.#height ? this.#log.get(of) : undefined;
-    if (stored === undefined) return undefined;
-    const certificate = decodeCertificate(stored.certificate);
-    if (!certificate.ok)
-      throw new LedgerError(
-        'storage.corrupt',
-        `the certificate of block ${of} does not decode: ${certificate.message}`,
-      );
-    return { block: stored.block, certificate: certificate.value };
+    return of >= 1 && of <= this.#height ? storedBytes(this.#log, of) : undefined;
   }
 
   /** The epoch of the block above the committed one. */
@@ -473,10 +464,11 @@ export class Chain {
     this.#height = height(applied);
     this.#states.set(applied, state);
     if (applied > 0) {
-      const header = this.#decodeStored(applied).header;
+      const header = storedBlock(this.id, this.#log, applied).header;
       this.#tip = { header, history: this.#peaks(), heads: NO_HEADS };
     }
-    for (let at = applied + 1; at <= this.#log.last; at += 1) this.#execute(this.#decodeStored(at));
+    for (let at = applied + 1; at <= this.#log.last; at += 1)
+      this.#execute(storedBlock(this.id, this.#log, at));
     await this.#writeLagging();
     this.#checkRoots();
   }
@@ -485,24 +477,6 @@ export class Chain {
     let history = EMPTY_MMR;
     for (const hash of this.#hashes) history = mmrAppend(history, hash);
     return history;
-  }
-
-  /** Stored blocks were certified and carry a checksum: their signatures are not checked again. */
-  #decodeStored(at: number): PreparedBlock {
-    const bytes = this.#log.get(at)?.block;
-    const decoded = bytes === undefined ? undefined : decodeBlock(bytes);
-    if (bytes === undefined || decoded === undefined || !decoded.ok)
-      throw new LedgerError('storage.corrupt', `block ${at} cannot be read`);
-    const transactions = decoded.value.transactions.map((encoded) => {
-      const verified = verifyTransaction(this.id, encoded, () => true);
-      if (!verified.ok)
-        throw new LedgerError(
-          'storage.corrupt',
-          `a transaction of block ${at} does not decode: ${verified.message}`,
-        );
-      return verified.value;
-    });
-    return assembleBlock(decoded.value.header, transactions);
   }
 
   /** The newest header commits the state executed `LAG` heights below it: a wrong table shows here, at start. */
