@@ -48,6 +48,12 @@ export const NodeConfig = Type.Object(
     heartbeatMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
     /** A validator asks for the next view when what waits makes no progress for this long; grows with every view that fails. */
     viewTimeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+    /** A validator this many blocks behind takes over a state instead of executing them; 0 = never. Default 2 000. */
+    stateSyncBlocks: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Blocks kept below the newest stable checkpoint; older ones are pruned. Without it, and without the next, all are kept. */
+    retainBlocks: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Bytes of blocks kept: above that the oldest are pruned, as far as they lie below the newest stable checkpoint. */
+    retainBytes: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { additionalProperties: false },
 );

@@ -30,11 +30,15 @@ export class Admission {
 
   /** Calls back when the answer may have become another one for somebody. */
   watch(changed: () => void): void {
-    this.#chain.onCommitted((committed) => {
-      if (!committed.events.some(({ kind }) => CONCERNING.has(kind))) return;
+    const refresh = (): void => {
       this.#bonded = bondedPeers(this.#chain.state);
       changed();
+    };
+    this.#chain.onCommitted((committed) => {
+      if (!committed.events.some(({ kind }) => CONCERNING.has(kind))) return;
+      refresh();
     });
+    this.#chain.onReplaced(refresh);
   }
 }
 

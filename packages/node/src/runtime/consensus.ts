@@ -6,9 +6,11 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { height, type Epoch } from '@itc/core/ledger/ids.js';
+import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import { bitmapOf, quorumOf } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock as Delivered } from '@itc/core/pbft/effects.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
+import type { LogRecord } from '@itc/core/pbft/log.js';
 import type { Message, Status } from '@itc/core/pbft/messages.js';
 import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
@@ -48,6 +50,8 @@ export interface ConsensusOptions {
   readonly timing?: Partial<Timing>;
   /** Takes a transaction for the network; throws the code of a refusal. */
   readonly submit: (encoded: Uint8Array) => Promise<Hash>;
+  /** Quorum weight has executed and stored a block. */
+  readonly stable?: (certificate: StableCertificate) => void;
 }
 
 const TICK_MS = 100;
@@ -135,6 +139,11 @@ export class Consensus {
 
   get syncTarget(): number {
     return this.#sync.target;
+  }
+
+  /** Blocks are missing here that every peer in sight has pruned. */
+  get isPruned(): boolean {
+    return this.#sync.isPruned;
   }
 
   get failure(): unknown {
@@ -263,7 +272,7 @@ export class Consensus {
     this.#voters = new Map(context.validators.map(({ key }, index) => [toHex(key.bytes), index]));
     const self = this.#voters.get(transport.self);
     if (self === undefined || !this.#mayDrive()) return;
-    const restore = await log.begin(context.epoch);
+    const restore = [...anchorRecord(chain, context.epoch), ...(await log.begin(context.epoch))];
     await this.#restart.forget();
     this.#driver = new ReplicaDriver({
       chain,
@@ -288,6 +297,7 @@ export class Consensus {
         const culprit = context.validators[evidence.culprit];
         if (culprit !== undefined) this.#accuser.accuse(culprit.key, evidence, self);
       },
+      stable: (certificate) => this.#o.stable?.(certificate),
       blame: (peer, message) => this.#blame(peer, message),
       failed: (error) => this.#fail(error),
     });
@@ -399,4 +409,9 @@ export class Consensus {
     this.#stopped = true;
     this.#o.logger.error({ err: error }, 'consensus stops: an effect could not be carried out');
   }
+}
+
+/** A replica that starts above a snapshot knows its anchor as stable: it has nothing to sign about what lies below (SNAPSHOT-9). */
+function anchorRecord({ anchor }: Chain, epoch: Epoch): LogRecord[] {
+  return anchor?.epoch === epoch ? [{ kind: 'stable', certificate: anchor }] : [];
 }

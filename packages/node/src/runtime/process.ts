@@ -43,6 +43,7 @@ import { decodeBatch, encodeBatches, Intake, type Judged } from './intake.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
 import { ReplicaLog, type ReplicaLogPlace } from './replica-log.ts';
+import { Snapshots } from './snapshots.ts';
 import { SubnetStore } from './subnet-store.ts';
 import { Subnet } from './subnet.ts';
 
@@ -76,6 +77,7 @@ export class NodeProcess implements AsyncDisposable {
   readonly logger: Logger;
   readonly consensus: Consensus | undefined;
   readonly observer: Observer | undefined;
+  readonly snapshots: Snapshots;
   readonly subnet: Subnet | undefined;
   readonly subnetStore: SubnetStore | undefined;
   readonly #closing: (() => Promise<void> | void)[] = [];
@@ -90,6 +92,7 @@ export class NodeProcess implements AsyncDisposable {
     readonly genesis: Genesis;
     readonly chain: Chain;
     readonly tables: Tables;
+    readonly log: BlockLog;
     readonly transport: Transport;
     readonly pool: VerifyPool;
     readonly logger: Logger;
@@ -117,6 +120,7 @@ export class NodeProcess implements AsyncDisposable {
       this.mempool.committed(block.transactions, chain.state, block.header.height),
     );
     this.#validators = deciding(chain);
+    chain.onReplaced(() => (this.#validators = deciding(chain)));
     chain.onCommitted(({ events }) => {
       if (events.some(({ kind }) => kind === 'epoch-elected' || kind === 'epoch-promoted'))
         this.#validators = deciding(chain);
@@ -148,11 +152,27 @@ export class NodeProcess implements AsyncDisposable {
         logger,
         heartbeatMs: config.heartbeatMs ?? HEARTBEAT_MS,
         submit: (encoded) => this.submit(encoded),
+        stable: (certificate) => this.snapshots.noteStable(certificate),
         ...(config.viewTimeoutMs === undefined ? {} : { timing: { viewTimeoutMs: config.viewTimeoutMs } }),
       });
     } else {
       this.observer = new Observer({ chain, transport, clock, logger });
     }
+    const { log } = parts;
+    const { tables, consensus } = this;
+    const verify = verifyNative;
+    this.snapshots = new Snapshots({
+      config,
+      chain,
+      tables,
+      log,
+      transport,
+      clock,
+      random,
+      logger,
+      verify,
+      consensus,
+    });
     if (parts.member !== undefined && config.subnet !== undefined) {
       const id = hashFrom(config.subnet);
       const record = chain.state.subnet(id);
@@ -238,6 +258,7 @@ export class NodeProcess implements AsyncDisposable {
       genesis,
       chain,
       tables,
+      log,
       transport: options.wrapTransport?.(transport) ?? transport,
       pool,
       logger,
@@ -251,6 +272,7 @@ export class NodeProcess implements AsyncDisposable {
     await this.transport.start();
     await this.consensus?.start();
     this.observer?.start();
+    this.snapshots.start();
     this.subnet?.start();
     this.#sendAgain();
     this.logger.info(
@@ -264,6 +286,7 @@ export class NodeProcess implements AsyncDisposable {
     this.#resend?.cancel();
     await this.subnet?.stop();
     this.observer?.stop();
+    await this.snapshots.stop();
     await this.consensus?.stop();
     await this.transport[Symbol.asyncDispose]();
     for (const close of this.#closing.splice(0).reverse()) await close();

@@ -5,6 +5,7 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { height } from '@itc/core/ledger/ids.js';
+import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import type { CommittedBlock as Delivered, Effects, Evidence, Input, Want } from '@itc/core/pbft/effects.js';
 import type { LogRecord } from '@itc/core/pbft/log.js';
 import { CertificateCache } from '@itc/core/pbft/certificate-cache.js';
@@ -48,6 +49,8 @@ export interface ReplicaDriverOptions {
   /** Blocks up to `target` exist; `from` has them. */
   readonly wantSync: (target: number, from: PeerId) => void;
   readonly evidence: (evidence: Evidence) => void;
+  /** Quorum weight has executed and stored a block; told when that is durable here. */
+  readonly stable?: (certificate: StableCertificate) => void;
   /** A peer broke the protocol. */
   readonly blame: (peer: PeerId, message: string) => void;
   /** An effect could not be carried out: going on would break the order of effects. */
@@ -161,6 +164,7 @@ export class ReplicaDriver {
       if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1));
       else await this.#o.log.append(records);
     }
+    for (const record of records) if (record.kind === 'stable') this.#o.stable?.(record.certificate);
     for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
     for (const effects of batch) this.#delivered.push(...effects.deliver);
     if (this.#delivered.length > 0) this.#delivery.kick();

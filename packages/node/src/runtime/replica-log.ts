@@ -33,6 +33,8 @@ export class ReplicaLog implements RecordLog, AsyncDisposable {
   #records: readonly LogRecord[];
   /** Latest epoch the log speaks of. */
   #epoch: Epoch;
+  /** What was read at the start was handed out. */
+  #isBegun = false;
 
   private constructor(place: ReplicaLogPlace, log: WriteAheadLog | undefined, records: readonly LogRecord[]) {
     this.#place = place;
@@ -66,12 +68,22 @@ export class ReplicaLog implements RecordLog, AsyncDisposable {
   async begin(of: Epoch): Promise<readonly LogRecord[]> {
     if (this.isAheadOf(of))
       throw new RangeError(`the log holds votes of epoch ${this.#epoch}, later than ${of}`);
+    // Again in one epoch, after a snapshot: everything said in it since is to be remembered.
+    if (this.#log !== undefined && this.#isBegun && this.#epoch === of) await this.#readAgain(this.#log);
+    this.#isBegun = true;
     if (this.#log === undefined) this.#log = (await openLog(this.#place)).log;
     else if (this.#epoch < of && this.#log.size > 0) await this.#log.compact([]);
     const records = this.#epoch === of ? this.#records : [];
     this.#epoch = of;
     this.#records = [];
     return records;
+  }
+
+  async #readAgain(log: WriteAheadLog): Promise<void> {
+    await log.close();
+    const opened = await openLog(this.#place);
+    this.#log = opened.log;
+    this.#records = opened.records.map(decode);
   }
 
   append(records: readonly LogRecord[]): Promise<void> {

@@ -60,6 +60,7 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
     failureReason(node.consensus?.failure ?? node.observer?.failure ?? node.subnet?.failure) ??
     (quorum.reason === undefined ? undefined : `no block can be final: ${quorum.reason}`) ??
     (chain.height === 0 ? 'the first block has not been committed yet' : undefined) ??
+    node.snapshots.progress ??
     (target > chain.height + 8 ? `catching up: at height ${chain.height} of ${target}` : undefined) ??
     (age > STILL_MS
       ? `no block for ${Math.round(age / 1_000)} s: ${replica?.reason ?? 'the validators do not agree'}`
