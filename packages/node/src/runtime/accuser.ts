@@ -28,6 +28,7 @@ export interface AccuserOptions {
 
 /** How long a validator waits for each one before it in the set. */
 const TURN_MS = 1_000;
+const TRIES_MAX = 60;
 /** Blocks for which an accusation may wait. */
 const VALID_BLOCKS = 10_000;
 /** Keys of which this process remembers that it accused them. */
@@ -48,11 +49,11 @@ export class Accuser {
     if (this.#accused.has(name) || this.#accused.size >= ACCUSED_MAX) return;
     this.#accused.add(name);
     logger.warn({ culprit: name, kind: evidence.kind }, 'a validator signed two conflicting messages');
-    clock.after(turn * TURN_MS, () => void this.#submit(culprit, evidence));
+    clock.after(turn * TURN_MS, () => void this.#submit(culprit, evidence, TRIES_MAX));
   }
 
-  async #submit(culprit: PublicKey, evidence: Evidence): Promise<void> {
-    const { chain, keys, logger, submit } = this.#o;
+  async #submit(culprit: PublicKey, evidence: Evidence, tries: number): Promise<void> {
+    const { chain, keys, clock, logger, submit } = this.#o;
     const name = toHex(culprit.bytes);
     for (const { validator } of chain.state.validators())
       if (validator.jailed && toHex(validator.key.bytes) === name) return;
@@ -66,8 +67,12 @@ export class Accuser {
       logger.warn({ culprit: name, transaction: toHex(id) }, 'the evidence is brought before the ledger');
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
+      // The accusation of somebody else is on its way in the same lane.
+      if (error.code === 'transaction.nonce' && tries > 1)
+        return void clock.after(TURN_MS, () => void this.#submit(culprit, evidence, tries - 1));
       // For example an account without money for the fee: somebody else may have some.
       logger.warn({ culprit: name, code: error.code }, `the evidence is not brought: ${error.message}`);
     }
+    return undefined;
   }
 }

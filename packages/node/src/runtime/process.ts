@@ -125,6 +125,9 @@ export class NodeProcess implements AsyncDisposable {
       if (events.some(({ kind }) => kind === 'epoch-elected' || kind === 'epoch-promoted'))
         this.#validators = deciding(chain);
     });
+    chain.onReplaced(() => {
+      this.#validators = deciding(chain);
+    });
     this.#intake = new Intake({
       chain,
       mempool: this.mempool,
