@@ -8,7 +8,7 @@
 import type { Hash } from '../crypto/hash.ts';
 
 const WORDS = 8;
-const CAPACITY_MIN = 1024;
+const CAPACITY_MIN = 256;
 
 export class HashTable {
   /** Integer + 1; 0 is empty. At most half of the slots are taken, so probing is short. */

@@ -14,8 +14,8 @@ export interface FinalEnvelope {
 export class FinalEnvelopes {
   readonly #table: HashTable;
   /** By position in the ring. */
-  #checkpoints = new Int32Array(1024);
-  #times = new Float64Array(1024);
+  #checkpoints = new Int32Array(256);
+  #times = new Float64Array(256);
   #oldest = 0;
   /** Whether something has left: only then is it worth asking the storage. */
   forgotten = false;

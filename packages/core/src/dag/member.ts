@@ -462,6 +462,11 @@ export class Member {
     return [...snapshotOf(this.#parts), ...votes];
   }
 
+  /** Why this member has stopped, as `status` says at greater cost; undefined while all is well. */
+  get divergence(): string | undefined {
+    return this.#follow.divergence;
+  }
+
   status(): MemberStatus {
     const own = { obstacle: this.draftObstacle(), perSecond: this.#rate.perSecond };
     return statusOf(this.#parts, this.#election, own);

@@ -86,7 +86,7 @@ export class Slab {
   #used = 0;
   #stamp = 0;
 
-  constructor(capacity = 1024) {
+  constructor(capacity = 256) {
     this.capacity = capacity;
     this.parents = new Int32Array(capacity * PARENT_STRIDE);
     this.parentCount = new Uint8Array(capacity);

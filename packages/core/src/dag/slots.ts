@@ -14,7 +14,7 @@ export class Slots {
   readonly newest: Int32Array;
   readonly #muted: Uint8Array;
   /** Place + 1 of the first in its slot; open addressing, at most half full. The key is read from the slab. */
-  #table: Int32Array = new Int32Array(2048);
+  #table: Int32Array = new Int32Array(512);
   #count = 0;
   #mutedCount = 0;
 

@@ -14,7 +14,7 @@ const TRIES = 64;
 export class TipPool {
   #places: Int32Array = new Int32Array(64);
   /** By place: its position + 1, or 0. */
-  #position: Int32Array = new Int32Array(1024);
+  #position: Int32Array = new Int32Array(256);
   #size = 0;
 
   get size(): number {
