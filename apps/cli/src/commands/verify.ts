@@ -24,8 +24,8 @@ export const verify: Command = {
   help: `itc verify FILE --genesis HASH
 
 Checks that the reading in FILE (written by itc proof) was signed by its device, applied by two thirds of its
-subnet, and made final by the validators of the chain whose genesis document has this hash. Needs no network
-and no node. Exit code 0 when valid, 1 when not.
+subnet, and made final by validators of the chain whose genesis document has this hash: those it names, or those
+that followed them. Needs no network and no node. Exit code 0 when valid, 1 when not.
 
 Example:
   itc verify p.json --genesis 3f0c…`,
@@ -54,6 +54,7 @@ Example:
         valid: true,
         check: 'all',
         height: verdict.height,
+        epoch: verdict.epoch,
         time: verdict.time,
         signers,
         weight: verdict.weight,
@@ -71,7 +72,7 @@ Example:
           : 'signed by   the device itself',
         `final in    block ${verdict.height} of ${new Date(verdict.time).toISOString()}`,
         `checkpoint  ${verdict.checkpoint.sequence} of subnet ${toHex(verdict.checkpoint.subnet)}`,
-        `certified   by ${verdict.weight} of ${verdict.total} weight:`,
+        `certified   by ${verdict.weight} of ${verdict.total} weight${verdict.epoch === 0 ? '' : ` of epoch ${verdict.epoch}, whose validators follow from genesis`}:`,
         ...signers.map((signer) => `            validator ${signer.index}  ${signer.address}`),
       ],
     );
