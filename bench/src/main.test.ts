@@ -15,7 +15,7 @@ function bench(...args: string[]): { status: number | null; stdout: string; stde
 test('bench: --list names the benches, --help tells the options too', () => {
   const listed = bench('--list');
   assert.equal(listed.status, 0);
-  for (const name of ['chain', 'dag', 'light', 'storage', 'vdaf'])
+  for (const name of ['main-chain', 'dag', 'light', 'storage', 'vdaf'])
     assert.match(listed.stdout, new RegExp(`^ +${name} `, 'm'));
   const help = bench('--help');
   assert.equal(help.status, 0);
@@ -28,7 +28,7 @@ test('bench: an unknown name or option is bad usage: exit code 2, the list, noth
     const { status, stdout, stderr } = bench(...args);
     assert.equal(status, 2, args.join(' '));
     assert.equal(stdout, '');
-    assert.match(stderr, /^bench: .+\n\n +chain /);
+    assert.match(stderr, /^bench: .+\n\n +main-chain /);
   }
 });
 

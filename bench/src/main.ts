@@ -11,7 +11,10 @@ interface Entry {
 }
 
 const BENCHES: Readonly<Record<string, Entry>> = {
-  chain: { summary: 'main chain: 4 validator processes under load, beside 3-node etcd', standard: true },
+  'main-chain': {
+    summary: 'main chain: 4 validator processes under load, beside etcd and PostgreSQL',
+    standard: true,
+  },
   dag: { summary: 'subnet: core, verification, payloads, finality through processes', standard: true },
   light: { summary: 'light client: size and verification time of a reading proof', standard: true },
   storage: { summary: 'storage: what is durable, how fast, how large', standard: true },
@@ -41,7 +44,7 @@ docs/guide/bench.md tells what each figure means.`;
 
 function list(): string {
   return Object.entries(BENCHES)
-    .map(([name, { summary }]) => `  ${name.padEnd(9)}  ${summary}`)
+    .map(([name, { summary }]) => `  ${name.padEnd(10)}  ${summary}`)
     .join('\n');
 }
 

@@ -33,6 +33,8 @@ import { nodeDisk } from '@itc/node/storage/node-disk.js';
 import { freePorts } from '@itc/node/testing/ports.js';
 
 const ITC = fileURLToPath(new URL('../../apps/cli/bin/itc.mjs', import.meta.url));
+/** For profiles: `ITC_BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=FOLDER"`. */
+const NODE_ARGUMENTS = process.env['ITC_BENCH_NODE_ARGS']?.split(' ') ?? [];
 const READY_MS = 90_000;
 const STOP_MS = 5_000;
 const TMPFS_MAGIC = 0x0102_1994;
@@ -44,6 +46,8 @@ export interface NetworkPlan {
   /** Accounts with a balance, beside the treasury. */
   readonly accounts: number;
   readonly powBits: number;
+  /** Another program than ours for a validator, by its number; called like `itc node --config FILE`. */
+  readonly programs?: ReadonlyMap<number, string>;
 }
 
 export interface NetworkNode {
@@ -51,6 +55,7 @@ export interface NetworkNode {
   readonly role: Role;
   readonly config: NodeConfig;
   readonly url: string;
+  readonly program: string;
 }
 
 /** The same seed gives the same keys. */
@@ -161,14 +166,15 @@ export class Network implements AsyncDisposable {
         ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
       };
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify(config));
-      nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}` });
+      const program = plan.programs?.get(i) ?? ITC;
+      nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}`, program });
     }
     return new Network({ genesis, subnet, accounts, nodes, folder });
   }
 
   /** Spawns the given nodes and resolves when each answers that it is ready. */
   async start(nodes: readonly NetworkNode[]): Promise<void> {
-    for (const { name } of nodes) this.#spawn(name);
+    for (const node of nodes) this.#spawn(node);
     const deadline = performance.now() + READY_MS;
     for (const node of nodes) await this.#ready(node, deadline);
   }
@@ -192,6 +198,16 @@ export class Network implements AsyncDisposable {
     return [...this.#running.values()].flatMap(({ pid }) => pid ?? []);
   }
 
+  /** To each other, since they began, over all nodes; what goes to clients is not counted. */
+  async sentBytes(): Promise<number> {
+    let total = 0;
+    for (const { url } of this.nodes) {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      total += Number(/^itc_peer_sent_bytes(?:\{[^}]*\})? (\S+)$/m.exec(text)?.[1] ?? Number.NaN);
+    }
+    return total;
+  }
+
   /** What a process has written; its last lines say why it is not well. */
   logOf(name: string): string {
     try {
@@ -209,10 +225,11 @@ export class Network implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #spawn(name: string): void {
+  #spawn({ name, program }: NetworkNode): void {
     const log = openSync(join(this.folder, name, 'log'), 'a');
+    const config = join(this.folder, name, 'config.json');
     // The pipe ends with us: a supervised node does not outlive whoever started it.
-    const child = spawn(process.execPath, [ITC, 'node', '--config', join(this.folder, name, 'config.json')], {
+    const child = spawn(process.execPath, [...NODE_ARGUMENTS, program, 'node', '--config', config], {
       stdio: ['pipe', log, log],
       env: { ...process.env, ITC_SUPERVISED: '1' },
     });

@@ -162,6 +162,8 @@ export interface Transport extends AsyncDisposable {
   listen(listener: PeerListener): void;
   start(): Promise<void>;
   peers(): readonly Peer[];
+  /** Written to peers since the start, where it is counted. */
+  sentBytes?(): number;
   /** Queues a message. False when there is no such peer or its queue for this priority is full: the message is dropped and counted. */
   send(peer: PeerId, channel: number, bytes: Uint8Array): boolean;
   /** To all connected peers; returns to how many. */

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
+import type { Receipt } from '@itc/core/ledger/receipt.js';
 import type { NodeProcess } from '../runtime/process.ts';
 import { BlockRate, statusOf } from '../runtime/status.ts';
 import { chainRoutes, summarise } from './chain-routes.ts';
@@ -95,11 +96,10 @@ export class NodeApi {
       this.#rate.note(clock.now());
       metrics.blocks.inc();
       metrics.commitSeconds.observe(Math.max(0, clock.now() - block.header.time) / 1_000);
-      for (const receipt of receipts)
-        metrics.transactions.inc({
-          kind: receipt.kind,
-          outcome: receipt.outcome.ok ? 'ok' : receipt.outcome.code,
-        });
+      for (const [key, count] of countedBy(receipts, outcomeOf)) {
+        const [kind, outcome] = key.split(' ', 2) as [string, string];
+        metrics.transactions.inc({ kind, outcome }, count);
+      }
       const { header, candidate, transactions } = block;
       hub.publish(
         'block',
@@ -119,6 +119,11 @@ export class NodeApi {
     metrics.gauge('itc_height', 'Height of the last committed block', () => chain.height);
     metrics.gauge('itc_epoch', 'Epoch of the next block', () => chain.epoch.epoch);
     metrics.gauge('itc_pool_transactions', 'Transactions waiting for a block', () => mempool.size);
+    metrics.gauge(
+      'itc_peer_sent_bytes',
+      'Bytes written to connected peers, TLS included',
+      () => this.#node.transport.sentBytes?.() ?? 0,
+    );
     metrics.gauge('itc_peers', 'Connected peers', () => this.#node.transport.peers().length);
     const { consensus } = this.#node;
     if (consensus !== undefined) {
@@ -204,4 +209,18 @@ function peerOf(node: NodeProcess, key: string): { readonly name?: string; reado
   const name = isSelf ? config.name : config.peers.find((peer) => peer.key === key)?.name;
   const connected = isSelf || transport.peers().some(({ id }) => id === key);
   return { connected, ...(name === undefined ? {} : { name }) };
+}
+
+function outcomeOf({ kind, outcome }: Receipt): string {
+  return `${kind} ${outcome.ok ? 'ok' : outcome.code}`;
+}
+
+/** Counted together, because a counter with labels costs as much as executing a transaction. */
+function countedBy<T>(items: readonly T[], nameOf: (item: T) => string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) {
+    const name = nameOf(item);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 }

@@ -95,6 +95,8 @@ export class PeerTransport implements Transport {
   readonly #channels = new Map<number, Channel>();
   readonly #listeners = new Set<PeerListener>();
   readonly #established = new Map<PeerId, Established>();
+  /** Over connections that have ended. */
+  #sentBefore = 0;
   readonly #expelled = new Map<PeerId, number>();
   readonly #targets: readonly Target[];
   readonly #queue = new FairQueue();
@@ -181,6 +183,12 @@ export class PeerTransport implements Transport {
 
   peers(): readonly Peer[] {
     return [...this.#established.values()].map(({ peer }) => peer);
+  }
+
+  sentBytes(): number {
+    let total = this.#sentBefore;
+    for (const { connection } of this.#established.values()) total += connection.stats().bytesOut;
+    return total;
   }
 
   send(peer: PeerId, channel: number, bytes: Uint8Array): boolean {
@@ -418,6 +426,7 @@ export class PeerTransport implements Transport {
     const { id } = established.peer;
     if (this.#established.get(id) !== established) return;
     this.#established.delete(id);
+    this.#sentBefore += established.connection.stats().bytesOut;
     this.#tell((listener) => listener.disconnected?.(established.peer, reason));
     const target = this.#targets.find((candidate) => candidate.id === id);
     if (target !== undefined && !target.isDialling)
