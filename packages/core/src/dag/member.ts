@@ -486,6 +486,11 @@ export class Member {
     return this.#graph.lanes.outcome(payload);
   }
 
+  /** The last counted envelope of every lane: a successor names it, however long ago it became final. */
+  finalHeads(): Hash[] {
+    return [...this.#graph.lanes.issuerLanes.values()].map(({ hash }) => hash);
+  }
+
   /** Time of the last checkpoint applied, 0 before the first. */
   get checkpointTime(): Millis {
     return this.#follow.checkpoint?.time ?? millis(0);
