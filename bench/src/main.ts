@@ -1,5 +1,6 @@
 /** `npm run bench`: finds the benches, runs them one after another, prints tables or one JSON object. */
 import { parseArgs } from 'node:util';
+import { ATTACKS, attackNamed, type AttackPlan } from './attack-plans.ts';
 import { describeMachine, describeVersions, machineLine } from './machine.ts';
 import { IncompleteError, type Bench, type Result } from './result.ts';
 import { formatTable } from './table.ts';
@@ -25,6 +26,9 @@ const BENCHES: Readonly<Record<string, Entry>> = {
   vdaf: { summary: 'private aggregation: Prio3 beside another implementation', standard: false },
 };
 
+/** What attacks are on. */
+const MAIN_CHAIN = 'main-chain';
+
 const HELP = `npm run bench [-- NAME …] [--json] [--seed N] [--quick]
 
 Measures, beside peers in the same run where there are any. Without a name: ${Object.keys(BENCHES)
@@ -36,6 +40,7 @@ ${list()}
   --json     one JSON object on standard output: bench, seed, machine, versions, results (several: an array "benches")
   --seed N   of keys and workloads; 1 when left out
   --quick    seconds per bench; for tests, the figures mean little
+  --attack NAME  the main chain under an attack, beside itself without; several times for several, \`all\`, or \`list\`
   --list     the names
   --help     this text
 
@@ -53,6 +58,17 @@ function usage(message: string): number {
   return 2;
 }
 
+/** The attacks of the command line; a name that does not exist instead. */
+function attacksOf(names: readonly string[]): readonly AttackPlan[] | string {
+  if (names.includes('all')) return ATTACKS;
+  const unknown = names.find((name) => attackNamed(name) === undefined);
+  return unknown ?? ATTACKS.filter(({ name }) => names.includes(name));
+}
+
+function attackList(): string {
+  return ATTACKS.map(({ name, summary }) => `  ${name.padEnd(14)}  ${summary}`).join('\n');
+}
+
 interface Report {
   readonly bench: string;
   readonly results: readonly Result[];
@@ -61,6 +77,11 @@ interface Report {
 async function load(name: string): Promise<Bench> {
   // A module per bench, so that one of them needs nothing of what the others import.
   return (await import(new URL(`./${name}.js`, import.meta.url).href)) as Bench;
+}
+
+async function underAttack(attacks: readonly AttackPlan[]): Promise<Pick<Bench, 'run'>> {
+  const { runAttacks } = await import('./attack.ts');
+  return { run: (options) => runAttacks(attacks, options) };
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -75,6 +96,7 @@ async function main(argv: readonly string[]): Promise<number> {
         list: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
         seed: { type: 'string', default: '1' },
+        attack: { type: 'string', multiple: true, default: [] },
       },
     });
   } catch (error) {
@@ -85,12 +107,25 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${values.help ? HELP : list()}\n`);
     return 0;
   }
-  const unknown = positionals.find((name) => !Object.hasOwn(BENCHES, name));
+  if (values.attack.includes('list')) {
+    process.stdout.write(`${attackList()}\n`);
+    return 0;
+  }
+  const attacks = attacksOf(values.attack);
+  if (typeof attacks === 'string') {
+    process.stderr.write(`bench: there is no attack ${attacks}; these exist:\n\n${attackList()}\n`);
+    return 2;
+  }
+  const isAttack = attacks.length > 0;
+  if (isAttack && positionals.some((name) => name !== MAIN_CHAIN))
+    return usage(`--attack is for ${MAIN_CHAIN} alone; these exist:`);
+  const unknown = isAttack ? undefined : positionals.find((name) => !Object.hasOwn(BENCHES, name));
   if (unknown !== undefined) return usage(`there is no bench ${unknown}; these exist:`);
   if (!/^\d{1,9}$/.test(values.seed)) return usage(`expected a number for --seed, got ${values.seed}`);
   const seed = Number(values.seed);
   const standard = Object.keys(BENCHES).filter((name) => BENCHES[name]?.standard);
-  const names = positionals.length > 0 ? [...new Set(positionals)] : standard;
+  const chosen = positionals.length > 0 ? [...new Set(positionals)] : standard;
+  const names = isAttack ? [MAIN_CHAIN] : chosen;
 
   const machine = describeMachine();
   const versions = describeVersions();
@@ -108,7 +143,7 @@ async function main(argv: readonly string[]): Promise<number> {
       if (!values.json) process.stdout.write(`\n${name}\n${formatTable(results)}\n`);
     };
     try {
-      const bench = await load(name);
+      const bench = isAttack ? await underAttack(attacks) : await load(name);
       report(await bench.run({ seed, quick: values.quick, log }));
     } catch (error) {
       if (error instanceof IncompleteError) report(error.results);

@@ -33,6 +33,8 @@ import { nodeDisk } from '@itc/node/storage/node-disk.js';
 import { freePorts } from '@itc/node/testing/ports.js';
 
 const ITC = fileURLToPath(new URL('../../apps/cli/bin/itc.mjs', import.meta.url));
+/** What runs as a node: a program and its first arguments. */
+export const ITC_NODE: readonly string[] = [ITC, 'node'];
 /** For profiles: `ITC_BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=FOLDER"`. */
 const NODE_ARGUMENTS = process.env['ITC_BENCH_NODE_ARGS']?.split(' ') ?? [];
 const READY_MS = 90_000;
@@ -46,8 +48,6 @@ export interface NetworkPlan {
   /** Accounts with a balance, beside the treasury. */
   readonly accounts: number;
   readonly powBits: number;
-  /** Another program than ours for a validator, by its number; called like `itc node --config FILE`. */
-  readonly programs?: ReadonlyMap<number, string>;
 }
 
 export interface NetworkNode {
@@ -55,7 +55,6 @@ export interface NetworkNode {
   readonly role: Role;
   readonly config: NodeConfig;
   readonly url: string;
-  readonly program: string;
 }
 
 /** The same seed gives the same keys. */
@@ -166,15 +165,17 @@ export class Network implements AsyncDisposable {
         ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
       };
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify(config));
-      const program = plan.programs?.get(i) ?? ITC;
-      nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}`, program });
+      nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}` });
     }
     return new Network({ genesis, subnet, accounts, nodes, folder });
   }
 
   /** Spawns the given nodes and resolves when each answers that it is ready. */
-  async start(nodes: readonly NetworkNode[]): Promise<void> {
-    for (const node of nodes) this.#spawn(node);
+  async start(
+    nodes: readonly NetworkNode[],
+    program: (node: NetworkNode) => readonly string[] = () => ITC_NODE,
+  ): Promise<void> {
+    for (const node of nodes) this.#spawn(node.name, program(node));
     const deadline = performance.now() + READY_MS;
     for (const node of nodes) await this.#ready(node, deadline);
   }
@@ -191,6 +192,11 @@ export class Network implements AsyncDisposable {
       await ended;
     }
     this.#running.delete(name);
+  }
+
+  /** A line on standard input, for programs of a bench that wait for one. */
+  tell(name: string, line: string): void {
+    this.#running.get(name)?.stdin?.write(`${line}\n`);
   }
 
   /** Of the processes that run. */
@@ -225,11 +231,11 @@ export class Network implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #spawn({ name, program }: NetworkNode): void {
+  #spawn(name: string, program: readonly string[]): void {
     const log = openSync(join(this.folder, name, 'log'), 'a');
     const config = join(this.folder, name, 'config.json');
     // The pipe ends with us: a supervised node does not outlive whoever started it.
-    const child = spawn(process.execPath, [...NODE_ARGUMENTS, program, 'node', '--config', config], {
+    const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...program, '--config', config], {
       stdio: ['pipe', log, log],
       env: { ...process.env, ITC_SUPERVISED: '1' },
     });
