@@ -43,8 +43,8 @@ interface Shape {
 
 /** What a run may be given besides: for attacks, another program in place of a validator, and somebody who disturbs. */
 export interface Disturbance {
-  /** Program for a validator by its number; it is called like `itc node --config FILE`. */
-  readonly programs?: ReadonlyMap<number, string>;
+  /** What runs as a validator: a program and its first arguments; `--config FILE` follows. */
+  readonly program?: (node: NetworkNode) => readonly string[];
   /** Begun when the network is ready, disposed of before it ends. */
   readonly begin?: (network: Network) => Promise<AsyncDisposable>;
 }
@@ -71,10 +71,9 @@ export async function runMainChain(options: BenchOptions, disturbance: Disturban
     members: 0,
     accounts: ACCOUNTS,
     powBits: 0,
-    ...(disturbance.programs === undefined ? {} : { programs: disturbance.programs }),
   });
   log(`starting ${VALIDATORS} validators`);
-  await network.start(network.nodes);
+  await network.start(network.nodes, disturbance.program);
   await using client = await LoadClient.start(network, seed);
   await using etcd = await startEtcd(log);
   await using postgres = await startPostgres(log);
