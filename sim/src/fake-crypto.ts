@@ -25,7 +25,11 @@ export function fakeKey(index: number): PublicKey {
 
 export function fakeSign(key: PublicKey, message: Uint8Array): Uint8Array {
   const [a, b] = mix(0x01000193, [key.bytes, message]);
-  return spread(a, b, SIGNATURE_BYTES);
+  // Two lanes hold all there is to know; the rest is filled, so that a signature has the length of a real one.
+  const words = new Uint32Array(SIGNATURE_BYTES / 4).fill(a ^ b);
+  words[0] = a;
+  words[1] = b;
+  return new Uint8Array(words.buffer);
 }
 
 export const fakeVerify: SignatureVerifier = (key, message, signature) => {

@@ -111,9 +111,15 @@ export function applyFaults<M>(
   repeat(world, random, kinds === undefined ? 0 : plan.starveEveryMs, until, () => {
     if (kinds === undefined) return;
     const kind = random.pick(kinds.all);
+    // What one kind of message says, another one may show as well.
+    const second = random.chance(0.3) ? random.pick(kinds.all) : kind;
     tally.add(`starved of ${kind}`);
     const starved = new Set(random.shuffle(nodes).slice(0, random.between(1, nodes.length)));
-    world.network.drop = (_, to, message) => starved.has(to) && kinds.of(message) === kind;
+    world.network.drop = (_, to, message) => {
+      if (!starved.has(to)) return false;
+      const what = kinds.of(message);
+      return what === kind || what === second;
+    };
     world.clock.after(random.between(200, 4_000), () => {
       world.network.drop = undefined;
     });

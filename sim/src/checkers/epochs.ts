@@ -1,5 +1,5 @@
 /**
- * Epochs (spec PBFT-5.6, PBFT-4.10): everyone enters the same ones; nobody votes in one before its base is stable there, above
+ * Epochs (spec PBFT-14): everyone enters the same ones; nobody votes in one before its base is stable there, above
  * the block that closes it, or above the high watermark; nobody of more than F is put aside.
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
@@ -16,8 +16,9 @@ export class Epochs {
   readonly #isFaulty: (key: number) => boolean;
   /** Epoch and height → result → indices of the correct validators that signed it. */
   readonly #signed: Map<string, Map<string, Set<number>>> = new Map();
-  /** Epoch → highest stable height. */
-  readonly #stable: Map<number, number> = new Map();
+  /** Epochs whose base is stable, and by node the highest height it knows to be. */
+  readonly #open: Set<number> = new Set([0]);
+  readonly #stable: Map<string, number> = new Map();
 
   constructor(ledger: SimLedger, isFaulty: (key: number) => boolean) {
     this.#ledger = ledger;
@@ -59,6 +60,11 @@ export class Epochs {
 
   /** Of a correct node: also a NEW-VIEW that a faulty one has made is recorded only when it is believed. */
   persists(node: number, record: LogRecord): void {
+    if (record.kind === 'stable') {
+      const { epoch, height } = record.certificate;
+      const place = `${node}/${epoch}`;
+      this.#stable.set(place, Math.max(height, this.#stable.get(place) ?? 0));
+    }
     if (record.kind !== 'new-view') return;
     const { message } = record;
     const set = this.#ledger.validatorsOf(message.epoch) ?? [];
@@ -83,8 +89,8 @@ export class Epochs {
     if (base === undefined || height <= base) return fail('which is not of that epoch');
     const closing = this.#ledger.closingOf(epoch);
     if (closing !== undefined && height > closing) fail(`but the block at ${closing} closes it`);
-    const stable = this.#stable.get(epoch) ?? (epoch === 0 ? 0 : undefined);
-    if (stable === undefined) return fail('before enough of its members have signed its base');
+    if (!this.#open.has(epoch)) fail('before enough of its members have signed its base');
+    const stable = this.#stable.get(`${node}/${epoch}`) ?? base;
     if (height > stable + LIMITS.watermarkWindow) fail(`above the watermark of the checkpoint at ${stable}`);
   }
 
@@ -102,6 +108,6 @@ export class Epochs {
     let weight = 0;
     for (const [index, validator] of set.entries())
       if (signers.has(index) || this.#isFaulty(validator.key.bytes[0] ?? -1)) weight += validator.weight;
-    if (weight >= strong) this.#stable.set(epoch, Math.max(height, this.#stable.get(epoch) ?? 0));
+    if (weight >= strong) this.#open.add(epoch);
   }
 }

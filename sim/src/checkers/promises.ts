@@ -30,6 +30,7 @@ export class Promises {
         this.#once(node, message.kind, { epoch, view, height: block.height, hash: block.hash });
         this.#notLeft(node, message.kind, epoch, view);
         this.#needs(node, message.kind, wal, (record) => accepts(record, epoch, view, block.hash));
+        this.#entered(node, message.kind, message, wal);
         return;
       }
       case 'prepare':
@@ -37,6 +38,7 @@ export class Promises {
         this.#once(node, message.kind, message);
         this.#notLeft(node, message.kind, message.epoch, message.view);
         this.#vote(node, message, wal, tip);
+        if (message.height > tip.height) this.#entered(node, message.kind, message, wal);
         return;
       case 'view-change': {
         const place = `${node}/${message.epoch}`;
@@ -82,6 +84,23 @@ export class Promises {
       'prepare above its parent',
       wal,
       (record) => prepares(record, vote.epoch, vote.view, parent) || isFinal(record, parent),
+    );
+  }
+
+  /** No vote in a later view than the first without the NEW-VIEW that opened it. */
+  #entered(
+    node: number,
+    what: string,
+    { epoch, view }: { readonly epoch: number; readonly view: number },
+    wal: readonly WalRecord[],
+  ): void {
+    if (view === 0) return;
+    this.#needs(
+      node,
+      `${what} in view ${view}`,
+      wal,
+      (record) =>
+        record.kind === 'new-view' && record.message.epoch === epoch && record.message.view === view,
     );
   }
 

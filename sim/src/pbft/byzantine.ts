@@ -43,6 +43,17 @@ export const MISCHIEFS = [
   'censor',
 ] as const;
 
+/** Those that show only when views change: drawn together often, as each alone is rare. */
+export const VIEW_MISCHIEFS: readonly Mischief[] = [
+  'hide-prepared',
+  'forge-prepared',
+  'stale-proofs',
+  'false-suspects',
+  'huge-view',
+  'wrong-new-view',
+  'withhold',
+];
+
 export type Mischief = (typeof MISCHIEFS)[number];
 
 export interface Villain extends Forger {
@@ -148,7 +159,7 @@ class Scheme {
           ? instead(signed<ViewChange>(villain, { ...message, prepared: [], committed: undefined }))
           : [outgoing];
       case 'forge-prepared':
-        return message.kind === 'view-change' ? instead(forgePrepared(villain, message)) : [outgoing];
+        return message.kind === 'view-change' ? instead(forgePrepared(villain, message, count)) : [outgoing];
       case 'stale-proofs':
         return message.kind === 'view-change'
           ? instead(staleProofs(villain, message, this.#oldest))

@@ -137,13 +137,24 @@ export function misclose(forger: Forger, message: PrePrepare): PrePrepare {
 }
 
 /** Certificates nobody gave, beside the real ones: they must be skipped without harm to the others. */
-export function forgePrepared(forger: Forger, message: ViewChange): ViewChange {
-  const forged = message.prepared.map((certificate) => ({
-    ...certificate,
+export function forgePrepared(forger: Forger, message: ViewChange, count: number): ViewChange {
+  const { epoch: of, committed } = message;
+  const everyone = Array.from({ length: count }, (_, index) => index);
+  const proof = { signers: bitmapOf(everyone, count), signatures: everyone.map(() => message.signature) };
+  const base = committed?.height ?? 0;
+  const forged = [1, 2].map((above) => ({
+    epoch: of,
     view: view(Math.max(0, message.view - 1)),
-    digest: fakeHash(certificate.digest),
+    height: height(base + above),
+    digest: fakeHash(forger.chain, Uint8Array.of(above, base)),
+    ...proof,
   }));
-  return signed<ViewChange>(forger, { ...message, prepared: [...forged, ...message.prepared].slice(0, 8) });
+  const prepared = [...forged, ...message.prepared].slice(0, 8);
+  if (committed === undefined || forger.random.chance(0.7))
+    return signed<ViewChange>(forger, { ...message, prepared });
+  // A commit certificate that is none, for a block that is none, a little above.
+  const above = { ...committed, height: height(base + 1), hash: fakeHash(committed.hash) };
+  return signed<ViewChange>(forger, { ...message, prepared, committed: above });
 }
 
 /** What an older VIEW-CHANGE of its own said, as if nothing had happened since. */

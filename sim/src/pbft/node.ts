@@ -13,6 +13,7 @@ import {
   type ReplicaOptions,
   type ReplicaStatus,
 } from '@itc/core/pbft/replica.js';
+import { voteBytes } from '@itc/core/pbft/signing.js';
 import { verifyCertificate, verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
 import type { Disk, LogFile } from '../disk.ts';
 import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
@@ -128,12 +129,29 @@ export class SimReplica implements Actor<SimMessage> {
     if (message.epoch < this.#context.epoch && sabotage.anyEpoch !== true)
       return this.#tellEnd(now, from, message.epoch);
     if (message.epoch > this.#context.epoch) return this.#ask(now, from, Number.MAX_SAFE_INTEGER);
-    const verified = verifiedOnce({ ...this.#context, epoch: message.epoch }, message);
-    if (verified === undefined) return [];
-    return this.#step(
-      { kind: 'message', from: this.#indexOf(identities[from] ?? -1), message: verified },
-      now,
+    const verified = verifiedOnce(
+      sabotage.anyEpoch === true ? { ...this.#context, epoch: message.epoch } : this.#context,
+      message,
     );
+    if (verified === undefined) return [];
+    const input: Input = {
+      kind: 'message',
+      from: this.#indexOf(identities[from] ?? -1),
+      message: sabotage.verified === undefined ? verified : sabotage.verified(verified),
+    };
+    return [...this.#step(input, now), ...this.#voteForAll(message)];
+  }
+
+  #voteForAll(message: Message): Action<SimMessage>[] {
+    const { sabotage, chain, self } = this.#options;
+    if (sabotage.votesForAll !== true || message.kind !== 'pre-prepare') return [];
+    const { epoch, view, block } = message;
+    const sender = this.#indexOf(self);
+    if (sender < 0) return [];
+    const { height, hash } = block;
+    const unsigned = { kind: 'prepare', sender, epoch, view, height, hash } as const;
+    const vote = { ...unsigned, signature: fakeSign(fakeKey(self), voteBytes(chain, unsigned)) };
+    return [{ kind: 'send', to: this.#others(() => true), message: { kind: 'pbft', message: vote } }];
   }
 
   /** Shows a peer that its epoch is over: the certificate of the closing block, which its own set has signed. */
@@ -295,7 +313,8 @@ export class SimReplica implements Actor<SimMessage> {
     const { stateRoot, epoch, closes } = demands;
     if (!equalBytes(stateRoot, block.stateRoot) || block.epoch !== epoch || block.closes !== closes)
       return 'invalid';
-    return fresh && Math.abs(now - block.time) > FRESHNESS_MS ? 'invalid' : 'valid';
+    // Another clock, or a later moment, may find it fresh: no last word.
+    return fresh && Math.abs(now - block.time) > FRESHNESS_MS ? 'later' : 'valid';
   }
 
   /** One step of the replica, and its effects as actions in the order the contract demands. */

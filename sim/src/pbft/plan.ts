@@ -3,7 +3,7 @@ import { quorumOf, validatorSetFlaw, type ValidatorSet } from '@itc/core/ledger/
 import { drawFaults, NO_FAULTS, type FaultPlan } from '../faults.ts';
 import { fakeKey } from '../fake-crypto.ts';
 import { Random } from '../random.ts';
-import { MISCHIEFS, type Mischief } from './byzantine.ts';
+import { MISCHIEFS, VIEW_MISCHIEFS, type Mischief } from './byzantine.ts';
 import { REAL_LIMITS, type SmallLimits } from './small-limits.ts';
 
 /** Weight of each node, by number; 0 for one that is no member. */
@@ -50,6 +50,8 @@ export interface Plan {
   readonly executionMs: number;
   /** Probability that the first one to deliver a block is cut off at once: what it knows, the others must keep. */
   readonly isolateFirst: number;
+  /** The same for the first one to hold a prepared certificate of a block. */
+  readonly isolateHolder: number;
 }
 
 /** Four equal validators in a world without faults. */
@@ -70,6 +72,7 @@ export const QUIET: Plan = {
   encoded: false,
   executionMs: 10,
   isolateFirst: 0,
+  isolateHolder: 0,
 };
 
 export function validatorsOf(weights: Weights): ValidatorSet {
@@ -105,6 +108,7 @@ export function drawPlan(seed: number): Plan {
     encoded: random.chance(0.1),
     executionMs: random.pick([0, 10, 100]),
     isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
+    isolateHolder: random.chance(0.2) ? random.next() * 0.6 : 0,
   };
 }
 
@@ -179,7 +183,8 @@ function drawFaulty(
     const how = random.next();
     if (leaves && random.chance(0.5)) deserters.push(self);
     else if (how < 0.6) {
-      const mischiefs = random.shuffle(MISCHIEFS).slice(0, random.between(1, 5));
+      const kinds = random.chance(0.35) ? VIEW_MISCHIEFS : MISCHIEFS;
+      const mischiefs = random.shuffle(kinds).slice(0, random.between(1, 5));
       villains.push({ self, mischiefs, probability: random.pick([0.1, 0.5, 1]), twin: random.chance(0.3) });
     } else if (how < 0.75) frail.push({ self, how: random.pick(['lying disk', 'restored backup']), atMs });
     else losers.push({ self, how: random.pick(['lost disk', 'lost log', 'bit rot']), atMs });

@@ -3,7 +3,7 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock, Effects, Evidence, Input } from '@itc/core/pbft/effects.js';
 import { encodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
-import type { Message } from '@itc/core/pbft/messages.js';
+import type { Message, VerifiedMessage } from '@itc/core/pbft/messages.js';
 import type { Rules } from '@itc/core/pbft/rules.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
 import type { Random } from '../random.ts';
@@ -64,7 +64,11 @@ export interface Sabotage {
   readonly keepRecord?: (record: LogRecord) => boolean;
   /** What a restarted replica is shown of its log. */
   readonly restore?: (records: readonly LogRecord[]) => readonly LogRecord[];
-  /** Votes of other epochs are taken for votes of this one. */
+  /** Changes what verification found. */
+  readonly verified?: (verified: VerifiedMessage) => VerifiedMessage;
+  /** Signs a PREPARE for every proposal it hears of. */
+  readonly votesForAll?: boolean;
+  /** Votes of older epochs are taken for votes of this one. */
   readonly anyEpoch?: boolean;
   /** Blocks from synchronisation go to the ledger past the replica. */
   readonly deliverTwice?: boolean;

@@ -3,12 +3,14 @@ import { height } from '@itc/core/ledger/ids.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock, Evidence } from '@itc/core/pbft/effects.js';
+import type { PreparedCertificate } from '@itc/core/pbft/messages.js';
 import { Agreement } from '../checkers/agreement.ts';
 import { Certificates } from '../checkers/certificates.ts';
 import { ChainLinked } from '../checkers/chain-linked.ts';
 import { Violation } from '../checkers/checker.ts';
 import { Delivery } from '../checkers/delivery.ts';
 import { Epochs } from '../checkers/epochs.ts';
+import { NewViews } from '../checkers/new-views.ts';
 import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
 import { fakeHash, fakeKey, fakeSign } from '../fake-crypto.ts';
@@ -84,6 +86,7 @@ export class Simulation {
   /** Executes what was delivered first anywhere. */
   readonly ledger: SimLedger;
   recoveredMs = 0;
+  #preparedTop = { height: 0, view: -1 };
   readonly #identities: readonly number[];
   readonly #elections: Elections;
   readonly #nodes: (SimReplica | undefined)[] = [];
@@ -121,7 +124,7 @@ export class Simulation {
         return replica;
       },
       onSend: (from, message) => {
-        if (message.kind === 'pbft' && this.correct.includes(from))
+        if (message.kind === 'pbft')
           this.#observer.sends(from, message.message, this.world.disk(from).file<WalRecord>(WAL).durable);
       },
     });
@@ -187,6 +190,23 @@ export class Simulation {
       network.mend();
       network.drop = undefined;
     });
+  }
+
+  /** Whoever is first to hold a prepared certificate is cut off with it, so that the next view may not know of it. */
+  #isolateHolder(node: number, { view, height: at }: PreparedCertificate): void {
+    const top = this.#preparedTop;
+    if (at < top.height || (at === top.height && view <= top.view)) return;
+    this.#preparedTop = { height: at, view };
+    if (this.world.now >= this.plan.healAtMs || !this.#random.chance(this.plan.isolateHolder)) return;
+    const { network, clock, tally } = this.world;
+    tally.add('holder of a prepared certificate cut off');
+    network.mend();
+    network.partition([[node], [...this.#identities.keys()].filter((other) => other !== node)]);
+    network.drop = (_from, _to, message) => KINDS.of(message) === 'prepare';
+    clock.after(this.#random.between(200, 900), () => {
+      network.drop = undefined;
+    });
+    clock.after(this.#random.between(900, 2_500), () => network.mend());
   }
 
   #load(): void {
@@ -264,6 +284,7 @@ export class Simulation {
     const delivery = new Delivery();
     const promises = new Promises();
     const epochs = new Epochs(this.ledger, isFaulty);
+    const newViews = new NewViews(CHAIN, this.ledger);
     const tips = new Map<number, { height: number; hash: Hash }>();
     const deliveredFirst = (node: number, { block }: CommittedBlock): void => {
       linked.delivered(node, block);
@@ -303,9 +324,14 @@ export class Simulation {
         tips.set(node, { height: at, hash: this.agreement.at(at) ?? CHAIN });
       },
       persists: (node, record) => {
-        if (isCorrect(node)) epochs.persists(node, record);
+        if (!isCorrect(node)) return;
+        epochs.persists(node, record);
+        newViews.persists(node, record);
+        if (record.kind === 'prepared') this.#isolateHolder(node, record.certificate);
       },
       sends: (node, message, wal) => {
+        newViews.said(message);
+        if (!isCorrect(node)) return;
         promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
         epochs.sends(node, message);
       },
