@@ -10,7 +10,7 @@ import { height } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import { indicesOf } from '@itc/core/ledger/validators.js';
-import { encodeInclusionProof, proveInclusion } from '@itc/core/light/inclusion-proof.js';
+import { encodeInclusionProof } from '@itc/core/light/inclusion-proof.js';
 import type { Chain } from '../runtime/chain.ts';
 import type { Hops } from '../runtime/hops.ts';
 import {
@@ -97,7 +97,11 @@ export function chainRoutes(port: ChainPort): Routes {
       (request) => {
         const { limit = 20, before = chain.height + 1 } = request.query;
         const blocks: Static<typeof BlockSummary>[] = [];
-        for (let at = Math.min(before - 1, chain.height); at >= 1 && blocks.length < limit; at -= 1) {
+        for (
+          let at = Math.min(before - 1, chain.height);
+          at >= chain.floor && blocks.length < limit;
+          at -= 1
+        ) {
           blocks.push(summaryAt(chain, at));
         }
         return { blocks };
@@ -257,9 +261,17 @@ function stored(
   at: number,
 ): { block: ReturnType<typeof decoded>; bytes: number; certificate: Certificate } {
   const found = chain.blockAt(at);
+  if (found === undefined && at >= 1 && at <= chain.height) return refusePruned(chain, at);
   if (found === undefined)
     return refuse('not-found', `expected a height from 1 to ${chain.height}, got ${at}`);
   return { block: decoded(found.block), bytes: found.block.length, certificate: found.certificate };
+}
+
+function refusePruned(chain: Chain, at: number): never {
+  return refuse(
+    'block.pruned',
+    `block ${at} is not kept here any more, the oldest is ${chain.floor}; ask a node that keeps all blocks`,
+  );
 }
 
 function decoded(bytes: Uint8Array): Extract<ReturnType<typeof decodeBlock>, { ok: true }>['value'] {
@@ -330,21 +342,10 @@ function detailAt(chain: Chain, at: number): Static<typeof BlockDetail> {
 
 /** base64url of the proof that the receipt's block holds its transaction. */
 function inclusionOf({ chain, hops }: ChainPort, receipt: Receipt): string {
-  const found = chain.blockAt(receipt.height);
-  if (found === undefined)
-    return refuse(
-      'block.pruned',
-      `block ${receipt.height} is not kept here any more; ask a node that keeps it`,
-    );
-  const { header, transactions } = decoded(found.block);
-  const { certificate } = found;
-  const proof = proveInclusion({
-    hops: hops.to({ header, certificate }),
-    header,
-    certificate,
-    ids: transactions.map(transactionId),
-    index: receipt.index,
-  });
+  const included = chain.included({ height: receipt.height, index: receipt.index });
+  if (included === undefined) return refusePruned(chain, receipt.height);
+  const { header, certificate, index, count, path } = included;
+  const proof = { hops: hops.to({ header, certificate }), header, certificate, index, count, path };
   return Buffer.from(encodeInclusionProof(proof)).toString('base64url');
 }
 

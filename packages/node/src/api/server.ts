@@ -39,6 +39,7 @@ const DETAIL_MAX = 200;
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'not-found': 404,
   'not-ready': 503,
+  'block.pruned': 410,
   'pool.full': 429,
   'request.unauthorised': 403,
   'transaction.duplicate': 409,

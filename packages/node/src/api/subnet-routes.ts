@@ -2,12 +2,12 @@
 import { Type, type Static } from 'typebox';
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { VertexView } from '@itc/core/dag/effects.js';
-import { decodeBlock } from '@itc/core/ledger/block.js';
+import { MerkleTree } from '@itc/core/crypto/merkle.js';
 import { encodeGenesis } from '@itc/core/ledger/genesis.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import { checkpointHash, type CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { quorumOf } from '@itc/core/ledger/validators.js';
-import { encodeReadingProof, proveReading } from '@itc/core/light/reading-proof.js';
+import { encodeReadingProof, type ReadingProof } from '@itc/core/light/reading-proof.js';
 import { subnetKey } from '@itc/core/state/keys.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
@@ -147,20 +147,15 @@ function checkpointAt(
   chain: Chain,
   subnet: Hash,
   sequence: number,
-): { certificate: CheckpointCertificate; height: number; index: number; transaction: Hash } | undefined {
+): { certificate: CheckpointCertificate; height: number; transaction: Hash } | undefined {
   const place = chain.checkpointPlace(subnet, sequence);
-  const stored = place === undefined ? undefined : chain.blockAt(place.height);
-  const block = stored === undefined ? undefined : decodeBlock(stored.block);
-  const encoded =
-    block?.ok === true && place !== undefined ? block.value.transactions[place.index] : undefined;
-  const tx = encoded === undefined ? undefined : decodeTransaction(encoded);
-  if (place === undefined || encoded === undefined || tx?.ok !== true || tx.value.body.kind !== 'checkpoint')
-    return undefined;
+  const included = place === undefined ? undefined : chain.included(place);
+  const tx = included === undefined ? undefined : decodeTransaction(included.transaction);
+  if (included === undefined || tx?.ok !== true || tx.value.body.kind !== 'checkpoint') return undefined;
   return {
     certificate: tx.value.body.certificate,
-    height: place.height,
-    index: place.index,
-    transaction: transactionId(encoded),
+    height: included.header.height,
+    transaction: transactionId(included.transaction),
   };
 }
 
@@ -174,35 +169,32 @@ function proofOf(
   const ids = store.appliedIds(place.checkpoint);
   const bytes = store.payloadBytes(payload, place);
   const at = chain.checkpointPlace(subnet.id, place.checkpoint);
-  const stored = at === undefined ? undefined : chain.blockAt(at.height);
-  const block = stored === undefined ? undefined : decodeBlock(stored.block);
-  if (
-    ids === undefined ||
-    bytes === undefined ||
-    at === undefined ||
-    stored === undefined ||
-    block?.ok !== true
-  ) {
+  const included = at === undefined ? undefined : chain.included(at);
+  if (ids === undefined || bytes === undefined || at === undefined || included === undefined)
     return refuse('not-found', 'the body of this payload is not kept here any more');
-  }
   const listed = chain.genesis.subnets.some((genesisSubnet) => equalBytes(genesisSubnet.id, subnet.id));
   const under = chain.stateUnder(at.height);
   const record = listed ? undefined : under?.get(subnetKey(subnet.id));
   if (!listed && (under === undefined || record === undefined))
     return refuse('not-found', 'the state under this block is not kept here any more');
-  const proof = proveReading({
+  const { header, certificate, transaction, index, count, path } = included;
+  const proof: ReadingProof = {
     genesis: encodeGenesis(chain.genesis),
-    hops: hops.to({ header: block.value.header, certificate: stored.certificate }),
-    block: block.value,
-    certificate: stored.certificate,
-    transactionIndex: at.index,
-    payloadIds: ids,
-    payloadIndex: place.index,
+    hops: hops.to({ header, certificate }),
+    header,
+    certificate,
+    transaction,
+    transactionIndex: index,
+    transactionCount: count,
+    transactionPath: path,
+    subnet:
+      record === undefined || under === undefined
+        ? undefined
+        : { record, proof: under.prove(subnetKey(subnet.id)) },
     payload: bytes,
-    ...(record === undefined || under === undefined
-      ? {}
-      : { subnet: { record, proof: under.prove(subnetKey(subnet.id)) } }),
-  });
+    payloadIndex: place.index,
+    payloadPath: new MerkleTree(ids).path(place.index),
+  };
   return {
     payload: toHex(payload),
     genesis: toHex(chain.id),

@@ -6,16 +6,19 @@
  * from the log, so that every state a header may refer to is in memory, also with all peers gone.
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
+import { Reader } from '@itc/core/bytes/reader.js';
 import { ok } from '@itc/core/bytes/result.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import {
   closesEpoch,
+  decodeBlock,
   encodeCertificate,
   headerHash,
   HEADER_FLAGS,
   HEADER_VERSION,
+  readHeader,
   type Certificate,
   type Header,
 } from '@itc/core/ledger/block.js';
@@ -31,6 +34,7 @@ import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import { applyBlock } from '@itc/core/state/apply.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
+import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { HashPiece } from '@itc/core/state/snapshot.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Change, Tables } from '../ports.ts';
@@ -39,6 +43,7 @@ import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
 import { EpochTable, type EpochStart } from './epoch-table.ts';
 import { ExecutedBlocks, heightKey, type TransactionPlace } from './executed-blocks.ts';
 import { InFlightBlocks, type InFlight } from './in-flight.ts';
+import { includedIn, KeptBlocks, type Included } from './kept-blocks.ts';
 import { assembleBlock, type PreparedBlock } from './prepared-block.ts';
 import { storedBlock, storedBytes } from './stored-block.ts';
 import { snapshotBase, type SnapshotBase } from './snapshot-base.ts';
@@ -67,6 +72,7 @@ export class Chain {
   readonly #log: BlockLog;
   readonly #tables: Tables;
   readonly #verify: SignatureVerifier;
+  readonly #kept: KeptBlocks;
   #epochs: EpochTable;
   #executed: ExecutedBlocks;
   /** Sets live as long as their epoch and are hashed once. */
@@ -90,6 +96,7 @@ export class Chain {
     this.#log = options.log;
     this.#tables = options.tables;
     this.#verify = options.verify;
+    this.#kept = new KeptBlocks(options.tables);
     this.#executed = new ExecutedBlocks(options.tables);
     this.#epochs = new EpochTable(options.tables, {
       epoch: epoch(0),
@@ -189,6 +196,22 @@ export class Chain {
 
   blockAt(of: number): { readonly block: Uint8Array; readonly certificate: Certificate } | undefined {
     return of >= 1 && of <= this.#height ? storedBytes(this.#log, of) : undefined;
+  }
+
+  /** Header and certificate of a block, whether it is kept or was pruned. */
+  headerAt(of: number): CertifiedHeader | undefined {
+    const stored = this.blockAt(of);
+    if (stored === undefined) return this.#kept.at(of);
+    return { header: readHeader(new Reader(stored.block)), certificate: stored.certificate };
+  }
+
+  /** A transaction with what proves it, from its block; for subnet checkpoints also from what pruning has left of it. */
+  included(place: TransactionPlace): Included | undefined {
+    const stored = this.blockAt(place.height);
+    if (stored === undefined) return this.#kept.included(place.height, place.index);
+    const block = decodeBlock(stored.block);
+    if (!block.ok) throw new LedgerError('storage.corrupt', `block ${place.height} does not decode`);
+    return includedIn(block.value, stored.certificate, place.index);
   }
 
   /** The epoch of the block above the committed one. */

@@ -378,7 +378,7 @@ export class Consensus {
     if (now - (this.#helpedAt.get(peer) ?? Number.NEGATIVE_INFINITY) < HELP_MS) return;
     this.#helpedAt.set(peer, now);
     const closing = chain.closingHeight(ended);
-    const certificate = closing === undefined ? undefined : chain.blockAt(closing)?.certificate;
+    const certificate = closing === undefined ? undefined : chain.headerAt(closing)?.certificate;
     if (closing === undefined || certificate === undefined) return;
     const set = chain.contextAt(closing).validators;
     const sender = set.findIndex(({ key }) => toHex(key.bytes) === transport.self);

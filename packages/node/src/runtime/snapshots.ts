@@ -1,4 +1,7 @@
-/** States in and out of one process, by its configuration (spec SNAPSHOT): serving is for everybody, taking over for validators. */
+/**
+ * States in and out of one process and old blocks out of it, by its configuration (spec SNAPSHOT, NODE-10): serving is for
+ * everybody, taking over for validators.
+ */
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import type { NodeConfig } from '../config.ts';
@@ -8,6 +11,7 @@ import { CHANNELS } from './channels.ts';
 import type { Chain } from './chain.ts';
 import type { Consensus } from './consensus.ts';
 import type { Logger } from './logger.ts';
+import { Pruning } from './pruning.ts';
 import { SnapshotServer } from './snapshot-server.ts';
 import { StateSync } from './state-sync.ts';
 
@@ -31,9 +35,16 @@ const BOUND_BLOCKS = 2_000;
 export class Snapshots {
   readonly #server: SnapshotServer;
   readonly #sync: StateSync | undefined;
+  readonly #pruning: Pruning;
 
   constructor(options: SnapshotsOptions) {
     const { config, transport, logger, consensus } = options;
+    const { retainBlocks, retainBytes } = config;
+    this.#pruning = new Pruning({
+      ...options,
+      ...(retainBlocks === undefined ? {} : { retainBlocks }),
+      ...(retainBytes === undefined ? {} : { retainBytes }),
+    });
     this.#server = new SnapshotServer({
       ...options,
       blame: (peer, message) => {
@@ -59,6 +70,7 @@ export class Snapshots {
 
   noteStable(certificate: StableCertificate): void {
     this.#server.noteStable(certificate);
+    this.#pruning.noteStable(certificate.height);
   }
 
   /** While a state comes in, how far it is. */
@@ -72,5 +84,6 @@ export class Snapshots {
 
   async stop(): Promise<void> {
     await this.#sync?.stop();
+    await this.#pruning.idle();
   }
 }

@@ -38,7 +38,6 @@ import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { decodeTransaction } from '@itc/core/ledger/transaction.js';
-import { decodeBlock } from '@itc/core/ledger/block.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
@@ -550,12 +549,10 @@ export class Subnet {
     const { chain, subnet } = this.#o;
     for (let sequence = from; sequence < from + COMMITTED_BATCH; sequence += 1) {
       const place = chain.checkpointPlace(subnet, sequence);
-      const stored = place === undefined ? undefined : chain.blockAt(place.height);
-      if (place === undefined || stored === undefined) return;
-      const block = decodeBlock(stored.block);
-      const encoded = block.ok ? block.value.transactions[place.index] : undefined;
-      const tx = encoded === undefined ? undefined : decodeTransaction(encoded);
-      if (tx === undefined || !tx.ok || tx.value.body.kind !== 'checkpoint') {
+      const included = place === undefined ? undefined : chain.included(place);
+      if (place === undefined || included === undefined) return;
+      const tx = decodeTransaction(included.transaction);
+      if (!tx.ok || tx.value.body.kind !== 'checkpoint') {
         throw new LedgerError(
           'storage.corrupt',
           `checkpoint ${sequence} is not where the index says: block ${place.height}, ${place.index}`,
