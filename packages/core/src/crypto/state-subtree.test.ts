@@ -66,8 +66,8 @@ test('CRYPTO-7.6: a piece with an entry left out, added, changed, moved or repea
           const entry = entries[at];
           if (entry === undefined) continue;
           const { siblings } = subtree;
-          const stranger = { key: sha256(Uint8Array.of(9, 9, 9)), value: Uint8Array.of(1) };
-          const changed = { key: entry.key, value: Uint8Array.of(0, 1, 2) };
+          const stranger = { ...entry, key: sha256(Uint8Array.of(9, 9, 9)), value: Uint8Array.of(1) };
+          const changed = { ...entry, value: Uint8Array.of(0, 1, 2) };
           assert.ok(!checks(tree, prefix, entries.toSpliced(at, 1), siblings));
           assert.ok(!checks(tree, prefix, entries.with(at, changed), siblings));
           assert.ok(!checks(tree, prefix, entries.toSpliced(at, 0, entry), siblings));
