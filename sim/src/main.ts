@@ -24,6 +24,7 @@ const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenar
                    broken, which must give a counterexample
   --jobs N         worker processes (default: one per processor)
   --dag            seeds, scenarios and mutations of the subnets instead of the main chain
+  --oracle N       with --dag: N random DAGs, from seed --from upwards, against the rules by their definitions
   --json           one JSON object on standard output`;
 
 /** Seeds tried before a mutation counts as not caught. */
@@ -49,6 +50,7 @@ async function main(): Promise<number> {
       model: { type: 'boolean' },
       jobs: { type: 'string' },
       dag: { type: 'boolean' },
+      oracle: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -65,6 +67,8 @@ async function main(): Promise<number> {
       number: count(number),
       scenario: values.scenario,
       mutate: values.mutate,
+      jobs: values.jobs === undefined ? jobsDefault() : count(values.jobs),
+      oracle: values.oracle === undefined ? undefined : count(values.oracle),
       print: (fields) => report(json, fields),
     });
   }

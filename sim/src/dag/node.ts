@@ -2,12 +2,12 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
-import type { Delivery, Draft, Effects, Input } from '@itc/core/dag/effects.js';
+import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
-import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
+import { encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';
 import type { LogRecord } from '@itc/core/dag/records.js';
-import { verifyEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
+import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
@@ -15,7 +15,9 @@ import type { Disk } from '../disk.ts';
 import { fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
 import type { Action, Actor, World } from '../world.ts';
+import type { Liar } from './liar.ts';
 import type { MainChain } from './main-chain.ts';
+import type { Post } from './post.ts';
 
 /** The virtual clock starts here, so that times look like times. */
 export const EPOCH_MS = 1_700_000_000_000;
@@ -25,19 +27,28 @@ export interface NodeOptions {
   readonly subnet: Hash;
   readonly members: ValidatorSet;
   readonly powBits: number;
+  readonly timing: Partial<Timing>;
   readonly mainChain: MainChain;
+  readonly post: Post;
   /** Whether this node reaches the main chain now. */
   readonly isConnected: (node: number) => boolean;
   readonly onDelivery: (node: number, delivery: Delivery) => void;
   readonly onEvidence: () => void;
-  /** Signs twice in a slot and tells different stories to different members. */
-  readonly byzantine: boolean;
+  /** What it does against the rules; absent for an honest one. */
+  readonly liar: Liar | undefined;
   readonly random: Random;
   readonly sabotage: Sabotage | undefined;
 }
 
 /** Known faults in the shell, to see that the checkers see. */
-export const SABOTAGES = ['send-before-persist', 'forget-votes'] as const;
+export const SABOTAGES = [
+  'send-before-persist',
+  'forget-votes',
+  /** The log of envelopes is not read after a crash. */
+  'forget-envelopes',
+  /** Requests go unanswered: what was lost once stays lost. */
+  'answer-nothing',
+] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
 
 interface Segment {
@@ -45,7 +56,7 @@ interface Segment {
   readonly envelopes: readonly VerifiedEnvelope[];
 }
 
-type Message = Uint8Array;
+export type Message = Uint8Array;
 
 /** Delays of the shell's own work: searching a nonce, a transaction's way into a block. */
 const WORK_MS = 20;
@@ -60,17 +71,21 @@ export class DagNode implements Actor<Message> {
   readonly #options: NodeOptions;
   readonly #world: World<Message>;
   readonly #disk: Disk;
+  readonly #others: readonly number[];
   #fed: number;
   #working = false;
   #packedAt = 0;
   /** Payloads that are in an own envelope since start; after a restart everything not applied is packed again. */
-  readonly #packed = new Set<string>();
+  readonly #packed = new Set<Payload>();
+  /** Payloads before this one are applied or packed. */
+  #vaultFrom = 0;
 
   constructor(index: number, options: NodeOptions, disk: Disk, world: World<Message>) {
     this.#index = index;
     this.#options = options;
     this.#world = world;
     this.#disk = disk;
+    this.#others = options.members.flatMap((_, node) => (node === index ? [] : [node]));
     const key = options.members[index]?.key;
     if (key === undefined) throw new RangeError(`there is no member ${index}`);
     const records = disk.file<LogRecord>('log').durable;
@@ -80,9 +95,10 @@ export class DagNode implements Actor<Message> {
       members: options.members,
       self: index,
       powBits: options.powBits,
+      timing: options.timing,
       random: () => options.random.next(),
       sign: (bytes) => fakeSign(key, bytes),
-      restore: records.filter((record) => options.sabotage !== 'forget-votes' || record.kind !== 'vote'),
+      restore: records.filter(({ kind }) => !isForgotten(options.sabotage, kind)),
     });
     this.#fed = this.member.status().checkpoint;
   }
@@ -100,35 +116,32 @@ export class DagNode implements Actor<Message> {
         actions.push(...this.#step({ kind: 'committed', committed: next, now: this.#time(now) }));
       }
     }
-    const status = this.member.status();
-    if (status.state === 'diverged') throw new Error(`member ${this.#index}: ${status.reason}`);
+    const { divergence } = this.member;
+    if (divergence !== undefined) throw new Error(`member ${this.#index}: ${divergence}`);
     if (now - this.#packedAt >= PACK_MS) this.#pack(now, false);
+    const { liar } = this.#options;
+    if (liar !== undefined) actions.push(...liar.tick(this.member, this.#time(now)));
     return actions;
   }
 
   receive(now: number, from: number, bytes: Message): Action<Message>[] {
-    const message = decodeMessage(bytes);
-    if (!message.ok) throw new Error(`member ${from} sent ${message.message}`);
-    const { value } = message;
-    if (value.kind === 'envelope') return this.#hand(now, from, value.encoded, false);
-    if (value.kind === 'envelopes')
-      return value.encoded.flatMap((encoded) => this.#hand(now, from, encoded, true));
-    const { chain, subnet, members } = this.#options;
-    const verified = verifyMessage({ chain, subnet, members, verify: fakeVerify }, from, value);
-    if (!verified.ok) throw new Error(`member ${from}: ${verified.message}`);
+    const { post, chain, subnet, members, liar } = this.#options;
+    const message = post.open(bytes);
+    // A real shell disconnects here.
+    if (message === undefined) return [];
+    liar?.overhears(bytes);
+    if (message.kind === 'envelope') return this.#hand(now, from, message.encoded, false);
+    if (message.kind === 'envelopes')
+      return message.encoded.flatMap((encoded) => this.#hand(now, from, encoded, true));
+    const verified = verifyMessage({ chain, subnet, members, verify: fakeVerify }, from, message);
+    if (!verified.ok) return [];
     return this.#step({ kind: 'message', from, message: verified.value, now: this.#time(now) });
   }
 
-  #context(): VerifyContext {
-    const { chain, subnet, members, powBits } = this.#options;
-    return { chain, subnet, members, powBits, anchors: this.member.anchors };
-  }
-
   #hand(now: number, from: number, encoded: Uint8Array, reply: boolean): Action<Message>[] {
-    const requested = reply && this.member.expectsFrom(from);
-    const verified = verifyEnvelope(this.#context(), encoded, fakeVerify, requested);
-    if (!verified.ok) return [];
-    return this.#step({ kind: 'envelope', from, envelope: verified.value, reply, now: this.#time(now) });
+    const envelope = this.#options.post.verify(encoded);
+    if (envelope === undefined) return [];
+    return this.#step({ kind: 'envelope', from, envelope, reply, now: this.#time(now) });
   }
 
   #step(input: Input): Action<Message>[] {
@@ -138,15 +151,18 @@ export class DagNode implements Actor<Message> {
   /** In the order the type asks for, unless sabotaged. */
   #actions(effects: Effects): Action<Message>[] {
     const log = this.#disk.file<LogRecord>('log');
-    const persist: Action<Message>[] = effects.persist.map((record) => ({
+    const actions: Action<Message>[] = effects.persist.map((record) => ({
       kind: 'do',
       what: `append ${record.kind}`,
       run: () => log.append(record),
     }));
-    if (persist.length > 0) persist.push({ kind: 'do', what: 'sync', run: () => log.sync() });
-    const send = effects.send.map(({ to, message }) => this.#send(to, message));
-    const actions =
-      this.#options.sabotage === 'send-before-persist' ? [...send, ...persist] : [...persist, ...send];
+    if (actions.length > 0) actions.push({ kind: 'do', what: 'sync', run: () => log.sync() });
+    const mute = this.#options.sabotage === 'answer-nothing';
+    const said = mute ? effects.send.filter(({ message }) => message.kind !== 'envelopes') : effects.send;
+    const send = said.map(({ to, message }) => this.#send(to, message));
+    const told = this.#options.liar === undefined ? send : this.#options.liar.distort(send);
+    if (this.#options.sabotage === 'send-before-persist') actions.unshift(...told);
+    else actions.push(...told);
     for (let i = 0; i < effects.evidence.length; i += 1) this.#options.onEvidence();
     for (const delivery of effects.deliver) {
       actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(delivery) });
@@ -174,7 +190,7 @@ export class DagNode implements Actor<Message> {
           actions.push({ kind: 'do', what: 'look up', run: () => this.#lookUp(want.hashes) });
           break;
         case 'serve-envelopes':
-          actions.push(this.#serveEnvelopes(want.to, want.hashes));
+          if (!mute) actions.push(this.#serveEnvelopes(want.to, want.hashes));
           break;
         case 'serve-checkpoint': {
           const segment = this.#segments()[want.sequence - 1];
@@ -189,9 +205,7 @@ export class DagNode implements Actor<Message> {
   }
 
   #send(to: number | 'all', message: SubnetMessage): Action<Message> {
-    const everyone = Array.from({ length: this.#options.members.length }, (_, i) => i);
-    const others = everyone.filter((node) => node !== this.#index);
-    return { kind: 'send', to: to === 'all' ? others : [to], message: encodeMessage(message) };
+    return { kind: 'send', to: to === 'all' ? this.#others : [to], message: encodeMessage(message) };
   }
 
   #segments(): readonly Segment[] {
@@ -241,12 +255,11 @@ export class DagNode implements Actor<Message> {
     if (this.#working) return;
     const payloads: Payload[] = [];
     const vault = this.#disk.file<Payload>('vault').all;
-    for (const payload of vault) {
-      if (payloads.length === PACK_MAX) break;
-      const name = toHex(payload.id);
-      if (this.#packed.has(name)) continue;
-      if (this.member.payloadOutcome(payload) !== 'new') this.#packed.add(name);
-      else payloads.push(payload);
+    for (let i = this.#vaultFrom; i < vault.length && payloads.length < PACK_MAX; i += 1) {
+      const payload = vault[i] as Payload;
+      const isNew = !this.#packed.has(payload) && this.member.payloadOutcome(payload) === 'new';
+      if (isNew) payloads.push(payload);
+      else if (i === this.#vaultFrom) this.#vaultFrom += 1;
     }
     if (payloads.length === 0 && !evenEmpty) return;
     const draft = this.member.draft(payloads, this.#time(now));
@@ -258,47 +271,21 @@ export class DagNode implements Actor<Message> {
 
   #finish(draft: Draft, now: number): Action<Message>[] {
     this.#working = false;
-    const envelope = this.#seal(draft);
-    const before = this.member.status().pending;
-    const effects = this.member.step({ kind: 'own', envelope, now: this.#time(now) });
-    if (effects.refused.length === 0 && this.member.status().pending >= before)
-      for (const payload of draft.payloads) this.#packed.add(toHex(payload.id));
-    if (!this.#options.byzantine || !this.#options.random.chance(0.3)) return this.#actions(effects);
-    return this.#lie(draft, effects);
-  }
-
-  #seal(draft: Draft): VerifiedEnvelope {
-    const { bodyHash, bits } = draft;
-    const nonce = powSearch({ bodyHash, bits, start: 0, tries: 1 << 22 });
+    const { chain, liar } = this.#options;
+    const nonce = powSearch({ bodyHash: draft.bodyHash, bits: draft.bits, start: 0, tries: 1 << 22 });
     if (nonce === undefined) throw new Error('no nonce found');
-    const key = draft.body.issuer;
-    const sign = (bytes: Uint8Array): Uint8Array => fakeSign(key, bytes);
-    return sealDraft(draft, { chain: this.#options.chain, self: this.#index, nonce, sign });
+    const sign = (bytes: Uint8Array): Uint8Array => fakeSign(draft.body.issuer, bytes);
+    const envelope = sealDraft(draft, { chain, self: this.#index, nonce, sign });
+    const effects = this.member.step({ kind: 'own', envelope, now: this.#time(now) });
+    if (effects.refused.length === 0) for (const payload of draft.payloads) this.#packed.add(payload);
+    const actions = this.#actions(effects);
+    return liar === undefined ? actions : liar.twin(draft, nonce, actions);
   }
+}
 
-  /** The same slot once more with other content, each version to a part of the members. */
-  #lie(draft: Draft, effects: Effects): Action<Message>[] {
-    const { bodyHash, bits } = draft;
-    const first = powSearch({ bodyHash, bits, start: 0, tries: 1 << 22 }) ?? 0;
-    const other = powSearch({ bodyHash, bits, start: first + 1, tries: 1 << 22 }) ?? first;
-    const key = draft.body.issuer;
-    const twin = sealDraft(draft, {
-      chain: this.#options.chain,
-      self: this.#index,
-      nonce: other,
-      sign: (bytes) => fakeSign(key, bytes),
-    });
-    const message = encodeMessage({ kind: 'envelope', encoded: twin.encoded });
-    const actions: Action<Message>[] = [];
-    for (const action of this.#actions(effects)) {
-      if (action.kind === 'do') {
-        actions.push(action);
-        continue;
-      }
-      const fooled = action.to.filter(() => this.#options.random.chance(0.5));
-      const rest = action.to.filter((node) => !fooled.includes(node));
-      actions.push({ ...action, to: rest }, { kind: 'send', to: fooled, message });
-    }
-    return actions;
-  }
+function isForgotten(sabotage: Sabotage | undefined, kind: LogRecord['kind']): boolean {
+  return (
+    (sabotage === 'forget-votes' && kind === 'vote') ||
+    (sabotage === 'forget-envelopes' && kind === 'envelope')
+  );
 }
