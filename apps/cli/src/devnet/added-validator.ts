@@ -24,8 +24,8 @@ export function freeValidatorName(network: Devnet): string {
 
 /**
  * Writes what the process needs and enters it in `devnet.json`, so that the next start of the devnet knows it. One that was
- * removed comes back with its own home. The others need not be told where it is: it connects to them, and they let in
- * whoever has bonded a key.
+ * removed comes back with its own home. The others go on as they are: it connects to them, and they let in whoever has
+ * bonded a key. Their configurations name it from their next start on.
  */
 export async function setUpValidator(layout: Layout, name: string): Promise<DevnetProcess> {
   const network = existing(layout);
@@ -42,12 +42,17 @@ export async function setUpValidator(layout: Layout, name: string): Promise<Devn
     );
   if (network.processes.filter(({ added }) => added === true).length >= ADDED_MAX)
     throw new LedgerError('config.invalid', `a devnet takes at most ${ADDED_MAX} further validators`);
-  await keyNamed(layout, name);
+  const { publicKey } = await keyNamed(layout, name);
   const peers: PeerConfig[] = [];
   for (const process of network.processes)
     if (process.role !== 'home') peers.push(await peerOf(layout, process.name, process.role));
   const front = Number(new URL(network.api).port);
-  const taken = new Set<number>(peers.map(({ port }) => port));
+  // Also of processes that are down now and will want theirs again.
+  const taken = new Set<number>([front]);
+  for (const { name: other } of peers) {
+    const { peer, api, mqtt } = readConfig(layout, other);
+    for (const place of [peer, api, mqtt]) if (place !== undefined) taken.add(place.port);
+  }
   const peer = await nextFreePort(front + PEER_OFFSET, taken);
   const api = await nextFreePort(front + NODE_API_OFFSET, taken.add(peer));
   const config: NodeConfig = {
@@ -64,7 +69,18 @@ export async function setUpValidator(layout: Layout, name: string): Promise<Devn
   mkdirSync(folder, { recursive: true });
   if (!existsSync(join(folder, 'replica')))
     await createReplicaLog({ disk: nodeDisk, folder, random: systemRandom });
-  writeFileSync(configPath(layout, name), `${JSON.stringify(config, null, 2)}\n`);
+  writeConfig(layout, config);
+  const itself: PeerConfig = {
+    name,
+    role: 'validator',
+    key: toHex(publicKey.bytes),
+    host: '127.0.0.1',
+    port: peer,
+  };
+  for (const other of peers) {
+    const before = readConfig(layout, other.name);
+    writeConfig(layout, { ...before, peers: [...before.peers, itself] });
+  }
   const process: DevnetProcess = { name, role: 'validator', url: `http://127.0.0.1:${api}`, added: true };
   writeDevnet(layout, { ...network, processes: [...network.processes, process] });
   return process;
@@ -99,7 +115,16 @@ function existing(layout: Layout): Devnet {
 }
 
 async function peerOf(layout: Layout, name: string, role: NodeConfig['role']): Promise<PeerConfig> {
-  const { peer } = JSON.parse(readFileSync(configPath(layout, name), 'utf8')) as NodeConfig;
+  const { peer } = readConfig(layout, name);
   const { publicKey } = await keyNamed(layout, name);
   return { name, role, key: toHex(publicKey.bytes), host: peer.host, port: peer.port };
+}
+
+/** As it stands in the file, with relative paths. */
+function readConfig(layout: Layout, name: string): NodeConfig {
+  return JSON.parse(readFileSync(configPath(layout, name), 'utf8')) as NodeConfig;
+}
+
+function writeConfig(layout: Layout, config: NodeConfig): void {
+  writeFileSync(configPath(layout, config.name), `${JSON.stringify(config, null, 2)}\n`);
 }
