@@ -7,12 +7,14 @@ import { amount, height } from '@itc/core/ledger/ids.js';
 import { encodeTransaction, transactionId, transactionSigningBytes } from '@itc/core/ledger/transaction.js';
 import { Client } from '@itc/client/client.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
-import { ChainClient } from './chain-client.ts';
+import { LoadClient } from './load-client.ts';
+import type { LoadReport, LoadSetup } from './main-chain-load.ts';
 
 export interface LoadPhase {
   /** Final per second, from the first to the last moment of the phase: a stall weighs by its length. */
   readonly perSecond: number;
   readonly p99Ms: number;
+  readonly refused: LoadReport['refused'];
 }
 
 export interface AttackLoad extends AsyncDisposable {
@@ -22,27 +24,22 @@ export interface AttackLoad extends AsyncDisposable {
 
 const IN_FLIGHT = 256;
 
-/** Hands in to all of `urls` in turn and hears from the first of them what is final. */
-export async function openLoad(o: {
-  readonly urls: readonly string[];
-  readonly accounts: readonly KeyPair[];
-  readonly chain: Hash;
-}): Promise<AttackLoad> {
-  const client = await ChainClient.connect(o.urls);
-  const nonces = o.accounts.map(() => 0);
-  let turn = 0;
-  const next = (): { id: string; encoded: Uint8Array } => {
-    const at = turn % o.accounts.length;
-    turn += 1;
-    const nonce = nonces[at] as number;
-    nonces[at] = nonce + 1;
-    const to = o.accounts[(at + 1) % o.accounts.length] as KeyPair;
-    return transferOf(o.accounts[at] as KeyPair, { to, nonce, chain: o.chain });
-  };
+/** Brings them to all of `urls` over submission streams. */
+export async function openLoad(setup: Omit<LoadSetup, 'kind'>): Promise<AttackLoad> {
+  const client = await LoadClient.start(setup);
   return {
     run: async (durationMs) => {
-      const samples = await client.closed({ rampMs: 0, durationMs, windows: 1, inFlight: IN_FLIGHT, next });
-      return { perSecond: samples.throughput[0] ?? 0, p99Ms: samples.p99[0] ?? Number.NaN };
+      const command = {
+        kind: 'closed',
+        level: IN_FLIGHT,
+        rampMs: 0,
+        durationMs,
+        windows: 1,
+        operations: 1,
+      } as const;
+      // Signed under way, in both phases alike: what is needed differs too much.
+      const { samples, refused } = await client.load(command, IN_FLIGHT);
+      return { perSecond: samples.throughput[0] ?? 0, p99Ms: samples.p99[0] ?? Number.NaN, refused };
     },
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
@@ -74,7 +71,7 @@ export class WatchedSender {
   #delays: number[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
-  #failed: unknown;
+  #failed: Error | undefined;
 
   constructor(o: { readonly urls: readonly string[]; readonly key: KeyPair; readonly chain: Hash }) {
     this.#clients = o.urls.map((url) => new Client({ url, fetch }));
@@ -84,7 +81,7 @@ export class WatchedSender {
 
   start(): void {
     this.#running = this.#send().catch((error: unknown) => {
-      this.#failed = error;
+      this.#failed = error as Error;
     });
   }
 

@@ -69,20 +69,19 @@ async function playRound(attack: AttackPlan, shape: Shape, { seed }: BenchOption
     seed,
     validators: VALIDATORS,
     members: 0,
-    accounts: ACCOUNTS,
+    accounts: ACCOUNTS + 1,
     powBits: 0,
   });
   const attacker = attackerOf(network);
   const honest = network.nodes.filter((node) => node !== attacker);
-  const victim = network.accounts[0] as (typeof network.accounts)[number];
+  const victim = network.accounts[ACCOUNTS] as (typeof network.accounts)[number];
   const malicious = [PROGRAM, '--attack', attack.name, '--victim', toHex(victim.address)];
   await network.start(network.nodes, (node) =>
     node === attacker && attack.by === 'validator' ? malicious : ITC_NODE,
   );
   const urls = honest.map(({ url }) => url);
   const { chain } = network;
-  const accounts = network.accounts.slice(1);
-  await using load = await openLoad({ urls, accounts, chain });
+  await using load = await openLoad({ urls, chain: toHex(chain), seed, accounts: ACCOUNTS });
   const watched = new WatchedSender({ urls, key: victim, chain });
   watched.start();
   await load.run(shape.warmUpMs);
@@ -163,6 +162,8 @@ function describe(round: Round): string {
       : `skipped: ${seen.skipped.join(', ')} (${seen.attacker} attacks)`,
     `one sender waits ${waitOf(waits.attacked)} instead of ${waitOf(waits.free)}`,
   ];
+  if (attacked.refused.length > 0)
+    parts.push(`refused: ${attacked.refused.map(([code, count]) => `${code} ${count}`).join(', ')}`);
   if (flood !== undefined) {
     const answers = Object.entries(flood.answers).map(([status, count]) => `${status}: ${count}`);
     parts.push(`${flood.sent} bad signatures sent, requests answered ${answers.join(', ')}`);

@@ -4,7 +4,6 @@
  * in the same run, taking turns: etcd (3 nodes, unsigned puts of 256 bytes) and PostgreSQL (synchronous commit with a
  * standby). Both tolerate crashes only and check no signature; here up to a third of the validators may lie.
  */
-import { fork, type ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
@@ -12,7 +11,8 @@ import { VerifyPool } from '@itc/node/crypto/verify-pool.js';
 import { ETCD_INSTALL, EtcdCluster, etcdVersion } from './etcd.ts';
 import { closedLoop, joinSamples, loadFigures, type LoadSamples } from './load.ts';
 import { consensusCost } from './main-chain-growth.ts';
-import type { LoadCommand, LoadReport, LoadSetup, PreparedCommand } from './main-chain-load.ts';
+import { LoadClient } from './load-client.ts';
+import type { LoadCommand } from './main-chain-load.ts';
 import { diskWarning, keysOf, Network, type NetworkNode } from './network.ts';
 import { findPostgres, Postgres, POSTGRES_INSTALL } from './postgres.ts';
 import { measured } from './processor-time.ts';
@@ -28,8 +28,6 @@ const OPERATIONS = 16;
 const PEER_IN_FLIGHT_MAX = 256;
 /** Of what the closed loop with most in flight reached. */
 const OPEN_LOAD = 0.6;
-/** Signed ahead of a load, per second of it: no load here reaches more. */
-const PREPARED_PER_SECOND = 6_000;
 /** Of a block in the figures of growth. */
 const BLOCK_TRANSACTIONS = 500;
 
@@ -74,7 +72,12 @@ export async function runMainChain(options: BenchOptions, disturbance: Disturban
   });
   log(`starting ${VALIDATORS} validators`);
   await network.start(network.nodes, disturbance.program);
-  await using client = await LoadClient.start(network, seed);
+  await using client = await LoadClient.start({
+    urls: network.nodes.map(({ url }) => url),
+    chain: toHex(network.chain),
+    seed,
+    accounts: ACCOUNTS,
+  });
   await using etcd = await startEtcd(log);
   await using postgres = await startPostgres(log);
   await using _disturber = await disturbance.begin?.(network);
@@ -244,55 +247,6 @@ class Contender {
     const cost = this.processorUs.at(-1);
     const each = cost === undefined ? '' : `, ${Math.round(cost)} µs of processor time each`;
     return `${Math.round(rate ?? 0)} per s, p50 ${p50?.toFixed(1)} ms, p99 ${p99?.toFixed(1)} ms${each}`;
-  }
-}
-
-/** The process that loads. */
-class LoadClient implements AsyncDisposable {
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-  }
-
-  static async start(network: Network, seed: number): Promise<LoadClient> {
-    const client = new LoadClient(fork(new URL('./main-chain-load.js', import.meta.url)));
-    const setup: LoadSetup = {
-      kind: 'setup',
-      urls: network.nodes.map(({ url }: NetworkNode) => url),
-      chain: toHex(network.chain),
-      seed,
-      accounts: ACCOUNTS,
-    };
-    await client.#ask(setup);
-    return client;
-  }
-
-  /** Signs what the load will need before its clock starts. */
-  async load(command: LoadCommand): Promise<LoadReport> {
-    const seconds = (command.rampMs + command.durationMs) / 1_000;
-    const rate =
-      command.kind === 'open' ? command.level : PREPARED_PER_SECOND / Math.sqrt(command.operations);
-    const prepared = Math.round(rate * seconds) + command.level;
-    return (await this.#ask({ ...command, prepared })) as LoadReport;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#child.disconnect();
-    return Promise.resolve();
-  }
-
-  #ask(message: LoadSetup | PreparedCommand): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const ended = (): void => reject(new Error('the load process ended'));
-      this.#child.once('exit', ended);
-      this.#child.once('message', (answer: { readonly error?: string }) => {
-        this.#child.off('exit', ended);
-        if (answer.error === undefined) resolve(answer);
-        else reject(new Error(answer.error));
-      });
-      this.#child.send(message);
-    });
   }
 }
 
