@@ -9,12 +9,16 @@ import { millis } from '@itc/core/ledger/ids.js';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { bitmapOf, sortValidators } from '@itc/core/ledger/validators.js';
 import { subnetId, transactionId } from '@itc/core/ledger/transaction.js';
-import { fakeSign } from '@itc/core/testing/state-world.js';
+import { fakeSign, person } from '@itc/core/testing/state-world.js';
 import { installNativeCrypto } from '../crypto/native.ts';
+import { MemoryHub, MemoryTransport } from '../network/memory-transport.ts';
 import { SeededRandom } from '../random.ts';
 import { MemoryDisk } from '../storage/memory-disk.ts';
 import { MemoryTables } from '../storage/memory-tables.ts';
 import { chainId, GrownChain, people, treasury } from '../testing/grown-chain.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import { BlockSync } from './block-sync.ts';
+import { prepareBlock } from './prepared-block.ts';
 import { Pruning, type PruningOptions } from './pruning.ts';
 
 installNativeCrypto();
@@ -198,4 +202,44 @@ test('NODE-10.2: a crash while pruning loses nothing: what remains of a block is
     for (const [i, at] of [5, 200].entries())
       assert.deepEqual(again.chain.headerAt(at)?.certificate, certificates[i]);
   }
+});
+
+test('NODE-10.3: a pruned process refuses blocks below its floor, clearly; whoever needs them asks others, or looks for a state', async () => {
+  const pruned = await grown(200);
+  const pruning = pruningOf(pruned, { retainBlocks: 0 });
+  pruning.noteStable(192);
+  await pruning.idle();
+  const hub = new MemoryHub();
+  const synced = async (name: string, of: GrownChain): Promise<BlockSync> => {
+    const transport = new MemoryTransport(hub, { key: person(name).key, role: 'validator' });
+    const sync = new BlockSync({
+      chain: of.chain,
+      transport,
+      clock: new ManualClock(),
+      accept: async (blocks) => {
+        for (const { candidate, certificate } of blocks) {
+          const block = await prepareBlock(chainId, candidate.bytes, 'certified', () => undefined);
+          assert.ok(block.ok);
+          await of.chain.commit([{ block: block.value, certificate }]);
+        }
+      },
+      warn: (message) => assert.fail(message),
+    });
+    await transport.start();
+    return sync;
+  };
+  const behind = (await grown(0)).grown;
+  await synced('pruned', pruned.grown);
+  const sync = await synced('behind', behind);
+  const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+  await settled();
+  assert.equal(behind.chain.height, 0);
+  assert.ok(sync.isPruned);
+  // Somebody who keeps everything.
+  const archive = await grown(200);
+  await synced('archive', archive.grown);
+  await settled();
+  assert.ok(!sync.isPruned);
+  for (let i = 0; i < 100 && behind.chain.height < 200; i += 1) await settled();
+  assert.equal(behind.chain.height, 200);
 });
