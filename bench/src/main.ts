@@ -23,6 +23,10 @@ const BENCHES: Readonly<Record<string, Entry>> = {
     summary: 'main chain: validators killed 100 times under load, with torn logs',
     standard: false,
   },
+  'state-sync': {
+    summary: 'a validator 100 000 blocks behind: time, bytes and memory until it is current',
+    standard: false,
+  },
   vdaf: { summary: 'private aggregation: Prio3 beside another implementation', standard: false },
 };
 
