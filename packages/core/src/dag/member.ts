@@ -40,7 +40,7 @@ import type { Evaluation } from './order.ts';
 import { voteRecord, type LogRecord } from './records.ts';
 import { explain, snapshotOf, statusOf, survey, vertices, type MemberParts } from './report.ts';
 import { restoreRecords } from './restore.ts';
-import { answerRequest, laneHeads } from './serve.ts';
+import { AnswerBudget, answerRequest, ANSWERS, laneHeads } from './serve.ts';
 import { keyOf } from './slab.ts';
 import { Solidifier } from './solidify.ts';
 import type { AnchorView, VerifiedEnvelope } from './verify.ts';
@@ -72,6 +72,7 @@ export class Member {
   readonly #heard = new Set<number>();
   #certainOfPast: boolean;
   readonly #rate = new IssueRate();
+  readonly #answers: AnswerBudget;
   #approval = { target: '', at: 0, doublings: 0 };
 
   constructor(options: MemberOptions) {
@@ -83,6 +84,7 @@ export class Member {
     this.#solidifier = new Solidifier({ members: members.length, self, timing: this.#timing });
     this.#intake = new Intake(this.#graph, this.#solidifier, self);
     this.#follow = new Follow(options, this.#graph, this.#solidifier);
+    this.#answers = new AnswerBudget(members.length);
     this.#election = this.#newElection();
     const restored = options.restore ?? [];
     this.#certainOfPast = restored.length > 0 || members.length === 1;
@@ -192,7 +194,7 @@ export class Member {
   #receive(from: number, message: VerifiedMessage, now: number, effects: Effects): void {
     switch (message.kind) {
       case 'envelope-request':
-        this.#answer(from, message, effects);
+        this.#answer(from, message, now, effects);
         break;
       case 'heads':
         this.#compareHeads(from, message, now, effects);
@@ -204,8 +206,9 @@ export class Member {
         this.#takeVote(from, message, now);
         break;
       case 'checkpoint-request':
-        if (message.sequence <= this.#graph.anchors.head)
-          effects.want.push({ kind: 'serve-checkpoint', to: from, sequence: message.sequence });
+        if (message.sequence > this.#graph.anchors.head || !this.#answers.allows(from, now)) break;
+        this.#answers.charge(from, ANSWERS.checkpointIdsBytes);
+        effects.want.push({ kind: 'serve-checkpoint', to: from, sequence: message.sequence });
         break;
       case 'checkpoint-ids':
         this.#follow.receiveIds(message);
@@ -213,8 +216,12 @@ export class Member {
     }
   }
 
-  #answer(to: number, request: EnvelopeRequest, effects: Effects): void {
+  /** Who asks for more than its share is not answered for a moment; it asks again, or somebody else. */
+  #answer(to: number, request: EnvelopeRequest, now: number, effects: Effects): void {
+    if (!this.#answers.allows(to, now)) return;
     const { encoded, elsewhere } = answerRequest(this.#graph, request);
+    const bytes = encoded.reduce((sum, each) => sum + each.length, 0);
+    this.#answers.charge(to, bytes + elsewhere.length * ANSWERS.storedEnvelopeBytes);
     if (encoded.length > 0) effects.send.push({ to, message: { kind: 'envelopes', encoded } });
     if (elsewhere.length > 0) effects.want.push({ kind: 'serve-envelopes', to, hashes: elsewhere });
   }

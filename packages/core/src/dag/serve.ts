@@ -62,6 +62,40 @@ export function answerRequest(graph: Graph, request: EnvelopeRequest): Answer {
   return answer;
 }
 
+/** What answers to one peer may cost, so that a greedy one takes nothing from the others (spec DAG-9.8). */
+export const ANSWERS = {
+  burstBytes: 8_388_608,
+  bytesPerSecond: 4_194_304,
+  /** What is in storage is charged before its size is known. */
+  storedEnvelopeBytes: 8_192,
+  checkpointIdsBytes: 131_072,
+} as const;
+
+/** One bucket of bytes per member. */
+export class AnswerBudget {
+  readonly #left: Float64Array;
+  readonly #at: Float64Array;
+
+  constructor(members: number) {
+    this.#left = new Float64Array(members).fill(ANSWERS.burstBytes);
+    this.#at = new Float64Array(members);
+  }
+
+  /** Whether the peer is answered now. An answer may overdraw the bucket once: its size is not known before. */
+  allows(peer: number, now: number): boolean {
+    const left = this.#left[peer];
+    if (left === undefined) return false;
+    const elapsed = Math.max(0, now - (this.#at[peer] as number));
+    this.#at[peer] = Math.max(now, this.#at[peer] as number);
+    this.#left[peer] = Math.min(ANSWERS.burstBytes, left + (elapsed * ANSWERS.bytesPerSecond) / 1_000);
+    return (this.#left[peer] as number) > 0;
+  }
+
+  charge(peer: number, bytes: number): void {
+    this.#left[peer] = (this.#left[peer] ?? 0) - bytes;
+  }
+}
+
 /** The newest envelope of every lane that has any, pending or final. */
 export function laneHeads(graph: Graph, members: number): LaneHead[] {
   const heads: LaneHead[] = [];
