@@ -100,6 +100,12 @@ test('LIGHT-7.7: more hops than a proof may hold are not shown', () => {
       (chain.groups[at.block.header.epoch] as { set: typeof home.validators.set }).set,
     );
   assert.equal(of(tip), undefined);
+  const sixth = (chain.groups[tip.block.header.epoch] as { set: typeof home.validators.set }).set;
+  const last = index.lastHopsTo(linked(tip), sixth, 3);
+  assert.deepEqual(
+    last.map(leadsTo),
+    [1, 2, 3].map((i) => tip.block.header.epoch - 3 + i),
+  );
   assert.equal((of(chain.closing[LIMITS.hopsMax] as typeof tip) as unknown[]).length, LIMITS.hopsMax);
 });
 

@@ -50,18 +50,22 @@ export class HopIndex {
    * along them ends at the target. Undefined when one proof cannot hold them; throws when the epochs below are not known.
    */
   hopsTo(target: CertifiedHeader, validators: ValidatorSet): EpochHop[] | undefined {
+    const hops = this.lastHopsTo(target, validators, LIMITS.hopsMax + 1);
+    return hops.length > LIMITS.hopsMax ? undefined : hops;
+  }
+
+  /** The last of them, at most `countMax`: enough for clients whose trust is not far behind. */
+  lastHopsTo(target: CertifiedHeader, validators: ValidatorSet, countMax: number): EpochHop[] {
     const at = target.header.epoch;
     if (at > this.#epochs.length)
       throw new RangeError(`epochs below ${this.#epochs.length} are known, asked for ${at}`);
-    if (at === 0) return [];
-    const last = this.#shortest(at, validators, target);
-    if (last.hops > LIMITS.hopsMax) return undefined;
     const hops: EpochHop[] = [];
+    let step = at === 0 ? undefined : this.#shortest(at, validators, target).by;
     let set = validators;
     let certified = target;
-    for (let step: Step | undefined = last.by; step !== undefined;) {
-      const from = this.#epochs[step.from] as Reached;
-      const by = step.kind === 'adjacent' ? from.closing : certified;
+    while (step !== undefined && hops.length < countMax) {
+      const from: Reached = this.#epochs[step.from] as Reached;
+      const by: CertifiedHeader = step.kind === 'adjacent' ? from.closing : certified;
       hops.push({ kind: step.kind, header: by.header, certificate: by.certificate, validators: set });
       set = from.validators;
       certified = from.closing;

@@ -2,7 +2,6 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Height, Millis } from '@itc/core/ledger/ids.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { encodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
@@ -60,14 +59,7 @@ export class ChainLedger implements LedgerPort {
 
   #linked(): LinkedHeader | undefined {
     const newest = this.#newest;
-    if (newest === undefined) return undefined;
-    try {
-      return { ...newest, hops: this.#hops.to(newest) };
-    } catch (error) {
-      if (!(error instanceof LedgerError) || error.code !== 'proof.too-long') throw error;
-      // Devices that have come along need none.
-      return { ...newest, hops: [] };
-    }
+    return newest === undefined ? undefined : { ...newest, hops: this.#hops.latestTo(newest) };
   }
 
   onHead(listener: () => void): () => void {

@@ -12,7 +12,7 @@ import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.j
 import { indicesOf } from '@itc/core/ledger/validators.js';
 import { encodeInclusionProof } from '@itc/core/light/inclusion-proof.js';
 import type { Chain } from '../runtime/chain.ts';
-import type { Hops } from '../runtime/hops.ts';
+import { readable, type Hops } from '../runtime/hops.ts';
 import {
   AccountStatus,
   AddressText,
@@ -346,7 +346,7 @@ function inclusionOf({ chain, hops }: ChainPort, receipt: Receipt): string {
   if (included === undefined) return refusePruned(chain, receipt.height);
   const { header, certificate, index, count, path } = included;
   const proof = { hops: hops.to({ header, certificate }), header, certificate, index, count, path };
-  return Buffer.from(encodeInclusionProof(proof)).toString('base64url');
+  return Buffer.from(readable(encodeInclusionProof(proof))).toString('base64url');
 }
 
 function receiptBody(receipt: Receipt): NonNullable<Static<typeof TransactionStatus>['receipt']> {

@@ -65,9 +65,8 @@ export class NodeApi {
           : [
               subnetRoutes({
                 chain: node.chain,
-                hops,
                 subnet,
-                store: subnetStore,
+                sources: { chain: node.chain, hops, subnet: subnet.id, store: subnetStore },
                 subnets: () => this.status().subnets,
               }),
             ]),

@@ -12,7 +12,7 @@ import { subnetKey } from '@itc/core/state/keys.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Chain } from '../runtime/chain.ts';
-import type { Hops } from '../runtime/hops.ts';
+import { readable, type Hops } from '../runtime/hops.ts';
 import type { SubnetStore } from '../runtime/subnet-store.ts';
 import type { Subnet } from '../runtime/subnet.ts';
 import { hash32 } from './chain-routes.ts';
@@ -21,9 +21,8 @@ import { refuse, type Routes } from './server.ts';
 
 export interface SubnetPort {
   readonly chain: Chain;
-  readonly hops: Hops;
   readonly subnet: Subnet;
-  readonly store: SubnetStore;
+  readonly sources: ProofSources;
   subnets(): Static<typeof SubnetStatus>[];
 }
 
@@ -101,17 +100,18 @@ export function subnetRoutes(port: SubnetPort): Routes {
           sequence >= 1 && checkpoints.length < (request.query.limit ?? 20);
           sequence -= 1
         ) {
-          const found = checkpointAt(chain, subnet.id, sequence);
+          const found = certificateAt(chain, subnet.id, sequence);
           if (found === undefined) break;
-          const { checkpoint } = found.certificate;
+          const { certificate, height, txIndex } = found;
+          const { checkpoint } = certificate;
           checkpoints.push({
             sequence,
             hash: toHex(checkpointHash(checkpoint)),
             time: checkpoint.time,
             envelopes: checkpoint.envelopeCount,
             payloads: checkpoint.payloadCount,
-            height: found.height,
-            transaction: toHex(found.transaction),
+            height,
+            transaction: toHex(transactionAt(chain, height, txIndex)),
           });
         }
         return { checkpoints };
@@ -143,63 +143,26 @@ export function subnetRoutes(port: SubnetPort): Routes {
   };
 }
 
-function checkpointAt(
-  chain: Chain,
-  subnet: Hash,
-  sequence: number,
-): { certificate: CheckpointCertificate; height: number; transaction: Hash } | undefined {
-  const place = chain.checkpointPlace(subnet, sequence);
-  const included = place === undefined ? undefined : chain.included(place);
-  const tx = included === undefined ? undefined : decodeTransaction(included.transaction);
-  if (included === undefined || tx?.ok !== true || tx.value.body.kind !== 'checkpoint') return undefined;
-  return {
-    certificate: tx.value.body.certificate,
-    height: included.header.height,
-    transaction: transactionId(included.transaction),
-  };
+function transactionAt(chain: Chain, height: number, index: number): Hash {
+  const stored = chain.blockAt(height);
+  const block = stored === undefined ? undefined : decodeBlock(stored.block);
+  const encoded = block?.ok === true ? block.value.transactions[index] : undefined;
+  return encoded === undefined ? refuse('block.pruned', `block ${height} is not kept`) : transactionId(encoded);
 }
 
 function proofOf(
-  { chain, hops, subnet, store }: SubnetPort,
+  { chain, subnet, sources }: SubnetPort,
   payload: Hash,
 ): { payload: string; genesis: string; checkpoint: number; height: number; proof: string } {
-  const place = store.place(payload);
-  if (place === undefined)
-    return refuse('not-found', 'no final payload has this id; see its status under /api/v1/payloads');
-  const ids = store.appliedIds(place.checkpoint);
-  const bytes = store.payloadBytes(payload, place);
-  const at = chain.checkpointPlace(subnet.id, place.checkpoint);
-  const included = at === undefined ? undefined : chain.included(at);
-  if (ids === undefined || bytes === undefined || at === undefined || included === undefined)
-    return refuse('not-found', 'the body of this payload is not kept here any more');
-  const listed = chain.genesis.subnets.some((genesisSubnet) => equalBytes(genesisSubnet.id, subnet.id));
-  const under = chain.stateUnder(at.height);
-  const record = listed ? undefined : under?.get(subnetKey(subnet.id));
-  if (!listed && (under === undefined || record === undefined))
-    return refuse('not-found', 'the state under this block is not kept here any more');
-  const { header, certificate, transaction, index, count, path } = included;
-  const proof: ReadingProof = {
-    genesis: encodeGenesis(chain.genesis),
-    hops: hops.to({ header, certificate }),
-    header,
-    certificate,
-    transaction,
-    transactionIndex: index,
-    transactionCount: count,
-    transactionPath: path,
-    subnet:
-      record === undefined || under === undefined
-        ? undefined
-        : { record, proof: under.prove(subnetKey(subnet.id)) },
-    payload: bytes,
-    payloadIndex: place.index,
-    payloadPath: new MerkleTree(ids).path(place.index),
-  };
+  const pinned = subnet.retention.pins.proof(payload);
+  const proved = pinned === undefined ? proofOfReading(sources, payload) : ok(pinned);
+  if (!proved.ok) return refuse(proved.code, proved.message);
+  const { checkpoint, height, proof } = proved.value;
   return {
     payload: toHex(payload),
     genesis: toHex(chain.id),
-    checkpoint: place.checkpoint,
-    height: at.height,
-    proof: Buffer.from(encodeReadingProof(proof)).toString('base64url'),
+    checkpoint,
+    height,
+    proof: Buffer.from(proof).toString('base64url'),
   };
 }

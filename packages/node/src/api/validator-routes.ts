@@ -10,7 +10,7 @@ import { weightIn } from '@itc/core/state/election.js';
 import { electable } from '@itc/core/state/end-of-block.js';
 import { targetWeight, type ValidatorRecord } from '@itc/core/state/validator-record.js';
 import type { Chain } from '../runtime/chain.ts';
-import type { Hops } from '../runtime/hops.ts';
+import { readable, type Hops } from '../runtime/hops.ts';
 import { Problem } from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
 import {
@@ -85,7 +85,7 @@ export function validatorRoutes(port: ValidatorPort): Routes {
           epoch: tip.epoch,
           height: tip.height,
           hops: linked.hops.length,
-          linked: Buffer.from(encodeLinkedHeader(linked)).toString('base64url'),
+          linked: Buffer.from(readable(encodeLinkedHeader(linked))).toString('base64url'),
         };
       },
     );
