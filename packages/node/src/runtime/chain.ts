@@ -97,7 +97,7 @@ export class Chain {
     this.#tables = options.tables;
     this.#verify = options.verify;
     this.#kept = new KeptBlocks(options.tables);
-    this.#executed = new ExecutedBlocks(options.tables);
+    this.#executed = new ExecutedBlocks(options.tables, (of) => this.#log.get(of)?.block);
     this.#epochs = new EpochTable(options.tables, {
       epoch: epoch(0),
       since: height(1),
@@ -245,6 +245,11 @@ export class Chain {
 
   receipt(id: Hash): Receipt | undefined {
     return this.#executed.receipt(id);
+  }
+
+  /** What to remove once the blocks below a height are gone: places nobody can look at any more. */
+  forgetPlaces(below: number): ReturnType<ExecutedBlocks['prune']> {
+    return this.#executed.prune(below);
   }
 
   /** Where the checkpoint of this subnet and sequence was accepted. */

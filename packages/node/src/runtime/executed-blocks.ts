@@ -2,24 +2,23 @@
  * What executed blocks leave in the tables: records of the state, receipts, header hashes, places of checkpoints,
  * epochs. Written a pipeline depth behind the block log, so what is not written yet is answered from here.
  */
-import { toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { decodeBlock } from '@itc/core/ledger/block.js';
 import { height, type Height } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
+import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import type { RecordChange } from '@itc/core/state/ledger-state.js';
 import type { Change, Tables } from '../ports.ts';
 import { epochChange, type EpochStart } from './epoch-table.ts';
-import { decodeReceipt, encodeReceipt } from './receipt-codec.ts';
+import { decodeReceipts, encodeReceipts, type StoredReceipt } from './receipt-codec.ts';
 import { stateTable, type StateTable } from './snapshot-base.ts';
+import { TransactionIndex, type BlockIds, type TransactionPlace, type Written } from './transaction-index.ts';
 
-export interface TransactionPlace {
-  readonly height: Height;
-  /** Position in the block. */
-  readonly index: number;
-}
+export type { TransactionPlace };
 
 export interface ExecutedBlock {
   readonly height: Height;
@@ -37,6 +36,12 @@ export interface Applied {
   readonly transactions: number;
 }
 
+interface LookedBlock {
+  readonly height: Height;
+  readonly transactions: readonly Uint8Array[];
+  readonly receipts: readonly StoredReceipt[];
+}
+
 const APPLIED = Uint8Array.of(0);
 
 export class ExecutedBlocks {
@@ -44,11 +49,16 @@ export class ExecutedBlocks {
   /** Where the records of the state are. */
   readonly stateTable: StateTable;
   #waiting: ExecutedBlock[] = [];
-  readonly #receipts = new Map<string, Receipt>();
+  readonly #blockAt: (of: Height) => Uint8Array | undefined;
+  readonly #index: TransactionIndex;
+  /** The last block looked into: who asks for one receipt often asks for its neighbours. */
+  #looked: LookedBlock | undefined;
   readonly #checkpoints = new Map<string, TransactionPlace>();
 
-  constructor(tables: Tables) {
+  constructor(tables: Tables, blockAt: (of: Height) => Uint8Array | undefined) {
     this.#tables = tables;
+    this.#blockAt = blockAt;
+    this.#index = new TransactionIndex(tables);
     this.stateTable = stateTable(tables);
   }
 
@@ -61,10 +71,47 @@ export class ExecutedBlocks {
   }
 
   receipt(id: Hash): Receipt | undefined {
-    const recent = this.#receipts.get(toHex(id));
-    if (recent !== undefined) return recent;
-    const stored = this.#tables.table('receipts').get(id);
-    return stored === undefined ? undefined : decodeReceipt(stored);
+    for (const { receipts } of this.#waiting) {
+      const recent = receipts.find(({ transaction }) => equalBytes(transaction, id));
+      if (recent !== undefined) return recent;
+    }
+    const place = this.#index.find(id, (at) => {
+      const encoded = this.#look(at.height)?.transactions[at.index];
+      return encoded !== undefined && equalBytes(transactionId(encoded), id);
+    });
+    if (place === undefined) return undefined;
+    const looked = this.#look(place.height);
+    const stored = looked?.receipts[place.index];
+    const opened = decodeTransaction(looked?.transactions[place.index] ?? new Uint8Array(0));
+    if (stored === undefined || !opened.ok) return undefined;
+    return {
+      transaction: id,
+      height: place.height,
+      index: place.index,
+      kind: opened.value.body.kind,
+      ...stored,
+    };
+  }
+
+  /** A written block with its receipts; undefined when it was pruned. */
+  #look(of: Height): LookedBlock | undefined {
+    if (this.#looked?.height === of) return this.#looked;
+    const block = this.#blockAt(of);
+    const receipts = this.#tables.table('receipts').get(heightKey(of));
+    const decoded = block && decodeBlock(block);
+    if (receipts === undefined || decoded?.ok !== true) return undefined;
+    this.#looked = {
+      height: of,
+      transactions: decoded.value.transactions,
+      receipts: decodeReceipts(receipts),
+    };
+    return this.#looked;
+  }
+
+  /** What to remove once the blocks below a height are gone, besides their receipts; `written` when that is done. */
+  prune(below: number): Written {
+    this.#looked = undefined;
+    return this.#index.prune(below);
   }
 
   /** Where the checkpoint of this subnet and sequence was accepted. */
@@ -80,12 +127,11 @@ export class ExecutedBlocks {
 
   /** Of blocks not written yet, what stays true when their state is passed over for a later one. */
   traces(): Change[] {
-    return this.#waiting.flatMap(tracesOf);
+    return [...this.#waiting.flatMap(tracesOf), ...this.#index.add(idsOf(this.#waiting)).changes];
   }
 
   add(block: ExecutedBlock): void {
     this.#waiting.push(block);
-    for (const receipt of block.receipts) this.#receipts.set(toHex(receipt.transaction), receipt);
     for (const { key, place } of checkpointsOf(block)) this.#checkpoints.set(toHex(key), place);
   }
 
@@ -103,15 +149,15 @@ export class ExecutedBlocks {
       changes.push(...tracesOf(block));
       for (const { key, value } of block.changes) changes.push({ table: this.stateTable, key, value });
     }
+    const index = this.#index.add(idsOf(due));
+    changes.push(...index.changes);
     const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
     changes.push(appliedChange({ height: last.height, transactions: transactions - above }));
     await this.#tables.commit(changes);
+    index.written();
     // Blocks may have been added while the batch was written.
     this.#waiting = this.#waiting.filter((block) => block.height > last.height);
-    for (const block of due) {
-      for (const receipt of block.receipts) this.#receipts.delete(toHex(receipt.transaction));
-      for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
-    }
+    for (const block of due) for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
   }
 }
 
@@ -122,8 +168,8 @@ function tracesOf(block: ExecutedBlock): Change[] {
     const value = new Writer(12).u53(place.height).u32(place.index).finish();
     changes.push({ table: 'checkpoints', key, value });
   }
-  for (const receipt of block.receipts)
-    changes.push({ table: 'receipts', key: receipt.transaction, value: encodeReceipt(receipt) });
+  if (block.receipts.length > 0)
+    changes.push({ table: 'receipts', key: heightKey(block.height), value: encodeReceipts(block.receipts) });
   if (block.opens !== undefined) changes.push(epochChange(block.opens));
   return changes;
 }
@@ -136,6 +182,13 @@ export function heightKey(of: number): Uint8Array {
 export function appliedChange(applied: Applied): Change {
   const value = new Writer(16).u53(applied.height).u53(applied.transactions).finish();
   return { table: 'meta', key: APPLIED, value };
+}
+
+function idsOf(blocks: readonly ExecutedBlock[]): BlockIds[] {
+  return blocks.map(({ height: of, receipts }) => ({
+    height: of,
+    ids: receipts.map(({ transaction }) => transaction),
+  }));
 }
 
 function checkpointsOf({

@@ -4,11 +4,11 @@
  */
 import { decodeBlock } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { transactionId } from '@itc/core/ledger/transaction.js';
 import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import type { Chain } from './chain.ts';
 import { Drain } from './drain.ts';
+import { heightKey } from './executed-blocks.ts';
 import { keptChange } from './kept-blocks.ts';
 import type { Logger } from './logger.ts';
 
@@ -61,7 +61,7 @@ export class Pruning {
   }
 
   async #pruneSegment(): Promise<void> {
-    const { log, tables, logger } = this.#o;
+    const { chain, log, tables, logger } = this.#o;
     const [first, end] = [log.first, log.firstEnd];
     for (let from = first; from < end; from += BLOCKS_AT_ONCE) {
       const changes: Change[] = [];
@@ -69,6 +69,9 @@ export class Pruning {
         changes.push(...this.#remains(at));
       await tables.commit(changes);
     }
+    const places = chain.forgetPlaces(end);
+    await tables.commit(places.changes);
+    places.written();
     await tables.flush();
     const floor = await log.dropBelow(end);
     logger.info({ from: first, floor }, 'blocks were pruned');
@@ -80,11 +83,7 @@ export class Pruning {
     const block = stored === undefined ? undefined : decodeBlock(stored.block);
     if (stored === undefined || block?.ok !== true)
       throw new LedgerError('storage.corrupt', `block ${at} cannot be read`, { height: at });
-    const receipts = block.value.transactions.map((transaction): Change => ({
-      table: 'receipts',
-      key: transactionId(transaction),
-      value: undefined,
-    }));
-    return [keptChange(block.value, stored.certificate), ...receipts];
+    const receipts: Change = { table: 'receipts', key: heightKey(at), value: undefined };
+    return [keptChange(block.value, stored.certificate), receipts];
   }
 }
