@@ -186,7 +186,7 @@ export class BlockSync {
       .then(() => this.pursue());
   }
 
-  /** The peer has pruned what is missing here (NODE-10): others are asked, and a state may be taken over instead. */
+  /** The peer has pruned what is missing here (SNAPSHOT-12): others are asked, and a state may be taken over instead. */
   #refused(peer: PeerId, floor: Uint8Array): void {
     const next = this.#options.chain.height + 1;
     const lowest = Number(new DataView(floor.buffer).getBigUint64(0));

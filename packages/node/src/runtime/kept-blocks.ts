@@ -1,5 +1,5 @@
 /**
- * What is kept of a pruned block (spec NODE-10): header, certificate, and the subnet checkpoints in it with their paths, so
+ * What is kept of a pruned block (spec SNAPSHOT-11): header, certificate, and the subnet checkpoints in it with their paths, so
  * that every reading that was ever final stays provable. A kilobyte in place of a block.
  */
 import { decode, type Reader } from '@itc/core/bytes/reader.js';

@@ -51,7 +51,7 @@ function pruningOf(
   return new Pruning({ chain: of.chain, log: of.log, tables, logger, ...retain });
 }
 
-test('NODE-10.1: without a configured bound every block stays', async () => {
+test('SNAPSHOT-10: without a configured bound every block stays', async () => {
   const world = await grown(200);
   const pruning = pruningOf(world, {});
   pruning.noteStable(192);
@@ -60,7 +60,7 @@ test('NODE-10.1: without a configured bound every block stays', async () => {
   assert.ok(world.grown.chain.blockAt(1));
 });
 
-test('NODE-10.1: whole segments go below the newest stable checkpoint less the blocks to retain, and no other', async () => {
+test('SNAPSHOT-10: whole segments go below the newest stable checkpoint less the blocks to retain, and no other', async () => {
   const world = await grown(200);
   const { chain } = world.grown;
   const pruning = pruningOf(world, { retainBlocks: 50 });
@@ -80,7 +80,7 @@ test('NODE-10.1: whole segments go below the newest stable checkpoint less the b
   assert.ok(chain.floor <= 150);
 });
 
-test('NODE-10.1: above the bytes to retain the oldest segments go, but none that holds a block above the stable checkpoint', async () => {
+test('SNAPSHOT-10: above the bytes to retain the oldest segments go, but none that holds a block above the stable checkpoint', async () => {
   const world = await grown(200);
   const { chain } = world.grown;
   const pruning = pruningOf(world, { retainBytes: 60_000 });
@@ -93,7 +93,7 @@ test('NODE-10.1: above the bytes to retain the oldest segments go, but none that
   assert.ok(chain.floor > 32 && chain.floor < 192);
 });
 
-test('NODE-10.2: of a pruned block header and certificate stay, and its hash is that of the history', async () => {
+test('SNAPSHOT-11: of a pruned block header and certificate stay, and its hash is that of the history', async () => {
   const world = await grown(100);
   const { chain } = world.grown;
   const before = chain.headerAt(3);
@@ -117,7 +117,7 @@ test('NODE-10.2: of a pruned block header and certificate stay, and its hash is 
   assert.deepEqual(again.chain.headerAt(3)?.certificate, before.certificate);
 });
 
-test('NODE-10.2: a subnet checkpoint in a pruned block is proved as before; its neighbours are gone', async () => {
+test('SNAPSHOT-11: a subnet checkpoint in a pruned block is proved as before; its neighbours are gone', async () => {
   const world = await grown(1);
   const { grown: g } = world;
   const members = sortValidators(people.slice(0, 4).map(({ key }) => ({ key, weight: 1 })));
@@ -176,7 +176,7 @@ test('NODE-10.2: a subnet checkpoint in a pruned block is proved as before; its 
   assert.equal(height(place.height), header.height);
 });
 
-test('NODE-10.2: a crash while pruning loses nothing: what remains of a block is there before the block goes', async () => {
+test('SNAPSHOT-11: a crash while pruning loses nothing: what remains of a block is there before the block goes', async () => {
   for (let batches = 0; batches < 4; batches += 1) {
     const world = await grown(400);
     const { chain, log } = world.grown;
@@ -204,7 +204,7 @@ test('NODE-10.2: a crash while pruning loses nothing: what remains of a block is
   }
 });
 
-test('NODE-10.3: a pruned process refuses blocks below its floor, clearly; whoever needs them asks others, or looks for a state', async () => {
+test('SNAPSHOT-12: a pruned process refuses blocks below its floor, clearly; whoever needs them asks others, or looks for a state', async () => {
   const pruned = await grown(200);
   const pruning = pruningOf(pruned, { retainBlocks: 0 });
   pruning.noteStable(192);

@@ -1,5 +1,5 @@
 /**
- * Lets go of old blocks (spec NODE-10): whole segments of the block log below the newest stable checkpoint, as far as the
+ * Lets go of old blocks (spec SNAPSHOT-10): whole segments of the block log below the newest stable checkpoint, as far as the
  * configuration says. What proofs need of them is durable elsewhere before a segment is unlinked.
  */
 import { decodeBlock } from '@itc/core/ledger/block.js';

@@ -78,3 +78,15 @@ test('NODE-9.5: a log that is ahead of the chain is kept, and nothing is voted, 
   assert.equal(back.isAheadOf(epoch(5)), false);
   assert.equal((await back.begin(epoch(5))).length, 1);
 });
+
+test('SNAPSHOT-9: begun again in one epoch, a log gives back what was said in it meanwhile, too', async () => {
+  const at = place();
+  await createReplicaLog(at);
+  const log = await ReplicaLog.open(at);
+  await log.begin(epoch(2));
+  await log.append([committed(2, 70), committed(2, 71)]);
+  assert.equal((await log.begin(epoch(2))).length, 2);
+  await log.append([committed(2, 72)]);
+  assert.equal((await log.begin(epoch(2))).length, 3);
+  assert.deepEqual(await log.begin(epoch(3)), []);
+});

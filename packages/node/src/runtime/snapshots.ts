@@ -1,5 +1,5 @@
 /**
- * States in and out of one process and old blocks out of it, by its configuration (spec SNAPSHOT, NODE-10): serving is for
+ * States in and out of one process and old blocks out of it, by its configuration (spec SNAPSHOT): serving is for
  * everybody, taking over for validators.
  */
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
