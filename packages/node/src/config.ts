@@ -54,6 +54,10 @@ export const NodeConfig = Type.Object(
     retainBlocks: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Bytes of blocks kept: above that the oldest are pruned, as far as they lie below the newest stable checkpoint. */
     retainBytes: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Bytes on disk a gateway or member keeps of its subnet's past; above that the oldest is pruned. Without it, and without the next, all is kept. */
+    retainEnvelopeBytes: Type.Optional(Type.Integer({ minimum: 8_388_608 })),
+    /** Age in milliseconds beyond which readings are pruned. */
+    retainEnvelopeMs: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { additionalProperties: false },
 );

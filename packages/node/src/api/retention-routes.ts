@@ -103,7 +103,10 @@ export function retentionRoutes(port: RetentionPort): Routes {
         const owner = chain.state.device(device)?.owner;
         const isOwner = owner !== undefined && equalBytes(owner, address);
         if (!isOwner && !equalBytes(address, port.operator))
-          return refuse('request.unauthorised', 'only the owner of the device, or who runs this process, pins it');
+          return refuse(
+            'request.unauthorised',
+            'only the owner of the device, or who runs this process, pins it',
+          );
         const { until } = request.body;
         if (until === 0) {
           const pin = retention.pins.of(device);

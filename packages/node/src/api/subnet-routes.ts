@@ -1,19 +1,15 @@
 /** Routes about the subnet this process is a member of: its DAG, its checkpoints, proofs of readings. */
 import { Type, type Static } from 'typebox';
 import { toHex } from '@itc/core/bytes/hex.js';
-import type { VertexView } from '@itc/core/dag/effects.js';
-import { MerkleTree } from '@itc/core/crypto/merkle.js';
-import { encodeGenesis } from '@itc/core/ledger/genesis.js';
-import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
-import { checkpointHash, type CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
-import { quorumOf } from '@itc/core/ledger/validators.js';
-import { encodeReadingProof, type ReadingProof } from '@itc/core/light/reading-proof.js';
-import { subnetKey } from '@itc/core/state/keys.js';
-import { equalBytes } from '@itc/core/bytes/hex.js';
+import { ok } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import type { VertexView } from '@itc/core/dag/effects.js';
+import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
+import { transactionId } from '@itc/core/ledger/transaction.js';
+import { quorumOf } from '@itc/core/ledger/validators.js';
 import type { Chain } from '../runtime/chain.ts';
-import { readable, type Hops } from '../runtime/hops.ts';
-import type { SubnetStore } from '../runtime/subnet-store.ts';
+import { committedCheckpoint } from '../runtime/subnet-chain.ts';
+import { proofOfReading, type ProofSources } from '../runtime/subnet-proof.ts';
 import type { Subnet } from '../runtime/subnet.ts';
 import { hash32 } from './chain-routes.ts';
 import { CheckpointList, Graph, Hex32, Problem, SubnetStatus } from './schemas.ts';
@@ -100,18 +96,17 @@ export function subnetRoutes(port: SubnetPort): Routes {
           sequence >= 1 && checkpoints.length < (request.query.limit ?? 20);
           sequence -= 1
         ) {
-          const found = certificateAt(chain, subnet.id, sequence);
+          const found = committedCheckpoint(chain, subnet.id, sequence);
           if (found === undefined) break;
-          const { certificate, height, txIndex } = found;
-          const { checkpoint } = certificate;
+          const { checkpoint } = found.certificate;
           checkpoints.push({
             sequence,
             hash: toHex(checkpointHash(checkpoint)),
             time: checkpoint.time,
             envelopes: checkpoint.envelopeCount,
             payloads: checkpoint.payloadCount,
-            height,
-            transaction: toHex(transactionAt(chain, height, txIndex)),
+            height: found.height,
+            transaction: toHex(transactionId(found.transaction)),
           });
         }
         return { checkpoints };
@@ -141,13 +136,6 @@ export function subnetRoutes(port: SubnetPort): Routes {
       (request) => proofOf(port, hash32(request.params.payload)),
     );
   };
-}
-
-function transactionAt(chain: Chain, height: number, index: number): Hash {
-  const stored = chain.blockAt(height);
-  const block = stored === undefined ? undefined : decodeBlock(stored.block);
-  const encoded = block?.ok === true ? block.value.transactions[index] : undefined;
-  return encoded === undefined ? refuse('block.pruned', `block ${height} is not kept`) : transactionId(encoded);
 }
 
 function proofOf(

@@ -44,6 +44,10 @@ import { createLogger, type Logger } from './logger.ts';
 import { Observer } from './observer.ts';
 import { ReplicaLog, type ReplicaLogPlace } from './replica-log.ts';
 import { Snapshots } from './snapshots.ts';
+import { Hops } from './hops.ts';
+import { SubnetPins } from './subnet-pins.ts';
+import { proofOfReading } from './subnet-proof.ts';
+import { logBytes, RETENTION, segmentBytes, SubnetRetention } from './subnet-retention.ts';
 import { SubnetStore } from './subnet-store.ts';
 import { Subnet } from './subnet.ts';
 
@@ -52,6 +56,7 @@ const HEARTBEAT_MS = 5_000;
 const VALID_BLOCKS = 100_000;
 const RESEND_MS = 3_000;
 const RESEND_MAX = 512;
+const MEMBER_RECORD_BYTES_MAX = 48 << 20;
 
 export interface NodeProcessOptions {
   readonly config: NodeConfig;
@@ -183,8 +188,28 @@ export class NodeProcess implements AsyncDisposable {
       const members = listed?.members ?? record?.members;
       if (members === undefined)
         throw new LedgerError('config.invalid', `the chain has no subnet ${config.subnet}`);
-      this.subnetStore = parts.member.store;
+      const { store, log: memberLog } = parts.member;
+      this.subnetStore = store;
+      const { retainEnvelopeBytes: bytesTarget, retainEnvelopeMs: keepMs } = config;
+      const sources = { chain, hops: new Hops(chain), subnet: id, store };
+      const retention = new SubnetRetention({
+        policy: {
+          ...(bytesTarget === undefined ? {} : { bytesTarget }),
+          ...(keepMs === undefined ? {} : { keepMs }),
+        },
+        store,
+        pins: new SubnetPins({
+          tables,
+          store,
+          prove: (payload) => proofOfReading(sources, payload),
+          bytesMax: (bytesTarget ?? Number.MAX_SAFE_INTEGER) / RETENTION.pinsPart,
+        }),
+        logBytes: () => memberLog.size,
+        now: () => clock.now(),
+      });
       this.subnet = new Subnet({
+        retention,
+        ...(bytesTarget === undefined ? {} : { logBytesMax: logBytes(bytesTarget) }),
         chain,
         subnet: id,
         members,
@@ -192,9 +217,9 @@ export class NodeProcess implements AsyncDisposable {
         keys: this.keys,
         transport,
         pool,
-        log: parts.member.log,
+        log: memberLog,
         records: parts.member.records,
-        store: parts.member.store,
+        store,
         clock,
         random,
         logger,
@@ -247,8 +272,20 @@ export class NodeProcess implements AsyncDisposable {
     }
     let member;
     if (config.role !== 'validator' && config.subnet !== undefined) {
-      const opened = await WriteAheadLog.open({ disk, folder: folder('member'), random });
-      const segments = await SegmentStore.open({ disk, folder: folder('envelopes'), random });
+      const { retainEnvelopeBytes: target } = config;
+      // A snapshot of a subnet with all the lanes it may have is one record.
+      const opened = await WriteAheadLog.open({
+        disk,
+        folder: folder('member'),
+        random,
+        recordBytesMax: MEMBER_RECORD_BYTES_MAX,
+      });
+      const segments = await SegmentStore.open({
+        disk,
+        folder: folder('envelopes'),
+        random,
+        ...(target === undefined ? {} : { segmentBytesMin: segmentBytes(target) }),
+      });
       closing.push(
         () => opened.log.close(),
         () => segments.close(),

@@ -1,6 +1,7 @@
 /**
  * What a subnet member keeps of the finished past: envelope bodies in segments by checkpoint, and tables that
- * lead from a payload to its checkpoint. Everything a proof of a reading needs beyond the main chain.
+ * lead from a payload to its checkpoint. Everything a proof of a reading needs beyond the main chain. What is older
+ * than it has room for goes checkpoint by checkpoint: rows first, then whole segments by unlink (spec SUBNET-1).
  */
 import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
@@ -9,7 +10,7 @@ import type { Delivery } from '@itc/core/dag/effects.js';
 import { decodeEnvelopeWithPayloads } from '@itc/core/dag/envelope.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
-import { equalBytes } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
 
@@ -20,10 +21,37 @@ export interface PayloadPlace {
   readonly envelope: Hash;
 }
 
+/** What is remembered of a checkpoint that is kept. */
+export interface KeptCheckpoint {
+  readonly sequence: number;
+  /** Of the checkpoint, milliseconds since 1970. */
+  readonly time: number;
+  readonly envelopes: number;
+  readonly payloads: number;
+  /** Of its envelopes with their payloads. */
+  readonly bytes: number;
+}
+
+export interface FinalPlace {
+  readonly hash: Hash;
+  readonly checkpoint: number;
+  readonly time: number;
+}
+
 const PAYLOADS = 'subnet-payloads';
 const APPLIED = 'subnet-applied';
 const ORDER = 'subnet-order';
 const FINAL = 'subnet-final';
+const CHECKPOINTS = 'subnet-checkpoints';
+/** Final envelopes below the floor that a lane goes on from: their successors name them. */
+const HEADS = 'subnet-heads';
+
+/**
+ * Bytes of table per payload and per envelope: key, value, the node of the tree, and pages two thirds full, as random
+ * keys leave them; with its share in the lists of its checkpoint.
+ */
+const PAYLOAD_ROW_BYTES = 160;
+const ENVELOPE_ROW_BYTES = 120;
 
 export class SubnetStore {
   readonly #chain: Hash;
@@ -36,18 +64,24 @@ export class SubnetStore {
     this.#segments = options.segments;
   }
 
-  /** Writing the same delivery again changes nothing, so it may come once more after a crash. */
+  /**
+   * Writing the same delivery again changes nothing, so it may come once more after a crash or a full disk. What was
+   * pruned stays so.
+   */
   async deliver(delivery: Delivery): Promise<void> {
     const { checkpoint } = delivery.committed.certificate;
-    const sequence = new Writer(8).u53(checkpoint.sequence).finish();
+    const floor = this.oldest()?.sequence;
+    // Its row is written when everything else is on the disk.
+    if (this.has(checkpoint.sequence) || (floor !== undefined && checkpoint.sequence < floor)) return;
+    const sequence = sequenceKey(checkpoint.sequence);
     const changes: Change[] = [];
+    let bytes = 0;
     for (const envelope of delivery.envelopes) {
       this.#segments.put(envelope.hash, envelope.encoded);
-      changes.push({
-        table: FINAL,
-        key: envelope.hash,
-        value: new Writer(16).raw(sequence).u53(envelope.envelope.time).finish(),
-      });
+      bytes += envelope.encoded.length;
+      changes.push(
+        finalChange({ ...envelope, checkpoint: checkpoint.sequence, time: envelope.envelope.time }),
+      );
     }
     for (const [index, { payload, envelope }] of delivery.applied.entries()) {
       changes.push({
@@ -56,9 +90,15 @@ export class SubnetStore {
         value: new Writer(44).raw(sequence).u32(index).fixed(envelope, HASH_BYTES).finish(),
       });
     }
+    const kept = new Writer(32)
+      .u53(checkpoint.time)
+      .u32(delivery.envelopes.length)
+      .u32(delivery.applied.length)
+      .u53(bytes);
     changes.push(
       { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
       { table: ORDER, key: sequence, value: joined(delivery.envelopes.map(({ hash }) => hash)) },
+      { table: CHECKPOINTS, key: sequence, value: kept.finish() },
     );
     await this.#segments.seal(checkpoint.sequence);
     await this.#tables.commit(changes);
@@ -67,7 +107,81 @@ export class SubnetStore {
 
   /** Whether this checkpoint was delivered here. */
   has(sequence: number): boolean {
-    return this.#tables.table(ORDER).has(new Writer(8).u53(sequence).finish());
+    return this.#tables.table(ORDER).has(sequenceKey(sequence));
+  }
+
+  /** Bytes on disk: bodies with their indexes, and an estimate of the rows. */
+  get size(): { readonly bodies: number; readonly rows: number } {
+    const payloads = this.#tables.table(PAYLOADS).count();
+    const envelopes = this.#tables.table(FINAL).count();
+    return {
+      bodies: this.#segments.size,
+      rows: payloads * PAYLOAD_ROW_BYTES + envelopes * ENVELOPE_ROW_BYTES,
+    };
+  }
+
+  /** The first checkpoint that is kept. */
+  oldest(): KeptCheckpoint | undefined {
+    for (const { key, value } of this.#tables.table(CHECKPOINTS).range({ limit: 1 }))
+      return keptOf(key, value);
+    return undefined;
+  }
+
+  newest(): KeptCheckpoint | undefined {
+    for (const { key, value } of this.#tables.table(CHECKPOINTS).range({ limit: 1, reverse: true }))
+      return keptOf(key, value);
+    return undefined;
+  }
+
+  /** Checkpoints kept from `sequence` on. */
+  *checkpoints(sequence: number): Generator<KeptCheckpoint> {
+    for (const { key, value } of this.#tables.table(CHECKPOINTS).range({ start: sequenceKey(sequence) }))
+      yield keptOf(key, value);
+  }
+
+  /**
+   * Forgets the rows of the oldest checkpoint. `heads` are the envelopes that lanes go on from: that they are final stays
+   * known, whoever follows them next names them. Their bodies go with the others.
+   */
+  async pruneOldest(heads: ReadonlySet<string>): Promise<void> {
+    const oldest = this.oldest();
+    if (oldest === undefined) return;
+    const key = sequenceKey(oldest.sequence);
+    const changes: Change[] = [];
+    for (const hash of this.envelopeOrder(oldest.sequence) ?? []) {
+      const isHead = heads.has(toHex(hash));
+      changes.push(
+        isHead
+          ? { table: HEADS, key: hash, value: new Uint8Array(1) }
+          : { table: FINAL, key: hash, value: undefined },
+      );
+    }
+    for (const { key: hash } of this.#tables.table(HEADS).range()) {
+      if (heads.has(toHex(hash))) continue;
+      changes.push(
+        { table: HEADS, key: hash, value: undefined },
+        { table: FINAL, key: hash, value: undefined },
+      );
+    }
+    for (const id of this.appliedIds(oldest.sequence) ?? [])
+      changes.push({ table: PAYLOADS, key: id, value: undefined });
+    for (const table of [APPLIED, ORDER, CHECKPOINTS]) changes.push({ table, key, value: undefined });
+    await this.#tables.commit(changes);
+  }
+
+  /** Unlinks the segments whose bodies all belong to checkpoints below `floor`; returns the bytes set free. */
+  pruneSegments(floor: number): number {
+    return this.#segments.prune(floor);
+  }
+
+  /** Notes what a snapshot tells of envelopes that became final before it. */
+  async adopt(finals: readonly FinalPlace[], heads: ReadonlySet<string>): Promise<void> {
+    const changes = finals.flatMap((final): Change[] => [
+      finalChange(final),
+      ...(heads.has(toHex(final.hash)) ? [{ table: HEADS, key: final.hash, value: new Uint8Array(1) }] : []),
+    ]);
+    await this.#tables.commit(changes);
+    await this.#tables.flush();
   }
 
   place(payload: Hash): PayloadPlace | undefined {
@@ -83,12 +197,12 @@ export class SubnetStore {
 
   /** Ids of a checkpoint's applied payloads, in canonical order. */
   appliedIds(sequence: number): Hash[] | undefined {
-    return split(this.#tables.table(APPLIED).get(new Writer(8).u53(sequence).finish()));
+    return split(this.#tables.table(APPLIED).get(sequenceKey(sequence)));
   }
 
   /** Hashes of a checkpoint's envelopes, in canonical order. */
   envelopeOrder(sequence: number): Hash[] | undefined {
-    return split(this.#tables.table(ORDER).get(new Writer(8).u53(sequence).finish()));
+    return split(this.#tables.table(ORDER).get(sequenceKey(sequence)));
   }
 
   finalised(envelope: Hash): { readonly checkpoint: number; readonly time: number } | undefined {
@@ -127,6 +241,23 @@ export class SubnetStore {
       return payload.ok && equalBytes(payload.value.id, id);
     });
   }
+}
+
+const sequenceKey = (sequence: number): Uint8Array => new Writer(8).u53(sequence).finish();
+
+function finalChange({ hash, checkpoint, time }: FinalPlace): Change {
+  return { table: FINAL, key: hash, value: new Writer(16).u53(checkpoint).u53(time).finish() };
+}
+
+function keptOf(key: Uint8Array, value: Uint8Array): KeptCheckpoint {
+  const reader = new Reader(value);
+  return {
+    sequence: new Reader(key).u53(),
+    time: reader.u53(),
+    envelopes: reader.u32(),
+    payloads: reader.u32(),
+    bytes: reader.u53(),
+  };
 }
 
 function joined(hashes: readonly Hash[]): Uint8Array {

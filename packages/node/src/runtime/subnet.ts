@@ -1,15 +1,15 @@
 /**
- * Drives a subnet member: packs payloads into envelopes, does their proof of work, carries out the member's
- * effects and answers its wants. It holds no rule of the DAG.
+ * Drives a subnet member: carries out its effects in their order, answers its wants, tells listeners. It holds no rule
+ * of the DAG. While the disk is full nothing is taken in and nothing is given up: what waits is written as soon as
+ * there is room (spec SUBNET-3).
  */
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import { toHex } from '@itc/core/bytes/hex.js';
-import { ok, refused, type Result } from '@itc/core/bytes/result.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type {
   Delivery,
-  Draft,
   Effects,
+  Explanation,
   Input,
   MemberStatus,
   Outgoing,
@@ -17,27 +17,15 @@ import type {
   VertexView,
   Want,
 } from '@itc/core/dag/effects.js';
-import { encodeEnvelopeWithPayloads, envelopeHash, envelopeSigningBytes } from '@itc/core/dag/envelope.js';
-import { costOf, Ingress, INGRESS, type IngressItem, type RawEnvelope } from '@itc/core/dag/ingress.js';
 import { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { powSearch } from '@itc/core/dag/proof-of-work.js';
-import { decodeLogRecord, encodeLogRecord } from '@itc/core/dag/records.js';
-import {
-  admitEnvelope,
-  envelopeSignatures,
-  screenEnvelope,
-  trustEnvelope,
-  type ScreenedEnvelope,
-  type VerifiedEnvelope,
-  type VerifyContext,
-} from '@itc/core/dag/verify.js';
+import { decodeLogRecord, encodeLogRecord, type LogRecord } from '@itc/core/dag/records.js';
+import { trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
-import { decodeTransaction } from '@itc/core/ledger/transaction.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
@@ -48,7 +36,12 @@ import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
 import type { Chain } from './chain.ts';
 import type { Logger } from './logger.ts';
+import { committedCheckpoint } from './subnet-chain.ts';
+import { SubnetInbox } from './subnet-inbox.ts';
+import { SubnetIssuer } from './subnet-issuer.ts';
+import type { SubnetRetention } from './subnet-retention.ts';
 import type { SubnetStore } from './subnet-store.ts';
+import { SubnetTraces } from './subnet-traces.ts';
 
 export interface SubnetOptions {
   readonly chain: Chain;
@@ -61,10 +54,13 @@ export interface SubnetOptions {
   readonly log: WriteAheadLog;
   readonly records: readonly Uint8Array[];
   readonly store: SubnetStore;
+  readonly retention: SubnetRetention;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly timing?: Partial<Timing>;
+  /** Bytes of the log at which it is replaced by a snapshot. Default 32 MiB. */
+  readonly logBytesMax?: number;
   /** Brings a full certificate to the validators. */
   readonly submit: (certificate: CheckpointCertificate) => void;
 }
@@ -90,78 +86,73 @@ export interface SubnetListener {
 }
 
 const TICK_MS = 50;
-/** Payloads wait this long for others to share their envelope; a command does not wait. */
-const GATHER_MS = 40;
-const QUEUE_MAX = 50_000;
-const ENVELOPE_PAYLOAD_BYTES = LIMITS.envelopeBytesMax - 4_096;
-const POW_SLICE = 4_096;
 const COMMITTED_BATCH = 64;
-/** Signatures being checked at a time: what is beyond waits in the fair queue, where shares are kept. */
-const CHECKING_COST_MAX = 2_048 * INGRESS.signatureCost;
-const BATCH_COST = 256 * INGRESS.signatureCost;
 const LOG_BYTES_MAX = 32 * 1024 * 1024;
 /** A crash loses a listener at most what was told in its last moments. */
 const RECENT_CHECKPOINTS = 32;
 const SERVED_BYTES_MAX = LIMITS.envelopeBytesMax;
+/** A full disk is tried again this often. */
+const FULL_RETRY_MS = 1_000;
 
 export class Subnet {
+  readonly traces: SubnetTraces = new SubnetTraces();
   readonly #o: SubnetOptions;
-  readonly #member: Member;
-  readonly #context: VerifyContext;
+  #member: Member;
+  #context: VerifyContext;
   readonly #peerOf: readonly PeerId[];
   readonly #indexOf = new Map<PeerId, number>();
-  readonly #ingress: Ingress;
+  readonly #inbox: SubnetInbox;
+  readonly #issuer: SubnetIssuer;
   readonly #listeners = new Set<SubnetListener>();
-  /** Payloads of envelopes that are not final, to tell of them when the envelope gets on. */
-  readonly #pendingPayloads = new Map<string, readonly Hash[]>();
-  #waiting: Payload[] = [];
-  #waitingSince = 0;
-  #issuing = false;
-  #wantsEnvelope = false;
-  #checking = 0;
   #queue: Effects[] = [];
+  /** Bytes of the last snapshot: a log that is not twice as long is not worth another. */
+  #compacted = 0;
   readonly #pump = new Drain({
     work: () => this.#carryOut(),
-    hasWork: () => this.#queue.length > 0,
+    hasWork: () => this.#queue.length > 0 && (this.#full === undefined || this.#retrying),
     failed: (error) => this.#fail(error),
   });
   #timer: Timer | undefined;
-  #gather: Timer | undefined;
+  /** Why nothing can be written now. */
+  #full: LedgerError | undefined;
+  #retrying = false;
+  #retry: Timer | undefined;
   #stopped = false;
   #fatal: unknown;
 
   constructor(options: SubnetOptions) {
     this.#o = options;
-    const { chain, subnet, members, powBits, keys, transport } = options;
+    const { chain, subnet, members, transport, pool, clock, logger, keys } = options;
     this.#peerOf = members.map((member) => toHex(member.key.bytes));
     for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
-    this.#member = new Member({
-      chain: chain.id,
-      subnet,
+    this.#member = this.#newMember(options.records.map(readRecord));
+    this.#context = this.#newContext();
+    this.#inbox = new SubnetInbox({
       members,
-      powBits,
-      self: this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? -1,
-      random: () => options.random.uniform(),
-      sign: keys.sign,
-      ...(options.timing === undefined ? {} : { timing: options.timing }),
-      restore: options.records.map((bytes) => {
-        const record = decodeLogRecord(bytes);
-        if (!record.ok)
-          throw new LedgerError(
-            'storage.corrupt',
-            `the member's log holds a record that does not decode: ${record.message}`,
-          );
-        return record.value;
-      }),
+      pool,
+      clock,
+      logger,
+      context: () => this.#context,
+      expectsFrom: (peer) => this.#member.expectsFrom(peer),
+      holds: (hash) => this.#member.holds(hash),
+      admit: (envelope, from, reply) =>
+        this.#step({ kind: 'envelope', from, envelope, reply, now: this.#now() }),
+      blame: (from, message) => this.#blame(this.#peerOf[from] as PeerId, message),
     });
-    this.#ingress = new Ingress(members);
-    this.#context = { chain: chain.id, subnet, members, powBits, anchors: this.#member.anchors };
+    this.#issuer = new SubnetIssuer({
+      chain: chain.id,
+      keys,
+      clock,
+      draft: (payloads) => (this.#isOpen ? this.#member.draft(payloads, this.#now()) : undefined),
+      issue: (encoded) => this.#own(encoded),
+      failed: (error) => this.#fail(error),
+    });
     for (const channel of [CHANNELS.envelope, CHANNELS.member]) {
       transport.open({ ...channel, receive: (peer, bytes) => this.#receive(peer, bytes) });
     }
     chain.onCommitted(({ events, block }) => {
       for (const event of events) {
-        if (event.kind !== 'checkpoint-committed' || toHex(event.subnet) !== toHex(subnet)) continue;
+        if (event.kind !== 'checkpoint-committed' || !equalBytes(event.subnet, subnet)) continue;
         const body = block.transactions[event.index]?.tx.body;
         if (body?.kind !== 'checkpoint') continue;
         this.#step({
@@ -181,12 +172,27 @@ export class Subnet {
     return this.#o.members;
   }
 
+  get retention(): SubnetRetention {
+    return this.#o.retention;
+  }
+
   get failure(): unknown {
     return this.#fatal;
   }
 
+  /** Why it does not do its work now, in a sentence; undefined when it does. */
+  get obstacle(): string | undefined {
+    if (this.#full !== undefined)
+      return `${this.#full.message}: nothing new is taken, what is here is kept; it goes on when there is room`;
+    return this.#o.retention.reason;
+  }
+
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#issuer.waiting;
+  }
+
+  isWaiting(payload: Hash): boolean {
+    return this.#issuer.isWaiting(payload);
   }
 
   status(): MemberStatus {
@@ -195,6 +201,10 @@ export class Subnet {
 
   graph(limit: number): VertexView[] {
     return this.#member.graph(limit);
+  }
+
+  explain(envelope: Hash): Explanation {
+    return this.#member.explain(envelope);
   }
 
   /** Where a payload became final; undefined while it is not, or was pruned. */
@@ -227,8 +237,8 @@ export class Subnet {
     const tick = (): void => {
       if (this.#stopped) return;
       this.#step({ kind: 'tick', now: this.#now() });
-      this.#check();
-      this.#issue();
+      this.#inbox.check();
+      this.#issuer.run();
       this.#timer = this.#o.clock.after(TICK_MS, tick);
     };
     tick();
@@ -237,7 +247,9 @@ export class Subnet {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#gather?.cancel();
+    this.#retry?.cancel();
+    this.#issuer.stop();
+    this.#inbox.stop();
     await this.#pump.idle();
   }
 
@@ -247,91 +259,55 @@ export class Subnet {
    */
   offer(payload: Payload): Result<void, ErrorCode> {
     if (this.#stopped) return refused('not-ready', 'the gateway is stopping');
-    if (this.#waiting.length >= QUEUE_MAX)
-      return refused('pool.full', `${QUEUE_MAX} payloads wait for an envelope; try again later`);
-    if (this.#waiting.length === 0) this.#waitingSince = this.#o.clock.monotonicMs();
-    this.#waiting.push(payload);
-    const urgent = payload.contentType === 'command' || payload.contentType === 'ack';
-    if (urgent || this.#waiting.length >= LIMITS.envelopePayloadsMax) this.#issue(true);
-    else {
-      this.#gather ??= this.#o.clock.after(GATHER_MS, () => {
-        this.#gather = undefined;
-        this.#issue();
-      });
-    }
-    return ok(undefined);
+    if (this.#full !== undefined) return refused('storage.full', this.#full.message);
+    return this.#issuer.offer(payload);
+  }
+
+  #newMember(restore: readonly LogRecord[]): Member {
+    const { chain, subnet, members, powBits, keys, random, timing } = this.#o;
+    return new Member({
+      chain: chain.id,
+      subnet,
+      members,
+      powBits,
+      self: this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? -1,
+      random: () => random.uniform(),
+      sign: keys.sign,
+      ...(timing === undefined ? {} : { timing }),
+      restore,
+    });
+  }
+
+  #newContext(): VerifyContext {
+    const { chain, subnet, members, powBits } = this.#o;
+    return { chain: chain.id, subnet, members, powBits, anchors: this.#member.anchors };
   }
 
   #now(): Millis {
     return this.#o.clock.now();
   }
 
-  /** Starts an envelope when there is something to say and none is being worked on. */
-  #issue(urgent = false): void {
-    if (this.#issuing || this.#stopped || this.#fatal !== undefined) return;
-    const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
-    const ripe =
-      this.#waiting.length > 0 &&
-      (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
-    if (!ripe && !this.#wantsEnvelope) return;
-    const payloads = this.#takeWaiting();
-    const draft = this.#member.draft(payloads, this.#now());
-    if (draft === undefined) {
-      // Not now (catching up, or too much is pending): the payloads keep their place.
-      this.#waiting = [...payloads, ...this.#waiting];
-      return;
-    }
-    this.#wantsEnvelope = false;
-    this.#issuing = true;
-    this.#work(draft)
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#issuing = false;
-        if (this.#waiting.length > 0) this.#issue();
-      });
+  /** Takes in what comes: not while stopping, failed or without room on the disk. */
+  get #isOpen(): boolean {
+    return !this.#stopped && this.#fatal === undefined && this.#full === undefined;
   }
 
-  #takeWaiting(): Payload[] {
-    let bytes = 0;
-    let count = 0;
-    for (const payload of this.#waiting) {
-      bytes += payload.bytes.length + 4;
-      if (count >= LIMITS.envelopePayloadsMax || bytes > ENVELOPE_PAYLOAD_BYTES) break;
-      count += 1;
-    }
-    const taken = this.#waiting.slice(0, count);
-    this.#waiting = this.#waiting.slice(count);
-    this.#waitingSince = this.#o.clock.monotonicMs();
-    return taken;
-  }
-
-  async #work(draft: Draft): Promise<void> {
-    const { body, bodyHash, bits, payloads } = draft;
-    let nonce: number | undefined;
-    for (let start = 0; nonce === undefined; start += POW_SLICE) {
-      nonce = powSearch({ bodyHash, bits, start, tries: POW_SLICE });
-      if (nonce === undefined) await yieldToOthers();
-      if (this.#stopped) return;
-    }
-    const signature = this.#o.keys.sign(
-      envelopeSigningBytes(this.#o.chain.id, envelopeHash(bodyHash, nonce)),
-    );
-    const encoded = encodeEnvelopeWithPayloads({
-      envelope: { ...body, nonce, signature },
-      payloads: payloads.map((payload) => payload.bytes),
-    });
+  /** False when the member did not take it: then nobody has heard of it, and its payloads go into another. */
+  #own(encoded: Uint8Array): boolean {
+    if (!this.#isOpen) return false;
     const envelope = trustEnvelope(this.#context, encoded);
     this.#step({ kind: 'own', envelope, now: this.#now() });
+    return this.#member.holds(envelope.hash);
   }
 
   #step(input: Input): void {
-    if (this.#stopped || this.#fatal !== undefined) return;
+    if (!this.#isOpen) return;
     const effects = this.#member.step(input);
-    for (const { culprit, reason } of effects.evidence.map(({ issuer }) => ({
-      culprit: issuer,
-      reason: 'two envelopes in one slot',
-    }))) {
-      this.#o.logger.warn({ culprit, subnet: toHex(this.#o.subnet) }, `a member equivocated: ${reason}`);
+    for (const { issuer } of effects.evidence) {
+      this.#o.logger.warn(
+        { culprit: issuer, subnet: toHex(this.#o.subnet) },
+        'a member equivocated: two envelopes in one slot',
+      );
     }
     for (const { code, reason, issuer } of effects.refused)
       this.#o.logger.debug({ code, issuer }, `envelope refused: ${reason}`);
@@ -358,24 +334,74 @@ export class Subnet {
   async #carryOut(): Promise<void> {
     const batch = this.#queue;
     this.#queue = [];
-    for (const effects of batch)
-      for (const delivery of effects.deliver) await this.#o.store.deliver(delivery);
-    const records = batch.flatMap((effects) => effects.persist);
-    if (records.length > 0) await this.#o.log.append(records.map(encodeLogRecord));
+    try {
+      await this.#write(batch);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#queue = [...batch, ...this.#queue];
+      this.#pause(error);
+      return;
+    }
+    if (this.#full !== undefined) this.#resume();
     for (const effects of batch) {
       for (const outgoing of effects.send) this.#send(outgoing);
       this.#tell(effects);
     }
-    // Only between steps: a snapshot stands for exactly what was carried out so far.
-    if (this.#o.log.size > LOG_BYTES_MAX && this.#queue.length === 0)
-      await this.#o.log.compact(this.#member.snapshot().map(encodeLogRecord));
+    await this.#housekeep(batch.some((effects) => effects.deliver.length > 0));
+  }
+
+  async #write(batch: readonly Effects[]): Promise<void> {
+    const { store, retention, log } = this.#o;
+    for (const effects of batch) {
+      for (const delivery of effects.deliver) {
+        await store.deliver(delivery);
+        await retention.pins.keep(delivery);
+      }
+    }
+    const records = batch.flatMap((effects) => effects.persist);
+    if (records.length > 0) await log.append(records.map(encodeLogRecord));
+  }
+
+  /** What can wait for room: it is tried again after the next step. */
+  async #housekeep(delivered: boolean): Promise<void> {
+    const { log, retention, logBytesMax = LOG_BYTES_MAX } = this.#o;
+    try {
+      if (delivered) await retention.pass(this.#member.status().checkpoint, () => this.#member.finalHeads());
+      // Only between steps: a snapshot stands for exactly what was carried out so far.
+      if (log.size > Math.max(logBytesMax, 2 * this.#compacted) && this.#queue.length === 0) {
+        await log.compact(this.#member.snapshot().map(encodeLogRecord));
+        this.#compacted = log.size;
+      }
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#o.logger.warn({}, `housekeeping waits: ${error.message}`);
+    }
+  }
+
+  #pause(error: LedgerError): void {
+    if (this.#full === undefined) this.#o.logger.error({}, `the member pauses: ${error.message}`);
+    this.#full = error;
+    this.#retrying = false;
+    this.#retry?.cancel();
+    this.#retry = this.#o.clock.after(FULL_RETRY_MS, () => {
+      this.#retrying = true;
+      this.#pump.kick();
+    });
+  }
+
+  /** What was committed meanwhile was not taken in; the chain has it. */
+  #resume(): void {
+    this.#full = undefined;
+    this.#retrying = false;
+    this.#o.logger.info({}, 'there is room again: the member goes on');
+    queueMicrotask(() => this.#feedCommitted(this.#member.status().checkpoint + 1));
   }
 
   #tell(effects: Effects): void {
     const time = this.#now();
     for (const envelope of effects.joined) {
       const payloads = envelope.payloads.map(({ id }) => id);
-      if (payloads.length > 0) this.#pendingPayloads.set(toHex(envelope.hash), payloads);
+      this.traces.joined(envelope);
       for (const listener of this.#listeners) {
         listener.envelope?.(envelope);
         if (payloads.length > 0)
@@ -383,7 +409,7 @@ export class Subnet {
       }
     }
     for (const hash of effects.accepted) {
-      const payloads = this.#pendingPayloads.get(toHex(hash));
+      const payloads = this.traces.payloadsOf(hash);
       if (payloads === undefined) continue;
       for (const listener of this.#listeners)
         listener.progress?.({ payloads, stage: 'accepted', envelope: hash, time });
@@ -392,7 +418,7 @@ export class Subnet {
       for (const listener of this.#listeners) listener.accepted?.(effects.accepted);
     }
     for (const delivery of effects.deliver) {
-      for (const { hash } of delivery.envelopes) this.#pendingPayloads.delete(toHex(hash));
+      this.traces.delivered(delivery, time);
       const { certificate, height } = delivery.committed;
       for (const listener of this.#listeners) {
         listener.delivered?.(delivery);
@@ -421,14 +447,14 @@ export class Subnet {
 
   #receive(peer: Peer, bytes: Uint8Array): void {
     const from = this.#indexOf.get(peer.id);
-    if (from === undefined || this.#stopped) return;
+    if (from === undefined || !this.#isOpen) return;
     const decoded = decodeMessage(bytes.slice());
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     const message: SubnetMessage = decoded.value;
     if (message.kind === 'envelope') {
-      this.#hear(from, [message.encoded], false);
+      this.#inbox.hear(from, [message.encoded], false);
     } else if (message.kind === 'envelopes') {
-      this.#hear(from, message.encoded, true);
+      this.#inbox.hear(from, message.encoded, true);
     } else {
       const { chain, subnet, members } = this.#o;
       const verified = verifyMessage(
@@ -441,57 +467,6 @@ export class Subnet {
     }
   }
 
-  #hear(from: number, encoded: readonly Uint8Array[], reply: boolean): void {
-    const wanted = reply && this.#member.expectsFrom(from);
-    const now = this.#o.clock.monotonicMs();
-    for (const bytes of encoded) this.#ingress.receive({ from, encoded: bytes, reply, wanted }, now);
-    this.#check();
-  }
-
-  /** Keeps the pool busy from the fair queues; a batch that comes back makes room for the next. */
-  #check(): void {
-    while (this.#checking < CHECKING_COST_MAX && !this.#stopped) {
-      const items = this.#ingress.take(BATCH_COST, this.#o.clock.monotonicMs(), (raw) => this.#screen(raw));
-      if (items.length === 0) return;
-      void this.#verify(items);
-    }
-  }
-
-  #screen({ from, encoded, wanted }: RawEnvelope): ScreenedEnvelope | undefined {
-    const envelope = screenEnvelope(this.#context, encoded, wanted);
-    if (envelope.ok) return this.#member.holds(envelope.value.hash) ? undefined : envelope.value;
-    this.#o.logger.debug({ from, code: envelope.code }, `envelope refused: ${envelope.message}`);
-    return undefined;
-  }
-
-  /** Signatures of all items go to the pool together; the member hears of them in order. */
-  async #verify(items: readonly IngressItem[]): Promise<void> {
-    const cost = items.reduce((sum, { screened }) => sum + costOf(screened), 0);
-    this.#checking += cost;
-    try {
-      const checks = items.map(({ screened }) => envelopeSignatures(screened));
-      const verdicts = await this.#o.pool.verifyBatch(
-        checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
-      );
-      let at = 0;
-      for (const [i, { raw, screened }] of items.entries()) {
-        const count = (checks[i] as unknown[]).length;
-        const admitted = admitEnvelope(screened, verdicts.slice(at, at + count));
-        at += count;
-        const { from, reply } = raw;
-        if (admitted.ok)
-          this.#step({ kind: 'envelope', from, envelope: admitted.value, reply, now: this.#now() });
-        else this.#blame(this.#peerOf[from] as PeerId, admitted.message);
-      }
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
-      this.#o.logger.debug({ code: error.code }, error.message);
-    } finally {
-      this.#checking -= cost;
-    }
-    this.#check();
-  }
-
   #blame(peer: PeerId, message: string): void {
     this.#o.logger.warn({ peer }, `a peer is disconnected: ${message}`);
     this.#o.transport.disconnect(peer);
@@ -500,9 +475,7 @@ export class Subnet {
   #want(want: Want): void {
     switch (want.kind) {
       case 'envelope':
-        this.#wantsEnvelope = true;
-        // Not inside the step that asked.
-        queueMicrotask(() => this.#issue());
+        this.#issuer.want();
         return;
       case 'committed':
         queueMicrotask(() => this.#feedCommitted(want.from));
@@ -548,21 +521,9 @@ export class Subnet {
   #feedCommitted(from: number): void {
     const { chain, subnet } = this.#o;
     for (let sequence = from; sequence < from + COMMITTED_BATCH; sequence += 1) {
-      const place = chain.checkpointPlace(subnet, sequence);
-      const included = place === undefined ? undefined : chain.included(place);
-      if (place === undefined || included === undefined) return;
-      const tx = decodeTransaction(included.transaction);
-      if (!tx.ok || tx.value.body.kind !== 'checkpoint') {
-        throw new LedgerError(
-          'storage.corrupt',
-          `checkpoint ${sequence} is not where the index says: block ${place.height}, ${place.index}`,
-        );
-      }
-      this.#step({
-        kind: 'committed',
-        committed: { certificate: tx.value.body.certificate, height: place.height, txIndex: place.index },
-        now: this.#now(),
-      });
+      const committed = committedCheckpoint(chain, subnet, sequence);
+      if (committed === undefined) return;
+      this.#step({ kind: 'committed', committed, now: this.#now() });
     }
   }
 
@@ -570,4 +531,17 @@ export class Subnet {
     this.#fatal = error;
     this.#o.logger.error({ err: error }, 'the subnet member stops: an effect could not be carried out');
   }
+}
+
+function readRecord(bytes: Uint8Array): LogRecord {
+  const record = decodeLogRecord(bytes);
+  if (record.ok) return record.value;
+  throw new LedgerError(
+    'storage.corrupt',
+    `the member's log holds a record that does not decode: ${record.message}`,
+  );
+}
+
+function isFull(error: unknown): error is LedgerError {
+  return error instanceof LedgerError && error.code === 'storage.full';
 }

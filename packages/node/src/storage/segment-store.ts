@@ -18,7 +18,7 @@ export interface SegmentStoreOptions {
   readonly disk: Disk;
   readonly folder: string;
   readonly random: Random;
-  /** Checkpoints with little in them share a segment until it has this size. Default 1 MiB. */
+  /** Checkpoints with little in them share a segment until it has this size. Default 4 MiB. */
   readonly segmentBytesMin?: number;
 }
 
@@ -41,6 +41,9 @@ const SEAL_KIND = 0;
 const BODY_KIND = 1;
 /** Bytes of a hash that an index keeps. */
 const PREFIX_BYTES = 8;
+/** Of an index file: checksum, end and checkpoint; and for each body. */
+const INDEX_HEAD_BYTES = 20;
+const INDEX_BODY_BYTES = PREFIX_BYTES + 4;
 const NAME = /^(\d{12})\.segment$/;
 
 export class SegmentStore implements AsyncDisposable {
@@ -92,9 +95,10 @@ export class SegmentStore implements AsyncDisposable {
     return this.#index.count;
   }
 
-  /** Bytes on disk, indexes not counted. */
+  /** Bytes on disk, with the indexes of finished segments. */
   get size(): number {
-    return this.#sealed.reduce((sum, { bytes }) => sum + bytes, this.#current.file.end);
+    const files = this.#sealed.reduce((sum, { bytes }) => sum + bytes, this.#current.file.end);
+    return files + this.#sealed.length * INDEX_HEAD_BYTES + this.#index.count * INDEX_BODY_BYTES;
   }
 
   has(hash: Hash): boolean {

@@ -1,0 +1,100 @@
+/**
+ * Envelopes of others between the wire and the member: screened cheaply, served fairly, their signatures checked in
+ * batches by the pool. What is beyond the pool's share waits in the fair queues (spec DAG-11).
+ */
+import { costOf, Ingress, INGRESS, type IngressItem, type RawEnvelope } from '@itc/core/dag/ingress.js';
+import {
+  admitEnvelope,
+  envelopeSignatures,
+  screenEnvelope,
+  type ScreenedEnvelope,
+  type VerifiedEnvelope,
+  type VerifyContext,
+} from '@itc/core/dag/verify.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { VerifyPool } from '../crypto/verify-pool.ts';
+import type { Clock } from '../ports.ts';
+import type { Logger } from './logger.ts';
+
+/** Signatures being checked at a time. */
+const CHECKING_COST_MAX = 2_048 * INGRESS.signatureCost;
+const BATCH_COST = 256 * INGRESS.signatureCost;
+
+export interface InboxOptions {
+  readonly members: ConstructorParameters<typeof Ingress>[0];
+  readonly pool: VerifyPool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the member as it is now: it may be replaced by one that starts from a snapshot. */
+  readonly context: () => VerifyContext;
+  readonly expectsFrom: (peer: number) => boolean;
+  readonly holds: (hash: Hash) => boolean;
+  readonly admit: (envelope: VerifiedEnvelope, from: number, reply: boolean) => void;
+  readonly blame: (from: number, message: string) => void;
+}
+
+export class SubnetInbox {
+  readonly #o: InboxOptions;
+  readonly #ingress: Ingress;
+  #checking = 0;
+  #stopped = false;
+
+  constructor(options: InboxOptions) {
+    this.#o = options;
+    this.#ingress = new Ingress(options.members);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  hear(from: number, encoded: readonly Uint8Array[], reply: boolean): void {
+    const wanted = reply && this.#o.expectsFrom(from);
+    const now = this.#o.clock.monotonicMs();
+    for (const bytes of encoded) this.#ingress.receive({ from, encoded: bytes, reply, wanted }, now);
+    this.check();
+  }
+
+  /** Keeps the pool busy from the fair queues; a batch that comes back makes room for the next. */
+  check(): void {
+    while (this.#checking < CHECKING_COST_MAX && !this.#stopped) {
+      const items = this.#ingress.take(BATCH_COST, this.#o.clock.monotonicMs(), (raw) => this.#screen(raw));
+      if (items.length === 0) return;
+      void this.#verify(items);
+    }
+  }
+
+  #screen({ from, encoded, wanted }: RawEnvelope): ScreenedEnvelope | undefined {
+    const envelope = screenEnvelope(this.#o.context(), encoded, wanted);
+    if (envelope.ok) return this.#o.holds(envelope.value.hash) ? undefined : envelope.value;
+    this.#o.logger.debug({ from, code: envelope.code }, `envelope refused: ${envelope.message}`);
+    return undefined;
+  }
+
+  /** Signatures of all items go to the pool together; the member hears of them in order. */
+  async #verify(items: readonly IngressItem[]): Promise<void> {
+    const cost = items.reduce((sum, { screened }) => sum + costOf(screened), 0);
+    this.#checking += cost;
+    try {
+      const checks = items.map(({ screened }) => envelopeSignatures(screened));
+      const verdicts = await this.#o.pool.verifyBatch(
+        checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
+      );
+      let at = 0;
+      for (const [i, { raw, screened }] of items.entries()) {
+        const count = (checks[i] as unknown[]).length;
+        const admitted = admitEnvelope(screened, verdicts.slice(at, at + count));
+        at += count;
+        if (admitted.ok) this.#o.admit(admitted.value, raw.from, raw.reply);
+        else this.#o.blame(raw.from, admitted.message);
+      }
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      this.#o.logger.debug({ code: error.code }, error.message);
+    } finally {
+      this.#checking -= cost;
+    }
+    this.check();
+  }
+}

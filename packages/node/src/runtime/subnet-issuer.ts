@@ -1,0 +1,194 @@
+/**
+ * Payloads on their way into own envelopes: gathered for a moment so that many share one, worked on, signed, handed
+ * to the member. What cannot be issued now keeps its place.
+ */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { ok, refused, type Result } from '@itc/core/bytes/result.js';
+import type { Draft } from '@itc/core/dag/effects.js';
+import { encodeEnvelopeWithPayloads, envelopeHash, envelopeSigningBytes } from '@itc/core/dag/envelope.js';
+import { powSearch } from '@itc/core/dag/proof-of-work.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
+import type { KeyPair } from '../crypto/keypair.ts';
+import type { Clock, Timer } from '../ports.ts';
+
+/** Payloads wait this long for others to share their envelope; a command does not wait. */
+const GATHER_MS = 40;
+export const QUEUE_MAX = 50_000;
+const ENVELOPE_PAYLOAD_BYTES = LIMITS.envelopeBytesMax - 4_096;
+const POW_SLICE = 4_096;
+
+export interface IssuerOptions {
+  readonly chain: Hash;
+  readonly keys: KeyPair;
+  readonly clock: Clock;
+  readonly draft: (payloads: readonly Payload[]) => Draft | undefined;
+  /** Whether the member took the envelope; otherwise its payloads go into another one. */
+  readonly issue: (encoded: Uint8Array) => boolean;
+  readonly failed: (error: unknown) => void;
+}
+
+export class SubnetIssuer {
+  readonly #o: IssuerOptions;
+  #waiting: Payload[] = [];
+  #waitingSince = 0;
+  #issuing = false;
+  #wantsEnvelope = false;
+  #gather: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: IssuerOptions) {
+    this.#o = options;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  isWaiting(payload: Hash): boolean {
+    return this.#waiting.some(({ id }) => equalBytes(id, payload));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#gather?.cancel();
+  }
+
+  offer(payload: Payload): Result<void, ErrorCode> {
+    if (this.#waiting.length >= QUEUE_MAX)
+      return refused('pool.full', `${QUEUE_MAX} payloads wait for an envelope; try again later`);
+    if (this.#waiting.length === 0) this.#waitingSince = this.#o.clock.monotonicMs();
+    this.#waiting.push(payload);
+    const urgent = payload.contentType === 'command' || payload.contentType === 'ack';
+    if (urgent || this.#waiting.length >= LIMITS.envelopePayloadsMax) this.run(true);
+    else {
+      this.#gather ??= this.#o.clock.after(GATHER_MS, () => {
+        this.#gather = undefined;
+        this.run();
+      });
+    }
+    return ok(undefined);
+  }
+
+  /** Before all others: they were offered earlier. */
+  putBack(payloads: readonly Payload[]): void {
+    if (payloads.length > 0) this.#waiting = [...payloads, ...this.#waiting];
+  }
+
+  /** Others wait for an envelope of ours, also an empty one. */
+  want(): void {
+    this.#wantsEnvelope = true;
+    // Not inside the step that asked.
+    queueMicrotask(() => this.run());
+  }
+
+  /** Starts an envelope when there is something to say and none is being worked on. */
+  run(urgent = false): void {
+    if (this.#issuing || this.#stopped) return;
+    const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
+    const ripe =
+      this.#waiting.length > 0 &&
+      (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
+    if (!ripe && !this.#wantsEnvelope) return;
+    const payloads = this.#takeWaiting();
+    const draft = this.#o.draft(payloads);
+    if (draft === undefined) {
+      // Not now (catching up, or too much is pending): the payloads keep their place.
+      this.putBack(payloads);
+      return;
+    }
+    this.#wantsEnvelope = false;
+    this.#issuing = true;
+    void this.#carry(draft);
+  }
+    return ok(undefined);
+  }
+
+  /** Before all others: they were offered earlier. */
+  putBack(payloads: readonly Payload[]): void {
+    if (payloads.length > 0) this.#waiting = [...payloads, ...this.#waiting];
+  }
+
+  /** Others wait for an envelope of ours, also an empty one. */
+  want(): void {
+    this.#wantsEnvelope = true;
+    // Not inside the step that asked.
+    queueMicrotask(() => this.run());
+  }
+
+  /** Starts an envelope when there is something to say and none is being worked on. */
+  run(urgent = false): void {
+    if (this.#issuing || this.#stopped) return;
+    const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
+    const ripe =
+      this.#waiting.length > 0 &&
+      (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
+    if (!ripe && !this.#wantsEnvelope) return;
+    const payloads = this.#takeWaiting();
+    const draft = this.#o.draft(payloads);
+    if (draft === undefined) {
+      // Not now (catching up, or too much is pending): the payloads keep their place.
+      this.putBack(payloads);
+      return;
+    }
+    this.#wantsEnvelope = false;
+    this.#issuing = true;
+    this.#work(draft)
+      .catch((error: unknown) => {
+        this.#o.failed(error);
+        return false;
+      })
+      .then((taken) => {
+        this.#issuing = false;
+        // What was not taken is tried again with the next tick of the clock, not at once.
+        if (taken && this.#waiting.length > 0) this.run();
+      });
+  }
+
+  #takeWaiting(): Payload[] {
+    let bytes = 0;
+    let count = 0;
+    for (const payload of this.#waiting) {
+      bytes += payload.bytes.length + 4;
+      if (count >= LIMITS.envelopePayloadsMax || bytes > ENVELOPE_PAYLOAD_BYTES) break;
+      count += 1;
+    }
+    const taken = this.#waiting.slice(0, count);
+    this.#waiting = this.#waiting.slice(count);
+    this.#waitingSince = this.#o.clock.monotonicMs();
+    return taken;
+  }
+
+  async #carry(draft: Draft): Promise<void> {
+    let taken = false;
+    try {
+      taken = await this.#work(draft);
+    } catch (error) {
+      this.#o.failed(error);
+    }
+    this.#issuing = false;
+    // What was not taken is tried again with the next tick of the clock, not at once.
+    if (taken && this.#waiting.length > 0) this.run();
+  }
+
+  async #work(draft: Draft): Promise<boolean> {
+    const { body, bodyHash, bits, payloads } = draft;
+    let nonce: number | undefined;
+    for (let start = 0; nonce === undefined; start += POW_SLICE) {
+      nonce = powSearch({ bodyHash, bits, start, tries: POW_SLICE });
+      if (nonce === undefined) await yieldToOthers();
+      if (this.#stopped) return false;
+    }
+    const signature = this.#o.keys.sign(envelopeSigningBytes(this.#o.chain, envelopeHash(bodyHash, nonce)));
+    const encoded = encodeEnvelopeWithPayloads({
+      envelope: { ...body, nonce, signature },
+      payloads: payloads.map((payload) => payload.bytes),
+    });
+    const taken = this.#o.issue(encoded);
+    if (!taken) this.putBack(payloads);
+    return taken;
+  }
+}
