@@ -24,6 +24,8 @@ export class Network<M> {
   quality: LinkQuality = { ...GOOD_LINKS };
   /** A targeted fault: true loses the message. */
   drop: ((from: number, to: number, message: M) => boolean) | undefined;
+  /** A second one, for what lasts long and goes on beside others. */
+  deaf: ((to: number, message: M) => boolean) | undefined;
   sent = 0;
   lost = 0;
   readonly #clock: Clock;
@@ -44,7 +46,8 @@ export class Network<M> {
     if (
       this.#cut.has(link(from, to)) ||
       this.#random.chance(loss) ||
-      this.drop?.(from, to, message) === true
+      this.drop?.(from, to, message) === true ||
+      this.deaf?.(to, message) === true
     ) {
       this.lost += 1;
       return;
@@ -81,6 +84,7 @@ export class Network<M> {
   heal(): void {
     this.mend();
     this.drop = undefined;
+    this.deaf = undefined;
     this.quality = { ...GOOD_LINKS };
   }
 

@@ -52,6 +52,8 @@ export interface Plan {
   readonly isolateFirst: number;
   /** The same for the first one to hold a prepared certificate of a block. */
   readonly isolateHolder: number;
+  /** One node hears of no checkpoint until the world is healed: its watermark has to hold it back. */
+  readonly deafToCheckpoints: boolean;
 }
 
 /** Four equal validators in a world without faults. */
@@ -73,6 +75,7 @@ export const QUIET: Plan = {
   executionMs: 10,
   isolateFirst: 0,
   isolateHolder: 0,
+  deafToCheckpoints: false,
 };
 
 export function validatorsOf(weights: Weights): ValidatorSet {
@@ -108,7 +111,8 @@ export function drawPlan(seed: number): Plan {
     encoded: random.chance(0.1),
     executionMs: random.pick([0, 10, 100]),
     isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
-    isolateHolder: random.chance(0.2) ? random.next() * 0.6 : 0,
+    isolateHolder: random.chance(0.2) ? 0.3 + 0.7 * random.next() : 0,
+    deafToCheckpoints: random.chance(0.1),
   };
 }
 

@@ -124,10 +124,15 @@ export class Simulation {
         return replica;
       },
       onSend: (from, message) => {
-        if (message.kind === 'pbft')
-          this.#observer.sends(from, message.message, this.world.disk(from).file<WalRecord>(WAL).durable);
+        if (message.kind === 'pbft') this.#observer.sends(from, message.message, this.#logOf(from));
       },
     });
+  }
+
+  /** To look at a missing log must not make one. */
+  #logOf(node: number): readonly WalRecord[] {
+    const disk = this.world.disk(node);
+    return disk.has(WAL) ? disk.file<WalRecord>(WAL).durable : [];
   }
 
   node(node: number): SimReplica | undefined {
@@ -152,6 +157,7 @@ export class Simulation {
     for (const node of this.#identities.keys()) world.disk(node).file(WAL);
     world.startAll();
     applyFaults(world, this.#random.fork(), plan.faults, plan.healAtMs, KINDS);
+    if (plan.deafToCheckpoints) this.#deafen();
     script?.(this);
     world.run(plan.healAtMs);
     heal(world);
@@ -206,7 +212,7 @@ export class Simulation {
     clock.after(this.#random.between(200, 900), () => {
       network.drop = undefined;
     });
-    clock.after(this.#random.between(900, 2_500), () => network.mend());
+    clock.after(this.#random.between(900, 4_000), () => network.mend());
   }
 
   #load(): void {
@@ -219,6 +225,15 @@ export class Simulation {
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
     arrive();
+  }
+
+  #deafen(): void {
+    const deaf = this.#random.pick(this.correct);
+    this.world.tally.add('deaf to checkpoints');
+    this.world.network.deaf = (to, message) =>
+      to === deaf &&
+      message.kind === 'pbft' &&
+      (message.message.kind === 'checkpoint' || message.message.kind === 'status');
   }
 
   /** Plans what happens to disks. */
@@ -260,8 +275,8 @@ export class Simulation {
           return;
         case 'bit rot': {
           // Where it hits is chance: in what was voted, in what was decided, or in both.
-          const [wal, blocks] = [disk.file(WAL), disk.file(BLOCKS)];
-          wal.rot(this.#random.below(wal.durable.length + 1));
+          const blocks = disk.file(BLOCKS);
+          if (disk.has(WAL)) disk.file(WAL).rot(this.#random.below(disk.file(WAL).durable.length + 1));
           if (this.#random.chance(0.5)) blocks.rot(this.#random.below(blocks.durable.length + 1));
           return;
         }
