@@ -104,49 +104,6 @@ export class SubnetIssuer {
     this.#issuing = true;
     void this.#carry(draft);
   }
-    return ok(undefined);
-  }
-
-  /** Before all others: they were offered earlier. */
-  putBack(payloads: readonly Payload[]): void {
-    if (payloads.length > 0) this.#waiting = [...payloads, ...this.#waiting];
-  }
-
-  /** Others wait for an envelope of ours, also an empty one. */
-  want(): void {
-    this.#wantsEnvelope = true;
-    // Not inside the step that asked.
-    queueMicrotask(() => this.run());
-  }
-
-  /** Starts an envelope when there is something to say and none is being worked on. */
-  run(urgent = false): void {
-    if (this.#issuing || this.#stopped) return;
-    const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
-    const ripe =
-      this.#waiting.length > 0 &&
-      (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
-    if (!ripe && !this.#wantsEnvelope) return;
-    const payloads = this.#takeWaiting();
-    const draft = this.#o.draft(payloads);
-    if (draft === undefined) {
-      // Not now (catching up, or too much is pending): the payloads keep their place.
-      this.putBack(payloads);
-      return;
-    }
-    this.#wantsEnvelope = false;
-    this.#issuing = true;
-    this.#work(draft)
-      .catch((error: unknown) => {
-        this.#o.failed(error);
-        return false;
-      })
-      .then((taken) => {
-        this.#issuing = false;
-        // What was not taken is tried again with the next tick of the clock, not at once.
-        if (taken && this.#waiting.length > 0) this.run();
-      });
-  }
 
   #takeWaiting(): Payload[] {
     let bytes = 0;
