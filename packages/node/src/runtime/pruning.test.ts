@@ -16,7 +16,14 @@ import { SeededRandom } from '../random.ts';
 import { MemoryDisk } from '../storage/memory-disk.ts';
 import { MemoryTables } from '../storage/memory-tables.ts';
 import { chainId, GrownChain, people, treasury } from '../testing/grown-chain.ts';
+import type { NodeConfig } from '../config.ts';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { ApiServer } from '../api/server.ts';
+import { chainRoutes } from '../api/chain-routes.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { freePorts } from '../testing/ports.ts';
+import { Hops } from './hops.ts';
+import { Snapshots } from './snapshots.ts';
 import { BlockSync } from './block-sync.ts';
 import { prepareBlock } from './prepared-block.ts';
 import { Pruning, type PruningOptions } from './pruning.ts';
@@ -242,4 +249,78 @@ test('SNAPSHOT-12: a pruned process refuses blocks below its floor, clearly; who
   assert.ok(!sync.isPruned);
   for (let i = 0; i < 100 && behind.chain.height < 200; i += 1) await settled();
   assert.equal(behind.chain.height, 200);
+});
+
+test('SNAPSHOT-10: an observer, which hears no checkpoints, prunes a watermark window below its committed block', async () => {
+  const [disk, tables] = [new MemoryDisk(), new MemoryTables()];
+  const random = new SeededRandom(1);
+  const of = await GrownChain.open({ disk, folder: '/blocks', tables, random, segmentBytes: 16_384 });
+  const transport = new MemoryTransport(new MemoryHub(), { key: person('observer').key, role: 'gateway' });
+  const config = { retainBlocks: 0, peers: [] } as unknown as NodeConfig;
+  const { chain, log } = of;
+  const clock = new ManualClock();
+  const verify = (): boolean => true;
+  const consensus = undefined;
+  const snapshots = new Snapshots({
+    config,
+    chain,
+    tables,
+    log,
+    transport,
+    clock,
+    random,
+    logger,
+    verify,
+    consensus,
+  });
+  await of.grow(120);
+  await snapshots.stop();
+  assert.equal(chain.floor, 1);
+  await of.grow(80);
+  await snapshots.stop();
+  assert.ok(chain.floor > 1 && chain.floor <= 200 - LIMITS.watermarkWindow, String(chain.floor));
+});
+
+test('SNAPSHOT-11: the API says that a block was pruned, what the oldest is, and whom to ask; lists end there', async () => {
+  const world = await grown(200);
+  const pruning = pruningOf(world, { retainBlocks: 0 });
+  pruning.noteStable(192);
+  await pruning.idle();
+  const { chain } = world.grown;
+  const [port] = await freePorts(1);
+  const server = new ApiServer({
+    host: '127.0.0.1',
+    port: port as number,
+    version: '0',
+    logger,
+    routes: [
+      chainRoutes({
+        chain,
+        hops: new Hops(chain),
+        status: () => assert.fail('nobody asks'),
+        submit: () => assert.fail('nobody submits'),
+        isPending: () => false,
+      }),
+    ],
+  });
+  await server.start();
+  try {
+    const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${port}/api/v1${path}`);
+    const gone = await get('/blocks/2');
+    assert.equal(gone.status, 410);
+    const problem = (await gone.json()) as { code: string; detail: string };
+    assert.equal(problem.code, 'block.pruned');
+    assert.match(
+      problem.detail,
+      new RegExp(`the oldest is ${chain.floor}; ask a node that keeps all blocks`),
+    );
+    assert.equal((await get(`/blocks/${chain.floor}`)).status, 200);
+    assert.equal((await get('/blocks/5000')).status, 404);
+    const list = (await (await get('/blocks?limit=100&before=9999')).json()) as {
+      blocks: { height: number }[];
+    };
+    assert.equal(list.blocks.at(-1)?.height, Math.max(chain.floor, 101));
+  } finally {
+    await server.stop();
+  }
 });

@@ -3,6 +3,7 @@
  * everybody, taking over for validators.
  */
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import type { NodeConfig } from '../config.ts';
 import type { Clock, Random, Tables, Transport } from '../ports.ts';
@@ -52,6 +53,13 @@ export class Snapshots {
         transport.disconnect(peer);
       },
     });
+    if (consensus === undefined) {
+      // An observer hears no checkpoints. No quorum goes further than the window above its stable checkpoint.
+      const { chain } = options;
+      chain.onCommitted(({ block }) =>
+        this.#pruning.noteStable(block.header.height - LIMITS.watermarkWindow),
+      );
+    }
     const boundBlocks = config.stateSyncBlocks ?? BOUND_BLOCKS;
     if (consensus === undefined || boundBlocks === 0) {
       transport.open({ ...CHANNELS.stateReply, receive: () => undefined });
