@@ -1,17 +1,27 @@
 /**
  * The subnet's core alone, one thread, no cryptography in what is timed: envelopes that are ready go into the graph, where
  * every rule is checked and weight is counted, and tips are selected. Beside it, on the same DAG, published
- * algorithms as one would write them down from their papers.
+ * algorithms as one would write them down from their papers. Rates are per second of processor time: this thread and what
+ * the collector takes beside it.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { Member } from '@itc/core/dag/member.js';
 import { selectTips, TipPool } from '@itc/core/dag/tips.js';
+import { NONE } from '@itc/core/dag/slab.js';
 import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import { CHAIN, envelopeOf, equalMembers, graphOf, START, SUBNET } from '@itc/core/testing/dag.js';
-import { figure, percentile, rates, seededRandom, type BenchOptions, type Result } from './result.ts';
+import {
+  figure,
+  percentile,
+  rates,
+  seededRandom,
+  type BenchOptions,
+  type Rate,
+  type Result,
+} from './result.ts';
 
 const MEMBERS = [7, 32];
 /** Below the half of the pending pool that gossip may fill. */
@@ -20,6 +30,8 @@ const ENVELOPES = 20_000;
 const ENVELOPES_EXACT = 3_000;
 const TIPS = [1_000, 10_000, 100_000];
 const PARENTS = 8;
+/** The greater of the two values simulated in the walk's literature. */
+const ALPHA = 0.005;
 /** A lane drains its rate bucket at 50 per second: a little slower than that needs no extra work. */
 const LANE_MS = 21;
 
@@ -128,6 +140,59 @@ function selectByScan(tips: ReadonlyMap<string, number>, random: () => number): 
   return chosen;
 }
 
+interface WalkVertex {
+  readonly children: number[];
+  /** Cumulative weight, exact. */
+  weight: number;
+}
+
+/** The DAG as the walk needs it: children and exact weights, made before anything is timed. */
+function walkable(envelopes: readonly VerifiedEnvelope[]): WalkVertex[] {
+  const at = new Map(envelopes.map(({ hash }, i) => [toHex(hash), i]));
+  const vertices: WalkVertex[] = envelopes.map(() => ({ children: [], weight: 1 }));
+  const parents = envelopes.map(({ envelope }) =>
+    envelope.parents.flatMap((hash) => at.get(toHex(hash)) ?? []),
+  );
+  for (const [i, of] of parents.entries()) {
+    const seen = new Set<number>(of);
+    const queue = [...of];
+    for (const parent of of) (vertices[parent] as WalkVertex).children.push(i);
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      (vertices[next] as WalkVertex).weight += 1;
+      for (const parent of parents[next] as number[]) {
+        if (seen.has(parent)) continue;
+        seen.add(parent);
+        queue.push(parent);
+      }
+    }
+  }
+  return vertices;
+}
+
+/** Markov-chain walk (The Tangle, §4.1): from the oldest vertex to a tip, heavier children with exp(−α ΔH). */
+function walk(vertices: readonly WalkVertex[], alpha: number, random: () => number): number {
+  let at = 0;
+  for (;;) {
+    const { children, weight } = vertices[at] as WalkVertex;
+    if (children.length === 0) return at;
+    let sum = 0;
+    const odds = children.map((child) => {
+      sum += Math.exp(-alpha * (weight - (vertices[child] as WalkVertex).weight));
+      return sum;
+    });
+    const drawn = random() * sum;
+    at = children[
+      Math.max(
+        0,
+        odds.findIndex((odd) => drawn < odd),
+      )
+    ] as number;
+  }
+}
+
+/** Operations per second of one processor, whoever else uses the machine. */
+const perProcessorSecond = (rate: Rate): number[] => rate.processorUs.map((us) => 1_000_000 / us);
+
 /** Microseconds, one per selection. */
 function selectionTimes(count: number, select: () => unknown): number[] {
   const times: number[] = [];
@@ -166,11 +231,11 @@ export async function benchCore(options: BenchOptions): Promise<Result[]> {
       () => insertExact(fewer),
     );
     results.push(
-      figure(`envelopes inserted and weighed, ${of}`, 'per s', inserted.perSecond),
-      figure(`the same through Member.step, ${of}`, 'per s', stepped.perSecond),
-      figure(`the first ${fewer.length} inserted and weighed, ${of}`, 'per s', own.perSecond, {
+      figure(`envelopes inserted and weighed, ${of}`, 'per s', perProcessorSecond(inserted)),
+      figure(`the same through Member.step, ${of}`, 'per s', perProcessorSecond(stepped)),
+      figure(`the first ${fewer.length} inserted and weighed, ${of}`, 'per s', perProcessorSecond(own), {
         name: 'exact cumulative weight',
-        samples: exact.perSecond,
+        samples: perProcessorSecond(exact),
         better: 'more',
       }),
     );
@@ -197,6 +262,29 @@ export async function benchCore(options: BenchOptions): Promise<Result[]> {
       }),
     );
   }
+  results.push(walkedSelection(options, random));
   log('tip selection done');
   return results;
+}
+
+/** The same DAG, three thousand pending: ours takes eight tips of the pool, the walk two from the bottom up. */
+function walkedSelection({ quick }: BenchOptions, random: () => number): Result {
+  const members = equalMembers(7);
+  const envelopes = dagOf(members, quick ? 500 : ENVELOPES_EXACT, random);
+  const graph = graphOf(members);
+  for (const envelope of envelopes) graph.insert(envelope, 'gossip');
+  const { tips: pool, fresh } = graph;
+  const own = selectionTimes(quick ? 200 : 2_000, () =>
+    selectTips({ pool, fresh, count: PARENTS, skip: NONE, random }),
+  );
+  const vertices = walkable(envelopes);
+  const walked = selectionTimes(quick ? 20 : 200, () => [
+    walk(vertices, ALPHA, random),
+    walk(vertices, ALPHA, random),
+  ]);
+  return figure(`tip selection p99, ${envelopes.length} pending`, 'µs', p99s(own), {
+    name: `Markov-chain walk, α = ${ALPHA}`,
+    samples: p99s(walked),
+    better: 'less',
+  });
 }

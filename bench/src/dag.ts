@@ -1,7 +1,8 @@
-/** The subnet's DAG: four figures kept apart, so that none hides another (core, verification, payloads, finality). */
+/** The subnet's DAG: figures kept apart, so that none hides another (core, overload, verification, payloads, finality). */
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { benchCore } from './dag-core.ts';
 import { benchFinality } from './dag-finality.ts';
+import { benchOverload } from './dag-overload.ts';
 import { benchVerify } from './dag-verify.ts';
 import { IncompleteError, type BenchOptions, type Result } from './result.ts';
 
@@ -10,8 +11,9 @@ export const name = 'dag';
 export async function run(options: BenchOptions): Promise<Result[]> {
   installNativeCrypto();
   const core = await benchCore(options);
+  const overload = benchOverload(options);
   const verified = await benchVerify(options);
-  const results = [...core, ...verified];
+  const results = [...core, ...overload, ...verified];
   try {
     return [...results, ...(await benchFinality(options))];
   } catch (error) {
