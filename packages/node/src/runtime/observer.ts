@@ -36,6 +36,11 @@ export class Observer {
     return this.#sync.target;
   }
 
+  /** Blocks are missing here that every peer in sight has pruned. */
+  get isPruned(): boolean {
+    return this.#sync.isPruned;
+  }
+
   get failure(): unknown {
     return this.#fatal;
   }

@@ -32,6 +32,7 @@ class World {
   readonly server: SnapshotServer;
   readonly clock: ManualClock;
   readonly answers: Numbered<SyncAnswer>[] = [];
+  readonly #hub = new MemoryHub();
   readonly #reader: MemoryTransport;
   readonly #serving: MemoryTransport;
   readonly blamed: string[] = [];
@@ -40,9 +41,8 @@ class World {
   private constructor(grown: GrownChain, bytesPerSecond: number) {
     this.grown = grown;
     this.clock = new ManualClock();
-    const hub = new MemoryHub();
-    this.#serving = new MemoryTransport(hub, { key: person('server').key, role: 'validator' });
-    this.#reader = new MemoryTransport(hub, { key: person('reader').key, role: 'validator' });
+    this.#serving = new MemoryTransport(this.#hub, { key: person('server').key, role: 'validator' });
+    this.#reader = new MemoryTransport(this.#hub, { key: person('reader').key, role: 'validator' });
     this.#serving.open({ ...CHANNELS.stateReply, receive: () => undefined });
     this.server = new SnapshotServer({
       chain: grown.chain,
@@ -74,6 +74,26 @@ class World {
     await world.#serving.start();
     await world.#reader.start();
     return world;
+  }
+
+  /** More processes that ask. */
+  async crowd(
+    count: number,
+  ): Promise<{ readonly send: (request: SyncRequest) => void; readonly answers: () => number }[]> {
+    const readers = [];
+    for (let i = 0; i < count; i += 1) {
+      const transport = new MemoryTransport(this.#hub, { key: person(`crowd ${i}`).key, role: 'validator' });
+      let answers = 0;
+      transport.open({ ...CHANNELS.stateRequest, receive: () => undefined });
+      transport.open({ ...CHANNELS.stateReply, receive: () => (answers += 1) });
+      await transport.start();
+      const send = (content: SyncRequest): void => {
+        const bytes = encodeRequest({ number: 1, content });
+        transport.send(this.#serving.self, CHANNELS.stateRequest.number, bytes);
+      };
+      readers.push({ send, answers: () => answers });
+    }
+    return readers;
   }
 
   /** The chain reaches a height; every checkpoint becomes stable as soon as it is executed. */
@@ -176,7 +196,7 @@ test('SNAPSHOT-6: a peer gets its bytes per second and no more; who asks again b
   assert.ok(prefix);
   world.send({ kind: 'chunk', height: 32, prefix });
   await settled();
-  // The first second's worth goes at once, then the answer waits for what it costs.
+  // A second's worth goes at once, then the answer waits for what it costs.
   const before = world.answers.length;
   for (let i = 0; i < 10; i += 1) world.send({ kind: 'chunk', height: 32, prefix });
   await settled();
@@ -198,6 +218,21 @@ test('SNAPSHOT-6: requests without bytes in their answers are rationed, too', as
   }
   await settled();
   assert.ok(world.answers.length < 70, String(world.answers.length));
+});
+
+test('SNAPSHOT-6: a crowd that rejoins gets four times what one peer gets, however many they are', async () => {
+  const rate = 64 << 10;
+  const world = await World.open(rate);
+  await world.growTo(40);
+  const crowd = await world.crowd(20);
+  for (const reader of crowd) reader.send({ kind: 'block', height: 32 });
+  await settled();
+  // Each request counts as 16 KiB, so that sixteen are what all get in the first second, and every peer's own is enough.
+  const served = (): number => crowd.filter(({ answers }) => answers() > 0).length;
+  assert.equal(served(), 16);
+  world.clock.advance(1_000);
+  await settled();
+  assert.equal(served(), 20);
 });
 
 test('SNAPSHOT-6: what is not held is refused: other heights, pieces beyond the end, prefixes with too many records', async () => {

@@ -71,6 +71,8 @@ const LEASE_MS_MAX = 1_800_000;
 const BYTES_PER_SECOND = 8 << 20;
 /** The least a request counts: work without bytes is not free. */
 const REQUEST_BYTES = 16 << 10;
+/** All peers together get this many times what one gets, so that a crowd that rejoins does not starve consensus. */
+const CROWD = 4;
 const PENDING_MAX = 8;
 
 export class SnapshotServer {
@@ -80,10 +82,16 @@ export class SnapshotServer {
   #pending: StableCertificate[] = [];
   #held: Held[] = [];
   readonly #accounts = new Map<PeerId, Account>();
+  readonly #everybody: Account;
 
   constructor(options: SnapshotServerOptions) {
     this.#o = options;
     this.#bytesPerSecond = options.bytesPerSecond ?? BYTES_PER_SECOND;
+    this.#everybody = {
+      credit: CROWD * this.#bytesPerSecond,
+      at: options.clock.monotonicMs(),
+      waiting: false,
+    };
     const { chain, transport } = options;
     transport.open({ ...CHANNELS.stateRequest, receive: (peer, bytes) => this.#receive(peer, bytes) });
     transport.listen({ disconnected: ({ id }) => void this.#accounts.delete(id) });
@@ -137,10 +145,12 @@ export class SnapshotServer {
     if (account.waiting) return;
     const { number, content } = request.value;
     const answer = encodeAnswer({ number, content: this.#answer(content) });
-    account.credit -= Math.max(answer.length, REQUEST_BYTES);
-    if (account.credit >= 0) return this.#send(peer.id, answer);
+    const cost = Math.max(answer.length, REQUEST_BYTES);
+    const own = spend(account, cost, this.#bytesPerSecond, this.#o.clock.monotonicMs());
+    const all = spend(this.#everybody, cost, CROWD * this.#bytesPerSecond, this.#o.clock.monotonicMs());
+    if (own <= 0 && all <= 0) return this.#send(peer.id, answer);
     account.waiting = true;
-    this.#o.clock.after((-account.credit / this.#bytesPerSecond) * 1_000, () => {
+    this.#o.clock.after(Math.max(own, all), () => {
       account.waiting = false;
       this.#send(peer.id, answer);
     });
@@ -151,12 +161,11 @@ export class SnapshotServer {
   }
 
   #accountOf(peer: PeerId): Account {
-    const now = this.#o.clock.monotonicMs();
-    const account = this.#accounts.get(peer) ?? { credit: this.#bytesPerSecond, at: now, waiting: false };
-    this.#accounts.set(peer, account);
-    const earned = ((now - account.at) / 1_000) * this.#bytesPerSecond;
-    account.credit = Math.min(this.#bytesPerSecond, account.credit + earned);
-    account.at = now;
+    let account = this.#accounts.get(peer);
+    if (account === undefined) {
+      account = { credit: this.#bytesPerSecond, at: this.#o.clock.monotonicMs(), waiting: false };
+      this.#accounts.set(peer, account);
+    }
     return account;
   }
 
@@ -217,4 +226,12 @@ function manifestOf(held: Held): Uint8Array {
     depths: chunkDepths(state.tree),
   });
   return held.manifest;
+}
+
+/** Takes a cost from what an account has earned, a second's worth at most; returns the milliseconds it is short of. */
+function spend(account: Account, cost: number, perSecond: number, now: number): number {
+  const earned = ((now - account.at) / 1_000) * perSecond;
+  account.credit = Math.min(perSecond, account.credit + earned) - cost;
+  account.at = now;
+  return (-account.credit / perSecond) * 1_000;
 }

@@ -23,11 +23,8 @@ export type SyncRequest =
   /** The anchor's own block. */
   | { readonly kind: 'block'; readonly height: number };
 
-/** `unknown`: not held here, or not any more. `busy`: ask later, or somebody else. */
-export type SyncAnswer =
-  | { readonly kind: 'piece'; readonly body: Uint8Array }
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'busy' };
+/** `unknown`: not held here, or not any more. */
+export type SyncAnswer = { readonly kind: 'piece'; readonly body: Uint8Array } | { readonly kind: 'unknown' };
 
 /** The block that closes an epoch, and who decides in the next one. */
 export interface EpochTurn {
@@ -53,7 +50,7 @@ export const SYNC_REPLY_BYTES_MAX: number =
   16 + Math.max(LIMITS.blockBytesMax, STATE_LIMITS.snapshotChunkBytesMax);
 
 const REQUESTS = ['manifests', 'epochs', 'chunk', 'hashes', 'block'] as const;
-const ANSWERS = ['piece', 'unknown', 'busy'] as const;
+const ANSWERS = ['piece', 'unknown'] as const;
 
 export function encodeRequest({ number, content }: Numbered<SyncRequest>): Uint8Array {
   const writer = new Writer(32).u32(number).u8(REQUESTS.indexOf(content.kind));

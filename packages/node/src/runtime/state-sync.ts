@@ -64,13 +64,12 @@ const CONSIDER_MS = 1_000;
 const JITTER_MS = 2_000;
 const RETRY_MS = 5_000;
 const RETRY_MS_MAX = 60_000;
+/** After a success blocks follow for at least this long: a fast chain must not make one state chase the next. */
+const SETTLE_MS = 30_000;
 /** Peers fetched from at a time. */
 const PEERS_MAX = 8;
 /** Answers a peer may owe in one attempt before it is left alone. */
 const SILENCES_MAX = 2;
-/** Times one peer may say it is busy for one piece, and the pause after each. */
-const BUSY_MAX = 20;
-const BUSY_MS = 500;
 /** Requests for turns of epochs in one attempt. */
 const TURN_REQUESTS_MAX = 1_024;
 
@@ -172,7 +171,7 @@ export class StateSync {
       this.#progress = undefined;
     }
     this.#failures = isDone ? 0 : this.#failures + 1;
-    const pause = isDone ? 0 : Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (this.#failures - 1));
+    const pause = isDone ? SETTLE_MS : Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (this.#failures - 1));
     this.#notBefore = clock.monotonicMs() + pause * (0.5 + random.uniform());
     if (isDone) logger.info({ height: chain.height }, 'the state was taken over; blocks follow');
   }
@@ -288,25 +287,18 @@ export class StateSync {
     rest: Set<PeerId>,
   ): Promise<void> {
     let silences = 0;
-    let busy = 0;
     for (let piece = missing.shift(); piece !== undefined; piece = missing.shift()) {
       const answer = this.#stopped
         ? ({ kind: 'unknown' } as const)
         : await this.#peers.ask(peer, requestFor(piece, staging));
       if (answer.kind === 'piece') {
         if ((await this.#take(piece, answer.body, staging)) === 'taken') {
-          busy = 0;
           this.#note(peer);
           continue;
         }
         this.#peers.ban(peer, `a wrong piece: ${piece.kind}`);
       }
       missing.unshift(piece);
-      if (answer.kind === 'busy' && busy < BUSY_MAX) {
-        busy += 1;
-        await new Promise<void>((resolve) => void this.#o.clock.after(BUSY_MS, resolve));
-        continue;
-      }
       if (answer.kind === 'silent' && silences + 1 < SILENCES_MAX) {
         silences += 1;
         continue;

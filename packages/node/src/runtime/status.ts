@@ -61,6 +61,9 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
     (quorum.reason === undefined ? undefined : `no block can be final: ${quorum.reason}`) ??
     (chain.height === 0 ? 'the first block has not been committed yet' : undefined) ??
     node.snapshots.progress ??
+    (node.observer?.isPruned === true
+      ? `block ${chain.height + 1} is missing, and every peer in sight has pruned it: connect a node that keeps all blocks`
+      : undefined) ??
     (target > chain.height + 8 ? `catching up: at height ${chain.height} of ${target}` : undefined) ??
     (age > STILL_MS
       ? `no block for ${Math.round(age / 1_000)} s: ${replica?.reason ?? 'the validators do not agree'}`
