@@ -6,8 +6,11 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { closesEpoch, decodeBlock, headerHash } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import type { Height } from '@itc/core/ledger/ids.js';
+import { height, type Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { precheck } from '@itc/core/state/apply.js';
+import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Mempool } from '../mempool/mempool.ts';
@@ -20,6 +23,10 @@ export interface CandidatesOptions {
   readonly mempool: Mempool;
   readonly pool: VerifyPool;
   readonly logger: Logger;
+  /** For signatures inside of bodies. */
+  readonly verify: SignatureVerifier;
+  /** Resolves when those of these transactions that are being checked elsewhere no longer are. */
+  readonly checking: (names: readonly string[]) => Promise<unknown> | undefined;
 }
 
 /** Proposals, bodies and restored candidates whose signatures were checked; more than the window is not needed. */
@@ -54,9 +61,10 @@ export class Candidates {
     this.#blocks.set(id, 'working');
     const { chain, mempool, pool, logger } = this.#o;
     try {
-      const prepared = await prepareBlock(chain.id, block.bytes, pool, (txId) => mempool.get(txId));
+      const known = (name: string): VerifiedTransaction | undefined => mempool.get(name);
+      const prepared = await prepareBlock(chain.id, block.bytes, pool, known, this.#o.checking);
       this.#blocks.set(id, prepared.ok ? prepared.value : 'invalid');
-      if (prepared.ok) return;
+      if (prepared.ok) return this.#pool(prepared.value);
       logger.warn(
         { height: block.height, code: prepared.code },
         `a proposed block is refused: ${prepared.message}`,
@@ -64,6 +72,16 @@ export class Candidates {
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       this.#blocks.delete(id);
+    }
+  }
+
+  /** What the proposer knew before us: when it comes on its own way too, nobody checks it again. */
+  #pool({ transactions }: PreparedBlock): void {
+    const { chain, mempool, verify } = this.#o;
+    const context = { chain: chain.id, height: height(chain.height + 1), verify };
+    for (const transaction of transactions) {
+      if (mempool.get(transaction.name) === undefined && precheck(chain.state, context, transaction).ok)
+        mempool.add(transaction);
     }
   }
 

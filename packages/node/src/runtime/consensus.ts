@@ -16,6 +16,7 @@ import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
 import type { VerifyContext } from '@itc/core/pbft/verify.js';
 import type { KeyPair } from '../crypto/keypair.ts';
+import { verifyNative } from '../crypto/native.ts';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
@@ -42,6 +43,8 @@ export interface ConsensusOptions {
   readonly place: ReplicaLogPlace;
   readonly mempool: Mempool;
   readonly pool: VerifyPool;
+  /** Of transactions that are being checked on their way into the pool, see `Intake`. */
+  readonly checking: (names: readonly string[]) => Promise<unknown> | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -97,7 +100,7 @@ export class Consensus {
     this.#o = options;
     const { chain, transport, clock, logger } = options;
     this.#context = this.#present();
-    this.#candidates = new Candidates(options);
+    this.#candidates = new Candidates({ ...options, verify: verifyNative });
     this.#overdue = new Overdue(options);
     this.#accuser = new Accuser(options);
     this.#restart = new RestartRequest(options);

@@ -59,6 +59,8 @@ export class Intake {
   readonly #prefix: Uint8Array;
   #queue: Offer[] = [];
   #head = 0;
+  /** Names of what is being checked, and when that will be over. */
+  #checking: { readonly names: ReadonlySet<string>; readonly over: Promise<unknown> } | undefined;
   readonly #drain = new Drain({
     work: () => this.#take(),
     hasWork: () => this.waiting > 0,
@@ -82,6 +84,14 @@ export class Intake {
     return true;
   }
 
+  /** Of these, some are being checked at this moment: resolves when they are not any more. Undefined when none is. */
+  checking(names: readonly string[]): Promise<unknown> | undefined {
+    const checking = this.#checking;
+    return checking !== undefined && names.some((name) => checking.names.has(name))
+      ? checking.over
+      : undefined;
+  }
+
   async #take(): Promise<void> {
     const batch = this.#queue.slice(this.#head, this.#head + BATCH_MAX);
     this.#head += batch.length;
@@ -96,7 +106,11 @@ export class Intake {
       if (judged.ok) opened.push({ offer, transaction: judged.value });
       else offer.done(judged);
     }
-    const verdicts = await this.#verify(opened.map(({ transaction }) => transaction));
+    const names = new Set(opened.map(({ transaction }) => transaction.name));
+    const verifying = this.#verify(opened.map(({ transaction }) => transaction));
+    this.#checking = { names, over: verifying };
+    const verdicts = await verifying;
+    this.#checking = undefined;
     let added = false;
     for (const [i, { offer, transaction }] of opened.entries()) {
       const judged = verdicts.ok ? this.#judge(transaction, verdicts.value[i] === true) : verdicts;

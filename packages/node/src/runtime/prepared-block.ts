@@ -76,7 +76,8 @@ export async function prepareBlock(
   chain: Hash,
   bytes: Uint8Array,
   pool: VerifyPool | 'certified',
-  known: (id: string) => VerifiedTransaction | undefined,
+  known: (name: string) => VerifiedTransaction | undefined,
+  checking: (names: readonly string[]) => Promise<unknown> | undefined = () => undefined,
 ): Promise<Result<PreparedBlock, ErrorCode>> {
   if (bytes.length > LIMITS.blockBytesMax)
     return refused('decode.too-long', `expected a block of at most ${LIMITS.blockBytesMax} bytes`);
@@ -86,11 +87,14 @@ export async function prepareBlock(
   const ids = transactions.map(transactionId);
   if (!equalBytes(transactionsRoot(ids), header.txRoot))
     return refused('decode.not-canonical', 'the transactions do not have the root in the header');
+  const names = ids.map(idText);
+  // What the intake has handed to the workers is not handed to them again.
+  await checking(names.filter((name) => known(name) === undefined));
   const unknown: number[] = [];
   const opened: OpenedTransaction[] = [];
   for (const [i, encoded] of transactions.entries()) {
     const id = ids[i] as Hash;
-    const hit = known(idText(id));
+    const hit = known(names[i] as string);
     if (hit !== undefined) {
       opened[i] = hit;
       continue;

@@ -155,6 +155,7 @@ export class NodeProcess implements AsyncDisposable {
         ...parts.replicaLog,
         mempool: this.mempool,
         pool,
+        checking: (names) => this.#intake.checking(names),
         clock,
         random,
         logger,
