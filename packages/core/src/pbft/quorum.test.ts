@@ -24,15 +24,42 @@ test('PBFT-1.2: two quorums overlap in more than F, and the correct ones alone r
       `n = ${n}`,
     );
   }
-  fc.assert(
-    fc.property(weightLists, (weights) => {
-      const { total, faulty, strong } = quorumOf(weights);
-      assert.ok(2 * strong - total >= faulty + 1);
-      assert.ok(total - faulty >= strong);
-      assert.ok(3 * faulty < total);
-    }),
-  );
+  const weight = fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 0xffff_ffff }));
+  for (let n = 1; n <= 100; n += 1) {
+    fc.assert(
+      fc.property(
+        fc.array(weight, { minLength: n, maxLength: n }),
+        fc.infiniteStream(fc.boolean()),
+        (weights, coins) => {
+          const { total, faulty, strong, weak } = quorumOf(weights);
+          assert.ok(2 * strong - total >= faulty + 1);
+          assert.ok(total - faulty >= strong && 3 * faulty < total && weak === faulty + 1);
+          // And not only in numbers: two sets of members that reach Q share members of more than F.
+          const draw = (): boolean[] => reachQuorum(weights, strong, coins);
+          const [one, two] = [draw(), draw()];
+          const shared = weights.reduce(
+            (sum, w, i) => (one[i] === true && two[i] === true ? sum + w : sum),
+            0,
+          );
+          assert.ok(shared > faulty);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  }
 });
+
+/** A set of members of weight Q at least, smallest first to leave: chance drops whom it can. */
+function reachQuorum(weights: readonly number[], strong: number, coins: Iterator<boolean>): boolean[] {
+  const chosen = weights.map(() => true);
+  let sum = weights.reduce((total, weight) => total + weight, 0);
+  for (const [i, weight] of weights.entries()) {
+    if (sum - weight < strong || coins.next().value === false) continue;
+    chosen[i] = false;
+    sum -= weight;
+  }
+  return chosen;
+}
 
 test('PBFT-1.2: with two or three validators one alone decides nothing (raijin 19, mir 61)', () => {
   for (const n of [2, 3]) {
