@@ -154,6 +154,26 @@ test('DAG-2.8: one issuer cannot fill the room of the others, and requests may u
   assert.equal(graph.isCrowded(), true);
 });
 
+test('DAG-2.8: one issuer’s largest envelopes do not take the bytes of the others', () => {
+  const graph = graphOf(members);
+  const large = (lane: number): VerifiedEnvelope => {
+    const envelope = envelopeOf(members, { issuer: 0, lane, parents: [SUBNET] });
+    // As long as an envelope may be; what it holds does not matter here.
+    return { ...envelope, encoded: new Uint8Array(LIMITS.envelopeBytesMax) } as VerifiedEnvelope;
+  };
+  let taken = 0;
+  let previous = large(0);
+  while (insert(graph, previous) === 'inserted') {
+    taken += 1;
+    const { hash } = previous;
+    const next = envelopeOf(members, { issuer: 0, sequence: taken + 1, previous: hash, parents: [hash] });
+    previous = { ...next, encoded: new Uint8Array(LIMITS.envelopeBytesMax) } as VerifiedEnvelope;
+  }
+  assert.equal(taken, LIMITS.pendingBytesMax / 4 / 2 / LIMITS.envelopeBytesMax);
+  assert.equal(insert(graph, previous), 'envelope.pool-full');
+  assert.equal(insert(graph, envelopeOf(members, { issuer: 1, parents: [SUBNET] })), 'inserted');
+});
+
 test('DAG-2.9: two envelopes of a slot are evidence, a third is refused unless asked for (equivocation spam)', () => {
   const graph = graphOf(members);
   const dag = parseDag(members, `A1 A1' A1'' A1'''`);

@@ -67,7 +67,9 @@ export class Graph {
   readonly #index: HashTable;
   readonly #slots: Slots;
   readonly pendingByMember: number[];
+  readonly #bytesByMember: Float64Array;
   readonly #share: readonly number[];
+  readonly #shareBytes: readonly number[];
   readonly #resolved = new Int32Array(LIMITS.parentsMax);
 
   constructor(options: GraphOptions) {
@@ -83,8 +85,13 @@ export class Graph {
     this.#slots = new Slots(this.slab, stake.length);
     this.#lanes = new LaneTable(stake);
     this.pendingByMember = stake.map(() => 0);
+    this.#bytesByMember = new Float64Array(stake.length);
     this.#share = stake.map((weight) =>
       Math.max(1, Math.floor((LIMITS.pendingEnvelopesMax * weight) / quorum.total)),
+    );
+    // Whoever has little stake may still have two of the largest pending.
+    this.#shareBytes = stake.map((weight) =>
+      Math.max(4 * LIMITS.envelopeBytesMax, Math.floor((LIMITS.pendingBytesMax * weight) / quorum.total)),
     );
   }
 
@@ -286,11 +293,13 @@ export class Graph {
   #capacityFlaw(verified: VerifiedEnvelope, origin: Origin): Refusal | undefined {
     if (origin === 'own') return undefined;
     const { slab } = this;
-    const share = this.#share[verified.issuer] as number;
+    const { issuer } = verified;
     // Half of the room is kept for what accepted pasts and checkpoints ask for.
     const part = origin === 'gossip' ? 0.5 : 1;
+    const bytes = (this.#bytesByMember[issuer] as number) + verified.encoded.length;
     const crowded =
-      (this.pendingByMember[verified.issuer] as number) >= share * part ||
+      (this.pendingByMember[issuer] as number) >= (this.#share[issuer] as number) * part ||
+      bytes > (this.#shareBytes[issuer] as number) * part ||
       slab.bytes + verified.encoded.length > LIMITS.pendingBytesMax * part ||
       slab.count >= LIMITS.pendingEnvelopesMax * part;
     return crowded
@@ -300,19 +309,20 @@ export class Graph {
 
   /** Own load above which drafting pauses: a quarter of the share, so peers never have to refuse us. */
   isCrowded(): boolean {
-    const share = this.#share[this.#self] ?? 0;
+    const own = this.#self;
     return (
-      (this.pendingByMember[this.#self] as number) >= share / 4 ||
+      (this.pendingByMember[own] as number) >= (this.#share[own] ?? 0) / 4 ||
+      (this.#bytesByMember[own] as number) > (this.#shareBytes[own] ?? 0) / 4 ||
       this.slab.bytes > LIMITS.pendingBytesMax / 4
     );
   }
 
   #place(verified: VerifiedEnvelope, selfAt: number, level: number): number {
     const { slab } = this;
-    const { envelope, issuer } = verified;
+    const { envelope } = verified;
     const place = slab.allocate(verified);
     this.#index.add(verified.hash, place);
-    this.pendingByMember[issuer] = (this.pendingByMember[issuer] as number) + 1;
+    this.#count(verified);
     const count = envelope.parents.length;
     for (let i = 0; i < count; i += 1) slab.parents[place * PARENT_STRIDE + i] = this.#resolved[i] as number;
     slab.parentCount[place] = count;
@@ -325,6 +335,11 @@ export class Graph {
     this.#updateTips(place, approvesNews);
     this.weights.approve(slab, place, this.accepted);
     return place;
+  }
+
+  #count({ issuer, encoded }: VerifiedEnvelope): void {
+    this.pendingByMember[issuer] = (this.pendingByMember[issuer] as number) + 1;
+    this.#bytesByMember[issuer] = (this.#bytesByMember[issuer] as number) + encoded.length;
   }
 
   /** The self-parent counts for the newest root only: a member that was away still has its old chain behind it. */
@@ -450,9 +465,9 @@ export class Graph {
     const approving = new Set(this.fresh.places());
     this.#slots.clear();
     this.pendingByMember.fill(0);
+    this.#bytesByMember.fill(0);
     for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
-      const issuer = slab.issuer[place] as number;
-      this.pendingByMember[issuer] = (this.pendingByMember[issuer] as number) + 1;
+      this.#count(slab.envelope(place));
       slab.children[place] = 0;
       this.#measureDepth(place);
       this.#slots.take(place);

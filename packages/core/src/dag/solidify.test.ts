@@ -61,6 +61,28 @@ test('DAG-9.2: fabricated parents fill the share of their author and nobody else
   assert.equal(s.arrived(hash(200_000)).length, 1);
 });
 
+test('DAG-9.2: a third of the members together leave the others their shares, in entries and in bytes', () => {
+  const many = equalMembers(31);
+  const s = new Solidifier({ members: 31, self: 0, timing: TIMING });
+  for (let liar = 1; liar <= 10; liar += 1) {
+    for (let n = 0; n < 2_000; n += 1) {
+      const envelope = { ...stub(n + 5_000 * liar, liar), encoded: new Uint8Array(LIMITS.envelopeBytesMax) };
+      s.hold({ envelope, from: liar, origin: 'gossip' }, [hash(n + 5_000 * liar)], 0);
+      s.want(hash(n + 100_000 * liar), { announcer: liar, certified: false, now: 0 });
+    }
+  }
+  assert.ok(s.missingCount <= LIMITS.missingMax);
+  assert.ok(s.bytes <= LIMITS.unsolidBytesMax);
+  for (let honest = 11; honest < many.length; honest += 1) {
+    const number = 7_000_000 + honest;
+    assert.equal(
+      s.hold({ envelope: stub(number, honest), from: honest, origin: 'gossip' }, [hash(number)], 0),
+      true,
+    );
+    assert.equal(s.arrived(hash(number)).length, 1);
+  }
+});
+
 test('DAG-9.2: announced hashes are charged to the peer that announces them', () => {
   const s = solidifier();
   for (let n = 0; n < 50_000; n += 1) s.want(hash(n), { announcer: 3, certified: false, now: 0 });

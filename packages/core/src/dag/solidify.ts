@@ -50,12 +50,15 @@ export class Solidifier {
   readonly #byAnchor = new Map<string, string[]>();
   readonly #peers: readonly number[];
   readonly #waitingByAuthor: number[];
+  readonly #bytesByAuthor: number[];
   readonly #missingByAuthor: number[];
   readonly #missingByPeer = new Map<number, number>();
   /** Envelopes a peer may still send as an answer, and when the last of them came. */
   readonly #credit = new Map<number, number>();
   readonly #progress = new Map<number, number>();
   readonly #shareMax: number;
+  readonly #shareBytes: number;
+  readonly #missingMax: { readonly author: number; readonly peer: number };
   readonly #timing: { readonly requestMs: number; readonly requestMaxMs: number };
   #bytes = 0;
 
@@ -67,7 +70,15 @@ export class Solidifier {
     const all = Array.from({ length: options.members }, (_, i) => i);
     this.#peers = all.filter((peer) => peer !== options.self);
     this.#waitingByAuthor = all.map(() => 0);
+    this.#bytesByAuthor = all.map(() => 0);
+    this.#shareBytes = Math.floor(LIMITS.unsolidBytesMax / options.members);
     this.#missingByAuthor = all.map(() => 0);
+    // All shares together are within the limit: whatever some use up, the others have theirs.
+    const each = Math.floor(LIMITS.missingMax / (2 * options.members));
+    this.#missingMax = {
+      author: Math.min(LIMITS.missingPerAuthorMax, each),
+      peer: Math.min(LIMITS.missingPerPeerMax, each),
+    };
     this.#shareMax = Math.floor(LIMITS.unsolidEnvelopesMax / options.members);
     this.#timing = options.timing;
   }
@@ -149,7 +160,7 @@ export class Solidifier {
   #hasRoom(envelope: VerifiedEnvelope): boolean {
     return (
       (this.#waitingByAuthor[envelope.issuer] as number) < this.#shareMax &&
-      this.#bytes + envelope.encoded.length <= LIMITS.unsolidBytesMax
+      (this.#bytesByAuthor[envelope.issuer] as number) + envelope.encoded.length <= this.#shareBytes
     );
   }
 
@@ -157,6 +168,7 @@ export class Solidifier {
     const { issuer, encoded } = waiting.envelope;
     this.#waiting.set(key, waiting);
     this.#waitingByAuthor[issuer] = (this.#waitingByAuthor[issuer] as number) + 1;
+    this.#bytesByAuthor[issuer] = (this.#bytesByAuthor[issuer] as number) + encoded.length;
     this.#bytes += encoded.length;
   }
 
@@ -166,6 +178,7 @@ export class Solidifier {
     const { issuer, encoded } = waiting.envelope;
     this.#waiting.delete(key);
     this.#waitingByAuthor[issuer] = (this.#waitingByAuthor[issuer] as number) - 1;
+    this.#bytesByAuthor[issuer] = (this.#bytesByAuthor[issuer] as number) - encoded.length;
     this.#bytes -= encoded.length;
     return waiting;
   }
@@ -209,9 +222,8 @@ export class Solidifier {
   }
 
   #isFull(author: number, announcer: number): boolean {
-    if (this.#missing.size >= LIMITS.missingMax) return true;
-    if (author >= 0) return (this.#missingByAuthor[author] as number) >= LIMITS.missingPerAuthorMax;
-    return (this.#missingByPeer.get(announcer) ?? 0) >= LIMITS.missingPerPeerMax;
+    if (author >= 0) return (this.#missingByAuthor[author] as number) >= this.#missingMax.author;
+    return (this.#missingByPeer.get(announcer) ?? 0) >= this.#missingMax.peer;
   }
 
   #countMissing(entry: Missing, by: 1 | -1): void {
