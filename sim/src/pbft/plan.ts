@@ -111,7 +111,7 @@ export function drawPlan(seed: number): Plan {
     encoded: random.chance(0.1),
     executionMs: random.pick([0, 10, 100]),
     isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
-    isolateHolder: random.chance(0.2) ? 0.3 + 0.7 * random.next() : 0,
+    isolateHolder: random.chance(0.3) ? 0.3 + 0.7 * random.next() : 0,
     deafToCheckpoints: random.chance(0.1),
   };
 }
