@@ -46,7 +46,10 @@ export class Heap<T> {
     return top;
   }
 
-  clear(): void {
-    this.#items = [];
+  /** With the same items, which are not copied. */
+  clone(): Heap<T> {
+    const clone = new Heap<T>(this.#before);
+    clone.#items = this.#items.slice();
+    return clone;
   }
 }

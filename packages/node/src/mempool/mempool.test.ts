@@ -1,78 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asHash, sha256, ZERO_HASH } from '@itc/core/crypto/hash.js';
-import { asAddress } from '@itc/core/ledger/address.js';
-import { amount, height, millis } from '@itc/core/ledger/ids.js';
-import { encodeTransaction, type Body, type Transaction } from '@itc/core/ledger/transaction.js';
+import type { Body } from '@itc/core/ledger/transaction.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
-import { idText } from '@itc/core/state/record-map.js';
-import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import { checkpoint, make, stateWith, type Draft } from '../testing/pool.ts';
 import { Heap } from './heap.ts';
 import { Mempool, MEMPOOL_LIMITS, type MempoolLimits } from './mempool.ts';
-
-/** What the pool asks of a state: the next nonces, and the last checkpoint of a subnet. */
-function stateWith(nonces: Readonly<Record<number, readonly number[]>> = {}, lastSequence = 0): LedgerState {
-  const byAddress = new Map(
-    Object.entries(nonces).map(([sender, list]) => [idText(senderOf(Number(sender))), list]),
-  );
-  const view = {
-    record: (_kind: 'account', name: string) => ({ balance: amount(0n), nonces: byAddress.get(name) ?? [] }),
-    subnet: () => ({ lastSequence }),
-  };
-  return view as unknown as LedgerState;
-}
-
-const keyOf = (sender: number): Transaction['key'] => ({
-  algorithm: 1,
-  bytes: new Uint8Array(32).fill(sender),
-});
-const senderOf = (sender: number): VerifiedTransaction['sender'] => make({ sender, nonce: 0, fee: 0 }).sender;
-
-interface Draft {
-  readonly sender: number;
-  readonly nonce: number;
-  readonly fee: number;
-  readonly lane?: number;
-  readonly validUntil?: number;
-  readonly body?: Body;
-}
-
-function make(draft: Draft): VerifiedTransaction {
-  const body: Body = draft.body ?? {
-    kind: 'transfer',
-    to: asAddress(new Uint8Array(32)),
-    amount: amount(1n),
-  };
-  const encoded = encodeTransaction({
-    key: keyOf(draft.sender),
-    lane: draft.lane ?? 0,
-    nonce: draft.nonce,
-    fee: amount(BigInt(draft.fee)),
-    validUntil: height(draft.validUntil ?? 1000),
-    body,
-    signature: new Uint8Array(64),
-  });
-  const verified = verifyTransaction(ZERO_HASH, encoded, () => true);
-  assert.ok(verified.ok);
-  return verified.value;
-}
-
-function checkpoint(sequence: number, salt = 0): VerifiedTransaction {
-  const hash = sha256(Uint8Array.of(sequence, salt));
-  const body: Body = {
-    kind: 'checkpoint',
-    certificate: {
-      checkpoint: {
-        subnet: asHash(new Uint8Array(32).fill(1)), sequence, previous: hash, time: millis(1), anchors: [hash], inclusionRoot: hash,
-        appliedRoot: hash, stateRoot: hash, envelopeCount: 1, payloadCount: 0, powBits: 0,
-      }, // prettier-ignore
-      signers: Uint8Array.of(1),
-      signatures: [new Uint8Array(64)],
-    },
-  };
-  return make({ sender: 200 + salt, nonce: 0, fee: 0, body });
-}
 
 const ALL = { bytesMax: 1 << 20, countMax: 1000, exclude: new Set<string>() };
 const BYTES = make({ sender: 1, nonce: 0, fee: 1 }).encoded.length;
@@ -80,8 +14,8 @@ const small = (changes: Partial<MempoolLimits>): Mempool => new Mempool({ ...MEM
 const names = (transactions: readonly VerifiedTransaction[]): string[] =>
   transactions.map(({ tx }) => `${tx.key.bytes[0]}:${tx.nonce}`);
 
-function addAll(pool: Mempool, drafts: readonly Draft[]): void {
-  for (const draft of drafts) assert.deepEqual(pool.add(make(draft)), { ok: true, value: undefined });
+function addAll(pool: Mempool, drafts: readonly Draft[], state: LedgerState = stateWith()): void {
+  for (const draft of drafts) assert.deepEqual(pool.add(make(draft), state), { ok: true, value: undefined });
 }
 
 test('NODE-3.1: lanes keep the order of nonces; between lanes the higher fee per byte goes first', () => {
@@ -98,18 +32,27 @@ test('NODE-3.1: lanes keep the order of nonces; between lanes the higher fee per
 
 test('NODE-3.1: a gap in the nonces holds back what is behind it; lanes of one account do not wait for each other', () => {
   const pool = new Mempool();
-  addAll(pool, [
-    { sender: 1, nonce: 0, fee: 1 },
-    { sender: 1, nonce: 2, fee: 9 },
-    { sender: 1, nonce: 7, fee: 5, lane: 3 },
-  ]);
-  assert.deepEqual(names(pool.take(stateWith({ 1: [0, 0, 0, 7] }), ALL)), ['1:7', '1:0']);
+  const state = stateWith({ 1: [0, 0, 0, 7] });
+  addAll(
+    pool,
+    [
+      { sender: 1, nonce: 0, fee: 1 },
+      { sender: 1, nonce: 2, fee: 9 },
+      { sender: 1, nonce: 7, fee: 5, lane: 3 },
+    ],
+    state,
+  );
+  assert.deepEqual(names(pool.take(state, ALL)), ['1:7', '1:0']);
 });
 
 test('NODE-3.2: checkpoints come first, and leave when one of their sequence was executed', () => {
   const pool = new Mempool();
   addAll(pool, [{ sender: 1, nonce: 0, fee: 1_000_000 }]);
-  assert.ok(pool.add(checkpoint(5)).ok && pool.add(checkpoint(5, 1)).ok && pool.add(checkpoint(6)).ok);
+  assert.ok(
+    pool.add(checkpoint(5), stateWith()).ok &&
+      pool.add(checkpoint(5, 1), stateWith()).ok &&
+      pool.add(checkpoint(6), stateWith()).ok,
+  );
   assert.deepEqual(
     pool.take(stateWith(), ALL).map(({ tx }) => tx.body.kind),
     ['checkpoint', 'checkpoint', 'checkpoint', 'transfer'],
@@ -134,10 +77,10 @@ test('NODE-3.3: a block takes no more bytes and transactions than it may, and no
 test('NODE-3.4: the same transaction twice is a duplicate; the same nonce gives way to a higher fee only', () => {
   const pool = new Mempool();
   const transaction = make({ sender: 1, nonce: 0, fee: 10 });
-  assert.ok(pool.add(transaction).ok);
-  assert.equal(codeOf(pool.add(transaction)), 'transaction.duplicate');
-  assert.equal(codeOf(pool.add(make({ sender: 1, nonce: 0, fee: 9 }))), 'transaction.nonce');
-  assert.ok(pool.add(make({ sender: 1, nonce: 0, fee: 11 })).ok);
+  assert.ok(pool.add(transaction, stateWith()).ok);
+  assert.equal(codeOf(pool.add(transaction, stateWith())), 'transaction.duplicate');
+  assert.equal(codeOf(pool.add(make({ sender: 1, nonce: 0, fee: 9 }), stateWith())), 'transaction.nonce');
+  assert.ok(pool.add(make({ sender: 1, nonce: 0, fee: 11 }), stateWith()).ok);
   assert.equal(pool.size, 1);
   assert.equal(pool.get(transaction.name), undefined);
 });
@@ -150,7 +93,7 @@ test('NODE-3.5: a full pool sends the end of the cheapest lane away for somethin
     { sender: 2, nonce: 0, fee: 50 },
     { sender: 3, nonce: 0, fee: 60 },
   ]);
-  assert.equal(codeOf(pool.add(make({ sender: 4, nonce: 0, fee: 10 }))), 'pool.full');
+  assert.equal(codeOf(pool.add(make({ sender: 4, nonce: 0, fee: 10 }), stateWith())), 'pool.full');
   addAll(pool, [{ sender: 4, nonce: 0, fee: 11 }]);
   assert.deepEqual(names(pool.take(stateWith(), ALL)), ['3:0', '2:0', '4:0', '1:0']);
 });
@@ -161,14 +104,17 @@ test('NODE-3.5: one account cannot fill the pool, nor can bytes', () => {
     crowded,
     [0, 1, 2].map((nonce) => ({ sender: 1, nonce, fee: 1 })),
   );
-  assert.equal(codeOf(crowded.add(make({ sender: 1, nonce: 3, fee: 100 }))), 'pool.full');
-  assert.ok(crowded.add(make({ sender: 1, nonce: 2, fee: 100 })).ok, 'a replacement takes no further place');
+  assert.equal(codeOf(crowded.add(make({ sender: 1, nonce: 3, fee: 100 }), stateWith())), 'pool.full');
+  assert.ok(
+    crowded.add(make({ sender: 1, nonce: 2, fee: 100 }), stateWith()).ok,
+    'a replacement takes no further place',
+  );
   const narrow = small({ bytesMax: 3 * BYTES });
   addAll(
     narrow,
     [1, 2, 3].map((sender) => ({ sender, nonce: 0, fee: 10 })),
   );
-  assert.equal(codeOf(narrow.add(make({ sender: 4, nonce: 0, fee: 10 }))), 'pool.full');
+  assert.equal(codeOf(narrow.add(make({ sender: 4, nonce: 0, fee: 10 }), stateWith())), 'pool.full');
   assert.equal(narrow.bytes, 3 * BYTES);
 });
 
@@ -176,11 +122,11 @@ test('a refused replacement leaves what it would have replaced', () => {
   const long: Body = { kind: 'register-maker', name: 'x'.repeat(64) };
   const pool = small({ bytesMax: 2 * BYTES });
   const kept = make({ sender: 1, nonce: 0, fee: 10 });
-  assert.ok(pool.add(kept).ok);
+  assert.ok(pool.add(kept, stateWith()).ok);
   addAll(pool, [{ sender: 2, nonce: 0, fee: 1000 }]);
   const growing = make({ sender: 1, nonce: 0, fee: 20, body: long });
   assert.ok(growing.encoded.length > BYTES);
-  assert.equal(codeOf(pool.add(growing)), 'pool.full');
+  assert.equal(codeOf(pool.add(growing, stateWith())), 'pool.full');
   assert.equal(pool.get(kept.name), kept);
 });
 
@@ -209,7 +155,7 @@ test('NODE-3.3: through any additions and commits the bounds hold and a proposal
         stateWith(Object.fromEntries(next.map((nonce, sender) => [sender, [nonce]])));
       for (const { sender, nonce, fee, commit } of steps) {
         const wanted = make({ sender, nonce, fee });
-        if (nonce >= (next[sender] as number)) pool.add(wanted);
+        pool.add(wanted, state());
         assert.ok(pool.size <= 8 && pool.bytes <= 7 * BYTES && pool.bytes === pool.size * BYTES);
         const taken = pool.take(state(), ALL);
         const expected = [...next];

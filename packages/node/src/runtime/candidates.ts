@@ -81,7 +81,7 @@ export class Candidates {
     const context = { chain: chain.id, height: height(chain.height + 1), verify };
     for (const transaction of transactions) {
       if (mempool.get(transaction.name) === undefined && precheck(chain.state, context, transaction).ok)
-        mempool.add(transaction);
+        mempool.add(transaction, chain.state);
     }
   }
 

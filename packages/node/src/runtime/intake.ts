@@ -160,7 +160,7 @@ export class Intake {
         ? refused('transaction.duplicate', 'the transaction is final already')
         : fit;
     }
-    const added = mempool.add(judged.value);
+    const added = mempool.add(judged.value, chain.state);
     return added.ok ? judged : added;
   }
 }

@@ -43,14 +43,14 @@ test('NODE-10.1: overdue is what has waited for five seconds and could be in a b
   wait(1_000);
   const first = payment(solo, a);
   const second = payment(solo, a);
-  mempool.add(first);
-  mempool.add(second);
+  mempool.add(first, solo.chain.state);
+  mempool.add(second, solo.chain.state);
   wait(1_000);
   const other = payment(solo, b);
-  mempool.add(other);
+  mempool.add(other, solo.chain.state);
   // Its predecessor never came: that it waits is nobody's fault.
   payment(solo, c);
-  mempool.add(payment(solo, c));
+  mempool.add(payment(solo, c), solo.chain.state);
   wait(3_500);
   assert.deepEqual(texts(overdue.ids()), []);
   wait(1_000);
@@ -71,7 +71,7 @@ test('NODE-10.2: what others report as overdue goes into a block first, behind w
   const mempool = new Mempool();
   const lane = [payment(solo, a), payment(solo, a), payment(solo, a)] as const;
   const others = Array.from({ length: 20 }, () => payment(solo, b));
-  for (const transaction of [...others, ...lane]) mempool.add(transaction);
+  for (const transaction of [...others, ...lane]) mempool.add(transaction, solo.chain.state);
   const taken = mempool.take(solo.chain.state, {
     bytesMax: 1_000_000,
     countMax: 3,
@@ -120,7 +120,7 @@ test('NODE-10.3: a validator that lacks what is overdue asks the others for it; 
   const [asking, having, stranger] = ends as [(typeof ends)[0], (typeof ends)[0], (typeof ends)[0]];
   for (const { transport } of ends) await transport.start();
   const known = payment(solo, a);
-  having.mempool.add(known);
+  having.mempool.add(known, solo.chain.state);
   const unknown = asHash((fromHex('00'.repeat(32)) as { value: Uint8Array }).value);
 
   asking.requests.want([known.id, unknown]);
@@ -137,7 +137,7 @@ test('NODE-10.3: a validator that lacks what is overdue asks the others for it; 
   asking.requests.want([known.id]);
   for (let i = 0; i < 10; i += 1) await Promise.resolve();
   assert.equal(asking.heard.length, 2);
-  asking.mempool.add(known);
+  asking.mempool.add(known, solo.chain.state);
   clock.advance(1_000);
   asking.requests.want([known.id]);
   for (let i = 0; i < 10; i += 1) await Promise.resolve();

@@ -35,7 +35,7 @@ export class Overdue {
     while ((this.#samples[1]?.at ?? now) <= now - AGE_MS) this.#samples.shift();
     const [oldest] = this.#samples;
     const before = oldest !== undefined && oldest.at <= now - AGE_MS ? oldest.mark : 0;
-    const waiting = this.#mempool.oldest(this.#chain.state, {
+    const waiting = this.#mempool.oldest({
       before,
       countMax: LIMITS.inclusionMax,
       admits: (checkpoint) => this.#chain.admits(checkpoint),

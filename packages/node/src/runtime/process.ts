@@ -125,12 +125,12 @@ export class NodeProcess implements AsyncDisposable {
       this.mempool.committed(block.transactions, chain.state, block.header.height),
     );
     this.#validators = deciding(chain);
-    chain.onReplaced(() => (this.#validators = deciding(chain)));
     chain.onCommitted(({ events }) => {
       if (events.some(({ kind }) => kind === 'epoch-elected' || kind === 'epoch-promoted'))
         this.#validators = deciding(chain);
     });
     chain.onReplaced(() => {
+      this.mempool.refresh(chain.state);
       this.#validators = deciding(chain);
     });
     this.#intake = new Intake({

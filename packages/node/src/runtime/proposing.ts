@@ -133,6 +133,7 @@ export class Proposing {
       bytesMax: BLOCK_TRANSACTIONS_BYTES,
       countMax: LIMITS.blockTransactionsMax,
       exclude: excluded,
+      height: want.height,
       // What this node has reported itself, too: it would blame others for leaving it out.
       first: [...this.#include, ...overdue.ids().map(idText)],
     });
