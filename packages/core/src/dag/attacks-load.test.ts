@@ -265,8 +265,8 @@ test('DAG-11.2: at ten times the load staked issuers wait no longer than twice a
       delayMaxMs: INGRESS.delayMaxMs,
     });
     const waits: number[] = [];
-    // Ten minutes in steps of 10 ms; the checker takes ten signatures in each.
-    for (let now = 0; now < 600_000; now += 10) {
+    // A minute in steps of 10 ms; the checker takes ten signatures in each. The bench does ten.
+    for (let now = 0; now < 60_000; now += 10) {
       // Issuers 2 to 4 stay within their share; 0 and 1 send what they like.
       for (let flow = 2; flow < 5; flow += 1)
         if (now % 20 === 0)
@@ -279,7 +279,7 @@ test('DAG-11.2: at ten times the load staked issuers wait no longer than twice a
       }
       assert.ok(queue.length <= INGRESS.screenedCountMax);
     }
-    assert.ok(waits.length > (600_000 / 20) * 12, `${waits.length} were served`);
+    assert.ok(waits.length > (60_000 / 20) * 12, `${waits.length} were served`);
     return waits.sort((a, b) => a - b)[Math.floor(0.99 * waits.length)] as number;
   };
   const even = p99(0);

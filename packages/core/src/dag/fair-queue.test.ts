@@ -147,6 +147,24 @@ test('DAG-11.1: what waited too long is dropped, and a flow that was silent has 
   assert.equal(queue.next(2000), undefined);
 });
 
+test('DAG-11.2: who was pushed out completely and comes again has one turn and not two', () => {
+  const queue = new FairQueue<string>({
+    ...base,
+    weights: [1, 1, 1],
+    quantum: 16,
+    quantaMax: 1,
+    costMax: 340,
+  });
+  queue.push(0, 'a', 300, 0);
+  for (const flow of [1, 2]) for (let i = 0; i < 9; i += 1) queue.push(flow, 'xbc'[flow] as string, 16, 0);
+  assert.equal(queue.lengthOf(0), 0, 'its one great item had to go');
+  for (let i = 0; i < 2; i += 1) queue.push(0, 'a', 16, 0);
+  assert.equal(queue.next(0), 'a');
+  for (let i = 0; i < 2; i += 1) queue.push(0, 'a', 16, 0);
+  const order = Array.from({ length: 8 }, () => queue.next(0)).join('');
+  assert.equal(order, 'bcabcabc');
+});
+
 test('DAG-11.2: between two items pass at most as many turns as flows and the greatest cost allow', () => {
   const flows = 32;
   const queue = new FairQueue<number>({ ...base, weights: Array.from({ length: flows }, () => 1) });

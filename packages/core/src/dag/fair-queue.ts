@@ -31,6 +31,8 @@ class Flow<T> {
   readonly weight: number;
   readonly quantum: number;
   deficit = 0;
+  /** Whether it has a turn coming, also when all it held was pushed out meanwhile. */
+  isActive = false;
   cost = 0;
   dropped = 0;
   #entries: Entry<T>[] = [];
@@ -121,8 +123,9 @@ export class FairQueue<T> {
       }
       this.#dropNewest(fullest);
     }
-    if (own.length === 0) {
+    if (!own.isActive) {
       this.#active.push(flow);
+      own.isActive = true;
       own.deficit = 0;
     }
     own.push({ item, cost, at: now });
@@ -169,10 +172,10 @@ export class FairQueue<T> {
 
   /** Ends a turn. An empty flow leaves and takes no deficit with it: silence cannot be saved up. */
   #pass(leaves: boolean): void {
-    const flow = this.#active.shift() as number;
+    const index = this.#active.shift() as number;
     this.#granted = false;
-    if (leaves) this.#flow(flow).deficit = 0;
-    else this.#active.push(flow);
+    if (leaves) this.#flow(index).isActive = false;
+    else this.#active.push(index);
   }
 
   #isFull(cost: number): boolean {
