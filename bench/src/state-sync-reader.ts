@@ -28,13 +28,11 @@ async function becomeCurrent({ folder, seed, ports }: ReaderTask): Promise<Reade
     role: 'validator',
     host: '127.0.0.1',
     port: ports[self] as number,
-    peers: ports
-      .slice(0, self)
-      .map((port, i) => ({
-        id: Buffer.from(keysOf(i).publicKey.bytes).toString('hex'),
-        host: '127.0.0.1',
-        port,
-      })),
+    peers: ports.slice(0, self).map((port, i) => ({
+      id: Buffer.from(keysOf(i).publicKey.bytes).toString('hex'),
+      host: '127.0.0.1',
+      port,
+    })),
     clock: systemClock,
     random,
   });
