@@ -5,6 +5,12 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import { decodeTransaction } from '@itc/core/ledger/transaction.js';
 import type { Chain } from './chain.ts';
 
+/** What a member needs of the main chain. */
+export type SubnetChain = Pick<
+  Chain,
+  'id' | 'genesis' | 'time' | 'state' | 'checkpointPlace' | 'included' | 'stateUnder' | 'onCommitted'
+>;
+
 export interface CommittedCheckpoint extends Committed {
   /** Encoded transaction that brought it. */
   readonly transaction: Uint8Array;
@@ -12,7 +18,7 @@ export interface CommittedCheckpoint extends Committed {
 
 /** Undefined while it is not committed, or when nothing of its block is kept here. Throws `storage.corrupt`. */
 export function committedCheckpoint(
-  chain: Chain,
+  chain: Pick<SubnetChain, 'checkpointPlace' | 'included'>,
   subnet: Hash,
   sequence: number,
 ): CommittedCheckpoint | undefined {

@@ -6,12 +6,12 @@ import { MerkleTree } from '@itc/core/crypto/merkle.js';
 import { encodeGenesis } from '@itc/core/ledger/genesis.js';
 import { encodeReadingProof, type ReadingProof } from '@itc/core/light/reading-proof.js';
 import { subnetKey } from '@itc/core/state/keys.js';
-import type { Chain } from './chain.ts';
 import { readable, type Hops } from './hops.ts';
+import type { SubnetChain } from './subnet-chain.ts';
 import type { SubnetStore } from './subnet-store.ts';
 
 export interface ProofSources {
-  readonly chain: Chain;
+  readonly chain: SubnetChain;
   readonly hops: Hops;
   readonly subnet: Hash;
   readonly store: SubnetStore;

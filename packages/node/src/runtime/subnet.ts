@@ -34,9 +34,8 @@ import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts'
 import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
-import type { Chain } from './chain.ts';
 import type { Logger } from './logger.ts';
-import { committedCheckpoint } from './subnet-chain.ts';
+import { committedCheckpoint, type SubnetChain } from './subnet-chain.ts';
 import { SubnetInbox } from './subnet-inbox.ts';
 import { SubnetIssuer } from './subnet-issuer.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
@@ -44,7 +43,7 @@ import type { SubnetStore } from './subnet-store.ts';
 import { SubnetTraces } from './subnet-traces.ts';
 
 export interface SubnetOptions {
-  readonly chain: Chain;
+  readonly chain: SubnetChain;
   readonly subnet: Hash;
   readonly members: ValidatorSet;
   readonly powBits: number;
