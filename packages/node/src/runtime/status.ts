@@ -178,7 +178,8 @@ function subnetStatus(
   const reason =
     ours === undefined
       ? undefined
-      : (memberReason ??
+      : (ours.obstacle ??
+        memberReason ??
         (present < strong
           ? `${present} of ${total} stake is connected, ${strong} is needed for a checkpoint; missing: ${members
               .filter((m) => !m.connected)
