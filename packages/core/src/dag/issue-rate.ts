@@ -10,8 +10,8 @@ export const ISSUE_RATE = {
   mostPerSecond: 2_000,
   /** Envelopes at once after a pause. */
   burst: 64,
-  /** Gained per own envelope that is accepted. */
-  step: 1,
+  /** Gained per second while what is issued is accepted: additive, or the decrease could not keep up with it. */
+  step: 10,
   factor: 0.7,
   /** An own envelope with payloads that waits this long for acceptance says that there is too much. */
   lateMs: 2_000,
@@ -39,9 +39,10 @@ export class IssueRate {
     this.#tokens = Math.max(0, this.#tokens - 1);
   }
 
-  /** One more own envelope was accepted. */
+  /** One more own envelope was accepted: its part of a second's gain. */
   accepted(): void {
-    this.#perSecond = Math.min(ISSUE_RATE.mostPerSecond, this.#perSecond + ISSUE_RATE.step);
+    const gain = ISSUE_RATE.step / this.#perSecond;
+    this.#perSecond = Math.min(ISSUE_RATE.mostPerSecond, this.#perSecond + gain);
   }
 
   /** Age of the oldest own envelope that waits for acceptance, once per tick. */
