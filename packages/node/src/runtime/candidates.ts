@@ -85,6 +85,12 @@ export class Candidates {
     }
   }
 
+  /** A block whose signatures were checked, or that was made here. */
+  get(hash: Hash): PreparedBlock | undefined {
+    const block = this.#blocks.get(toHex(hash));
+    return typeof block === 'string' ? undefined : block;
+  }
+
   /** A block made here. */
   keep(block: PreparedBlock): void {
     this.#blocks.set(toHex(block.candidate.hash), block);

@@ -36,6 +36,18 @@ export const CHANNELS = {
     bytesMax: 16 + HASH_BYTES * LIMITS.inclusionMax,
     priority: PRIORITY.normal,
   },
+  /** Proposals of headers and ids, and what of their blocks is asked for and given (see `compact-block.ts`). */
+  compact: {
+    number: 16,
+    bytesMax: FRAME_SLACK + HASH_BYTES * LIMITS.blockTransactionsMax,
+    priority: PRIORITY.normal,
+  },
+  bodyRequest: {
+    number: 17,
+    bytesMax: HASH_BYTES + 2 + 2 * LIMITS.blockTransactionsMax,
+    priority: PRIORITY.normal,
+  },
+  bodyReply: { number: 18, bytesMax: LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */
   stateRequest: { number: 12, bytesMax: SYNC_LIMITS.requestBytesMax, priority: PRIORITY.normal },
   stateReply: { number: 13, bytesMax: SYNC_REPLY_BYTES_MAX, priority: PRIORITY.bulk },

@@ -6,15 +6,16 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { height, type Epoch } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import { bitmapOf, quorumOf } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock as Delivered } from '@itc/core/pbft/effects.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { LogRecord } from '@itc/core/pbft/log.js';
-import type { Message, Status } from '@itc/core/pbft/messages.js';
+import type { Message, PrePrepare, Status } from '@itc/core/pbft/messages.js';
 import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
-import type { VerifyContext } from '@itc/core/pbft/verify.js';
+import { verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
@@ -25,6 +26,7 @@ import { BlockSync, type CertifiedBlock } from './block-sync.ts';
 import { Candidates, parseCandidate } from './candidates.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
+import { CompactBlocks } from './compact-block.ts';
 import { Drain } from './drain.ts';
 import type { Logger } from './logger.ts';
 import { Overdue } from './overdue.ts';
@@ -66,6 +68,7 @@ const HELP_MS = 1_000;
 export class Consensus {
   readonly #o: ConsensusOptions;
   readonly #candidates: Candidates;
+  readonly #compact: CompactBlocks;
   readonly #proposing: Proposing;
   readonly #sync: BlockSync;
   readonly #overdue: Overdue;
@@ -122,6 +125,15 @@ export class Consensus {
       clock,
       accept: (blocks) => this.#accept(blocks),
       warn: (message, peer) => logger.warn({ peer }, message),
+    });
+    this.#compact = new CompactBlocks({
+      mempool: options.mempool,
+      transport,
+      block: (hash) => this.#candidates.get(hash),
+      isHeard: (peer) => !this.#stopped && this.#mayBeHeard(peer),
+      isDue: (proposal) => this.#isDue(proposal),
+      complete: (peer, proposal) => this.#heard(peer, proposal),
+      blame: (peer, message) => this.#blame(peer, message),
     });
     for (const channel of [CHANNELS.vote, CHANNELS.proposal]) {
       transport.open({ ...channel, receive: (peer, bytes) => this.#receive(peer, bytes) });
@@ -288,6 +300,7 @@ export class Consensus {
       clock,
       random,
       timing: { heartbeatMs, ...timing },
+      compact: (message) => this.#compact.encode(message),
       commit: (blocks) => this.#commit(blocks),
       executed: () => this.#executed(),
       wantProposal: (want) => this.#proposing.want(want),
@@ -359,13 +372,23 @@ export class Consensus {
     if (this.#stopped || !this.#mayBeHeard(peer.id)) return;
     const decoded = decodeMessage(bytes.slice(), parseCandidate);
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
-    const message = decoded.value;
+    return this.#heard(peer.id, decoded.value);
+  }
+
+  #heard(peer: PeerId, message: Message): void {
     const { epoch } = this.#context;
-    if (message.epoch === epoch) this.#driver?.receive(peer.id, message);
-    else if (message.epoch < epoch) this.#tellEnd(peer.id, message.epoch);
+    if (message.epoch === epoch) this.#driver?.receive(peer, message);
+    else if (message.epoch < epoch) this.#tellEnd(peer, message.epoch);
     // A later epoch is no news a replica could use: block synchronisation carries this node there. Except for the word
     // that opens the next one, which comes from whoever closed this one a moment earlier, and is not soon said again.
-    else if (message.epoch === epoch + 1 && message.kind === 'checkpoint') this.#early.set(peer.id, message);
+    else if (message.epoch === epoch + 1 && message.kind === 'checkpoint') this.#early.set(peer, message);
+  }
+
+  /** Worth asking for: of this epoch, above what is committed, signed by its author. */
+  #isDue(proposal: PrePrepare): boolean {
+    const above = proposal.block.height - this.#o.chain.height;
+    if (proposal.epoch !== this.#context.epoch || above < 1 || above > LIMITS.watermarkWindow) return false;
+    return verifyMessage(this.#context, proposal).ok;
   }
 
   #mayBeHeard(peer: PeerId): boolean {

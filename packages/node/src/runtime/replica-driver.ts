@@ -18,7 +18,7 @@ import type { KeyPair } from '../crypto/keypair.ts';
 import type { Clock, PeerId, Random, Transport } from '../ports.ts';
 import type { Candidates } from './candidates.ts';
 import type { Chain } from './chain.ts';
-import { channelOf } from './channels.ts';
+import { CHANNELS, channelOf } from './channels.ts';
 import { Drain } from './drain.ts';
 
 /** Where records become durable before messages leave. */
@@ -40,6 +40,8 @@ export interface ReplicaDriverOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly timing: Partial<Timing>;
+  /** A shorter form of a message to all, for the channel `compact`; undefined when there is none. */
+  readonly compact: (message: Message) => Uint8Array | undefined;
   /** Stores and executes; resolves when both are durable. */
   readonly commit: (blocks: readonly Delivered[]) => Promise<void>;
   /** The replica knows of it. */
@@ -172,8 +174,9 @@ export class ReplicaDriver {
 
   #send(to: number | 'all', message: Message): void {
     const { transport } = this.#o;
-    const bytes = encodeMessage(message);
-    const channel = channelOf(message).number;
+    const compact = to === 'all' ? this.#o.compact(message) : undefined;
+    const bytes = compact ?? encodeMessage(message);
+    const channel = (compact === undefined ? channelOf(message) : CHANNELS.compact).number;
     for (const [index, peer] of this.#peerOf.entries()) {
       if (to === 'all' ? peer !== transport.self : index === to) transport.send(peer, channel, bytes);
     }
