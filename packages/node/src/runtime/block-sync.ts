@@ -14,9 +14,10 @@ import {
   type Certificate,
   type Header,
 } from '@itc/core/ledger/block.js';
-import { equalBytes } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { quorumOf } from '@itc/core/ledger/validators.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
 import { verifyCertificate } from '@itc/core/pbft/verify.js';
 import type { Clock, Peer, PeerId, Timer, Transport } from '../ports.ts';
@@ -40,6 +41,10 @@ export interface BlockSyncOptions {
 
 const REPLY_BLOCKS_MAX = 64;
 const REPLY_MS_MAX = 5_000;
+/** A peer that was silent, or has not what it claims, is asked again after this long, unless there is nobody else. */
+const AVOIDED_MS = 30_000;
+/** After blocks that were not taken (consensus stands still), the next request waits for this long. */
+const UNTAKEN_MS = 1_000;
 /** First byte of a refusal, before the lowest height there is; the first byte of a block's length is below it. */
 const PRUNED = 0xff;
 
@@ -49,8 +54,11 @@ export class BlockSync {
   readonly #claimed = new Map<PeerId, number>();
   /** Lowest block of peers that have refused an older one. */
   readonly #floors = new Map<PeerId, number>();
+  /** Peers that did not answer, or had nothing, and until when others go first. */
+  readonly #avoidedUntil = new Map<PeerId, number>();
   #asked: { readonly peer: PeerId; readonly timer: Timer } | undefined;
   #accepting = false;
+  #waitsUntil = Number.NEGATIVE_INFINITY;
   #target = 0;
 
   constructor(options: BlockSyncOptions) {
@@ -64,6 +72,7 @@ export class BlockSync {
       disconnected: (peer) => {
         this.#claimed.delete(peer.id);
         this.#floors.delete(peer.id);
+        this.#avoidedUntil.delete(peer.id);
         if (this.#asked?.peer === peer.id) this.#release();
       },
     });
@@ -79,11 +88,23 @@ export class BlockSync {
     return this.#floors.size > 0 && this.behind && this.#askable().length === 0;
   }
 
-  /** Highest height a peer claims. */
+  /**
+   * Height that is certified, or that weight F + 1 of the present validators claim: one liar moves nobody. Where so much
+   * weight is not connected (a process behind a gateway), the highest claim of all.
+   */
   get target(): number {
-    let target = this.#target;
-    for (const claimed of this.#claimed.values()) target = Math.max(target, claimed);
-    return target;
+    const { validators } = this.#options.chain.epoch;
+    const { weak } = quorumOf(validators.map(({ weight }) => weight));
+    const claims = validators.flatMap(({ key, weight }) => {
+      const claimed = this.#claimed.get(toHex(key.bytes));
+      return claimed === undefined ? [] : [{ claimed, weight }];
+    });
+    let claiming = 0;
+    for (const { claimed, weight } of claims.sort((a, b) => b.claimed - a.claimed)) {
+      claiming += weight;
+      if (claiming >= weak) return Math.max(this.#target, claimed);
+    }
+    return Math.max(this.#target, ...this.#claimed.values());
   }
 
   /** After every commit: tells the peers that follow us. */
@@ -95,26 +116,47 @@ export class BlockSync {
   /** Blocks up to `target` are known to exist; `from` has them. */
   want(target: number, from: PeerId): void {
     this.#target = Math.max(this.#target, target);
-    this.#claimed.set(from, Math.max(target, this.#claimed.get(from) ?? 0));
+    // Who is not connected cannot be asked, and nothing would ever take its claim away again.
+    if (this.#options.transport.peers().some(({ id }) => id === from))
+      this.#claimed.set(from, Math.max(target, this.#claimed.get(from) ?? 0));
     this.pursue();
   }
 
   /** Asks for the next blocks unless an answer is on its way or being worked on. */
   pursue(): void {
     if (this.#asked !== undefined || this.#accepting) return;
-    const next = this.#options.chain.height + 1;
-    const candidates = this.#askable();
-    const peer = candidates[next % Math.max(1, candidates.length)];
+    if (this.#options.clock.monotonicMs() < this.#waitsUntil) return;
+    const peer = this.#ask();
     if (peer === undefined) return;
-    const request = new Writer(10).u53(next).u16(REPLY_BLOCKS_MAX).finish();
-    if (!this.#options.transport.send(peer, CHANNELS.blockRequest.number, request)) return;
     const timer = this.#options.clock.after(REPLY_MS_MAX, () => {
-      // No answer: what this peer claims no longer counts until it claims again.
-      this.#claimed.delete(peer);
+      this.#avoid(peer);
       this.#release();
       this.pursue();
     });
     this.#asked = { peer, timer };
+  }
+
+  /** Sends the request to the first who takes it; begins with another one for each block. */
+  #ask(): PeerId | undefined {
+    const { chain, clock, transport } = this.#options;
+    const next = chain.height + 1;
+    const now = clock.monotonicMs();
+    const askable = this.#askable();
+    const isAvoided = (peer: PeerId): boolean => (this.#avoidedUntil.get(peer) ?? 0) > now;
+    const request = new Writer(10).u53(next).u16(REPLY_BLOCKS_MAX).finish();
+    const first = next % Math.max(1, askable.length);
+    const inTurn = [...askable.slice(first), ...askable.slice(0, first)];
+    return [
+      ...inTurn.filter((peer) => !isAvoided(peer)),
+      // One that claims again what it did not have is asked when nobody else is there.
+      ...inTurn.filter(isAvoided),
+    ].find((peer) => transport.send(peer, CHANNELS.blockRequest.number, request));
+  }
+
+  /** What this peer claims no longer counts until it claims again, and others go first for a while. */
+  #avoid(peer: PeerId): void {
+    this.#claimed.delete(peer);
+    this.#avoidedUntil.set(peer, this.#options.clock.monotonicMs() + AVOIDED_MS);
   }
 
   /** Peers that claim the next block and have not said that they pruned it. */
@@ -174,14 +216,18 @@ export class BlockSync {
     const blocks = this.#decode(peer.id, bytes.slice());
     if (blocks === undefined) return;
     if (blocks.length === 0) {
-      this.#claimed.delete(peer.id);
+      // All of it may have been delivered another way meanwhile; nothing at all is a broken claim.
+      if (bytes.length === 0) this.#avoid(peer.id);
       return this.pursue();
     }
+    const { chain, clock, accept } = this.#options;
+    const before = chain.height;
     this.#accepting = true;
-    void this.#options
-      .accept(blocks)
+    void accept(blocks)
       .finally(() => {
         this.#accepting = false;
+        // The same blocks asked for in a circle would help nobody.
+        if (chain.height === before) this.#waitsUntil = clock.monotonicMs() + UNTAKEN_MS;
       })
       .then(() => this.pursue());
   }
