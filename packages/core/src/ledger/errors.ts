@@ -85,6 +85,7 @@ export const ERROR_CODES = {
   'proof.too-long': 'The validators changed too often for one proof.',
   'request.unauthorised': 'The request is not signed by someone allowed to make it.',
   'request.malformed': 'The request does not have the documented form.',
+  'request.too-many': 'Too many bad signatures from this address; try again later.',
   'not-found': 'Nothing is known under this name.',
   'not-ready': 'The node is not ready to answer this.',
   'block.pruned': 'The block is older than what this node keeps.',

@@ -35,7 +35,7 @@ import { Draft } from './draft.ts';
 import type { LedgerEvent, LedgerEventBody } from './events.ts';
 import type { LedgerState, RecordChange } from './ledger-state.ts';
 import { STATE_LIMITS } from './limits.ts';
-import type { VerifiedTransaction } from './verified-transaction.ts';
+import type { OpenedTransaction, VerifiedTransaction } from './verified-transaction.ts';
 
 export interface AppliedBlock {
   readonly state: LedgerState;
@@ -140,7 +140,7 @@ function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
   return undefined;
 }
 
-function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: VerifiedTransaction): Flaw {
+function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: OpenedTransaction): Flaw {
   if (context.height <= tx.validUntil) return undefined;
   return refused('transaction.expired', `valid up to height ${tx.validUntil}, this is ${context.height}`);
 }
@@ -155,7 +155,7 @@ function nonceFlaw(next: number, nonce: number, ahead: number): Flaw {
   );
 }
 
-function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: VerifiedTransaction): Flaw {
+function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: OpenedTransaction): Flaw {
   const price = tx.body.kind === 'restart' ? 0n : feePerByte * BigInt(encoded.length);
   if (tx.fee < price)
     return refused(
@@ -236,12 +236,13 @@ function applyBody(
  * Whether a pool should take a transaction that is to be executed at `context.height` or later. Nonces and
  * checkpoints may run ahead by a bounded number; bodies are judged only as far as no state could accept them,
  * because what they need may be waiting in the same pool. A checkpoint pays nothing, so its sender and its
- * signatures are checked here: otherwise blocks could be filled for free.
+ * signatures are checked here: otherwise blocks could be filled for free. Whether the sender has signed is not asked:
+ * a pool may find out what is cheap first.
  */
 export function precheck(
   state: LedgerState,
   context: Pick<BlockContext, 'chain' | 'height' | 'verify'>,
-  transaction: VerifiedTransaction,
+  transaction: OpenedTransaction,
 ): Result<void, ErrorCode> {
   const { tx, sender } = transaction;
   const expiry = expiryFlaw(context, transaction);
@@ -280,7 +281,7 @@ export function precheck(
 function provedFlaw(
   state: LedgerState,
   context: Pick<BlockContext, 'chain' | 'height' | 'verify'>,
-  { tx, sender }: VerifiedTransaction,
+  { tx, sender }: OpenedTransaction,
 ): Flaw {
   const { body } = tx;
   switch (body.kind) {

@@ -1,4 +1,5 @@
 /** Routes about the main chain: genesis, blocks, transactions, accounts. */
+import type { IncomingMessage } from 'node:http';
 import { Type } from 'typebox';
 import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
@@ -26,6 +27,7 @@ import {
   TransactionStatus,
 } from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
+import type { Source, SourceBudget } from './source-budget.ts';
 import type { Static } from 'typebox';
 
 export interface ChainPort {
@@ -34,6 +36,8 @@ export interface ChainPort {
   status(): Static<typeof Status>;
   /** Takes an encoded transaction; resolves with its id when this process has accepted it for the network. */
   submit(encoded: Uint8Array): Promise<Hash>;
+  /** What addresses may still ask to be checked. */
+  readonly sources: SourceBudget;
   /** Waits here, not in a block yet. */
   isPending(id: Hash): boolean;
 }
@@ -120,9 +124,16 @@ export function chainRoutes(port: ChainPort): Routes {
       (request) => detailAt(chain, request.params.height),
     );
 
+    const sourceOf = ({ raw }: { readonly raw: IncomingMessage }): Source =>
+      port.sources.sourceOf(raw.socket);
+    /** Before the body is read. */
+    const onRequest = async (request: { readonly raw: IncomingMessage }): Promise<void> =>
+      port.sources.assertWelcome(sourceOf(request));
+
     api.post(
       '/api/v1/transactions',
       {
+        onRequest,
         schema: {
           summary: 'Hand in a signed transaction',
           description:
@@ -134,7 +145,7 @@ export function chainRoutes(port: ChainPort): Routes {
       async (request, reply) => {
         const bytes = fromHex(request.body.transaction);
         if (!bytes.ok) return refuse('request.malformed', bytes.message);
-        const id = await port.submit(bytes.value);
+        const id = await submitFrom(port, sourceOf(request), bytes.value);
         return reply.code(202).send({ id: toHex(id) });
       },
     );
@@ -142,6 +153,7 @@ export function chainRoutes(port: ChainPort): Routes {
     api.post(
       '/api/v1/transactions/batch',
       {
+        onRequest,
         schema: {
           summary: 'Hand in many signed transactions',
           description:
@@ -155,7 +167,9 @@ export function chainRoutes(port: ChainPort): Routes {
       },
       async (request, reply) => {
         // All at once, in order: their signatures are checked together.
-        const results = await Promise.all(request.body.transactions.map((text) => batchItem(port, text)));
+        const results = await Promise.all(
+          request.body.transactions.map((text) => batchItem(port, sourceOf(request), text)),
+        );
         return reply.code(202).send({ results });
       },
     );
@@ -211,11 +225,24 @@ export function chainRoutes(port: ChainPort): Routes {
   };
 }
 
-async function batchItem(port: ChainPort, transaction: string): Promise<Static<typeof BatchItem>> {
+async function submitFrom(port: ChainPort, source: Source, encoded: Uint8Array): Promise<Hash> {
+  try {
+    return await port.submit(encoded);
+  } catch (error) {
+    if (error instanceof LedgerError) port.sources.refused(source, error.code);
+    throw error;
+  }
+}
+
+async function batchItem(
+  port: ChainPort,
+  source: Source,
+  transaction: string,
+): Promise<Static<typeof BatchItem>> {
   const bytes = fromHex(transaction);
   if (!bytes.ok) return { code: 'request.malformed', detail: bytes.message };
   try {
-    return { id: toHex(await port.submit(bytes.value)) };
+    return { id: toHex(await submitFrom(port, source, bytes.value)) };
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error;
     return { code: error.code, detail: error.message };

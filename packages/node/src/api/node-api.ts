@@ -7,9 +7,11 @@ import type { NodeProcess } from '../runtime/process.ts';
 import { BlockRate, statusOf } from '../runtime/status.ts';
 import { chainRoutes, summarise } from './chain-routes.ts';
 import { EventHub, eventRoutes } from './events.ts';
+import { explainRoutes } from './explain-routes.ts';
 import { createMetrics, metricsRoutes, type Metrics } from './metrics.ts';
 import { Hops } from '../runtime/hops.ts';
 import { ApiServer, refuse, type Routes } from './server.ts';
+import { SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
@@ -38,6 +40,7 @@ export class NodeApi {
     this.#observe();
     const { subnet, subnetStore } = node;
     const hops = new Hops(node.chain);
+    const sources = new SourceBudget(node);
     this.#server = new ApiServer({
       host: node.config.api.host,
       port: node.config.api.port,
@@ -53,12 +56,22 @@ export class NodeApi {
           status: () => this.status(),
           submit: (encoded) => node.submit(encoded),
           isPending: (id) => node.isPending(id),
+          sources,
+        }),
+        explainRoutes({
+          chain: node.chain,
+          mempool: node.mempool,
+          subnet,
+          store: subnetStore,
+          obstacle: () => this.status().reason,
+          nameOf: (key) => peerOf(node, key).name ?? key.slice(0, 8),
         }),
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,
           offer: (encoded, done) => node.offer(encoded, done),
+          sources,
         }),
         ...(subnet === undefined || subnetStore === undefined
           ? []

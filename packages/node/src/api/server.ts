@@ -11,7 +11,9 @@ import {
   type RawServerDefault,
 } from 'fastify';
 import { ERROR_CODES, LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
+import type { Socket } from 'node:net';
 import type { Logger } from '../runtime/logger.ts';
+import { ConnectionGate } from './connection-gate.ts';
 
 export type Api = FastifyInstance<
   RawServerDefault,
@@ -41,6 +43,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'not-ready': 503,
   'block.pruned': 410,
   'pool.full': 429,
+  'request.too-many': 429,
   'request.unauthorised': 403,
   'transaction.duplicate': 409,
   'payload.duplicate': 409,
@@ -101,11 +104,15 @@ export class ApiServer {
     api.setValidatorCompiler(TypeBoxValidatorCompiler);
     // Answers are built from typed values; checking them again would only cost time.
     api.setSerializerCompiler(() => (value) => JSON.stringify(value));
-    api.server.maxConnections = CONNECTIONS_MAX;
+    const gate = new ConnectionGate(CONNECTIONS_MAX);
+    api.server.on('connection', (socket: Socket) => gate.admit(socket));
     api.setErrorHandler((error: unknown, _request, reply) => {
-      const { code, message } = describe(error);
+      const { code, message, retryAfterS } = describe(error);
       const status = statusOf(code);
       if (status >= 500 && code !== 'not-ready') logger.error({ err: error }, message);
+      if (code === 'request.too-many')
+        // What else is on its way over this connection is not read.
+        void reply.header('retry-after', String(retryAfterS)).header('connection', 'close');
       return reply.code(status).type('application/problem+json').send(problemOf(code, message));
     });
     api.setNotFoundHandler((request) =>
@@ -155,8 +162,18 @@ function problemOf(code: ErrorCode, detail: string): object {
   return { type: 'about:blank', status: statusOf(code), code, title: ERROR_CODES[code], detail };
 }
 
-function describe(error: unknown): { readonly code: ErrorCode; readonly message: string } {
-  if (error instanceof LedgerError) return { code: error.code, message: error.message };
+interface Description {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryAfterS?: number;
+}
+
+function describe(error: unknown): Description {
+  if (error instanceof LedgerError) {
+    const { code, message, fields } = error;
+    const { retryAfterS } = fields;
+    return { code, message, ...(typeof retryAfterS === 'number' ? { retryAfterS } : {}) };
+  }
   const status = (error as { statusCode?: unknown }).statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500)
     return { code: 'request.malformed', message: (error as Error).message };

@@ -12,7 +12,10 @@ import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/ver
 import { FrameDecoder } from '../network/frame-decoder.ts';
 import type { CommittedBlock } from '../runtime/chain.ts';
 import type { Judged } from '../runtime/intake.ts';
+import { systemClock } from '../clock.ts';
+import { systemRandom } from '../random.ts';
 import type { Api } from './server.ts';
+import { SourceBudget, SOURCE_LIMITS } from './source-budget.ts';
 import {
   ANSWER_BYTES_MAX,
   decodeAnswer,
@@ -29,6 +32,7 @@ class FakeNode {
   readonly pool = new Map<string, VerifiedTransaction>();
   readonly final = new Map<string, number>();
   readonly offered: number[] = [];
+  readonly sources = new SourceBudget({ clock: systemClock, random: systemRandom });
   isFull = false;
   verdict: Judged | undefined;
   #listener: ((committed: CommittedBlock) => void) | undefined;
@@ -47,6 +51,7 @@ class FakeNode {
     return {
       chain: chain as unknown as SubmissionPort['chain'],
       mempool: { get: (name) => this.pool.get(name) },
+      sources: this.sources,
       offer: (encoded, done) => {
         if (this.isFull) return false;
         const transaction = open(encoded);
@@ -139,17 +144,34 @@ after(() => {
 function connect(
   path: string = SUBMISSION_PATH,
   protocol: string = SUBMISSION_PROTOCOL,
+  localAddress = '127.0.0.1',
 ): Promise<Client | number> {
   const { port } = server.address() as AddressInfo;
   const headers = { connection: 'Upgrade', upgrade: protocol };
   return new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port, path, headers });
+    const sent = request({ host: '127.0.0.1', port, path, headers, localAddress });
     sent.on('upgrade', (_response, socket: Socket) => resolve(new Client(socket)));
     sent.on('response', ({ statusCode }) => resolve(statusCode ?? 0));
     sent.on('error', reject);
     sent.end();
   });
 }
+
+test('NODE-6.5: a stream of bad signatures ends, and its address is told when to come again; others are not', async () => {
+  const elsewhere = '127.0.0.3';
+  const client = await connect(SUBMISSION_PATH, SUBMISSION_PROTOCOL, elsewhere);
+  assert.ok(client instanceof Client);
+  node.verdict = refused('signature.invalid', 'not signed by its sender');
+  const ended = once(client.socket, 'close');
+  client.socket.on('error', () => undefined);
+  for (let i = 0; i < 2 * SOURCE_LIMITS.burst; i += 1) client.socket.write(frame(i));
+  await ended;
+  node.verdict = undefined;
+  assert.ok(node.offered.length <= SOURCE_LIMITS.burst + SOURCE_LIMITS.perSecond);
+  assert.equal(await connect(SUBMISSION_PATH, SUBMISSION_PROTOCOL, elsewhere), 429);
+  assert.ok((await connect()) instanceof Client);
+  node.offered.length = 0;
+});
 
 async function stream(): Promise<Client> {
   const client = await connect();

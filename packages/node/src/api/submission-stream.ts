@@ -13,6 +13,7 @@ import { FrameDecoder } from '../network/frame-decoder.ts';
 import type { Chain, CommittedBlock } from '../runtime/chain.ts';
 import type { Judged } from '../runtime/intake.ts';
 import type { Routes } from './server.ts';
+import type { Source, SourceBudget } from './source-budget.ts';
 import {
   encodeAnswer,
   SUBMISSION_KINDS,
@@ -27,6 +28,8 @@ export interface SubmissionPort {
   readonly mempool: Pick<Mempool, 'get'>;
   /** False when too many wait to be checked: nothing was kept. */
   offer(encoded: Uint8Array, done: (judged: Judged) => void): boolean;
+  /** What addresses may still ask to be checked. */
+  readonly sources: SourceBudget;
 }
 
 const STREAMS_MAX = 64;
@@ -116,6 +119,7 @@ class SubmissionStream {
   readonly #socket: Duplex;
   readonly #port: SubmissionPort;
   readonly #waiters: Waiters;
+  readonly #source: Source;
   readonly #decoder: FrameDecoder;
   /** Read, and not offered yet because too much waits to be checked. */
   #held: Uint8Array[] = [];
@@ -129,6 +133,7 @@ class SubmissionStream {
     this.#socket = socket;
     this.#port = port;
     this.#waiters = waiters;
+    this.#source = port.sources.sourceOf(socket as Socket);
     this.#decoder = new FrameDecoder(
       (kind) => (kind === SUBMISSION_KINDS.transaction ? LIMITS.transactionBytesMax : undefined),
       (_kind, body) => void this.#held.push(body.slice()),
@@ -197,7 +202,10 @@ class SubmissionStream {
     }
     const { code, message } = judged;
     if (code === 'transaction.duplicate' && this.#follow(encoded, number)) return undefined;
-    return this.answer({ kind: 'refused', number, code, message });
+    this.answer({ kind: 'refused', number, code, message });
+    const { sources } = this.#port;
+    sources.refused(this.#source, code);
+    if (sources.waitMs(this.#source) > 0) this.close();
   }
 
   /** A transaction sent again, after a connection was lost: waits with the first one, or hears at once that it is final. */
@@ -223,7 +231,7 @@ export function submissionStream(port: SubmissionPort): Routes {
     const streams = new Set<SubmissionStream>();
     api.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => socket.destroy());
-      const refusal = refusalOf(request, streams.size);
+      const refusal = refusalOf(request, streams.size, port.sources);
       if (refusal !== undefined) {
         socket.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
         return;
@@ -250,8 +258,14 @@ export function submissionStream(port: SubmissionPort): Routes {
   };
 }
 
-function refusalOf({ url, headers }: IncomingMessage, open: number): string | undefined {
+function refusalOf(
+  { url, headers, socket }: IncomingMessage,
+  open: number,
+  sources: SourceBudget,
+): string | undefined {
   if (url !== SUBMISSION_PATH) return '404 Not Found';
   if (headers.upgrade?.toLowerCase() !== SUBMISSION_PROTOCOL) return '400 Bad Request';
+  const waitMs = sources.waitMs(sources.sourceOf(socket));
+  if (waitMs > 0) return `429 Too Many Requests\r\nretry-after: ${Math.ceil(waitMs / 1_000)}`;
   return open >= STREAMS_MAX ? '503 Service Unavailable' : undefined;
 }

@@ -18,6 +18,7 @@ import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts'
 import { freePorts } from '../testing/ports.ts';
 import { chainRoutes } from './chain-routes.ts';
 import { ApiServer } from './server.ts';
+import { SourceBudget } from './source-budget.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
 installNativeCrypto();
@@ -42,6 +43,7 @@ async function serve(
         status: () => statusOf(node, '0', new BlockRate()),
         submit: (encoded) => node.submit(encoded),
         isPending: (id) => node.isPending(id),
+        sources: new SourceBudget(node),
       }),
       validatorRoutes({ chain, hops, peer: () => ({ connected: true }) }),
     ],

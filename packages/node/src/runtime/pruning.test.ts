@@ -20,6 +20,7 @@ import type { NodeConfig } from '../config.ts';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { ApiServer } from '../api/server.ts';
 import { chainRoutes } from '../api/chain-routes.ts';
+import { SourceBudget } from '../api/source-budget.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { freePorts } from '../testing/ports.ts';
 import { Hops } from './hops.ts';
@@ -300,6 +301,7 @@ test('SNAPSHOT-11: the API says that a block was pruned, what the oldest is, and
         status: () => assert.fail('nobody asks'),
         submit: () => assert.fail('nobody submits'),
         isPending: () => false,
+        sources: new SourceBudget({ clock: new ManualClock(), random: new SeededRandom(1) }),
       }),
     ],
   });
