@@ -1,5 +1,5 @@
 /** Breadth first over every reachable state, so that the first flaw found has a shortest trace. */
-import { Pipeline, type Bounds, type State, type Variant } from './pipeline.ts';
+import { Pipeline, type Bounds, type Certificates, type State, type Variant } from './pipeline.ts';
 
 export interface Exploration {
   readonly variant: string;
@@ -17,7 +17,13 @@ export interface Exploration {
 
 interface Visit {
   readonly from: Visit | undefined;
-  readonly what: string;
+  readonly what: () => string;
+}
+
+interface Place {
+  readonly state: State;
+  readonly certificates: Certificates;
+  readonly visit: Visit | undefined;
 }
 
 export function explore(
@@ -27,10 +33,11 @@ export function explore(
 ): Exploration {
   const pipeline = new Pipeline(bounds, variant);
   const seen = new Set<string>();
-  let level: { readonly state: State; readonly visit: Visit | undefined }[] = [];
+  let level: Place[] = [];
   for (const state of pipeline.starts()) {
-    seen.add(pipeline.key(state));
-    level.push({ state, visit: undefined });
+    const certificates = pipeline.certificates(state);
+    seen.add(pipeline.key(state, certificates));
+    level.push({ state, certificates, visit: undefined });
   }
   let steps = 0;
   let depth = 0;
@@ -45,19 +52,20 @@ export function explore(
     trace: traceOf(visit),
   });
   while (level.length > 0) {
-    const above: typeof level = [];
-    for (const { state, visit } of level) {
-      for (const { what, next, flaw: wrong } of pipeline.steps(state)) {
+    const above: Place[] = [];
+    for (const { state, certificates: known, visit } of level) {
+      for (const { what, next, flaw: wrong } of pipeline.steps(state, known)) {
         steps += 1;
-        if (wrong !== undefined) return result(false, wrong, { from: visit, what });
-        const key = pipeline.key(next);
+        const here = { from: visit, what };
+        if (wrong !== undefined) return result(false, wrong, here);
+        const certificates = pipeline.certificates(next);
+        const key = pipeline.key(next, certificates);
         if (seen.has(key)) continue;
         seen.add(key);
-        const here = { from: visit, what };
-        const flaw = pipeline.flaw(next);
+        const flaw = pipeline.flaw(certificates);
         if (flaw !== undefined) return result(false, flaw, here);
         if (seen.size >= statesMax) return result(false);
-        above.push({ state: next, visit: here });
+        above.push({ state: next, certificates, visit: here });
       }
     }
     level = above;
@@ -68,6 +76,6 @@ export function explore(
 
 function traceOf(visit: Visit | undefined): string[] {
   const lines: string[] = [];
-  for (let at = visit; at !== undefined; at = at.from) lines.push(at.what);
+  for (let at = visit; at !== undefined; at = at.from) lines.push(at.what());
   return lines.reverse();
 }

@@ -98,7 +98,7 @@ export interface Local {
   readonly reports: readonly (Report | undefined)[];
 }
 
-interface Held {
+export interface Held {
   readonly view: number;
   readonly block: number;
 }
@@ -111,7 +111,8 @@ interface Report {
 export type State = readonly Local[];
 
 export interface Step {
-  readonly what: string;
+  /** Told only for the steps of a trace. */
+  readonly what: () => string;
   readonly next: State;
   /** What is wrong with the step itself, whatever the state after it. */
   readonly flaw?: string;
@@ -167,8 +168,7 @@ export class Pipeline {
    * a correct VIEW-CHANGE would report the faulty one can show as well; views are left one by one, and none is entered
    * without having asked for it, because a VIEW-CHANGE more only adds to the choice of sets.
    */
-  *steps(state: State): Generator<Step> {
-    const certificates = this.#certificates(state);
+  *steps(state: State, certificates: Certificates): Generator<Step> {
     for (const [self, local] of state.entries()) {
       const name = `replica ${self}`;
       if (local.changing) {
@@ -177,11 +177,12 @@ export class Pipeline {
           const gap = list.find((block, index) => block >> 1 !== (list[index - 1] ?? base));
           if (gap !== undefined)
             yield {
-              what: `${name} is shown a NEW-VIEW for view ${local.view}`,
+              what: () => `${name} is shown a NEW-VIEW for view ${local.view}`,
               next: state,
               flaw: `contiguity: view ${local.view} can be opened with ${label(gap)} above ${label(list[list.indexOf(gap) - 1] ?? base)}`,
             };
-          const what = `${name} enters view ${local.view}, which begins above ${label(base)} with ${list.map(label).join(', ') || 'nothing'}`;
+          const what = (): string =>
+            `${name} enters view ${local.view}, which begins above ${label(base)} with ${list.map(label).join(', ') || 'nothing'}`;
           yield* this.#voted(state, self, this.#enter(local, decision), what);
         }
       } else {
@@ -193,7 +194,7 @@ export class Pipeline {
             state,
             self,
             taken,
-            `${name} holds a prepared certificate of ${label(block)} in view ${local.view}`,
+            () => `${name} holds a prepared certificate of ${label(block)} in view ${local.view}`,
           );
         }
         for (const block of certificates.committed) {
@@ -203,30 +204,34 @@ export class Pipeline {
             state,
             self,
             this.#learn(local, block),
-            `${name} learns that ${label(block)} is final`,
+            () => `${name} learns that ${label(block)} is final`,
           );
         }
       }
       if (local.view + 1 < this.bounds.views)
         yield {
-          what: `${name} asks for view ${local.view + 1}`,
+          what: () => `${name} asks for view ${local.view + 1}`,
           next: put(state, self, this.#leave(local, local.view + 1)),
         };
     }
   }
 
   /** A step of one replica, and the votes it sends because of it. */
-  *#voted(state: State, self: number, changed: Local, what: string): Generator<Step> {
+  *#voted(state: State, self: number, changed: Local, what: () => string): Generator<Step> {
+    const before = state[self] as Local;
     const moved = put(state, self, changed);
-    for (const local of this.#votes(moved, self)) {
-      const sent = newVotes(state[self] as Local, local);
-      yield { what: sent === '' ? what : `${what}; sends ${sent}`, next: put(moved, self, local) };
-    }
+    for (const local of this.#votes(moved, self))
+      yield {
+        what: () => {
+          const sent = newVotes(before, local);
+          return sent === '' ? what() : `${what()}; sends ${sent}`;
+        },
+        next: put(moved, self, local),
+      };
   }
 
   /** What is broken in this state, if anything. */
-  flaw(state: State): string | undefined {
-    const certificates = this.#certificates(state);
+  flaw(certificates: Certificates): string | undefined {
     const { committed } = certificates;
     for (const a of committed)
       for (const b of committed)
@@ -245,9 +250,8 @@ export class Pipeline {
   }
 
   /** One string for all states that differ in the names of replicas only, or in what can no longer matter. */
-  key(state: State): string {
+  key(state: State, { prepared, committed }: Certificates): string {
     const { views } = this.bounds;
-    const { prepared, committed } = this.#certificates(state);
     // Votes of a view that everyone has left count only where they make a certificate.
     const open = Array.from({ length: views }, (_, view) => state.some((local) => local.view <= view));
     const live = Array.from({ length: views }, (_, to) =>
@@ -401,7 +405,7 @@ export class Pipeline {
   }
 
   /** Certificates that can exist: the faulty voice is always there. */
-  #certificates(state: State): Certificates {
+  certificates(state: State): Certificates {
     const prepared: Held[] = [];
     const committed: number[] = [];
     const { heights, views } = this.bounds;
@@ -436,7 +440,7 @@ interface Decision {
   readonly list: readonly number[];
 }
 
-interface Certificates {
+export interface Certificates {
   readonly prepared: readonly Held[];
   readonly committed: readonly number[];
 }

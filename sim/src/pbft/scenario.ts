@@ -2,16 +2,24 @@
  * Scripted runs, one event per line, so that a reviewer can read what happens:
  *
  *   weights 1 1 1 1        the validators
+ *   limits 8 3 64          checkpoint interval, blocks of a turn, blocks of a skip (default: the real ones)
+ *   elect 1 1 1 0 1 at checkpoint 2   the set from the block after that checkpoint on
+ *   deserter 3             dies in the moment the epoch that leaves it out begins
+ *   villain 0 slow censor  what a faulty validator does, all the time
  *   requests every 50      load
  *   crash 0 at 2000        also: restart 0 at 4000
  *   crash 0 after 7 effects at 2000
  *   partition 0 1 | 2 3 at 3000
+ *   clock 2 by -5000 at 3000
+ *   lost disk 1 at 2000    also: lost log, bit rot
  *   cut 0 > 1 at 3000      one direction
  *   mend at 6000           all links
  *   expect height 9 at 8000  every correct node that is up has it
+ *   expect epoch 1 at 8000   and has entered it
  *   heal at 10000          everything, and the bound for progress begins
  *   progress 5 within 20000
  */
+import { MISCHIEFS } from './byzantine.ts';
 import { Violation } from '../checkers/checker.ts';
 import { QUIET, type Plan } from './plan.ts';
 import { runPlan, type Outcome, type Script, type Simulation } from './simulation.ts';
@@ -20,6 +28,8 @@ export interface Scenario {
   readonly plan: Plan;
   readonly script: Script;
 }
+
+const LOSSES: readonly Plan['losers'][number]['how'][] = ['lost disk', 'lost log', 'bit rot'];
 
 type Event = { readonly at: number; readonly run: (simulation: Simulation) => void };
 
@@ -30,7 +40,7 @@ export function parseScenario(text: string): Scenario {
   for (const [number, raw] of text.split('\n').entries()) {
     const line = raw.replace(/#.*/, '').trim();
     if (line === '') continue;
-    const setting = readSetting(line);
+    const setting = readSetting(line, plan);
     const event = setting === undefined ? readEvent(line) : undefined;
     if (setting !== undefined) plan = { ...plan, ...setting };
     else if (event !== undefined) events.push(event);
@@ -46,7 +56,31 @@ export function runScenario(scenario: Scenario): Outcome {
   return runPlan(scenario.plan, {}, scenario.script);
 }
 
-function readSetting(line: string): Partial<Plan> | undefined {
+function readSetting(line: string, plan: Plan): Partial<Plan> | undefined {
+  const limits = /^limits (\d+) (\d+) (\d+)$/.exec(line);
+  if (limits !== null)
+    return {
+      limits: {
+        checkpointInterval: Number(limits[1]),
+        rotationBlocks: Number(limits[2]),
+        skipBlocks: Number(limits[3]),
+      },
+    };
+  const elect = /^elect((?: \d+)+) at checkpoint (\d+)$/.exec(line);
+  if (elect !== null)
+    return {
+      elections: [...plan.elections, { checkpoint: Number(elect[2]), weights: numbers(elect[1]) }],
+    };
+  const deserter = /^deserter (\d+)$/.exec(line);
+  if (deserter !== null) return { deserters: [...plan.deserters, Number(deserter[1])] };
+  const villain = /^villain (\d+)((?: [a-z-]+)+)$/.exec(line);
+  if (villain !== null) {
+    const named = (villain[2] ?? '').trim().split(' ');
+    const mischiefs = MISCHIEFS.filter((mischief) => named.includes(mischief));
+    if (mischiefs.length !== named.length) return undefined;
+    const self = Number(villain[1]);
+    return { villains: [...plan.villains, { self, mischiefs, probability: 1, twin: false }] };
+  }
   const weights = /^weights((?: \d+)+)$/.exec(line);
   if (weights !== null) return { weights: numbers(weights[1]) };
   const heal = /^heal at (\d+)$/.exec(line);
@@ -74,6 +108,15 @@ function readAction(what: string): Event['run'] | undefined {
   if (crash !== null) return ({ world }) => numbers(crash[1]).forEach((node) => world.crash(node));
   const restart = /^restart((?: \d+)+)$/.exec(what);
   if (restart !== null) return ({ world }) => numbers(restart[1]).forEach((node) => world.start(node));
+  const loss = /^(lost disk|lost log|bit rot) (\d+)$/.exec(what);
+  if (loss !== null) {
+    const how = LOSSES.find((one) => one === loss[1]);
+    if (how !== undefined) return (simulation) => simulation.lose(Number(loss[2]), how);
+  }
+  const clock = /^clock (\d+) by (-?\d+)$/.exec(what);
+  if (clock !== null) return ({ world }) => world.skew(Number(clock[1]), Number(clock[2]));
+  const epoch = /^expect epoch (\d+)$/.exec(what);
+  if (epoch !== null) return (simulation) => expectEpoch(simulation, Number(epoch[1]));
   const partition = /^partition([\d |]+)$/.exec(what);
   if (partition !== null)
     return ({ world }) => world.network.partition((partition[1] ?? '').split('|').map(numbers));
@@ -91,6 +134,14 @@ function expectHeight({ correct, world, heights }: Simulation, height: number): 
       'liveness',
       `at ${world.now} ms node ${one} has height ${heights[one]}, expected was ${height}`,
     );
+  }
+}
+
+function expectEpoch(simulation: Simulation, epoch: number): void {
+  const { correct, world } = simulation;
+  for (const one of correct) {
+    if (!world.isUp(one) || (simulation.node(one)?.epoch ?? 0) >= epoch) continue;
+    throw new Violation('liveness', `at ${world.now} ms node ${one} has not entered epoch ${epoch}`);
   }
 }
 
