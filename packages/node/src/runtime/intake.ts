@@ -3,7 +3,7 @@
  * that came while the last batch was checked is checked together, and what was taken goes on to the validators together.
  */
 import { DecodeError, Reader } from '@itc/core/bytes/reader.js';
-import { refused, type Result } from '@itc/core/bytes/result.js';
+import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
@@ -101,6 +101,7 @@ export class Intake {
     }
     const opened: { readonly offer: Offer; readonly transaction: OpenedTransaction }[] = [];
     const on: Uint8Array[] = [];
+    const { height: checkedAt } = this.#o.chain;
     for (const offer of batch) {
       const judged = this.#open(offer, on);
       if (judged.ok) opened.push({ offer, transaction: judged.value });
@@ -113,7 +114,9 @@ export class Intake {
     this.#checking = undefined;
     let added = false;
     for (const [i, { offer, transaction }] of opened.entries()) {
-      const judged = verdicts.ok ? this.#judge(transaction, verdicts.value[i] === true) : verdicts;
+      const judged = verdicts.ok
+        ? this.#judge(transaction, { holds: verdicts.value[i] === true, checkedAt })
+        : verdicts;
       if (judged.ok) {
         added = true;
         if (offer.relay) on.push(offer.encoded);
@@ -126,9 +129,27 @@ export class Intake {
 
   #open({ encoded, relay, again }: Offer, on: Uint8Array[]): Result<OpenedTransaction, ErrorCode> {
     const opened = openTransaction(encoded);
-    if (!opened.ok || this.#o.mempool.get(opened.value.name) === undefined) return opened;
-    if (relay && again === true) on.push(encoded);
-    return refused('transaction.duplicate', 'the transaction waits here already');
+    if (!opened.ok) return opened;
+    const { value: transaction } = opened;
+    if (this.#o.mempool.get(transaction.name) !== undefined) {
+      if (relay && again === true) on.push(encoded);
+      return refused('transaction.duplicate', 'the transaction waits here already');
+    }
+    // What cannot be due, or cannot be paid, is not worth the check of its signature.
+    const fit = isCheap(transaction) ? this.#fit(transaction) : ok(undefined);
+    return fit.ok ? opened : fit;
+  }
+
+  #fit(transaction: OpenedTransaction): Result<void, ErrorCode> {
+    const { chain, verify } = this.#o;
+    const context = { chain: chain.id, height: height(chain.height + 1), verify };
+    const fit = precheck(chain.state, context, transaction);
+    if (fit.ok) return fit;
+    // Only what is stale can be final: everything else is spared the question to the tables.
+    const isStale = fit.code === 'transaction.nonce' || fit.code === 'checkpoint.sequence';
+    return isStale && chain.receipt(transaction.id) !== undefined
+      ? refused('transaction.duplicate', 'the transaction is final already')
+      : fit;
   }
 
   async #verify(transactions: readonly OpenedTransaction[]): Promise<Result<boolean[], ErrorCode>> {
@@ -147,21 +168,41 @@ export class Intake {
     }
   }
 
-  #judge(transaction: OpenedTransaction, holds: boolean): Judged {
+  /** `checkedAt`: the height at which what is cheap was found right. */
+  #judge(
+    transaction: OpenedTransaction,
+    { holds, checkedAt }: { readonly holds: boolean; readonly checkedAt: number },
+  ): Judged {
     const judged = judgeTransaction(transaction, holds);
     if (!judged.ok) return judged;
-    const { chain, mempool, verify } = this.#o;
-    const context = { chain: chain.id, height: height(chain.height + 1), verify };
-    const fit = precheck(chain.state, context, judged.value);
-    if (!fit.ok) {
-      // Only what is stale can be final: everything else is spared the question to the tables.
-      const isStale = fit.code === 'transaction.nonce' || fit.code === 'checkpoint.sequence';
-      return isStale && chain.receipt(transaction.id) !== undefined
-        ? refused('transaction.duplicate', 'the transaction is final already')
-        : fit;
-    }
+    const { chain, mempool } = this.#o;
+    const isChecked = isCheap(transaction) && chain.height === checkedAt;
+    const fit = isChecked ? ok(undefined) : this.#fit(transaction);
+    if (!fit.ok) return fit;
     const added = mempool.add(judged.value, chain.state);
     return added.ok ? judged : added;
+  }
+}
+
+/** Whether the rules of a pool verify no signature inside of it. */
+function isCheap({ tx: { body } }: OpenedTransaction): boolean {
+  switch (body.kind) {
+    case 'transfer':
+    case 'transfers':
+    case 'register-maker':
+    case 'register-batch':
+    case 'grant':
+    case 'revoke':
+    case 'create-subnet':
+    case 'unbond':
+    case 'weight-vote':
+      return true;
+    case 'checkpoint':
+    case 'claim':
+    case 'bond':
+    case 'evidence':
+    case 'restart':
+      return false;
   }
 }
 
