@@ -110,7 +110,7 @@ function pair(
   return { block, from, to };
 }
 
-test('NODE-15.1: a block whose transactions wait here crosses the wire as header and ids, and comes out whole', () => {
+test('NODE-20.1: a block whose transactions wait here crosses the wire as header and ids, and comes out whole', () => {
   const { block, from, to } = pair(200, () => true);
   const bytes = from.compact.encode(proposalOf(block));
   assert.ok(bytes !== undefined && bytes.length < block.candidate.bytes.length / 4);
@@ -119,7 +119,7 @@ test('NODE-15.1: a block whose transactions wait here crosses the wire as header
   assert.deepEqual(to.sent, []);
 });
 
-test('NODE-15.2: what is missing is asked for by position, once, and the block comes out whole', () => {
+test('NODE-20.2: what is missing is asked for by position, once, and the block comes out whole', () => {
   const { block, from, to } = pair(50, (nonce) => nonce % 7 !== 3);
   to.hear(CHANNELS.compact.number, from.compact.encode(proposalOf(block)) as Uint8Array);
   assert.deepEqual(to.completed, []);
@@ -131,7 +131,7 @@ test('NODE-15.2: what is missing is asked for by position, once, and the block c
   assert.deepEqual(from.sent, [], 'asked again, it is not answered again');
 });
 
-test('NODE-15.3: a proposal sent again is sent whole, and so is a small one', () => {
+test('NODE-20.3: a proposal sent again is sent whole, and so is a small one', () => {
   const { block, from } = pair(20, () => true);
   assert.ok(from.compact.encode(proposalOf(block)) !== undefined);
   assert.equal(from.compact.encode(proposalOf(block)), undefined);
@@ -139,7 +139,7 @@ test('NODE-15.3: a proposal sent again is sent whole, and so is a small one', ()
   assert.equal(small.from.compact.encode(proposalOf(small.block)), undefined);
 });
 
-test('NODE-15.4: attack wrong ids, wrong bodies: a proposal that cannot become the block of its header costs the peer its connection', () => {
+test('NODE-20.4: attack wrong ids, wrong bodies: a proposal that cannot become the block of its header costs the peer its connection', () => {
   const { block, from, to } = pair(20, (nonce) => nonce > 1);
   const bytes = from.compact.encode(proposalOf(block)) as Uint8Array;
   const at = bytes.length - 64 - 5;
@@ -161,7 +161,7 @@ test('NODE-15.4: attack wrong ids, wrong bodies: a proposal that cannot become t
   assert.deepEqual(to.completed, []);
 });
 
-test('NODE-15.5: strangers are not heard, and nothing is asked for a proposal that is not due', () => {
+test('NODE-20.5: strangers are not heard, and nothing is asked for a proposal that is not due', () => {
   const { block, from, to } = pair(20, () => false);
   const bytes = from.compact.encode(proposalOf(block)) as Uint8Array;
   to.hear(CHANNELS.compact.number, bytes, 'stranger');
@@ -170,7 +170,7 @@ test('NODE-15.5: strangers are not heard, and nothing is asked for a proposal th
   assert.deepEqual([to.sent, to.completed, to.blamed], [[], [], []]);
 });
 
-test('NODE-15.5: an answer nobody asked for changes nothing', () => {
+test('NODE-20.5: an answer nobody asked for changes nothing', () => {
   const { block, from, to } = pair(20, () => false);
   from.hear(CHANNELS.bodyRequest.number, concatBytes(block.candidate.hash, Uint8Array.of(0, 1, 0, 0)));
   to.take(from);

@@ -1,5 +1,5 @@
 /**
- * Proposals without the transactions everybody has already (spec NODE-15; the idea is BIP-152's): header and ids cross the
+ * Proposals without the transactions everybody has already (spec NODE-20; the idea is BIP-152's): header and ids cross the
  * wire, the block is put together from the pool, and what is missing there is asked for by position. The replica sees
  * whole blocks only. A proposal that is sent again is sent whole: whatever went wrong, that ends it.
  */
