@@ -62,6 +62,16 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/verify.ts')).verify,
   },
   {
+    name: 'tx',
+    summary: 'what became of something that was sent, and why',
+    load: async () => (await import('./commands/tx.ts')).tx,
+  },
+  {
+    name: 'retention',
+    summary: 'what is kept of the past, until when, and for which devices longer',
+    load: async () => (await import('./commands/retention.ts')).retention,
+  },
+  {
     name: 'validator',
     summary: 'who decides: list, bond, vote',
     load: async () => (await import('./commands/validator.ts')).validator,

@@ -36,8 +36,8 @@ Options:
   --api-port N       API and dashboard (default 8080, or the next free one)
   --mqtt-port N      MQTT of the first gateway (default 1883, or the next free one)
   --validators N     1 to 16 (default 4)
-  --gateways N       1 to 8 (default 2)
-  --subnets N        1 to 4 (default 1)
+  --gateways N       1 to 8 (default 2), one for each subnet at least
+  --subnets N        1 to 4 (default 1), each with four members, gateways among them
   --no-simulation    no simulated lamps and sensors
   --restart          start processes again that die
 
@@ -107,13 +107,14 @@ async function run(call: Call): Promise<number> {
   const { output } = call;
   const stopping = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort());
-  const gateways = integerOption(call, 'gateways', 2, { min: 1, max: 8 });
+  const subnets = integerOption(call, 'subnets', 1, { min: 1, max: 4 });
+  const gateways = integerOption(call, 'gateways', Math.max(2, subnets), { min: subnets, max: 8 });
   const options = {
     apiPort: integerOption(call, 'api-port', 8080, { min: 1, max: 65_000 }),
     mqttPort: integerOption(call, 'mqtt-port', 1883, { min: 1, max: 65_000 }),
     validators: integerOption(call, 'validators', 4, { min: 1, max: 16 }),
     gateways,
-    subnets: integerOption(call, 'subnets', 1, { min: 1, max: Math.min(4, gateways) }),
+    subnets,
     simulation: call.options['no-simulation'] !== true,
   };
   const resumed = existsSync(layout.genesisFile);

@@ -1,7 +1,10 @@
 /** `itc node`: one process of the network, as its configuration says. */
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
-import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { RequestGuard } from '@itc/edge/api/request-guard.js';
+import { retentionRoutes } from '@itc/node/api/retention-routes.js';
+import type { Routes } from '@itc/node/api/server.js';
+import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
 import { readConfig } from '@itc/node/config.js';
 import { EventHub } from '@itc/node/api/events.js';
 import { NodeApi } from '@itc/node/api/node-api.js';
@@ -32,7 +35,7 @@ async function run(call: Call): Promise<number> {
   const hub = new EventHub(Date.now());
   let gateway: GatewayHost | undefined;
   if (config.role === 'gateway') gateway = openGateway(node, hub);
-  const api = new NodeApi({ node, hub, ...(gateway === undefined ? {} : { routes: gateway.routes }) });
+  const api = new NodeApi({ node, hub, routes: [...(gateway?.routes ?? []), ...pinRoutes(node)] });
   await node.start();
   await gateway?.start();
   await api.start();
@@ -42,6 +45,22 @@ async function run(call: Call): Promise<number> {
   await gateway?.stop();
   await node.stop();
   return 0;
+}
+
+/** Of whoever keeps readings: how long, and for which devices longer. */
+function pinRoutes({ chain, keys, clock, subnet }: NodeProcess): Routes[] {
+  if (subnet === undefined) return [];
+  const now = (): number => clock.now();
+  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
+  return [
+    retentionRoutes({
+      chain,
+      retention: subnet.retention,
+      operator: keys.address,
+      now,
+      authorise: (request) => guard.check(request),
+    }),
+  ];
 }
 
 /** A signal, or the end of the process that supervises us: nobody should be left behind. */

@@ -27,6 +27,8 @@ const TYPES: Readonly<Record<string, string>> = {
 const BODY_BYTES_MAX = 1_048_576;
 const DROPPED_BYTES_MAX = 16 * BODY_BYTES_MAX;
 const CONNECT_MS_MAX = 1_500;
+/** Of roles, in the order in which processes are asked. */
+const RANKS = 4;
 /** The status while no node answers: the same form, and nothing in it. */
 const NO_ANSWER = {
   ready: false,
@@ -98,18 +100,23 @@ export class Front {
       return this.#devnet(request, response, path);
     if (path === '/api/v1/status' && request.method === 'GET') return this.#status(response);
     if (path.startsWith('/api/') || path === '/metrics' || path === '/livez' || path === '/readyz') {
-      return this.#proxy(request, response, await readBody(request), this.#targets());
+      return this.#proxy(request, response, await readBody(request), this.#targets(subnetIn(path)));
     }
     return this.#file(path, response);
   }
 
-  /** Gateways first: they know devices; a validator answers for the chain when no gateway lives. */
-  #targets(): ProcessStatus[] {
-    const rank = { gateway: 0, member: 2, validator: 1, home: 3 };
+  /**
+   * Gateways first: they know devices; a validator answers for the chain when no gateway lives. About a subnet only its
+   * members can say something.
+   */
+  #targets(subnet?: string): ProcessStatus[] {
+    const rank = { gateway: 0, validator: 1, member: 2, home: 3 };
+    const order = ({ role, subnet: its }: ProcessStatus): number =>
+      rank[role] + (subnet === undefined || its === subnet ? 0 : RANKS);
     return this.#options.supervisor
       .statuses()
       .filter((status) => status.state === 'running' && status.url !== undefined)
-      .sort((a, b) => rank[a.role] - rank[b.role]);
+      .sort((a, b) => order(a) - order(b));
   }
 
   async #status(response: ServerResponse): Promise<void> {
@@ -184,6 +191,10 @@ export class Front {
     });
     createReadStream(file).pipe(response);
   }
+}
+
+function subnetIn(path: string): string | undefined {
+  return /^\/api\/v1\/subnets\/([0-9a-f]{64})\//.exec(path)?.[1];
 }
 
 function decodePath(path: string): string {

@@ -25,15 +25,20 @@ export const SIMULATED: readonly SimulatedDevice[] = [
 
 const ENTRY = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));
 
-/** MQTT URL and ledger address of every gateway. */
+/**
+ * MQTT URL and ledger address of the gateways of the first subnet: a device keeps to gateways of one subnet, they answer
+ * for each other's readings.
+ */
 export async function gatewayPlaces(
   layout: Layout,
   network: Devnet,
 ): Promise<{ readonly url: string; readonly keys: KeyPair }[]> {
   const gateways = network.processes.filter((process) => process.role === 'gateway');
   const places = [];
-  for (const [i, { name }] of gateways.entries())
-    places.push({ url: network.mqtt[i] ?? '', keys: await keyNamed(layout, name) });
+  const [home] = network.subnets;
+  for (const [i, { name, subnet }] of gateways.entries())
+    if (subnet === undefined || subnet === home?.id)
+      places.push({ url: network.mqtt[i] ?? '', keys: await keyNamed(layout, name) });
   return places;
 }
 

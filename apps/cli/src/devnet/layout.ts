@@ -9,6 +9,8 @@ export interface DevnetProcess {
   readonly role: Role | 'home';
   /** Base URL of its HTTP API; none for the simulated home. */
   readonly url?: string;
+  /** Id of the subnet it is a member of. */
+  readonly subnet?: string;
   /** A validator that joined later. */
   readonly added?: true;
   /** A validator that was voted out: it is not started with the others. */

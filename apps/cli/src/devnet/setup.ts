@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
@@ -31,6 +32,8 @@ export interface DevnetOptions {
 const SUBNET_MEMBERS = 4;
 const MEMBER_STAKE = 100;
 const POW_BITS = 10;
+/** Of each member, so that a devnet left running does not fill a disk. */
+const RETAINED_ENVELOPE_BYTES = 1 << 30;
 /** Each validator of a devnet has weight 1, and so has whoever bonds as much and is voted in. */
 const VALIDATOR_BOND = 1_000n * UNITS_PER_ITC;
 const VALIDATOR_RESERVE = 1_000_000n * UNITS_PER_ITC;
@@ -157,15 +160,18 @@ export async function setUpDevnet(
       api: { host: '127.0.0.1', port: place.api },
       ...(place.mqtt === undefined ? {} : { mqtt: { host: '127.0.0.1', port: place.mqtt } }),
       peers: planned.filter((other) => other !== process).map(peerOf),
-      ...(subnet === undefined ? {} : { subnet: toHex(subnet.id) }),
+      ...(subnet === undefined
+        ? {}
+        : { subnet: toHex(subnet.id), retainEnvelopeBytes: RETAINED_ENVELOPE_BYTES }),
     };
     mkdirSync(join(layout.nodes, process.name), { recursive: true });
     writeFileSync(configPath(layout, process.name), `${JSON.stringify(config, null, 2)}\n`);
   }
-  const processes: DevnetProcess[] = planned.map(({ name, role }) => {
+  const processes: DevnetProcess[] = planned.map(({ name, role, subnet }) => {
     const { added, removed } = previous?.processes.find((process) => process.name === name) ?? {};
     const url = `http://127.0.0.1:${(places.get(name) as { api: number }).api}`;
-    return { name, role, url, ...(added && { added }), ...(removed && { removed }) };
+    const of = subnet === undefined ? {} : { subnet: toHex((subnets[subnet] as { id: Hash }).id) };
+    return { name, role, url, ...of, ...(added && { added }), ...(removed && { removed }) };
   });
   const devnet: Devnet = {
     version: 1,

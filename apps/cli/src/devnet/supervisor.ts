@@ -12,6 +12,8 @@ export interface ProcessStatus {
   readonly name: string;
   readonly role: DevnetProcess['role'];
   readonly url?: string;
+  /** Of a gateway or member. */
+  readonly subnet?: string;
   readonly pid?: number;
   readonly state: 'running' | 'stopped' | 'exited';
   readonly restarts: number;
@@ -219,6 +221,7 @@ function statusOf(child: Child): ProcessStatus {
     name: described.name,
     role: described.role,
     ...(described.url === undefined ? {} : { url: described.url }),
+    ...(described.subnet === undefined ? {} : { subnet: described.subnet }),
     ...(child.running?.pid === undefined ? {} : { pid: child.running.pid }),
     state: child.state,
     restarts: child.restarts,

@@ -1,0 +1,75 @@
+/** `itc tx explain`: what became of a transaction, a payload or an envelope, why, and when it is to be expected. */
+import { parseHash } from '@itc/client/client.js';
+import { requestJson } from '@itc/client/http.js';
+import { UsageError, type Command } from '../terminal/command.ts';
+import { formatDuration, table } from '../terminal/output.ts';
+import { openClient } from '../wallet.ts';
+
+interface Explained {
+  readonly id: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly expectedMs?: number;
+  readonly height?: number;
+  readonly checkpoint?: number;
+  readonly envelope?: string;
+  readonly approvedBy?: readonly string[];
+}
+
+export const tx: Command = {
+  name: 'tx',
+  help: `itc tx explain ID
+
+ID is 64 hex digits: of a transaction, of a payload (the part of a reading's id before the colon), or of an envelope.
+Tells where it stands (waiting, pending, lazy, unsolid, accepted, evicted, ignored, refused, final), why, and when it is
+to be expected. Exit code 0 when something is known of it, 1 when nothing is.`,
+  run: async (call) => {
+    const [verb, text, ...rest] = call.arguments;
+    const match = /^([0-9a-f]{64})(?::\d{1,3})?$/.exec(text ?? '');
+    if (verb !== 'explain' || match === null || rest.length > 0)
+      throw new UsageError('expected: explain ID, an id of 64 hex digits');
+    const id = match[1] as string;
+    const url = `${call.api}/api/v1/explain/${id}`;
+    let answer = (await requestJson(fetch, url, { method: 'GET', headers: {} })) as Explained;
+    if (answer.state === 'unknown') answer = (await fromVault(call.api, id)) ?? answer;
+    const { kind, state, reason, expectedMs, height, checkpoint, envelope, approvedBy } = answer;
+    const facts = [
+      ...(height === undefined ? [] : [['block', String(height)]]),
+      ...(checkpoint === undefined ? [] : [['checkpoint', String(checkpoint)]]),
+      ...(envelope === undefined ? [] : [['envelope', envelope]]),
+      ...(approvedBy === undefined ? [] : [['approved by', approvedBy.join(', ')]]),
+      ...(expectedMs === undefined
+        ? []
+        : [['expected', `final ${formatDuration(expectedMs)} after it was sent`]]),
+    ];
+    call.output.result(answer, [`${kind} ${state}: ${reason}`, ...table(facts)]);
+    return state === 'unknown' ? 1 : 0;
+  },
+};
+
+/** A gateway's vault has what never reached the DAG, and remembers longer than the member. */
+async function fromVault(api: string, id: string): Promise<Explained | undefined> {
+  const client = openClient(api);
+  const { statuses, final } = await client.payloadStatuses([parseHash(id)]).catch(() => ({
+    statuses: {} as Record<string, string>,
+    final: {} as Record<string, { height: number }>,
+  }));
+  const status = statuses[id];
+  if (status === undefined || status === 'unknown') return undefined;
+  const height = final[id]?.height;
+  if (status === 'final')
+    return {
+      id,
+      kind: 'payload',
+      state: 'final',
+      reason: `final${height === undefined ? '' : ` in block ${height}`}; its proof is not kept by this node any more`,
+      ...(height === undefined ? {} : { height }),
+    };
+  return {
+    id,
+    kind: 'payload',
+    state: 'waiting',
+    reason: 'it is in the vault of the gateway, which offers it to the subnet again and again',
+  };
+}
