@@ -21,9 +21,13 @@ export const LIMITS = {
   pipelineDepth: 4,
   checkpointInterval: 32,
   watermarkWindow: 128,
-  /** Heights one validator proposes before the next one's turn, and for how long a skipped one gets no turn. */
+  /** Heights one validator proposes before the next one's turn. */
   rotationBlocks: 16,
-  skipBlocks: 1024,
+  /**
+   * Heights for which a skipped validator gets no turn: minutes under load. It takes up to four view timeouts to find out
+   * who is slow on purpose, and finding out again must cost a small part of the time between.
+   */
+  skipBlocks: 8192,
   /** Transactions one validator may report as overdue at a time. */
   inclusionMax: 16,
   /** Blocks a proposer's clock may be ahead of ours, in milliseconds. */
@@ -86,6 +90,17 @@ export const LIMITS = {
   committedQueueMax: 64,
   /** Lanes of payloads (signer and device) a subnet remembers; each member may open its share by stake. */
   payloadLanesMax: 131_072,
+  /** Value inside a subnet: least amount in base units (0.001 ITC) that goes in, comes out or is held; holders in all. */
+  subnetValueMin: 1_000_000,
+  subnetBalancesMax: 131_072,
+  /** Voucher lanes of one holder, and of all together. */
+  voucherLanesMax: 8,
+  subnetVoucherLanesMax: 65_536,
+  /** Deposits of one subnet the main chain remembers; those that wait to be credited are among them. */
+  depositsKeptMax: 4_096,
+  /** Deposits one checkpoint credits, and withdrawals it lets out. */
+  depositsPerCheckpointMax: 256,
+  withdrawalsMax: 512,
   /** Finalised envelopes per second above and below which the base proof of work moves by one bit. */
   loadHigh: 1_000,
   loadLow: 250,
