@@ -27,6 +27,8 @@ export interface MemberOptions {
   readonly timing?: Partial<Timing>;
   /** Every record ever asked to be persisted, in order, from the last `Member.snapshot` on. Empty at genesis. */
   readonly restore?: readonly LogRecord[];
+  /** The records are of others (a snapshot taken over), and ours were lost: nothing is issued before the others have told of us. */
+  readonly pastUncertain?: boolean;
 }
 
 /** Milliseconds. */

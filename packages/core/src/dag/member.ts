@@ -87,7 +87,7 @@ export class Member {
     this.#answers = new AnswerBudget(members.length);
     this.#election = this.#newElection();
     const restored = options.restore ?? [];
-    this.#certainOfPast = restored.length > 0 || members.length === 1;
+    this.#certainOfPast = (restored.length > 0 && options.pastUncertain !== true) || members.length === 1;
     const parts = {
       graph: this.#graph,
       solidifier: this.#solidifier,
@@ -491,6 +491,11 @@ export class Member {
   /** Whether a payload would still be applied: before a gateway packs one again. */
   payloadOutcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
     return this.#graph.lanes.outcome(payload);
+  }
+
+  /** False while others have yet to tell what they hold of us: our own records of it are lost. */
+  get isCertainOfPast(): boolean {
+    return this.#certainOfPast;
   }
 
   /** The last counted envelope of every lane: a successor names it, however long ago it became final. */
