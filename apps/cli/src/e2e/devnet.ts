@@ -41,7 +41,7 @@ export class TestDevnet {
   }
 
   /** Rejects with what the devnet said when it is not ready in time. */
-  async start(): Promise<Ready> {
+  async start(argv: readonly string[] = []): Promise<Ready> {
     const slot = Math.floor(Math.random() * PORT_STEPS);
     const apiPort = await nextFreePort(PORT_FIRST + slot * PORT_STEP, new Set());
     const mqttPort = await nextFreePort(apiPort + 300, new Set());
@@ -57,6 +57,7 @@ export class TestDevnet {
         `${apiPort}`,
         '--mqtt-port',
         `${mqttPort}`,
+        ...argv,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
