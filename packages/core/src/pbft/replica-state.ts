@@ -22,7 +22,7 @@ import type { Rules } from './rules.ts';
 import { proposerOf, scheduleOf, type Schedule } from './schedule.ts';
 import { Slot } from './slot.ts';
 import type { Doubt } from './suspicion.ts';
-import { TIMING, type Timing } from './timing.ts';
+import { timingOf, type Timing } from './timing.ts';
 import { primaryOf } from './verify.ts';
 
 /** Evidence is kept for whoever punishes; a culprit that goes on and on needs no further proof. */
@@ -102,6 +102,8 @@ export class ReplicaState {
   doubt: Doubt | undefined;
   readonly expectation: Expectation;
   deadline: number | undefined;
+  /** Since when weight Q has left for this view or later ones without agreeing on this one. */
+  apart: { readonly view: number; readonly since: number } | undefined;
   /** View changes since the last delivered block. */
   attempts = 0;
   /** The proposal the shell was asked for. */
@@ -125,7 +127,7 @@ export class ReplicaState {
     this.options = options;
     this.rules = rules;
     this.weights = new Weights(options.validators);
-    this.timing = { ...TIMING, ...options.timing };
+    this.timing = timingOf(options.timing);
     const { tip, base } = options;
     this.base =
       base === undefined

@@ -19,7 +19,7 @@ import { statusReport } from './status.ts';
 import { watchPace } from './suspicion.ts';
 import type { Timing } from './timing.ts';
 import { isUseful } from './useful.ts';
-import { armTimer, leaveDoubted, onNewView, onTimeout, onViewChange } from './view-change.ts';
+import { armTimer, leaveDoubted, meetOthers, onNewView, onTimeout, onViewChange } from './view-change.ts';
 
 export interface Application {
   /**
@@ -202,6 +202,7 @@ export class Replica {
     state.checkRound += 1;
     watchPace(state, state.now - before);
     onTimeout(state);
+    meetOthers(state);
     resend(state);
   }
 }

@@ -18,6 +18,32 @@ export const TIMING: Timing = {
   heartbeatMs: 10_000,
 };
 
+/**
+ * What is left out follows from the view timeout: what was lost is sent again some times before anybody is blamed for it.
+ * Throws for intervals with which a single lost message would cost a view.
+ */
+export function timingOf(given: Partial<Timing> = {}): Timing {
+  const viewTimeoutMs = given.viewTimeoutMs ?? TIMING.viewTimeoutMs;
+  const derived = {
+    viewTimeoutMaxMs: Math.max(TIMING.viewTimeoutMaxMs, viewTimeoutMs),
+    resendMs: Math.min(TIMING.resendMs, Math.ceil(viewTimeoutMs / RESENDS)),
+    heartbeatMs: TIMING.heartbeatMs,
+  };
+  const timing = { ...derived, ...given, viewTimeoutMs };
+  if (!(timing.resendMs > 0) || 2 * timing.resendMs > viewTimeoutMs)
+    throw new RangeError(
+      `the view timeout of ${viewTimeoutMs} ms must be at least twice the resend interval of ${timing.resendMs} ms`,
+    );
+  if (timing.viewTimeoutMaxMs < viewTimeoutMs)
+    throw new RangeError(
+      `the view timeout of ${viewTimeoutMs} ms is above its cap of ${timing.viewTimeoutMaxMs} ms`,
+    );
+  return timing;
+}
+
+/** Resend intervals in a view timeout, unless they are given. */
+const RESENDS = 4;
+
 /** The timeout after `attempts` view changes without a delivered block: doubled each time, capped. */
 export function viewTimeout(timing: Timing, attempts: number): number {
   return Math.min(timing.viewTimeoutMaxMs, timing.viewTimeoutMs * 2 ** Math.min(attempts, 30));

@@ -184,6 +184,33 @@ function nextView(state: ReplicaState): View {
   return view(state.view + 1);
 }
 
+/**
+ * Whom one blames is one's own knowledge, so correct replicas may ask for different views, and none of these is opened. When
+ * weight Q has left for this view or later ones and does not agree on this one for a resend interval, the hindmost go to
+ * the nearest later view (PBFT-6.9): all of them meet at the foremost one after as many intervals as there are views
+ * between. A liar in front gains nothing by it: as soon as weight Q asks for one view, nobody moves on but by the timer.
+ */
+export function meetOthers(state: ReplicaState): void {
+  const { now, view: present } = state;
+  if (now === undefined || !state.canVote || !state.changing || !isApart(state)) {
+    state.apart = undefined;
+    return;
+  }
+  if (state.apart?.view !== present) state.apart = { view: present, since: now };
+  if (now - state.apart.since < state.timing.resendMs) return;
+  // No correct replica is further ahead than one round of views: it could not leave a view before weight Q was there.
+  const later = state.viewChanges
+    .map((held) => held?.message.view ?? 0)
+    .filter((asked) => asked > present && asked <= present + state.weights.count);
+  if (later.length > 0) startViewChange(state, view(Math.min(...later)));
+}
+
+function isApart(state: ReplicaState): boolean {
+  const { strong } = state.weights.quorum;
+  const here = state.weights.sum((index) => state.viewChanges[index]?.message.view === state.view);
+  return here < strong && changingWeight(state) >= strong;
+}
+
 /** Weight that asks for this view or a later one. */
 export function changingWeight(state: ReplicaState): number {
   return state.weights.sum((index) => (state.viewChanges[index]?.message.view ?? 0) >= state.view);

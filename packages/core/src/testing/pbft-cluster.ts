@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly invalidBy?: number;
   /** Messages that do not arrive. */
   readonly lost?: (from: number, to: number, message: Message) => boolean;
+  /** What the log of a node held before it started. */
+  readonly restore?: (node: number) => readonly LogRecord[];
   /** The block of this height ends its epoch. */
   readonly closes?: (height: number) => boolean;
 }
@@ -79,7 +81,7 @@ export class Cluster {
     this.#o = options;
     this.weights = options.weights ?? [1, 1, 1, 1];
     this.nodes = this.weights.map((_, self) => ({
-      replica: this.#replica(self, 0, undefined, []),
+      replica: this.#replica(self, 0, undefined, options.restore?.(self) ?? []),
       base: undefined,
       log: [],
       delivered: [],
