@@ -6,7 +6,7 @@ import { installNativeCrypto, verifyNative } from '../crypto/native.ts';
 import { VerifyPool } from '../crypto/verify-pool.ts';
 import { Mempool } from '../mempool/mempool.ts';
 import { SoloChain } from '../testing/solo-chain.ts';
-import { Intake, type Judged } from './intake.ts';
+import { Intake, type Judged, decodeBatch, encodeBatches, RELAY_BYTES_MAX } from './intake.ts';
 
 installNativeCrypto();
 
@@ -79,4 +79,23 @@ test('NODE-3.8: what became stale while its signature was checked does not get i
   const verdict = await judge(encoded);
   assert.equal(verdict.ok ? '' : verdict.code, 'transaction.duplicate');
   assert.equal(mempool.size, 0);
+});
+
+test('NODE-3.9: transactions go to the validators in messages that hold many, in order, each below the bound', () => {
+  const sizes = [1, 200, 16_384, 16_384, 3, ...Array.from({ length: 2_000 }, (_, i) => 100 + (i % 90))];
+  const transactions = sizes.map((size, i) => new Uint8Array(size).fill(i));
+  const messages = encodeBatches(transactions);
+  assert.ok(messages.length > 1 && messages.length < 10);
+  assert.ok(messages.every(({ length }) => length <= RELAY_BYTES_MAX));
+  assert.deepEqual(
+    messages.flatMap((message) => decodeBatch(message) ?? []),
+    transactions,
+  );
+  assert.deepEqual(encodeBatches([]), []);
+});
+
+test('NODE-3.9: attack lengths that promise too much: a message that is no batch is none as a whole', () => {
+  const [message] = encodeBatches([new Uint8Array(5)]) as [Uint8Array];
+  assert.equal(decodeBatch(message.subarray(0, -1)), undefined);
+  assert.equal(decodeBatch(Uint8Array.of(0xff, 0xff, 0xff, 0xff)), undefined);
 });

@@ -95,8 +95,9 @@ export class Intake {
   async #take(): Promise<void> {
     const batch = this.#queue.slice(this.#head, this.#head + BATCH_MAX);
     this.#head += batch.length;
-    if (this.#head === this.#queue.length) {
-      this.#queue = [];
+    // Under lasting load the queue is never empty: what was taken must go all the same.
+    if (this.#head === this.#queue.length || this.#head >= INTAKE_MAX / 4) {
+      this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
     const opened: { readonly offer: Offer; readonly transaction: OpenedTransaction }[] = [];
