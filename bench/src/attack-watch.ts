@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Observed {
   readonly attacker: string;
+  /** Blocks that became final meanwhile. */
+  readonly heights: number;
   readonly viewChanges: number;
   /** Names of all validators that were skipped at some moment, in the order they were seen. */
   readonly skipped: readonly string[];
@@ -15,6 +17,8 @@ export class AttackWatch {
   readonly #client: Client;
   readonly #attacker: string;
   readonly #skipped = new Set<string>();
+  #from = 0;
+  #height = 0;
   #last = 0;
   #changes = 0;
   #stopped = false;
@@ -26,7 +30,9 @@ export class AttackWatch {
   }
 
   async start(): Promise<void> {
-    this.#last = (await this.#client.status()).view;
+    const { view, height } = await this.#client.status();
+    this.#last = view;
+    this.#from = this.#height = height;
     this.#running = this.#look();
   }
 
@@ -35,6 +41,7 @@ export class AttackWatch {
     await this.#running;
     return {
       attacker: this.#attacker,
+      heights: this.#height - this.#from,
       viewChanges: this.#changes,
       skipped: [...this.#skipped],
     };
@@ -47,6 +54,7 @@ export class AttackWatch {
         // Views begin anew with an epoch.
         this.#changes += status.view < this.#last ? status.view : status.view - this.#last;
         this.#last = status.view;
+        this.#height = status.height;
         for (const { name, index, skipped } of status.validators)
           if (skipped) this.#skipped.add(name ?? `validator ${index}`);
       }

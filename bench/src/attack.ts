@@ -8,6 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { toHex } from '@itc/core/bytes/hex.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { openLoad, WatchedSender, type LoadPhase } from './attack-load.ts';
 import type { AttackPlan } from './attack-plans.ts';
@@ -33,8 +34,13 @@ export interface Shape {
   readonly attackedMs: number;
 }
 
+/** In an attacked phase every validator's turn is to come this often, at the pace seen before. */
+const ROTATIONS = 3;
+const ROTATION_HEIGHTS = VALIDATORS * LIMITS.rotationBlocks;
+const STRETCH_MAX = 3;
+
 const SHAPE: Shape = { rounds: 2, warmUpMs: 4_000, freeMs: 20_000, attackedMs: 60_000 };
-const SHAPE_QUICK: Shape = { rounds: 1, warmUpMs: 300, freeMs: 700, attackedMs: 1_500 };
+const SHAPE_QUICK: Shape = { rounds: 1, warmUpMs: 300, freeMs: 700, attackedMs: 700 };
 
 interface Round {
   readonly free: LoadPhase;
@@ -86,20 +92,29 @@ async function playRound(attack: AttackPlan, shape: Shape, { seed }: BenchOption
   watched.start();
   await load.run(shape.warmUpMs);
   watched.delays();
+  const calm = new AttackWatch(urls[0] as string, attacker.name);
+  await calm.start();
   const free = await load.run(shape.freeMs);
   const freeWaits = watched.delays();
+  const pace = (await calm.stop()).heights / shape.freeMs;
 
   const watch = new AttackWatch(urls[0] as string, attacker.name);
   await watch.start();
   let flood: Flood | undefined;
   if (attack.by === 'validator') network.tell(attacker.name, 'attack');
   else flood = new Flood({ ...floodOptions(network, seed), perSecond: Math.ceil(free.perSecond) });
-  const attacked = await load.run(shape.attackedMs);
+  const attacked = await load.run(attackedMs(shape, pace));
   const report = await flood?.stop();
   const seen = await watch.stop();
   await watched.stop();
   const waits = { free: freeWaits, attacked: watched.delays() };
   return { free, attacked, seen, waits, flood: report };
+}
+
+/** Longer on a slow machine, within reason. */
+function attackedMs({ attackedMs: least }: Shape, pace: number): number {
+  const needed = (ROTATIONS * ROTATION_HEIGHTS) / pace;
+  return Math.round(Math.min(STRETCH_MAX * least, Math.max(least, needed)));
 }
 
 function attackerOf({ genesis, nodes }: Network): NetworkNode {
@@ -122,7 +137,7 @@ function floodOptions(network: Network, seed: number): Omit<FloodOptions, 'perSe
 }
 
 /** The process of the flood. It ends with us. */
-class Flood {
+export class Flood {
   readonly #child: ChildProcess;
   readonly #report: Promise<FloodReport>;
 
@@ -156,7 +171,7 @@ function describe(round: Round): string {
   const parts = [
     `${attacked.perSecond.toFixed(0)} of ${free.perSecond.toFixed(0)} per s (${shareOf(round).toFixed(0)} %)`,
     `p99 ${attacked.p99Ms.toFixed(0)} instead of ${free.p99Ms.toFixed(0)} ms`,
-    `${seen.viewChanges} view changes`,
+    `${seen.heights} heights, ${seen.viewChanges} view changes`,
     seen.skipped.length === 0
       ? 'nobody skipped'
       : `skipped: ${seen.skipped.join(', ')} (${seen.attacker} attacks)`,

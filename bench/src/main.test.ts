@@ -2,6 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ATTACKS } from './attack-plans.ts';
 import { arrivalsOf, burstsOf, windowsOf } from './load.ts';
 import { figure, percentile } from './result.ts';
 import { formatNumber, formatTable } from './table.ts';
@@ -29,6 +30,30 @@ test('bench: an unknown name or option is bad usage: exit code 2, the list, noth
     assert.equal(status, 2, args.join(' '));
     assert.equal(stdout, '');
     assert.match(stderr, /^bench: .+\n\n +main-chain /);
+  }
+});
+
+test('bench: --attack list names the attacks, a line each; an unknown one is bad usage', () => {
+  const listed = bench('--attack', 'list');
+  assert.equal(listed.status, 0);
+  const lines = listed.stdout.trimEnd().split('\n');
+  assert.deepEqual(
+    lines.map((line) => line.trim().split(/ {2,}/)[0]),
+    ATTACKS.map(({ name }) => name),
+  );
+  for (const name of ['slow-primary', 'censor', 'invalid-blocks', 'bad-signatures'])
+    assert.ok(
+      lines.some((line) => line.includes(`  ${name} `)),
+      name,
+    );
+  for (const args of [
+    ['main-chain', '--attack', 'slow'],
+    ['dag', '--attack', 'censor'],
+  ]) {
+    const { status, stdout, stderr } = bench(...args);
+    assert.equal(status, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, /^bench: /);
   }
 });
 
