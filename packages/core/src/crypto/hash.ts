@@ -56,6 +56,7 @@ export const TAGS = {
   lane: 'ITC1:lane',
   mmr: 'ITC1:mmr',
   transactions: 'ITC1:transactions',
+  withdrawal: 'ITC1:withdrawal',
 } as const;
 
 export type Tag = keyof typeof TAGS;

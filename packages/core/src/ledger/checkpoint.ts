@@ -5,6 +5,7 @@ import type { Result } from '../bytes/result.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS } from '../crypto/signature.ts';
+import { readCheckpointValue, writeCheckpointValue, type CheckpointValue } from './escrow.ts';
 import { millis, type Millis } from './ids.ts';
 import { LIMITS } from './limits.ts';
 
@@ -22,12 +23,14 @@ export interface SubnetCheckpoint {
   readonly inclusionRoot: Hash;
   /** Merkle root over the ids of applied payloads, in canonical order; ZERO_HASH-like empty root when none. */
   readonly appliedRoot: Hash;
-  /** Root of the lane table after applying. */
+  /** Root over lanes, members and balances after applying. */
   readonly stateRoot: Hash;
   readonly envelopeCount: number;
   readonly payloadCount: number;
   /** Base proof-of-work bits in force from the next checkpoint on. */
   readonly powBits: number;
+  /** Absent as long as no deposit has been credited in the subnet. */
+  readonly value?: CheckpointValue;
 }
 
 export interface CheckpointCertificate {
@@ -50,7 +53,9 @@ export function writeCheckpoint(writer: Writer, checkpoint: SubnetCheckpoint): v
     .fixed(checkpoint.stateRoot, HASH_BYTES)
     .u32(checkpoint.envelopeCount)
     .u32(checkpoint.payloadCount)
-    .u8(checkpoint.powBits);
+    .u8(checkpoint.powBits)
+    .bool(checkpoint.value !== undefined);
+  if (checkpoint.value !== undefined) writeCheckpointValue(writer, checkpoint.value);
 }
 
 export function readCheckpoint(reader: Reader): SubnetCheckpoint {
@@ -67,6 +72,7 @@ export function readCheckpoint(reader: Reader): SubnetCheckpoint {
     envelopeCount: reader.u32(),
     payloadCount: reader.u32(),
     powBits: reader.u8(),
+    ...(reader.bool() ? { value: readCheckpointValue(reader) } : {}),
   };
   if (checkpoint.anchors.length === 0) reader.refuse('decode.not-canonical', 'expected at least one anchor');
   for (let i = 1; i < checkpoint.anchors.length; i += 1) {

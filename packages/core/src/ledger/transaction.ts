@@ -17,6 +17,7 @@ import {
   writeCheckpointCertificate,
   type CheckpointCertificate,
 } from './checkpoint.ts';
+import { readWithdrawal, writeWithdrawal, type Withdrawal } from './escrow.ts';
 import { readEvidence, writeEvidence, type Evidence } from './evidence.ts';
 import { amount, millis, type Amount, type Height, height, type Millis } from './ids.ts';
 import { LIMITS } from './limits.ts';
@@ -70,7 +71,19 @@ export type Body =
   | { readonly kind: 'evidence'; readonly evidence: Evidence }
   | { readonly kind: 'restart' }
   /** 1 to `transferOutputsMax`, all or none. */
-  | { readonly kind: 'transfers'; readonly outputs: readonly TransferOutput[] };
+  | { readonly kind: 'transfers'; readonly outputs: readonly TransferOutput[] }
+  /** From the sender's balance into the subnet, for an address inside. */
+  | { readonly kind: 'deposit'; readonly subnet: Hash; readonly to: Address; readonly amount: Amount }
+  /** Fetches what left the subnet with a checkpoint. Anyone may send it: the receiver is in the leaf. */
+  | {
+      readonly kind: 'withdraw';
+      readonly subnet: Hash;
+      /** Sequence of the checkpoint. */
+      readonly checkpoint: number;
+      readonly withdrawal: Withdrawal;
+      /** From `withdrawalLeaf` to the checkpoint's withdrawal root. */
+      readonly path: readonly Hash[];
+    };
 
 export type BodyKind = Body['kind'];
 
@@ -90,6 +103,8 @@ export const KINDS: readonly BodyKind[] = [
   'evidence',
   'restart',
   'transfers',
+  'deposit',
+  'withdraw',
 ];
 
 export interface TransferOutput {
@@ -217,6 +232,14 @@ function writeBody(writer: Writer, body: Body): void {
     case 'transfers':
       writer.list(body.outputs, (w, { to, amount: value }) => w.fixed(to, HASH_BYTES).u64(value));
       return;
+    case 'deposit':
+      writer.fixed(body.subnet, HASH_BYTES).fixed(body.to, HASH_BYTES).u64(body.amount);
+      return;
+    case 'withdraw':
+      writer.fixed(body.subnet, HASH_BYTES).u53(body.checkpoint);
+      writeWithdrawal(writer, body.withdrawal);
+      writer.list(body.path, (w, hash) => w.fixed(hash, HASH_BYTES));
+      return;
   }
 }
 
@@ -288,6 +311,16 @@ function readBody(reader: Reader): Body {
       if (outputs.length === 0) reader.refuse('decode.out-of-range', 'expected at least one receiver');
       return { kind, outputs };
     }
+    case 'deposit':
+      return { kind, subnet: readHash(reader), to: readAddress(reader), amount: amount(reader.u64()) };
+    case 'withdraw':
+      return {
+        kind,
+        subnet: readHash(reader),
+        checkpoint: reader.u53(),
+        withdrawal: readWithdrawal(reader),
+        path: reader.list(LIMITS.merklePathMax, readHash),
+      };
   }
 }
 

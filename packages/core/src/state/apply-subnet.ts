@@ -5,9 +5,11 @@ import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
+import { amount } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { subnetId, type Body } from '../ledger/transaction.ts';
 import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
+import { commitValue, valueBounds, valueFlaw } from './apply-escrow.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
@@ -63,6 +65,9 @@ export function applyCheckpoint(
   if (refusal !== undefined) return refusal;
   const signed = checkpointWeight(subnet, context, certificate);
   if (!signed.ok) return signed;
+  const flaw = valueFlaw(checkpoint, valueBounds(draft.get('escrow', id)));
+  if (flaw !== undefined) return flaw;
+  commitValue(draft, checkpoint);
   const hash = checkpointHash(checkpoint);
   const { sequence, appliedRoot, envelopeCount, payloadCount, powBits, time } = checkpoint;
   draft.set('subnet', id, {
@@ -85,6 +90,9 @@ export function applyCheckpoint(
     payloadCount,
     powBits,
     time,
+    deposits: checkpoint.value?.deposits ?? 0,
+    withdrawalCount: checkpoint.value?.withdrawalCount ?? 0,
+    withdrawn: checkpoint.value?.withdrawn ?? amount(0n),
     ...signed.value,
   });
 }

@@ -11,6 +11,7 @@ import type { Body } from '../ledger/transaction.ts';
 import type { Address } from '../ledger/address.ts';
 import { applyRegisterMaker, applyTransfer, applyTransfers, makerFlaw } from './apply-account.ts';
 import { applyClaim, applyRegisterBatch, batchFlaw, claimFlaw } from './apply-device.ts';
+import { applyDeposit, applyWithdraw, depositFlaw } from './apply-escrow.ts';
 import { applyGrant, applyRevoke, grantFlaw } from './apply-grant.ts';
 import {
   applyCheckpoint,
@@ -183,6 +184,8 @@ function bodyFlaw(sender: Address, body: Body): Flaw {
       return amountFlaw(body);
     case 'evidence':
       return evidenceFlaw(body.evidence);
+    case 'deposit':
+      return depositFlaw(body);
     case 'transfer':
     case 'claim':
     case 'revoke':
@@ -190,6 +193,7 @@ function bodyFlaw(sender: Address, body: Body): Flaw {
     case 'weight-vote':
     case 'restart':
     case 'transfers':
+    case 'withdraw':
       return undefined;
   }
 }
@@ -207,6 +211,10 @@ function applyBody(
       return applyTransfer(draft, sender, body);
     case 'transfers':
       return applyTransfers(draft, sender, body);
+    case 'deposit':
+      return applyDeposit(draft, sender, body);
+    case 'withdraw':
+      return applyWithdraw(draft, body);
     case 'register-maker':
       return applyRegisterMaker(draft, context, sender, body);
     case 'register-batch':
@@ -303,6 +311,8 @@ function provedFlaw(
     case 'checkpoint':
     case 'unbond':
     case 'weight-vote':
+    case 'deposit':
+    case 'withdraw':
       return undefined;
   }
 }

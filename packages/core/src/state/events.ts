@@ -72,6 +72,29 @@ export type LedgerEventBody =
       /** Stake that signed, and stake of all members. */
       readonly weight: number;
       readonly total: number;
+      /** Number of the last deposit credited inside; 0 before the first. */
+      readonly deposits: number;
+      /** How many withdrawals it lets out, and their sum. */
+      readonly withdrawalCount: number;
+      readonly withdrawn: Amount;
+    }
+  | {
+      readonly kind: 'deposited';
+      readonly subnet: Hash;
+      readonly number: number;
+      readonly from: Address;
+      /** Inside the subnet. */
+      readonly to: Address;
+      readonly amount: Amount;
+    }
+  | {
+      readonly kind: 'withdrawn';
+      readonly subnet: Hash;
+      /** Sequence of the checkpoint that let it out. */
+      readonly checkpoint: number;
+      readonly number: number;
+      readonly to: Address;
+      readonly amount: Amount;
     }
   | ValidatorEventBody;
 

@@ -4,6 +4,7 @@
  */
 import type { Brand } from '../bytes/result.ts';
 import { concatBytes } from '../bytes/hex.ts';
+import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
 
@@ -21,9 +22,15 @@ export const RECORD_KINDS = {
   subnet: 6,
   epoch: 7,
   validator: 8,
+  escrow: 9,
+  deposit: 10,
+  withdrawals: 11,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
+
+/** A counter at the end of an id, big-endian, so that neighbours are neighbours. */
+const COUNTER_BYTES = 8;
 
 const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   parameters: 0,
@@ -35,6 +42,9 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   subnet: HASH_BYTES,
   epoch: 0,
   validator: HASH_BYTES,
+  escrow: HASH_BYTES,
+  deposit: HASH_BYTES + COUNTER_BYTES,
+  withdrawals: HASH_BYTES + COUNTER_BYTES,
 };
 
 const KIND_OF = Object.keys(RECORD_KINDS) as readonly RecordKind[];
@@ -57,6 +67,14 @@ export const grantKey = (device: Address, subject: Address): StateKey => stateKe
 export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
 /** Named by the account that bonds, not by the consensus key. */
 export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
+
+/** Named by the subnet. */
+export const escrowKey = (subnet: Hash): StateKey => stateKey('escrow', subnet);
+/** A subnet and the number of a deposit, or the sequence of a checkpoint with withdrawals: the id of those records. */
+export const countedId = (subnet: Hash, counter: number): Uint8Array =>
+  concatBytes(subnet, new Writer(COUNTER_BYTES).u53(counter).finish());
+export const withdrawalsKey = (subnet: Hash, checkpoint: number): StateKey =>
+  stateKey('withdrawals', countedId(subnet, checkpoint));
 
 /** Position in the state tree. */
 export function stateKeyHash(key: StateKey): Hash {

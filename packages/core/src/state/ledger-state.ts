@@ -12,7 +12,9 @@ import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
+import type { Deposit } from '../ledger/escrow.ts';
 import {
+  countedId,
   parseStateKey,
   RECORD_KINDS,
   stateKey,
@@ -21,6 +23,7 @@ import {
   type StateKey,
 } from './keys.ts';
 import { idBytes, idText, RecordMap } from './record-map.ts';
+import type { Escrow, OpenWithdrawals } from './escrow-record.ts';
 import { newValidator, stakeOf, type ValidatorRecord } from './validator-record.ts';
 import {
   decodeRecord,
@@ -71,6 +74,9 @@ export function noChanges(): ChangedRecords {
     subnet: new Map(),
     epoch: new Map(),
     validator: new Map(),
+    escrow: new Map(),
+    deposit: new Map(),
+    withdrawals: new Map(),
   };
 }
 
@@ -84,6 +90,9 @@ const EMPTY_TABLES: Tables = {
   subnet: RecordMap.empty(),
   epoch: RecordMap.empty(),
   validator: RecordMap.empty(),
+  escrow: RecordMap.empty(),
+  deposit: RecordMap.empty(),
+  withdrawals: RecordMap.empty(),
 };
 
 function setRecord<K extends RecordKind>(
@@ -211,6 +220,22 @@ export class LedgerState implements StateView {
     return this.#tables.validator.get(idText(account));
   }
 
+  /** Absent before the first deposit. */
+  escrow(subnet: Hash): Escrow | undefined {
+    return this.#tables.escrow.get(idText(subnet));
+  }
+
+  /** A deposit by number; the newest `depositsKeptMax` of a subnet are here. */
+  deposit(subnet: Hash, number: number): Deposit | undefined {
+    const record = this.#tables.deposit.get(idText(countedId(subnet, number)));
+    return record && { number, ...record };
+  }
+
+  /** What of a checkpoint's withdrawals waits to be fetched; absent when there is nothing, or nothing any more. */
+  withdrawals(subnet: Hash, checkpoint: number): OpenWithdrawals | undefined {
+    return this.#tables.withdrawals.get(idText(countedId(subnet, checkpoint)));
+  }
+
   /** The canonical bytes a proof is about. */
   get(key: StateKey): Uint8Array | undefined {
     return this.#tree.get(stateKeyHash(key));
@@ -282,7 +307,7 @@ export class LedgerState implements StateView {
   }
 
   /**
-   * Balances, deposits held in batches, bonds, fees waiting to be paid out, reserve, and what was burned: always the
+   * Balances, deposits held in batches, bonds, what subnets hold in escrow, fees waiting to be paid out, reserve, and what was burned: always the
    * supply of genesis. Walks every account.
    */
   supply(): Amount {
@@ -291,6 +316,7 @@ export class LedgerState implements StateView {
     for (const [, batch] of this.#tables.batch.entries())
       total += BigInt(batch.count - batch.claimed) * batch.depositPerDevice;
     for (const [, validator] of this.#tables.validator.entries()) total += stakeOf(validator);
+    for (const [, escrow] of this.#tables.escrow.entries()) total += escrow.held;
     return total as Amount;
   }
 

@@ -6,6 +6,7 @@ import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
 import { anyValidatorSet } from '../testing/arbitraries.ts';
+import { bitmapOf } from '../ledger/validators.ts';
 import { memberSet, person } from '../testing/state-world.ts';
 import {
   accountKey,
@@ -119,6 +120,27 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     envelopes: counter,
     payloads: counter,
   }),
+  escrow: fc
+    .record({ held: value, claimable: value, deposits: counter, credited: counter, withdrawals: counter })
+    .filter(({ held, claimable, deposits, credited }) => claimable <= held && credited <= deposits),
+  deposit: fc.record({ to: address, amount: value }),
+  withdrawals: fc.integer({ min: 1, max: 40 }).chain((count) =>
+    fc.record({
+      root: hash,
+      first: counter,
+      count: fc.constant(count),
+      unpaid: value,
+      paid: fc
+        .array(fc.boolean(), { minLength: count, maxLength: count })
+        .filter((bits) => bits.includes(false))
+        .map((bits) =>
+          bitmapOf(
+            bits.flatMap((bit, i) => (bit ? [i] : [])),
+            count,
+          ),
+        ),
+    }),
+  ),
 };
 
 for (const kind of Object.keys(RECORDS) as RecordKind[]) {

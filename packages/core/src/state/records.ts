@@ -10,6 +10,17 @@ import { LIMITS } from '../ledger/limits.ts';
 import { ACTIONS_ALL, readAddress, readHash } from '../ledger/transaction.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
 import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
+import {
+  readDepositRecord,
+  readEscrow,
+  readOpenWithdrawals,
+  writeDepositRecord,
+  writeEscrow,
+  writeOpenWithdrawals,
+  type DepositRecord,
+  type Escrow,
+  type OpenWithdrawals,
+} from './escrow-record.ts';
 import type { RecordKind } from './keys.ts';
 import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
 
@@ -101,6 +112,9 @@ export interface RecordTypes {
   subnet: Subnet;
   epoch: EpochRecord;
   validator: ValidatorRecord;
+  escrow: Escrow;
+  deposit: DepositRecord;
+  withdrawals: OpenWithdrawals;
 }
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
@@ -271,6 +285,9 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   subnet: { write: writeSubnet, read: readSubnet },
   epoch: { write: writeEpochRecord, read: readEpochRecord },
   validator: { write: writeValidatorRecord, read: readValidatorRecord },
+  escrow: { write: writeEscrow, read: readEscrow },
+  deposit: { write: writeDepositRecord, read: readDepositRecord },
+  withdrawals: { write: writeOpenWithdrawals, read: readOpenWithdrawals },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

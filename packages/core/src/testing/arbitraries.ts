@@ -4,11 +4,13 @@ import fc from 'fast-check';
 import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import type { Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
+import { EMPTY_MERKLE_ROOT } from '../crypto/merkle.ts';
 import { ED25519, type PublicKey } from '../crypto/signature.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
+import { VALUE_MIN, type CheckpointValue } from '../ledger/escrow.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import {
@@ -23,6 +25,7 @@ import {
   type Height,
   type Millis,
 } from '../ledger/ids.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import type { Body, Transaction } from '../ledger/transaction.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
 
@@ -61,7 +64,22 @@ export const anyValidatorSet: Arbitrary<ValidatorSet> = fc
   )
   .map(([keys, weight]) => sortValidators(keys.map((key) => ({ key, weight }))));
 
-export const anyCheckpoint: Arbitrary<SubnetCheckpoint> = record({
+const anyCheckpointValue: Arbitrary<CheckpointValue> = fc.oneof(
+  record({
+    deposits: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    withdrawalRoot: anyHash,
+    withdrawalCount: fc.integer({ min: 1, max: LIMITS.withdrawalsMax }),
+    withdrawn: fc.bigInt({ min: BigInt(LIMITS.withdrawalsMax) * VALUE_MIN, max: AMOUNT_MAX }).map(amount),
+  }),
+  record({
+    deposits: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    withdrawalRoot: fc.constant(EMPTY_MERKLE_ROOT),
+    withdrawalCount: fc.constant(0),
+    withdrawn: fc.constant(amount(0n)),
+  }),
+);
+
+const checkpointFields = {
   subnet: anyHash,
   sequence: anyCounter,
   previous: anyHash,
@@ -75,7 +93,12 @@ export const anyCheckpoint: Arbitrary<SubnetCheckpoint> = record({
   envelopeCount: u32,
   payloadCount: u32,
   powBits: fc.nat(24),
-});
+};
+
+export const anyCheckpoint: Arbitrary<SubnetCheckpoint> = fc.oneof(
+  record(checkpointFields),
+  record({ ...checkpointFields, value: anyCheckpointValue }),
+);
 
 export const anyCheckpointCertificate: Arbitrary<CheckpointCertificate> = record({
   checkpoint: anyCheckpoint,
@@ -157,6 +180,14 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('weight-vote' as const), validator: anyAddress, weight: u32 }),
   record({ kind: fc.constant('evidence' as const), evidence: anyEvidence }),
   record({ kind: fc.constant('restart' as const) }),
+  record({ kind: fc.constant('deposit' as const), subnet: anyHash, to: anyAddress, amount: anyAmount }),
+  record({
+    kind: fc.constant('withdraw' as const),
+    subnet: anyHash,
+    checkpoint: anyCounter,
+    withdrawal: record({ number: anyCounter, to: anyAddress, amount: anyAmount }),
+    path: fc.array(anyHash, { maxLength: 9 }),
+  }),
 );
 
 export const anyTransaction: Arbitrary<Transaction> = record({

@@ -4,7 +4,7 @@
  */
 import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { utf8Encode } from '../bytes/writer.ts';
-import { MerkleTree } from '../crypto/merkle.ts';
+import { EMPTY_MERKLE_ROOT, MerkleTree } from '../crypto/merkle.ts';
 import { sha256, type Hash } from '../crypto/hash.ts';
 import { ED25519, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
@@ -13,6 +13,7 @@ import {
   type CheckpointCertificate,
   type SubnetCheckpoint,
 } from '../ledger/checkpoint.ts';
+import type { CheckpointValue } from '../ledger/escrow.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { amount, height, millis, SUPPLY, type Amount } from '../ledger/ids.ts';
 import {
@@ -242,6 +243,7 @@ export class World {
   /** The next checkpoint of a subnet, as honest members would make it. */
   nextCheckpoint(subnet: Hash, changes: Partial<SubnetCheckpoint> = {}): SubnetCheckpoint {
     const record = this.state.subnet(subnet);
+    const credited = this.state.escrow(subnet)?.credited ?? 0;
     return {
       subnet,
       sequence: (record?.lastSequence ?? 0) + 1,
@@ -254,6 +256,7 @@ export class World {
       envelopeCount: 3,
       payloadCount: 7,
       powBits: 5,
+      ...(credited === 0 ? {} : { value: noWithdrawals(credited) }),
       ...changes,
     };
   }
@@ -267,6 +270,11 @@ export class World {
       signatures: signers.map((index) => fakeSign((sortedMembers[index] as Person).key, message)),
     };
   }
+}
+
+/** What a checkpoint says that credits deposits up to a number and lets nothing out. */
+export function noWithdrawals(deposits: number): CheckpointValue {
+  return { deposits, withdrawalRoot: EMPTY_MERKLE_ROOT, withdrawalCount: 0, withdrawn: amount(0n) };
 }
 
 export function transfer(to: Person, value: bigint): Body {

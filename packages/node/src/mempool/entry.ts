@@ -44,6 +44,7 @@ export interface AccountLanes {
 export function spendOf({ fee, body }: Transaction): bigint {
   switch (body.kind) {
     case 'transfer':
+    case 'deposit':
     case 'bond':
       return fee + body.amount;
     case 'transfers':
@@ -60,6 +61,7 @@ export function spendOf({ fee, body }: Transaction): bigint {
     case 'weight-vote':
     case 'evidence':
     case 'restart':
+    case 'withdraw':
       return fee;
   }
 }

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { checkpointHash, type SubnetCheckpoint } from '@itc/core/ledger/checkpoint.js';
-import { millis } from '@itc/core/ledger/ids.js';
+import { VALUE_MIN } from '@itc/core/ledger/escrow.js';
+import { amount, millis } from '@itc/core/ledger/ids.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { subnetId } from '@itc/core/ledger/transaction.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import {
   fakeVerify,
   memberSet,
+  noWithdrawals,
   person,
   sortedMembers,
   subnetOfGenesis,
@@ -106,4 +108,41 @@ test('STATE-8.9: everything else passes untouched, in its order', () => {
     w.transaction(alice, transfer(member, 2n)),
   ];
   assert.deepEqual(admissible(contextOf(w), mixed).admitted, mixed);
+});
+
+test('STATE-14.10: a block holds no checkpoint beyond the deposits and the escrow of the state its header commits to', () => {
+  const w = world();
+  const deposit = () =>
+    w.send(alice, {
+      kind: 'deposit',
+      subnet: subnetOfGenesis,
+      to: alice.address,
+      amount: amount(10n * VALUE_MIN),
+    });
+  assert.equal(deposit(), 'ok');
+  const lagging = contextOf(w);
+  assert.equal(deposit(), 'ok');
+  const taking = (deposits: number, out: bigint, below?: SubnetCheckpoint): SubnetCheckpoint =>
+    w.nextCheckpoint(subnetOfGenesis, {
+      ...(below === undefined ? {} : { sequence: below.sequence + 1, previous: checkpointHash(below) }),
+      value:
+        out === 0n
+          ? noWithdrawals(deposits)
+          : { deposits, withdrawalRoot: w.chain, withdrawalCount: 1, withdrawn: amount(out * VALUE_MIN) },
+    });
+  const isAdmitted = (checkpoint: SubnetCheckpoint, between: HeadChanges[] = []): boolean =>
+    admissible({ ...lagging, between }, [placed(w, checkpoint)]).admitted.length === 1;
+  // The second deposit is executed, but the header of the block commits to a state before it.
+  assert.equal(isAdmitted(taking(2, 0n)), false);
+  assert.equal(isAdmitted(taking(1, 11n)), false);
+  const first = taking(1, 6n);
+  const { admitted, heads } = admissible(lagging, [placed(w, first)]);
+  assert.equal(admitted.length, 1);
+  // The checkpoint between has taken six of ten, and has credited the deposit.
+  assert.equal(isAdmitted(taking(1, 5n, first), [heads]), false);
+  const { value: _, ...silent } = taking(1, 0n, first);
+  assert.equal(isAdmitted(silent, [heads]), false);
+  assert.equal(isAdmitted(taking(1, 4n, first), [heads]), true);
+  for (const checkpoint of [first, taking(1, 4n, first)])
+    assert.equal(w.block(placed(w, checkpoint)).receipts[0]?.outcome.ok, true);
 });

@@ -53,8 +53,7 @@ export class InFlightBlocks {
 function headsOf(events: readonly LedgerEvent[]): HeadChanges {
   const heads = new Map<string, Head>();
   for (const event of events) {
-    if (event.kind === 'checkpoint-committed')
-      heads.set(toHex(event.subnet), { sequence: event.sequence, hash: event.hash, time: event.time });
+    if (event.kind === 'checkpoint-committed') heads.set(toHex(event.subnet), event);
   }
   return heads.size === 0 ? NO_HEADS : heads;
 }

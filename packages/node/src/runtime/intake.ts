@@ -197,6 +197,8 @@ function isCheap({ tx: { body } }: OpenedTransaction): boolean {
     case 'create-subnet':
     case 'unbond':
     case 'weight-vote':
+    case 'deposit':
+    case 'withdraw':
       return true;
     case 'checkpoint':
     case 'claim':
