@@ -16,15 +16,23 @@ import { doubt } from './suspicion.ts';
 export function onPrePrepare(state: ReplicaState, message: PrePrepare): void {
   const { block } = message;
   if (block.height > state.delivered.height + PBFT_LIMITS.proposalWindow) return;
+  if (!isInTurn(state, { height: block.height, view: message.view, sender: message.sender })) return;
   const slot = state.slotAt(block.height);
   if (slot === undefined) return;
-  if (message.view === state.view && message.sender !== state.proposer(block.height)) return;
   // The body is worth keeping whatever the view: a replica that left the view still delivers what the others decide in it.
   slot.keep(block);
   if (message.view < state.view) return;
   const held = slot.noteProposal(message, state.view);
   if (held === undefined) return;
   state.accuse({ kind: 'pre-prepare', culprit: message.sender, first: held, second: message }, block.height);
+}
+
+/** Whether somebody may propose: false only where the turns are known, in the present view once it is open (PBFT-10.2). */
+export function isInTurn(
+  state: ReplicaState,
+  of: { readonly height: number; readonly view: number; readonly sender: number },
+): boolean {
+  return state.changing || of.view !== state.view || of.sender === state.proposer(of.height);
 }
 
 export function onVote(state: ReplicaState, vote: Vote): void {
@@ -43,10 +51,15 @@ export function onVote(state: ReplicaState, vote: Vote): void {
 
 /** A body that was asked for; anything else is not kept. */
 export function onBody(state: ReplicaState, block: Candidate): void {
+  if (isWanted(state, block)) state.slots.get(block.height)?.keep(block);
+}
+
+/** Known by its hash to be final or proposed again, while its bytes are missing. */
+export function isWanted(state: ReplicaState, block: Candidate): boolean {
   const slot = state.slots.get(block.height);
-  if (slot === undefined) return;
+  if (slot === undefined || slot.body(block.hash) !== undefined) return false;
   const wanted = slot.committed?.hash ?? reproposedHash(state, block.height);
-  if (wanted !== undefined && equalBytes(wanted, block.hash)) slot.keep(block);
+  return wanted !== undefined && equalBytes(wanted, block.hash);
 }
 
 /** The shell's block for the standing want. The replica trusts its own shell: it does not check the block again. */

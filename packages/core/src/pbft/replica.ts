@@ -9,7 +9,7 @@ import { onCheckpoint, onExecuted, signBase } from './checkpoint.ts';
 import { onInclude } from './inclusion.ts';
 import { noEffects, type Effects, type Input } from './effects.ts';
 import type { LogRecord } from './log.ts';
-import type { Candidate, Message, VerifiedMessage } from './messages.ts';
+import type { Body, Candidate, Message, PrePrepare, VerifiedMessage } from './messages.ts';
 import { advance, onBody, onCertified, onPrePrepare, onProposal, onVote } from './normal-case.ts';
 import { ReplicaState } from './replica-state.ts';
 import { resend, resendStatus, wantProposal } from './resend.ts';
@@ -18,7 +18,7 @@ import { RULES, type Rules } from './rules.ts';
 import { statusReport } from './status.ts';
 import { watchPace } from './suspicion.ts';
 import type { Timing } from './timing.ts';
-import { isUseful } from './useful.ts';
+import { isAwaited, isUseful } from './useful.ts';
 import { armTimer, leaveDoubted, meetOthers, onNewView, onTimeout, onViewChange } from './view-change.ts';
 
 export interface Application {
@@ -188,6 +188,11 @@ export class Replica {
    */
   isUseful(message: Message): boolean {
     return this.#state.halted === undefined && isUseful(this.#state, message);
+  }
+
+  /** Whether the block in a useful message will be asked about soon: a shell checks such a one before it passes it on. */
+  isAwaited(message: PrePrepare | Body): boolean {
+    return isAwaited(this.#state, message);
   }
 
   status(): ReplicaStatus {

@@ -108,6 +108,24 @@ test('PBFT-10.2: the proposal of a later view may come before its NEW-VIEW, and 
   );
 });
 
+test('PBFT-10.2: nor is it known whose turn it is in the view that is asked for: the proposal of the one behind a skipped proposer is kept', () => {
+  const bench = new Bench(3);
+  bench.pending(1);
+  bench.tick(1_001);
+  assert.equal(bench.replica.view, 1);
+  assert.equal(bench.replica.status().phase, 'view-changing');
+  const blaming = [1, 2, 3].map((sender) => accusing(sender, [0]));
+  const decision = opening(blaming);
+  assert.deepEqual(decision.skipped, bitmapOf([0], 4));
+  assert.equal(proposerOf(scheduleOf(4, 0, [0]), view(1), 1), 2);
+  // Its proposal overtakes the NEW-VIEW, which comes from another validator.
+  bench.hear(prePrepare(2, b1, 1), decision);
+  assert.deepEqual(
+    bench.messages('prepare').map(({ view: at, hash }) => [at, hash]),
+    [[1, b1.hash]],
+  );
+});
+
 test('PBFT-10.3: a VIEW-CHANGE blames the proposer whose block did not come, and never its own author', () => {
   const backup = new Bench(2);
   backup.pending(1);

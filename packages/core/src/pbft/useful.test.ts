@@ -95,6 +95,7 @@ test('PBFT-3.4: what is dropped as useless would have changed nothing', () => {
         if (received.sender === 1) continue;
         const before = stateOf(bench);
         const useful = bench.replica.isUseful(received);
+        if (received.kind === 'pre-prepare') bench.replica.isAwaited(received);
         bench.forget();
         const recorded = [bench.log.length, bench.delivered.length, bench.evidence.length];
         bench.hear(received);
@@ -128,6 +129,31 @@ test('PBFT-3.4: NEW-VIEW, VIEW-CHANGE and CHECKPOINT are of use as long as they 
   assert.equal(bench.replica.isUseful(viewChange(3, 3)), true, 'it has missed the NEW-VIEW');
   for (const message of [status(1), inEpoch(0, status(1))])
     assert.equal(bench.replica.isUseful(message), true);
+});
+
+test('PBFT-3.4: a proposal out of turn and a body nobody asked for are of no use', () => {
+  const bench = new Bench(2);
+  assert.equal(bench.replica.isUseful(prePrepare(0, b1)), true);
+  assert.equal(bench.replica.isUseful(prePrepare(3, b1)), false);
+  // Whose turn it is in a later view is not known.
+  assert.equal(bench.replica.isUseful(prePrepare(3, b1, 1)), true);
+  const body = (block: Candidate): Message => ({ kind: 'body', sender: 0, epoch: status(0).epoch, block });
+  assert.equal(bench.replica.isUseful(body(b1)), false);
+  bench.hear(...[0, 1, 3].map((sender) => vote('commit', sender, b1)));
+  assert.equal(bench.replica.isUseful(body(b1)), true);
+  assert.equal(bench.replica.isUseful(body(makeBlock(1, CHAIN, 3))), false);
+  bench.hear(body(b1));
+  assert.equal(bench.delivered.length, 1);
+});
+
+test('PBFT-3.5: of the proposals of one author only the first in each place of the present view is worth checking ahead', () => {
+  const bench = new Bench(2);
+  const [first, second] = [makeBlock(1, CHAIN, 3), makeBlock(1, CHAIN, 4)];
+  assert.equal(bench.replica.isAwaited(prePrepare(0, first)), true);
+  assert.equal(bench.replica.isAwaited(prePrepare(0, first, 7)), false);
+  bench.hear(prePrepare(0, first));
+  assert.equal(bench.replica.isAwaited(prePrepare(0, second)), false);
+  assert.equal(bench.replica.isAwaited(prePrepare(0, b2)), true);
 });
 
 /** A verifier that counts, and a context with memory. */

@@ -2,7 +2,8 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { PBFT_LIMITS } from './limits.ts';
-import type { Message, PrePrepare, Vote } from './messages.ts';
+import type { Body, Message, PrePrepare, Vote } from './messages.ts';
+import { isInTurn, isWanted } from './normal-case.ts';
 import type { ReplicaState } from './replica-state.ts';
 
 /**
@@ -35,16 +36,33 @@ export function isUseful(state: ReplicaState, message: Message): boolean {
     }
     case 'new-view':
       return message.view > state.view || (message.view === state.view && state.changing);
+    case 'body':
+      return isWanted(state, message.block);
     case 'status':
     case 'include':
     case 'fetch':
-    case 'body':
       return true;
   }
 }
 
-function isUsefulProposal(state: ReplicaState, { block, view }: PrePrepare): boolean {
+/**
+ * Whether the replica will ask its application about the block of a message soon, so that checking it ahead pays. Other
+ * blocks are kept at most: one author may send as many as it likes, and checking thousands of signatures in each would be
+ * work that nobody asked for.
+ */
+export function isAwaited(state: ReplicaState, message: PrePrepare | Body): boolean {
+  if (message.kind === 'body') return isWanted(state, message.block);
+  const { block, view, sender } = message;
+  return (
+    view === state.view &&
+    block.height > state.reproposedTop &&
+    state.slots.get(block.height)?.proposalOf(view, sender) === undefined
+  );
+}
+
+function isUsefulProposal(state: ReplicaState, { block, view, sender }: PrePrepare): boolean {
   if (!inWindow(block.height, state.delivered.height, PBFT_LIMITS.proposalWindow)) return false;
+  if (!isInTurn(state, { height: block.height, view, sender })) return false;
   const accepted = state.slots.get(block.height)?.accepted;
   return accepted?.view !== view || !equalBytes(accepted.block.hash, block.hash);
 }

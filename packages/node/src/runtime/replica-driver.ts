@@ -10,7 +10,7 @@ import type { CommittedBlock as Delivered, Effects, Evidence, Input, Want } from
 import type { LogRecord } from '@itc/core/pbft/log.js';
 import { CertificateCache } from '@itc/core/pbft/certificate-cache.js';
 import { encodeMessage } from '@itc/core/pbft/message-codec.js';
-import type { Message } from '@itc/core/pbft/messages.js';
+import type { Body, Message, PrePrepare } from '@itc/core/pbft/messages.js';
 import { Replica, type ReplicaStatus } from '@itc/core/pbft/replica.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
 import { verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
@@ -69,6 +69,8 @@ export class ReplicaDriver {
   /** Transport names by validator index, and back. */
   readonly #peerOf: readonly PeerId[];
   readonly #indexOf = new Map<PeerId, number>();
+  /** Blocks whose signatures are being checked, by kind of message, author and height. */
+  readonly #preparing = new Set<string>();
   #queue: Effects[] = [];
   #delivered: Delivered[] = [];
   readonly #pump = new Drain({
@@ -136,10 +138,22 @@ export class ReplicaDriver {
     const verified = verifyMessage(this.context, message);
     if (!verified.ok) return this.#o.blame(peer, verified.message);
     const step = (): void => this.step({ kind: 'message', from, message: verified.value });
-    // The replica hears of a block when its signatures are checked; votes for it may come before.
-    if (message.kind === 'pre-prepare' || message.kind === 'body')
-      void this.#o.candidates.prepare(message.block).then(step);
+    // The replica hears of a block it waits for when its signatures are checked; votes for it may come before.
+    if (message.kind === 'pre-prepare' || message.kind === 'body') void this.#prepare(message).then(step);
     else step();
+  }
+
+  /** One block per author and place at a time: whoever sends more has them judged when, and if, they are asked about. */
+  async #prepare(message: PrePrepare | Body): Promise<void> {
+    const { block, sender } = message;
+    const place = `${message.kind} ${sender} ${block.height}`;
+    if (this.#preparing.has(place) || !this.#replica.isAwaited(message)) return;
+    this.#preparing.add(place);
+    try {
+      await this.#o.candidates.prepare(block);
+    } finally {
+      this.#preparing.delete(place);
+    }
   }
 
   /** Blocks of this epoch whose certificates were checked. Resolves when they are executed. */
