@@ -4,7 +4,13 @@
  */
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { asHash, sha256 } from '@itc/core/crypto/hash.js';
-import { decodeBlock, encodeBlock, transactionsRoot, type Block } from '@itc/core/ledger/block.js';
+import {
+  decodeBlock,
+  encodeBlock,
+  transactionsRoot,
+  type Block,
+  type Header,
+} from '@itc/core/ledger/block.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
@@ -14,6 +20,7 @@ import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { Channel, Clock, Peer, PeerId, PeerListener, Transport } from '@itc/node/ports.js';
 import { parseCandidate } from '@itc/node/runtime/candidates.js';
 import { CHANNELS } from '@itc/node/runtime/channels.js';
+import { candidateOf, decodeCompact, type Compact } from '@itc/node/runtime/compact-block.js';
 
 /** A message on its way: passed on with `pass`, now, later, changed, or not at all. */
 export interface Outgoing {
@@ -85,20 +92,45 @@ export class AttackTransport implements Transport {
   }
 }
 
-/** Reads proposals out of what is sent; the same bytes go to every peer and are decoded once. */
-class Proposals {
-  readonly #read = new WeakMap<Uint8Array, PrePrepare | 'other'>();
+interface Proposal {
+  readonly message: PrePrepare;
+  readonly header: Header;
+  /** Of its transactions. */
+  readonly ids: readonly Hash[];
+}
 
-  in({ channel, bytes }: Outgoing): PrePrepare | undefined {
-    if (channel !== CHANNELS.proposal.number) return undefined;
+/** Reads proposals out of what is sent, whole ones and compact ones; the same bytes go to every peer and are decoded once. */
+class Proposals {
+  readonly #read = new WeakMap<Uint8Array, Proposal | 'other'>();
+
+  in({ channel, bytes }: Outgoing): Proposal | undefined {
+    if (channel !== CHANNELS.proposal.number && channel !== CHANNELS.compact.number) return undefined;
     let found = this.#read.get(bytes);
     if (found === undefined) {
-      const decoded = decodeMessage(bytes, parseCandidate);
-      found = decoded.ok && decoded.value.kind === 'pre-prepare' ? decoded.value : 'other';
+      found = (channel === CHANNELS.proposal.number ? readWhole(bytes) : readCompact(bytes)) ?? 'other';
       this.#read.set(bytes, found);
     }
     return found === 'other' ? undefined : found;
   }
+}
+
+function readWhole(bytes: Uint8Array): Proposal | undefined {
+  const decoded = decodeMessage(bytes, parseCandidate);
+  if (!decoded.ok || decoded.value.kind !== 'pre-prepare') return undefined;
+  const block = decodeBlock(decoded.value.block.bytes);
+  if (!block.ok) return undefined;
+  const { header, transactions } = block.value;
+  return { message: decoded.value, header, ids: transactions.map((encoded) => transactionId(encoded)) };
+}
+
+function readCompact(bytes: Uint8Array): Proposal | undefined {
+  let compact: Compact | undefined;
+  const decoded = decodeMessage(bytes, (block) => {
+    compact = decodeCompact(block);
+    return compact && candidateOf(compact, block);
+  });
+  if (!decoded.ok || decoded.value.kind !== 'pre-prepare' || compact === undefined) return undefined;
+  return { message: decoded.value, ...compact };
 }
 
 /** Each proposal leaves this long after the one before it, the first of a turn this long after it was made. */
@@ -110,10 +142,11 @@ export function delayed(delayMs: number, clock: Clock): Behaviour {
     intercept(message, pass) {
       const proposal = proposals.in(message);
       if (proposal === undefined) return false;
+      const { view, block } = proposal.message;
       const now = clock.monotonicMs();
       // Sent again for want of progress, it is the same proposal and keeps its time.
-      const name = `${proposal.view} ${proposal.block.height} ${message.peer}`;
-      const turn = `${proposal.view} ${proposal.block.height}`;
+      const turn = `${view} ${block.height}`;
+      const name = `${turn} ${message.peer}`;
       if (due.has(name)) return now < (due.get(name) as number);
       const at = due.get(turn) ?? (last = Math.max(now, last) + delayMs);
       due.set(turn, at).set(name, at);
@@ -130,14 +163,16 @@ export interface Forger {
   readonly keys: KeyPair;
   readonly chain: Hash;
   readonly forge: Forge;
+  /** A transaction this node has proposed. */
+  readonly body: (id: Hash) => Uint8Array | undefined;
   /** Whether this peer is shown the other block. */
   readonly shown: (peer: PeerId) => boolean;
 }
 
 /** Shows some peers, or all, other blocks than the ones this node itself stands by. */
-export function forged({ keys, chain, forge, shown }: Forger): Behaviour {
+export function forged({ keys, chain, forge, body, shown }: Forger): Behaviour {
   const proposals = new Proposals();
-  const made = new WeakMap<PrePrepare, Uint8Array>();
+  const made = new WeakMap<Proposal, Uint8Array>();
   let round = 0;
   return {
     intercept(message, pass) {
@@ -145,13 +180,20 @@ export function forged({ keys, chain, forge, shown }: Forger): Behaviour {
       if (proposal === undefined || !shown(message.peer)) return false;
       let bytes = made.get(proposal);
       if (bytes === undefined) {
-        const decoded = decodeBlock(proposal.block.bytes);
-        if (!decoded.ok) throw new Error(decoded.message);
-        bytes = signedAnew(proposal, encodeBlock(forge(decoded.value, round)), keys, chain);
+        const { header, ids } = proposal;
+        const transactions = ids.flatMap((id) => body(id) ?? []);
+        // Final meanwhile: it is too late to lie about it.
+        if (transactions.length < ids.length) return false;
+        bytes = signedAnew(
+          proposal.message,
+          encodeBlock(forge({ header, transactions }, round)),
+          keys,
+          chain,
+        );
         round += 1;
         made.set(proposal, bytes);
       }
-      return pass({ ...message, bytes });
+      return pass({ ...message, channel: CHANNELS.proposal.number, bytes });
     },
   };
 }

@@ -14,7 +14,9 @@ import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/ver
 import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
 import { parseCandidate } from '@itc/node/runtime/candidates.js';
 import { CHANNELS } from '@itc/node/runtime/channels.js';
-import { assembleBlock } from '@itc/node/runtime/prepared-block.js';
+import type { Transport } from '@itc/node/ports.js';
+import { CompactBlocks } from '@itc/node/runtime/compact-block.js';
+import { assembleBlock, type PreparedBlock } from '@itc/node/runtime/prepared-block.js';
 import { ManualClock } from '@itc/node/testing/manual-clock.js';
 import { alternative, delayed, forged, invalid, type Outgoing } from './attack-behaviour.ts';
 import { transferOf } from './attack-load.ts';
@@ -27,14 +29,20 @@ installNativeCrypto();
 const keys = keysOf(1, 'attacker');
 const chain = sha256(Uint8Array.of(1));
 
-function proposalOf(at: number): PrePrepare {
-  const payments = [0, 1].map((nonce): VerifiedTransaction => {
+/** As many as make a proposal go without them. */
+const PAYMENTS = 8;
+
+function paymentsOf(): VerifiedTransaction[] {
+  return Array.from({ length: PAYMENTS }, (_, nonce) => {
     const { encoded } = transferOf(keys, { to: keys, nonce, chain });
     const verified = verifyTransaction(chain, encoded, verifyNative);
     assert.ok(verified.ok);
     return verified.value;
   });
-  const { candidate } = assembleBlock(
+}
+
+function blockOf(at: number): PreparedBlock {
+  return assembleBlock(
     {
       version: 1,
       flags: 0,
@@ -47,8 +55,12 @@ function proposalOf(at: number): PrePrepare {
       validatorsHash: chain,
       nextValidatorsHash: chain,
     },
-    payments,
+    paymentsOf(),
   );
+}
+
+function proposalOf(at: number): PrePrepare {
+  const { candidate } = blockOf(at);
   const unsigned = {
     kind: 'pre-prepare',
     sender: 0,
@@ -61,6 +73,24 @@ function proposalOf(at: number): PrePrepare {
 
 function outgoing(at: number, peer = 'a'): Outgoing {
   return { peer, channel: CHANNELS.proposal.number, bytes: encodeMessage(proposalOf(at)) };
+}
+
+/** The same without the transactions everybody has. */
+function compact(at: number): Outgoing {
+  const proposal = proposalOf(at);
+  const unused = (): never => assert.fail('nothing is received');
+  const compactBlocks = new CompactBlocks({
+    mempool: { get: unused },
+    transport: { open: () => undefined } as unknown as Transport,
+    block: () => blockOf(at),
+    isHeard: unused,
+    isDue: unused,
+    complete: unused,
+    blame: unused,
+  });
+  const bytes = compactBlocks.encode(proposal);
+  assert.ok(bytes !== undefined && bytes.length < proposal.block.bytes.length);
+  return { peer: 'a', channel: CHANNELS.compact.number, bytes };
 }
 
 test('attack: a slow proposer sends one proposal after the other, each late, to all peers, and never twice as often', () => {
@@ -85,11 +115,13 @@ test('attack: a slow proposer sends one proposal after the other, each late, to 
 test('attack: forged blocks are properly encoded and signed, and wrong in one thing only', () => {
   const sent: Uint8Array[] = [];
   const pass = ({ bytes }: Outgoing): boolean => sent.push(bytes) > 0;
-  const forger = { keys, chain, shown: (peer: string) => peer === 'a' };
+  const payments = new Map(paymentsOf().map(({ id, encoded }) => [toHex(id), encoded]));
+  const body = (id: Uint8Array): Uint8Array | undefined => payments.get(toHex(id));
+  const forger = { keys, chain, body, shown: (peer: string) => peer === 'a' };
   const lying = forged({ ...forger, forge: invalid });
   assert.ok(lying.intercept(outgoing(1), pass) && lying.intercept(outgoing(2), pass));
   assert.ok(!lying.intercept(outgoing(3, 'b'), pass));
-  assert.ok(forged({ ...forger, forge: alternative }).intercept(outgoing(4), pass));
+  assert.ok(forged({ ...forger, forge: alternative }).intercept(compact(4), pass));
   const blocks = sent.map((bytes) => {
     const message = decodeMessage(bytes, parseCandidate);
     assert.ok(message.ok && message.value.kind === 'pre-prepare');
@@ -104,11 +136,8 @@ test('attack: forged blocks are properly encoded and signed, and wrong in one th
   const areSigned = blocks.map(({ transactions }) =>
     transactions.map((encoded) => verifyTransaction(chain, encoded, verifyNative).ok),
   );
-  assert.deepEqual(areSigned, [
-    [true, true],
-    [false, true],
-    [true, true],
-  ]);
+  const all = Array<boolean>(PAYMENTS).fill(true);
+  assert.deepEqual(areSigned, [all, [false, ...all.slice(1)], all]);
   assert.notDeepEqual(blocks[0]?.header.stateRoot, chain);
   assert.deepEqual(blocks[1]?.header.stateRoot, chain);
   assert.equal(blocks[2]?.header.time, 1_005);

@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { fromHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import { TIMING } from '@itc/core/pbft/timing.js';
 import { idText } from '@itc/core/state/record-map.js';
 import { EventHub } from '@itc/node/api/events.js';
@@ -64,7 +65,8 @@ function mempoolFor(name: ValidatorAttack): Mempool {
 
 function begin(name: ValidatorAttack, transport: AttackTransport): void {
   const timeoutMs = config.viewTimeoutMs ?? TIMING.viewTimeoutMs;
-  const forger = { keys: node.keys, chain: node.chain.id };
+  const body = (id: Hash): Uint8Array | undefined => mempool.get(idText(id))?.encoded;
+  const forger = { keys: node.keys, chain: node.chain.id, body };
   switch (name) {
     case 'slow-primary':
       return transport.arm(delayed(SLOW_SHARE * timeoutMs, systemClock));

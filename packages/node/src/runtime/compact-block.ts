@@ -45,7 +45,8 @@ const REMEMBERED_MAX = 64;
 /** Below this a block is sent whole: there is nothing to be saved. */
 const WORTHWHILE = 8;
 
-interface Compact {
+/** Stands for the bytes of a block in a proposal on the channel `compact`. */
+export interface Compact {
   readonly header: Header;
   readonly ids: readonly Hash[];
 }
@@ -174,7 +175,7 @@ function encodeCompact({ header, ids }: Compact): Uint8Array {
   return writer.list(ids, (w, id) => w.fixed(id, HASH_BYTES)).finish();
 }
 
-function decodeCompact(bytes: Uint8Array): Compact | undefined {
+export function decodeCompact(bytes: Uint8Array): Compact | undefined {
   const decoded = decode(
     (reader) => ({ header: readHeader(reader), ids: reader.list(LIMITS.blockTransactionsMax, readHash) }),
     bytes,
@@ -182,7 +183,7 @@ function decodeCompact(bytes: Uint8Array): Compact | undefined {
   return decoded.ok ? decoded.value : undefined;
 }
 
-function candidateOf({ header, ids }: Compact, bytes: Uint8Array): Candidate {
+export function candidateOf({ header, ids }: Compact, bytes: Uint8Array): Candidate {
   return {
     height: header.height,
     parentHash: header.parentHash,

@@ -30,6 +30,7 @@ import { CompactBlocks } from './compact-block.ts';
 import { Drain } from './drain.ts';
 import type { Logger } from './logger.ts';
 import { Overdue } from './overdue.ts';
+import { PeerBudget } from './peer-budget.ts';
 import { Proposing } from './proposing.ts';
 import { ReplicaDriver } from './replica-driver.ts';
 import type { ReplicaLog, ReplicaLogPlace } from './replica-log.ts';
@@ -94,6 +95,7 @@ export class Consensus {
   readonly #early = new Map<PeerId, Message>();
   /** When a peer was last told how its epoch ended. */
   readonly #helpedAt = new Map<PeerId, number>();
+  readonly #budget: PeerBudget;
   #timer: Timer | undefined;
   #poked = false;
   #stopped = false;
@@ -104,6 +106,7 @@ export class Consensus {
     const { chain, transport, clock, logger } = options;
     this.#context = this.#present();
     this.#candidates = new Candidates({ ...options, verify: verifyNative });
+    this.#budget = new PeerBudget(clock);
     this.#overdue = new Overdue(options);
     this.#accuser = new Accuser(options);
     this.#restart = new RestartRequest(options);
@@ -370,6 +373,7 @@ export class Consensus {
 
   #receive(peer: Peer, bytes: Uint8Array): void {
     if (this.#stopped || !this.#mayBeHeard(peer.id)) return;
+    if (!this.#budget.spend(peer.id)) return this.#blame(peer.id, 'it says more than anybody has to say');
     const decoded = decodeMessage(bytes.slice(), parseCandidate);
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     return this.#heard(peer.id, decoded.value);
