@@ -8,6 +8,7 @@ import { merkleRoot } from '../crypto/merkle.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { indicesOf } from '../ledger/validators.ts';
+import { Deposits } from './deposits.ts';
 import type { Committed, Delivery, Effects, MemberOptions } from './effects.ts';
 import type { Graph } from './graph.ts';
 import type { CheckpointIds } from './messages.ts';
@@ -33,12 +34,16 @@ export class Follow {
   #blockedSince: number | undefined;
   #askListAt = 0;
   #listTurn = 0;
+  /** Committed checkpoints were refused for want of room. */
+  #turnedAway = false;
   #wantedFrom = 0;
   #wantedAt = 0;
   checkpoint: SubnetCheckpoint | undefined;
   envelopesFinal = 0;
   payloadsApplied = 0;
   appliedAt = -1;
+  readonly deposits: Deposits = new Deposits();
+  #depositsAt = -LIST_RETRY_MS;
   /** Set when the committed checkpoint is not what its own envelopes give: beyond the fault assumption. */
   divergence: string | undefined;
 
@@ -63,7 +68,10 @@ export class Follow {
       this.#wantFrom(now, effects);
       return;
     }
-    if (this.#queue.length >= LIMITS.committedQueueMax) return;
+    if (this.#queue.length >= LIMITS.committedQueueMax) {
+      this.#turnedAway = true;
+      return;
+    }
     this.#queue.push(committed);
     this.#wantedFrom = 0;
   }
@@ -92,8 +100,9 @@ export class Follow {
         this.#fetch(committed, now, effects);
         return;
       }
+      if (this.lacksDeposits(checkpoint, now, effects)) return;
       const known = evaluations.get(keyOf(checkpointHash(checkpoint)));
-      const evaluation = known ?? this.evaluate(places);
+      const evaluation = known ?? this.evaluate(places, checkpoint);
       if (evaluation === undefined || !equalBytes(evaluation.hash, checkpointHash(checkpoint))) {
         this.divergence = `checkpoint ${checkpoint.sequence} is not what its envelopes give`;
         return;
@@ -104,9 +113,27 @@ export class Follow {
     }
   }
 
-  evaluate(places: readonly number[]): Evaluation | undefined {
+  /** An own proposal, or what a given one should come to: it says which deposits it credits. */
+  evaluate(places: readonly number[], given?: SubnetCheckpoint): Evaluation | undefined {
     const { subnet, powBits } = this.#options;
-    return evaluate(this.#graph, { id: subnet, powBits, lastTime: this.checkpoint?.time ?? 0 }, places);
+    const { deposits } = this;
+    const credited = given === undefined ? deposits.due() : deposits.upTo(given.value?.deposits ?? 0);
+    if (credited === undefined) return undefined;
+    const lastTime = this.checkpoint?.time ?? 0;
+    return evaluate(this.#graph, { id: subnet, powBits, lastTime }, places, credited);
+  }
+
+  /** Credits deposits our main chain has not told yet: asked for, once a second. */
+  lacksDeposits(checkpoint: SubnetCheckpoint, now: number, effects: Effects): boolean {
+    if ((checkpoint.value?.deposits ?? 0) <= this.deposits.newest) return false;
+    this.wantDeposits(now, effects);
+    return true;
+  }
+
+  wantDeposits(now: number, effects: Effects): void {
+    if (now - this.#depositsAt < LIST_RETRY_MS) return;
+    this.#depositsAt = now;
+    effects.want.push({ kind: 'deposits', from: this.deposits.newest + 1 });
   }
 
   #anchorsHere(checkpoint: SubnetCheckpoint): number[] | undefined {
@@ -126,7 +153,8 @@ export class Follow {
   #apply(committed: Committed, evaluation: Evaluation, now: number, effects: Effects): void {
     const { checkpoint, hash, order, applied, ignored } = evaluation;
     const envelopes = order.map((place) => this.#graph.slab.envelope(place));
-    const delivery: Delivery = { committed, hash, envelopes, applied, ignored };
+    const { withdrawals } = evaluation.lanes.ledger;
+    const delivery: Delivery = { committed, hash, envelopes, applied, ignored, withdrawals };
     effects.persist.push(appliedRecord(committed));
     effects.deliver.push(delivery);
     this.#graph.advance(evaluation.lanes, {
@@ -136,6 +164,7 @@ export class Follow {
     });
     this.#graph.finalise(order, checkpoint.sequence);
     this.checkpoint = checkpoint;
+    this.deposits.creditedUpTo(checkpoint.value?.deposits ?? 0);
     this.envelopesFinal += checkpoint.envelopeCount;
     this.payloadsApplied += checkpoint.payloadCount;
     this.appliedAt = now;
@@ -143,8 +172,11 @@ export class Follow {
     this.#cursor = 0;
     this.#blockedSince = undefined;
     this.#askListAt = 0;
-    // Room again for what the shell could not hand over before.
-    if (this.#queue.length === LIMITS.committedQueueMax - 1) this.#wantFrom(now, effects);
+    // Room again for what the shell could not hand over before: half a queue at a time, and whatever was asked before.
+    if (!this.#turnedAway || this.#queue.length > LIMITS.committedQueueMax / 2) return;
+    this.#turnedAway = false;
+    this.#wantedFrom = 0;
+    this.#wantFrom(now, effects);
   }
 
   /** Anchors by hash at once; if that does not complete the cone, the whole ordered list and its bodies. */
@@ -202,6 +234,8 @@ export class Follow {
   get blockedOn(): string | undefined {
     const first = this.#queue[0]?.certificate.checkpoint;
     if (first === undefined) return undefined;
+    const { deposits = 0 } = first.value ?? {};
+    if (deposits > this.deposits.newest) return `deposits up to ${deposits} are not known here yet`;
     const had = this.#ids === undefined ? '' : ` (${this.#cursor} of ${this.#ids.length} are here)`;
     return `envelopes of checkpoint ${first.sequence} are being fetched${had}`;
   }
