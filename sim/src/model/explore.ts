@@ -1,5 +1,5 @@
 /** Breadth first over every reachable state, so that the first flaw found has a shortest trace. */
-import { Pipeline, type Bounds, type Certificates, type State, type Variant } from './pipeline.ts';
+import { label, Pipeline, type Bounds, type Certificates, type State, type Variant } from './pipeline.ts';
 
 export interface Exploration {
   readonly variant: string;
@@ -37,7 +37,7 @@ export function explore(
   for (const state of pipeline.starts()) {
     const certificates = pipeline.certificates(state);
     seen.add(pipeline.key(state, certificates));
-    level.push({ state, certificates, visit: undefined });
+    level.push({ state, certificates, visit: { from: undefined, what: () => beginning(state) } });
   }
   let steps = 0;
   let depth = 0;
@@ -72,6 +72,14 @@ export function explore(
     if (level.length > 0) depth += 1;
   }
   return result(true);
+}
+
+function beginning(state: State): string {
+  const sent = state.map(({ prepares }, self) => {
+    const blocks = (prepares[0] ?? []).filter((block) => block !== 0).map(label);
+    return `replica ${self} sends PREPARE ${blocks.join(' and ')}`;
+  });
+  return `in view 0 ${sent.join(', ')}`;
 }
 
 function traceOf(visit: Visit | undefined): string[] {
