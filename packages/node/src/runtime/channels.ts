@@ -48,6 +48,9 @@ export const CHANNELS = {
     priority: PRIORITY.normal,
   },
   bodyReply: { number: 18, bytesMax: LIMITS.blockBytesMax + FRAME_SLACK, priority: PRIORITY.normal },
+  /** A subnet's state in pieces, and what its members have forgotten since (see `subnet-sync.ts`). */
+  subnetRequest: { number: 14, bytesMax: 64, priority: PRIORITY.normal },
+  subnetReply: { number: 15, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.bulk },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */
   stateRequest: { number: 12, bytesMax: SYNC_LIMITS.requestBytesMax, priority: PRIORITY.normal },
   stateReply: { number: 13, bytesMax: SYNC_REPLY_BYTES_MAX, priority: PRIORITY.bulk },

@@ -59,7 +59,7 @@ export interface ExplainPort {
   readonly nameOf: (key: string) => string;
 }
 
-const IGNORED: Readonly<Record<IgnoredPayload['reason'], string>> = {
+const IGNORED: Readonly<Partial<Record<IgnoredPayload['reason'], string>>> = {
   duplicate: 'its sequence number was applied before, in another envelope',
   stale: `its sequence number lies more than ${LIMITS.laneWindow} below the newest of its device`,
   'lanes-full': 'the member that sent it has opened all the lanes its stake allows',
@@ -180,7 +180,7 @@ function payload(port: ExplainPort, id: Hash): Explained | undefined {
     state: 'ignored',
     checkpoint: ignored.checkpoint,
     envelope: toHex(ignored.envelope),
-    reason: `in checkpoint ${ignored.checkpoint} without effect: ${IGNORED[ignored.reason]}`,
+    reason: `in checkpoint ${ignored.checkpoint} without effect: ${IGNORED[ignored.reason] ?? ignored.reason}`,
   };
 }
 

@@ -45,6 +45,18 @@ const FINAL = 'subnet-final';
 const CHECKPOINTS = 'subnet-checkpoints';
 /** Final envelopes below the floor that a lane goes on from: their successors name them. */
 const HEADS = 'subnet-heads';
+const PAST = 'subnet-past';
+const PAST_KEY = Uint8Array.of(0);
+
+/** What a member has to remember of itself beside its log, because a snapshot replaces the log. */
+export interface OwnPast {
+  /** Our records were lost: others have to tell what they hold of us before we issue. */
+  readonly uncertain: boolean;
+  /** Lanes in which envelopes of ours were given up; bit by lane. Going on in one could put two into one slot. */
+  readonly burntLanes: number;
+  /** A snapshot of this checkpoint is being taken over; 0: none. */
+  readonly adopting: number;
+}
 
 /**
  * Bytes of table per payload and per envelope: key, value, the node of the tree, and pages two thirds full, as random
@@ -181,6 +193,20 @@ export class SubnetStore {
       ...(heads.has(toHex(final.hash)) ? [{ table: HEADS, key: final.hash, value: new Uint8Array(1) }] : []),
     ]);
     await this.#tables.commit(changes);
+    await this.#tables.flush();
+  }
+
+  get past(): OwnPast {
+    const stored = this.#tables.table(PAST).get(PAST_KEY);
+    if (stored === undefined) return { uncertain: false, burntLanes: 0, adopting: 0 };
+    const reader = new Reader(stored);
+    return { uncertain: reader.bool(), burntLanes: reader.u32(), adopting: reader.u53() };
+  }
+
+  /** Durable when it resolves. */
+  async setPast(past: OwnPast): Promise<void> {
+    const value = new Writer(16).bool(past.uncertain).u32(past.burntLanes).u53(past.adopting).finish();
+    await this.#tables.commit([{ table: PAST, key: PAST_KEY, value }]);
     await this.#tables.flush();
   }
 

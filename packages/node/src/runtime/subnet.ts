@@ -7,7 +7,6 @@ import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type {
-  Delivery,
   Effects,
   Explanation,
   Input,
@@ -19,8 +18,8 @@ import type {
 } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { decodeLogRecord, encodeLogRecord, type LogRecord } from '@itc/core/dag/records.js';
-import { trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
+import { encodeLogRecord, snapshotRecord, type LogRecord, type Snapshot } from '@itc/core/dag/records.js';
+import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
@@ -36,10 +35,15 @@ import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
 import type { Logger } from './logger.ts';
 import { committedCheckpoint, type SubnetChain } from './subnet-chain.ts';
+import { depositsAbove } from './subnet-deposits.ts';
 import { SubnetInbox } from './subnet-inbox.ts';
 import { SubnetIssuer } from './subnet-issuer.ts';
+import { SubnetListeners, type SubnetListener } from './subnet-listeners.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
+import { isSnapshotDue, snapshotDocument, type SnapshotDocument } from './subnet-snapshot.ts';
+import { readLogRecord, SubnetPast } from './subnet-past.ts';
 import type { SubnetStore } from './subnet-store.ts';
+import { SubnetSync } from './subnet-sync.ts';
 import { SubnetTraces } from './subnet-traces.ts';
 
 export interface SubnetOptions {
@@ -60,28 +64,10 @@ export interface SubnetOptions {
   readonly timing?: Partial<Timing>;
   /** Bytes of the log at which it is replaced by a snapshot. Default 32 MiB. */
   readonly logBytesMax?: number;
+  /** Checkpoints behind at which a snapshot is taken over in any case. Default 512. */
+  readonly behindMax?: number;
   /** Brings a full certificate to the validators. */
   readonly submit: (certificate: CheckpointCertificate) => void;
-}
-
-export type PayloadStage = 'in-dag' | 'accepted' | 'final';
-
-export interface PayloadProgress {
-  readonly payloads: readonly Hash[];
-  readonly stage: PayloadStage;
-  readonly envelope?: Hash;
-  /** With stage `final`: where it became so. */
-  readonly checkpoint?: number;
-  readonly height?: number;
-  readonly time: Millis;
-}
-
-export interface SubnetListener {
-  progress?(progress: PayloadProgress): void;
-  /** An envelope of any member joined the DAG here. */
-  envelope?(envelope: VerifiedEnvelope): void;
-  accepted?(envelopes: readonly Hash[]): void;
-  delivered?(delivery: Delivery): void;
 }
 
 const TICK_MS = 50;
@@ -92,6 +78,8 @@ const RECENT_CHECKPOINTS = 32;
 const SERVED_BYTES_MAX = LIMITS.envelopeBytesMax;
 /** A full disk is tried again this often. */
 const FULL_RETRY_MS = 1_000;
+/** Replaying that many checkpoints takes about as long as a snapshot of a large subnet. */
+const BEHIND_MAX = 512;
 
 export class Subnet {
   readonly traces: SubnetTraces = new SubnetTraces();
@@ -102,7 +90,7 @@ export class Subnet {
   readonly #indexOf = new Map<PeerId, number>();
   readonly #inbox: SubnetInbox;
   readonly #issuer: SubnetIssuer;
-  readonly #listeners = new Set<SubnetListener>();
+  readonly #listeners: SubnetListeners;
   #queue: Effects[] = [];
   /** Bytes of the last snapshot: a log that is not twice as long is not worth another. */
   #compacted = 0;
@@ -111,6 +99,11 @@ export class Subnet {
     hasWork: () => this.#queue.length > 0 && (this.#full === undefined || this.#retrying),
     failed: (error) => this.#fail(error),
   });
+  readonly #sync: SubnetSync;
+  readonly #past: SubnetPast;
+  #installing = false;
+  /** Entries of the last document written down. */
+  #entries = 0;
   #timer: Timer | undefined;
   /** Why nothing can be written now. */
   #full: LedgerError | undefined;
@@ -124,8 +117,11 @@ export class Subnet {
     const { chain, subnet, members, transport, pool, clock, logger, keys } = options;
     this.#peerOf = members.map((member) => toHex(member.key.bytes));
     for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
-    this.#member = this.#newMember(options.records.map(readRecord));
+    const records = options.records.map(readLogRecord);
+    this.#past = new SubnetPast(options.store, records, members.length === 1);
+    this.#member = this.#newMember(records);
     this.#context = this.#newContext();
+    this.#listeners = new SubnetListeners(this.traces);
     this.#inbox = new SubnetInbox({
       members,
       pool,
@@ -142,8 +138,20 @@ export class Subnet {
       chain: chain.id,
       keys,
       clock,
-      draft: (payloads) => (this.#isOpen ? this.#member.draft(payloads, this.#now()) : undefined),
+      draft: (payloads) =>
+        this.#isOpen ? this.#member.draft(payloads, this.#now(), this.#lane()) : undefined,
       issue: (encoded) => this.#own(encoded),
+      failed: (error) => this.#fail(error),
+    });
+    this.#sync = new SubnetSync({
+      ...options,
+      behindMax: options.behindMax ?? BEHIND_MAX,
+      applied: () => this.#member.status().checkpoint,
+      oldest: () => options.store.oldest()?.sequence ?? this.#member.status().checkpoint + 1,
+      document: () => this.#document(),
+      appliedIds: (sequence) => options.store.appliedIds(sequence),
+      feed: () => this.#feedCommitted(this.#member.status().checkpoint + 1),
+      install: (snapshot) => this.#install(snapshot),
       failed: (error) => this.#fail(error),
     });
     for (const channel of [CHANNELS.envelope, CHANNELS.member]) {
@@ -183,7 +191,7 @@ export class Subnet {
   get obstacle(): string | undefined {
     if (this.#full !== undefined)
       return `${this.#full.message}: nothing new is taken, what is here is kept; it goes on when there is room`;
-    return this.#o.retention.reason;
+    return this.#sync.progress ?? this.#o.retention.reason;
   }
 
   get waiting(): number {
@@ -226,8 +234,7 @@ export class Subnet {
   }
 
   listen(listener: SubnetListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   start(): void {
@@ -235,12 +242,14 @@ export class Subnet {
     this.#feedCommitted(this.#member.status().checkpoint + 1);
     const tick = (): void => {
       if (this.#stopped) return;
+      this.#feedDeposits();
       this.#step({ kind: 'tick', now: this.#now() });
       this.#inbox.check();
       this.#issuer.run();
       this.#timer = this.#o.clock.after(TICK_MS, tick);
     };
     tick();
+    this.#sync.start();
   }
 
   async stop(): Promise<void> {
@@ -249,6 +258,7 @@ export class Subnet {
     this.#retry?.cancel();
     this.#issuer.stop();
     this.#inbox.stop();
+    this.#sync.stop();
     await this.#pump.idle();
   }
 
@@ -274,6 +284,7 @@ export class Subnet {
       sign: keys.sign,
       ...(timing === undefined ? {} : { timing }),
       restore,
+      pastUncertain: this.#past.uncertain,
     });
   }
 
@@ -288,7 +299,7 @@ export class Subnet {
 
   /** Takes in what comes: not while stopping, failed or without room on the disk. */
   get #isOpen(): boolean {
-    return !this.#stopped && this.#fatal === undefined && this.#full === undefined;
+    return !this.#stopped && this.#fatal === undefined && this.#full === undefined && !this.#installing;
   }
 
   /** False when the member did not take it: then nobody has heard of it, and its payloads go into another. */
@@ -302,6 +313,7 @@ export class Subnet {
   #step(input: Input): void {
     if (!this.#isOpen) return;
     const effects = this.#member.step(input);
+    this.#writeDown(effects);
     for (const { issuer } of effects.evidence) {
       this.#o.logger.warn(
         { culprit: issuer, subnet: toHex(this.#o.subnet) },
@@ -344,13 +356,14 @@ export class Subnet {
     if (this.#full !== undefined) this.#resume();
     for (const effects of batch) {
       for (const outgoing of effects.send) this.#send(outgoing);
-      this.#tell(effects);
+      this.#listeners.tell(effects, this.#now(), millis(this.#o.chain.time));
     }
     await this.#housekeep(batch.some((effects) => effects.deliver.length > 0));
   }
 
   async #write(batch: readonly Effects[]): Promise<void> {
     const { store, retention, log } = this.#o;
+    await this.#past.note(this.#member);
     for (const effects of batch) {
       for (const delivery of effects.deliver) {
         await store.deliver(delivery);
@@ -394,44 +407,6 @@ export class Subnet {
     this.#retrying = false;
     this.#o.logger.info({}, 'there is room again: the member goes on');
     queueMicrotask(() => this.#feedCommitted(this.#member.status().checkpoint + 1));
-  }
-
-  #tell(effects: Effects): void {
-    const time = this.#now();
-    for (const envelope of effects.joined) {
-      const payloads = envelope.payloads.map(({ id }) => id);
-      this.traces.joined(envelope);
-      for (const listener of this.#listeners) {
-        listener.envelope?.(envelope);
-        if (payloads.length > 0)
-          listener.progress?.({ payloads, stage: 'in-dag', envelope: envelope.hash, time });
-      }
-    }
-    for (const hash of effects.accepted) {
-      const payloads = this.traces.payloadsOf(hash);
-      if (payloads === undefined) continue;
-      for (const listener of this.#listeners)
-        listener.progress?.({ payloads, stage: 'accepted', envelope: hash, time });
-    }
-    if (effects.accepted.length > 0) {
-      for (const listener of this.#listeners) listener.accepted?.(effects.accepted);
-    }
-    for (const delivery of effects.deliver) {
-      this.traces.delivered(delivery, time);
-      const { certificate, height } = delivery.committed;
-      for (const listener of this.#listeners) {
-        listener.delivered?.(delivery);
-        if (delivery.applied.length > 0) {
-          listener.progress?.({
-            payloads: delivery.applied.map(({ payload }) => payload.id),
-            stage: 'final',
-            checkpoint: certificate.checkpoint.sequence,
-            height,
-            time: millis(this.#o.chain.time),
-          });
-        }
-      }
-    }
   }
 
   #send({ to, message }: Outgoing): void {
@@ -479,6 +454,9 @@ export class Subnet {
       case 'committed':
         queueMicrotask(() => this.#feedCommitted(want.from));
         return;
+      case 'deposits':
+        // Each tick tells what is new.
+        return;
       case 'lookup':
         for (const hash of want.hashes) {
           const found = this.#o.store.finalised(hash);
@@ -517,6 +495,89 @@ export class Subnet {
     }
   }
 
+  #lane(): number {
+    const { members, keys } = this.#o;
+    return this.#past.lane(lanesOf(members, this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? 0));
+  }
+
+  /** For others who were away too long. In the same turn as the step: later the state is another. */
+  #writeDown(effects: Effects): void {
+    const last = effects.deliver.at(-1)?.committed.certificate.checkpoint.sequence;
+    if (last === undefined || !isSnapshotDue(last, this.#entries)) return;
+    const document = this.#document();
+    if (document !== undefined) this.#sync.keep(document);
+  }
+
+  #document(): SnapshotDocument | undefined {
+    const [record] = this.#member.snapshot();
+    if (record === undefined) return undefined;
+    const document = snapshotDocument(record, this.#member.finalHeads(), (hash) =>
+      this.#o.store.finalised(hash),
+    );
+    if (document !== undefined) this.#entries = document.entries;
+    return document;
+  }
+
+  /**
+   * Starts again from the state of others. Own envelopes that are not final are given up: their anchors are too old by now
+   * for anybody to approve them. Their payloads go into new ones, and their lanes are not used again, lest a slot be
+   * filled twice.
+   */
+  async #install(snapshot: Snapshot): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#installing = true;
+    try {
+      await this.#pump.idle();
+      if (this.#queue.length > 0 || this.#fatal !== undefined) return;
+      const { log } = this.#o;
+      const before = this.#member.status().checkpoint;
+      const own = this.#ownPending();
+      await this.#past.begin(snapshot, own, !this.#member.isCertainOfPast);
+      const record = snapshotRecord(snapshot);
+      await log.compact([encodeLogRecord(record)]);
+      this.#compacted = log.size;
+      this.#member = this.#newMember([record]);
+      this.#context = this.#newContext();
+      this.#past.adopt(snapshot);
+      await this.#past.note(this.#member);
+      const payloads = own.flatMap((envelope) => envelope.payloads);
+      this.#issuer.putBack(payloads.filter((payload) => this.#member.payloadOutcome(payload) === 'new'));
+      // Beside the work: it may be long, and only listeners wait for it.
+      this.#tellMissed(before, this.#member.status().checkpoint).catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#o.logger.warn({}, `no snapshot is taken over: ${error.message}`);
+    } finally {
+      this.#installing = false;
+      this.#feedCommitted(this.#member.status().checkpoint + 1);
+    }
+  }
+
+  async #tellMissed(after: number, upTo: number): Promise<void> {
+    for await (const { checkpoint, height, payloads } of this.#sync.missed(after, upTo))
+      this.#listeners.progress({
+        payloads,
+        stage: 'final',
+        checkpoint,
+        height,
+        time: millis(this.#o.chain.time),
+      });
+  }
+
+  #ownPending(): VerifiedEnvelope[] {
+    const self = this.#indexOf.get(toHex(this.#o.keys.publicKey.bytes));
+    return this.#member
+      .snapshot()
+      .filter(({ kind }) => kind === 'envelope')
+      .map(({ bytes }) => trustEnvelope(this.#context, bytes))
+      .filter(({ issuer }) => issuer === self);
+  }
+
+  #feedDeposits(): void {
+    const deposits = depositsAbove(this.#o.chain.state, this.#o.subnet, this.#member.depositsKnown);
+    if (deposits.length > 0) this.#step({ kind: 'deposits', deposits, now: this.#now() });
+  }
+
   #feedCommitted(from: number): void {
     const { chain, subnet } = this.#o;
     for (let sequence = from; sequence < from + COMMITTED_BATCH; sequence += 1) {
@@ -530,15 +591,6 @@ export class Subnet {
     this.#fatal = error;
     this.#o.logger.error({ err: error }, 'the subnet member stops: an effect could not be carried out');
   }
-}
-
-function readRecord(bytes: Uint8Array): LogRecord {
-  const record = decodeLogRecord(bytes);
-  if (record.ok) return record.value;
-  throw new LedgerError(
-    'storage.corrupt',
-    `the member's log holds a record that does not decode: ${record.message}`,
-  );
 }
 
 function isFull(error: unknown): error is LedgerError {

@@ -28,6 +28,7 @@ import { MemoryHub, MemoryTransport } from '../network/memory-transport.ts';
 import type { Transport } from '../ports.ts';
 import { SeededRandom } from '../random.ts';
 import { Chain } from '../runtime/chain.ts';
+import { CHANNELS } from '../runtime/channels.ts';
 import { Hops } from '../runtime/hops.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { SubnetChain } from '../runtime/subnet-chain.ts';
@@ -57,6 +58,8 @@ export interface WorldPlan {
   readonly members?: number;
   readonly seed?: number;
   readonly policy?: RetentionPolicy;
+  /** Size at which a segment is finished; it decides how soon pruning can unlink it. */
+  readonly segmentBytes?: number;
   readonly timing?: Partial<Timing>;
   /** Share of messages between members that is lost, 0 to 1. */
   readonly loss?: number;
@@ -95,6 +98,7 @@ export class SubnetWorld {
   #submitted = new Map<string, VerifiedTransaction>();
   #blockAt = 0;
   #starts = 0;
+  readonly #liars = new Set<string>();
 
   private constructor(plan: WorldPlan) {
     this.#plan = plan;
@@ -167,7 +171,7 @@ export class SubnetWorld {
       disk,
       folder: '/envelopes',
       random,
-      ...(bytesTarget === undefined ? {} : { segmentBytesMin: segmentBytes(bytesTarget) }),
+      segmentBytesMin: this.#plan.segmentBytes ?? segmentBytes(bytesTarget ?? Number.MAX_SAFE_INTEGER),
     });
     const chain = this.#chainOf(member);
     const store = new SubnetStore({ chain: this.id, tables, segments });
@@ -205,7 +209,7 @@ export class SubnetWorld {
       members: this.#set,
       powBits: 0,
       keys,
-      transport: this.#lossy(transport),
+      transport: this.#between(transport),
       pool: this.#pool,
       log,
       records,
@@ -241,6 +245,26 @@ export class SubnetWorld {
     const disk = power ? member.disk.crash(this.#random) : member.disk.kill();
     void running.subnet.stop();
     member.disk = disk;
+  }
+
+  /** A new disk in place of the old one, with nothing on it. */
+  replace(index: number): Member {
+    const { keys } = this.members[index] as Member;
+    const member: Member = {
+      index,
+      keys,
+      disk: new MemoryDisk(),
+      tables: new MemoryTables(),
+      reachesChain: true,
+      running: undefined,
+    };
+    this.members[index] = member;
+    return member;
+  }
+
+  /** From now on the member changes a byte of every snapshot it gives out, and its digest with it. */
+  falsify(index: number): void {
+    this.#liars.add(toHex((this.members[index] as Member).keys.publicKey.bytes));
   }
 
   async run(ms: number): Promise<void> {
@@ -307,9 +331,11 @@ export class SubnetWorld {
     };
   }
 
-  #lossy(inner: MemoryTransport): Transport {
+  /** Between a member and its peers: messages get lost, and those of liars are not what the member said. */
+  #between(inner: MemoryTransport): Transport {
     const { loss = 0 } = this.#plan;
-    if (loss === 0) return inner;
+    const said = (channel: number, bytes: Uint8Array): Uint8Array =>
+      channel === CHANNELS.subnetReply.number && this.#liars.has(inner.self) ? falsified(bytes) : bytes;
     return {
       self: inner.self,
       open: (channel) => inner.open(channel),
@@ -317,7 +343,7 @@ export class SubnetWorld {
       start: () => inner.start(),
       peers: () => inner.peers(),
       send: (peer, channel, bytes) =>
-        this.#random.uniform() < loss ? true : inner.send(peer, channel, bytes),
+        (loss > 0 && this.#random.uniform() < loss) || inner.send(peer, channel, said(channel, bytes)),
       broadcast: (channel, bytes) => inner.broadcast(channel, bytes),
       disconnect: (peer) => inner.disconnect(peer),
       [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
@@ -364,6 +390,14 @@ export class SubnetWorld {
 
 function pair(seed: number): KeyPair {
   return KeyPair.fromSeed(new Uint8Array(32).fill(seed));
+}
+
+/** A digest of its own, and pieces that do not hold. */
+function falsified(bytes: Uint8Array): Uint8Array {
+  const changed = bytes.slice();
+  const at = changed.length - 5;
+  if (at > 5) changed[at] = (changed[at] as number) ^ 1;
+  return changed;
 }
 
 const nothing = (): void => undefined;
