@@ -186,6 +186,9 @@ export class DagNode implements Actor<Message> {
         case 'committed':
           actions.push({ kind: 'do', what: 'rewind', run: () => void (this.#fed = want.from - 1) });
           break;
+        case 'deposits':
+          // The main chain of these scenarios holds no value.
+          break;
         case 'lookup':
           actions.push({ kind: 'do', what: 'look up', run: () => this.#lookUp(want.hashes) });
           break;

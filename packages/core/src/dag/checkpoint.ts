@@ -224,11 +224,12 @@ export class Election {
 
 /**
  * Anchors for a proposal: the accepted vertices nothing accepted stands on. When there is too much for one checkpoint
- * it takes what came first; the rest is for the next. Undefined when no payload would become final.
+ * it takes what came first; the rest is for the next. Undefined when no payload would become final and no deposit waits.
  */
 export function chooseAnchors(
   graph: Graph,
   countMax: number = LIMITS.coneEnvelopesMax,
+  depositsWait = false,
 ): number[] | undefined {
   const { slab } = graph;
   const covered = slab.stamp();
@@ -246,7 +247,7 @@ export function chooseAnchors(
       if (parent >= 0) slab.mark[parent] = covered;
     }
   }
-  if (payloads === 0) return undefined;
+  if (taken.length === 0 || (payloads === 0 && !depositsWait)) return undefined;
   const anchors = taken.filter((place) => slab.mark[place] !== covered).slice(0, LIMITS.anchorsMax);
   return anchors.sort((a, b) => compareBytes(slab.hash(a), slab.hash(b)));
 }

@@ -1,12 +1,14 @@
 /** What goes into a subnet member and what comes out (spec DAG-9). */
 import type { Hash } from '../crypto/hash.ts';
 import type { CheckpointCertificate } from '../ledger/checkpoint.ts';
+import type { Deposit, Withdrawal } from '../ledger/escrow.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import type { Height, Millis } from '../ledger/ids.ts';
 import type { Payload } from '../ledger/payload.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 import type { EnvelopeBody } from './envelope.ts';
 import type { PayloadOutcome } from './lanes.ts';
+import type { ValueRefusal } from './ledger-table.ts';
 import type { SubnetMessage, VerifiedMessage } from './messages.ts';
 import type { LogRecord } from './records.ts';
 import type { VerifiedEnvelope } from './verify.ts';
@@ -82,6 +84,8 @@ export type Input =
     }
   /** The main chain executed this checkpoint: final. In order of sequence; what is known already is ignored. */
   | { readonly kind: 'committed'; readonly committed: Committed; readonly now: Millis }
+  /** What the main chain executed for this subnet, in order of number; what is known already is ignored. */
+  | { readonly kind: 'deposits'; readonly deposits: readonly Deposit[]; readonly now: Millis }
   /** Answer to a want 'lookup': the envelope is final already, in storage. */
   | {
       readonly kind: 'located';
@@ -124,6 +128,8 @@ export type Want =
   | { readonly kind: 'envelope' }
   /** Please feed committed checkpoints from this sequence on. */
   | { readonly kind: 'committed'; readonly from: number }
+  /** Please feed deposits of the main chain from this number on. */
+  | { readonly kind: 'deposits'; readonly from: number }
   /** Are these in storage as final? Answer with 'located', or not at all. */
   | { readonly kind: 'lookup'; readonly hashes: readonly Hash[] }
   /** A peer asks for envelopes that are final: send it those in storage as 'envelopes'. */
@@ -140,6 +146,8 @@ export interface Delivery {
   /** In canonical order: their ids are the leaves of the applied root. */
   readonly applied: readonly AppliedPayload[];
   readonly ignored: readonly IgnoredPayload[];
+  /** In order: the leaves of the withdrawal root. Whoever stores them can prove each to the main chain. */
+  readonly withdrawals: readonly Withdrawal[];
 }
 
 export interface AppliedPayload {
@@ -148,7 +156,7 @@ export interface AppliedPayload {
 }
 
 export interface IgnoredPayload extends AppliedPayload {
-  readonly reason: Exclude<PayloadOutcome, 'applied'> | 'slot-lost';
+  readonly reason: Exclude<PayloadOutcome, 'applied'> | ValueRefusal | 'slot-lost';
 }
 
 /** Two envelopes of one issuer in one slot: proof of its fault, by its own signatures. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { sha256 } from '../crypto/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { payloadOf } from '../testing/dag.ts';
+import { payloadOf, SUBNET } from '../testing/dag.ts';
 import { LaneDraft, LaneTable, payloadLaneKey } from './lanes.ts';
 
 const payload = payloadOf('lamp', 1);
@@ -15,7 +15,7 @@ test('DAG-7.2: the window agrees with remembering every sequence, for any order 
   fc.assert(
     fc.property(fc.array(fc.tuple(jumps, fc.boolean()), { maxLength: 120 }), (steps) => {
       let table = new LaneTable([1]);
-      let draft = new LaneDraft(table);
+      let draft = new LaneDraft(table, SUBNET);
       const seen = new Set<number>();
       let high = 0;
       for (const [jump, checkpoint] of steps) {
@@ -31,7 +31,7 @@ test('DAG-7.2: the window agrees with remembering every sequence, for any order 
         table.adopt(draft);
         // What a snapshot restores goes on just the same.
         table = LaneTable.from([1], [...table.entries()]);
-        draft = new LaneDraft(table);
+        draft = new LaneDraft(table, SUBNET);
       }
     }),
     { numRuns: 200 },
@@ -39,7 +39,7 @@ test('DAG-7.2: the window agrees with remembering every sequence, for any order 
 });
 
 test('DAG-7.2: a jump to the end of the numbers shuts nobody else’s lane', () => {
-  const draft = new LaneDraft(new LaneTable([1]));
+  const draft = new LaneDraft(new LaneTable([1]), SUBNET);
   assert.equal(draft.apply(at(Number.MAX_SAFE_INTEGER), 0), 'applied');
   assert.equal(draft.apply(at(5), 0), 'stale');
   assert.equal(draft.apply(payloadOf('other', 5), 0), 'applied');
@@ -47,7 +47,7 @@ test('DAG-7.2: a jump to the end of the numbers shuts nobody else’s lane', () 
 
 test('DAG-7.1: the tree holds every lane, and a snapshot restores the same root', () => {
   const table = new LaneTable([1, 1]);
-  const draft = new LaneDraft(table);
+  const draft = new LaneDraft(table, SUBNET);
   for (const device of ['a', 'b', 'c']) draft.apply(payloadOf(device, 3), 1);
   draft.setIssuerLane({
     issuer: 1,
@@ -78,7 +78,7 @@ test('DAG-7.1: the tree holds every lane, and a snapshot restores the same root'
 test('DAG-7.3: a member opens at most its share of lanes, others keep theirs (state dust, Sybil identities)', () => {
   const table = new LaneTable([1, 3]);
   assert.deepEqual(table.share, [LIMITS.payloadLanesMax / 4, (LIMITS.payloadLanesMax * 3) / 4]);
-  const draft = new LaneDraft(table);
+  const draft = new LaneDraft(table, SUBNET);
   (draft.standings[0] as { opened: number }).opened = table.share[0] as number;
   assert.equal(draft.apply(payloadOf('a', 1), 0), 'lanes-full');
   assert.equal(draft.apply(payloadOf('a', 1), 1), 'applied');

@@ -10,6 +10,8 @@ import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateChange } from '../crypto/state-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { laneKey, type Payload } from '../ledger/payload.ts';
+import { LedgerDraft, LedgerTable } from './ledger-table.ts';
+import { judgeNumber, takeNumber, WINDOW_BYTES, type SequenceWindow } from './sequence-window.ts';
 import { keyOf } from './slab.ts';
 import {
   closeEpoch,
@@ -23,16 +25,11 @@ import {
   type Standing,
 } from './standing.ts';
 
-const WINDOW_BYTES = LIMITS.laneWindow / 8;
-
-/** Leading byte of keys and values. */
+/** Leading byte of keys and values; those of the ledger follow, see `ledger-records.ts`. */
 const KIND = { payloadLane: 1, issuerLane: 2, member: 3 } as const;
 
-interface PayloadLane {
+interface PayloadLane extends SequenceWindow {
   readonly key: Hash;
-  high: number;
-  /** Bit `sequence mod laneWindow`, for sequences above high − window. */
-  window: Uint8Array;
 }
 
 /** The last envelope of an issuer's lane that is final and counted. */
@@ -82,6 +79,7 @@ export class LaneTable {
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
   /** By member. */
   readonly standings: Standing[];
+  readonly ledger: LedgerTable = new LedgerTable();
   readonly stake: readonly number[];
   /** Lanes of payloads each member may open. */
   readonly share: readonly number[];
@@ -105,7 +103,7 @@ export class LaneTable {
   outcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
     const lane = this.payloadLanes.get(keyOf(payloadLaneKey(payload)));
     if (lane === undefined) return 'new';
-    const verdict = judge(lane, payload.sequence);
+    const verdict = judgeNumber(lane, payload.sequence);
     return verdict === 'applied' ? 'new' : verdict;
   }
 
@@ -114,6 +112,7 @@ export class LaneTable {
     for (const [key, lane] of draft.payloadLanes) this.payloadLanes.set(key, lane);
     for (const [key, lane] of draft.issuerLanes) this.issuerLanes.set(key, lane);
     for (const [i, standing] of draft.standings.entries()) this.standings[i] = standing;
+    this.ledger.adopt(draft.ledger);
   }
 
   entries(): Iterable<{ readonly key: Hash; readonly value: Uint8Array }> {
@@ -149,32 +148,9 @@ export class LaneTable {
     } else if (kind === KIND.member) {
       const issuer = reader.u8();
       this.standings[issuer] = readStanding(reader);
-    } else reader.refuse('decode.unknown-kind', 'expected a lane or a member');
+    } else if (!this.ledger.read(kind, reader))
+      reader.refuse('decode.unknown-kind', 'expected a lane, a member or value');
   }
-}
-
-function judge(
-  lane: { high: number; window: Uint8Array },
-  sequence: number,
-): 'applied' | 'duplicate' | 'stale' {
-  if (sequence > lane.high) return 'applied';
-  if (sequence + LIMITS.laneWindow <= lane.high) return 'stale';
-  const bit = sequence % LIMITS.laneWindow;
-  return (((lane.window[bit >> 3] as number) >> (bit & 7)) & 1) === 1 ? 'duplicate' : 'applied';
-}
-
-/** Marks a sequence; sliding forward clears the bits of the sequences that come into the window. */
-function take(lane: PayloadLane, sequence: number): void {
-  if (sequence - lane.high >= LIMITS.laneWindow) lane.window.fill(0);
-  else {
-    for (let s = lane.high + 1; s <= sequence; s += 1) {
-      const bit = s % LIMITS.laneWindow;
-      lane.window[bit >> 3] = (lane.window[bit >> 3] as number) & ~(1 << (bit & 7));
-    }
-  }
-  const bit = sequence % LIMITS.laneWindow;
-  lane.window[bit >> 3] = (lane.window[bit >> 3] as number) | (1 << (bit & 7));
-  if (sequence > lane.high) lane.high = sequence;
 }
 
 /** Changes on top of a table: a proposal is tried out here and forgotten, or adopted when it is committed. */
@@ -183,11 +159,22 @@ export class LaneDraft {
   readonly payloadLanes: Map<string, PayloadLane> = new Map();
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
   readonly standings: readonly Standing[];
+  readonly ledger: LedgerDraft;
   #tree: StateTree | undefined;
 
-  constructor(base: LaneTable) {
+  constructor(base: LaneTable, subnet: Hash) {
     this.#base = base;
+    this.ledger = new LedgerDraft(base.ledger, subnet);
     this.standings = base.standings.map((standing) => ({ ...standing }));
+  }
+
+  /** What `apply` would say, without a trace. */
+  outcome(payload: Payload, issuer: number): PayloadOutcome {
+    const name = keyOf(payloadLaneKey(payload));
+    const lane = this.payloadLanes.get(name) ?? this.#base.payloadLanes.get(name);
+    if (lane !== undefined) return judgeNumber(lane, payload.sequence);
+    const { opened } = this.standings[issuer] as Standing;
+    return opened < (this.#base.share[issuer] as number) ? 'applied' : 'lanes-full';
   }
 
   /** Applies a payload once: the sequence is above the window's end and has not been seen (spec DAG-7.2). */
@@ -203,14 +190,14 @@ export class LaneDraft {
         standing.opened += 1;
         lane = { key, high: 0, window: new Uint8Array(WINDOW_BYTES) };
       } else {
-        const verdict = judge(held, payload.sequence);
+        const verdict = judgeNumber(held, payload.sequence);
         if (verdict !== 'applied') return verdict;
         lane = { key, high: held.high, window: held.window.slice() };
       }
       this.payloadLanes.set(name, lane);
     }
-    const verdict = judge(lane, payload.sequence);
-    if (verdict === 'applied') take(lane, payload.sequence);
+    const verdict = judgeNumber(lane, payload.sequence);
+    if (verdict === 'applied') takeNumber(lane, payload.sequence);
     return verdict;
   }
 
@@ -231,7 +218,7 @@ export class LaneDraft {
   /** The tree with all changes; computed once. */
   finish(): StateTree {
     if (this.#tree !== undefined) return this.#tree;
-    const changes: StateChange[] = [];
+    const changes: StateChange[] = this.ledger.changes();
     for (const lane of this.payloadLanes.values())
       changes.push({ key: lane.key, value: encodePayloadLane(lane) });
     for (const lane of this.issuerLanes.values())

@@ -4,12 +4,15 @@
  */
 import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
+import type { Address } from '../ledger/address.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import type { Deposit } from '../ledger/escrow.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Payload } from '../ledger/payload.ts';
 import { quorumOf } from '../ledger/validators.ts';
 import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
+import { depositRecord } from './deposits.ts';
 import { makeDraft } from './draft.ts';
 import {
   noEffects,
@@ -37,6 +40,9 @@ import {
   type VoteMessage,
 } from './messages.ts';
 import type { Evaluation } from './order.ts';
+import { balanceKey } from './ledger-records.ts';
+import type { BalanceProof } from './balance-proof.ts';
+import type { LedgerTable } from './ledger-table.ts';
 import { voteRecord, type LogRecord } from './records.ts';
 import { explain, snapshotOf, statusOf, survey, vertices, type MemberParts } from './report.ts';
 import { restoreRecords } from './restore.ts';
@@ -138,6 +144,9 @@ export class Member {
       case 'committed':
         this.#follow.enqueue(input.committed, now, effects);
         break;
+      case 'deposits':
+        this.#learnDeposits(input.deposits, now, effects);
+        break;
       case 'located':
         this.#intake.located(input, now, effects);
         break;
@@ -170,6 +179,17 @@ export class Member {
       return 'two thirds of the stake have to tell first what they hold of us, lest we issue a sequence twice';
     if (this.#graph.isCrowded()) return 'too many of our envelopes are not final yet';
     return undefined;
+  }
+
+  #learnDeposits(deposits: readonly Deposit[], now: number, effects: Effects): void {
+    for (const deposit of deposits) {
+      const added = this.#follow.deposits.add(deposit);
+      if (added === 'added') effects.persist.push(depositRecord(deposit));
+      else if (added === 'gap') {
+        this.#follow.wantDeposits(now, effects);
+        return;
+      }
+    }
   }
 
   #issue(envelope: VerifiedEnvelope, now: number, effects: Effects): void {
@@ -328,13 +348,20 @@ export class Member {
     for (const { round, checkpoint } of this.#election.open()) {
       const hash = checkpointHash(checkpoint);
       if (this.#rejected.has(keyOf(hash)) || !this.#election.isInWindow(round)) continue;
-      if (!this.#approves(checkpoint, hash, this.#election.proposerOf(round), now)) continue;
+      const proposer = this.#election.proposerOf(round);
+      if (!this.#approves(checkpoint, hash, proposer, now, effects)) continue;
       effects.send.push({ to: 'all', message: this.#castVote(round, hash, now, effects) });
     }
   }
 
   /** Works the proposal out from its anchors: every field has to come out the same. */
-  #approves(checkpoint: SubnetCheckpoint, hash: Hash, proposer: number, now: number): boolean {
+  #approves(
+    checkpoint: SubnetCheckpoint,
+    hash: Hash,
+    proposer: number,
+    now: number,
+    effects: Effects,
+  ): boolean {
     const anchors = acceptedAnchors(this.#graph, checkpoint);
     if (anchors === 'unaccepted') return false;
     if ('unknown' in anchors) {
@@ -344,7 +371,9 @@ export class Member {
       }
       return false;
     }
-    const evaluation = this.#evaluations.get(keyOf(hash)) ?? this.#follow.evaluate(anchors.places);
+    if (this.#follow.lacksDeposits(checkpoint, now, effects)) return false;
+    const evaluation =
+      this.#evaluations.get(keyOf(hash)) ?? this.#follow.evaluate(anchors.places, checkpoint);
     if (evaluation === undefined || !equalBytes(evaluation.hash, hash)) {
       this.#rejected.add(keyOf(hash));
       return false;
@@ -378,13 +407,21 @@ export class Member {
   #tick(now: number, effects: Effects): void {
     this.#exchangeHeads(now, effects);
     this.#askForMissing(now, effects);
-    const { payloadsAccepted, unapproved, ownWaitMs } = survey(this.#graph, this.#options.self, now);
+    const { payloadsAccepted, anyAccepted, unapproved, ownWaitMs } = survey(
+      this.#graph,
+      this.#options.self,
+      now,
+    );
     this.#rate.waiting(now, ownWaitMs);
-    this.#wantApproval(unapproved, now, effects);
+    const depositsWait = this.#follow.deposits.waiting.length > 0;
+    // A deposit into a quiet subnet: empty envelopes carry its checkpoint.
+    const quiet = depositsWait && !anyAccepted ? 'deposits' : undefined;
+    this.#wantApproval(unapproved === undefined ? quiet : keyOf(unapproved), now, effects);
     if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
     const election = this.#election;
     const due = this.#follow.appliedAt < 0 || now - this.#follow.appliedAt >= this.#timing.cadenceMs;
-    const busy = (payloadsAccepted && due) || election.open().length > 0;
+    const isWorth = payloadsAccepted || (depositsWait && anyAccepted);
+    const busy = (isWorth && due) || election.open().length > 0;
     election.advance(now, busy && election.certificate === undefined);
     if (busy && due) this.#propose(now, effects);
     const certificate = election.submission(now);
@@ -404,7 +441,8 @@ export class Member {
     }
     // Signed before a crash and forgotten what: the round passes.
     if (election.signedIn(round) !== undefined || election.certificate !== undefined) return;
-    const anchors = chooseAnchors(this.#graph);
+    const depositsWait = this.#follow.deposits.waiting.length > 0;
+    const anchors = chooseAnchors(this.#graph, LIMITS.coneEnvelopesMax, depositsWait);
     const evaluation = anchors && this.#follow.evaluate(anchors);
     if (evaluation === undefined) return;
     this.#remember(evaluation);
@@ -439,9 +477,8 @@ export class Member {
   }
 
   /** Payloads wait for approval: an envelope is wanted, more and more rarely if it does not help. */
-  #wantApproval(unapproved: Hash | undefined, now: number, effects: Effects): void {
-    if (unapproved === undefined || this.draftObstacle() !== undefined) return;
-    const target = keyOf(unapproved);
+  #wantApproval(target: string | undefined, now: number, effects: Effects): void {
+    if (target === undefined || this.draftObstacle() !== undefined) return;
     const { approveMs } = this.#timing;
     if (this.#approval.target !== target) this.#approval = { target, at: now + approveMs, doublings: 0 };
     if (now < this.#approval.at) return;
@@ -496,6 +533,24 @@ export class Member {
   /** False while others have yet to tell what they hold of us: our own records of it are lost. */
   get isCertainOfPast(): boolean {
     return this.#certainOfPast;
+  }
+
+  /** Number of the newest deposit this member was told of or has credited: the shell goes on behind it. */
+  get depositsKnown(): number {
+    return this.#follow.deposits.newest;
+  }
+
+  /** Value as of the last checkpoint applied. */
+  get ledger(): LedgerTable {
+    return this.#graph.lanes.ledger;
+  }
+
+  /** That a holder has this balance, or none, under the state root of the last checkpoint applied; undefined before the first. */
+  proveBalance(address: Address): BalanceProof | undefined {
+    const { checkpoint } = this.#follow;
+    if (checkpoint === undefined) return undefined;
+    const proof = this.#graph.lanes.tree.prove(balanceKey(address));
+    return { checkpoint, balance: this.ledger.balanceOf(address), proof };
   }
 
   /** The last counted envelope of every lane: a successor names it, however long ago it became final. */

@@ -8,10 +8,14 @@ import { hashTagged, type Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { millis } from '../ledger/ids.ts';
+import type { Deposit } from '../ledger/escrow.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import type { Payload } from '../ledger/payload.ts';
+import { isVoucher } from '../ledger/value-order.ts';
 import type { AppliedPayload, IgnoredPayload } from './effects.ts';
 import type { Graph } from './graph.ts';
-import { LaneDraft } from './lanes.ts';
+import { LaneDraft, type PayloadOutcome } from './lanes.ts';
+import type { ValueRefusal } from './ledger-table.ts';
 import { PARENT_STRIDE, type Slab } from './slab.ts';
 import { creditedWork, freshConduct, type Conduct } from './standing.ts';
 import type { Weights } from './weight.ts';
@@ -200,26 +204,46 @@ function wasLazy(graph: Graph, place: number): boolean {
   return anchor !== undefined && anchor.sequence - (slab.newest[place] as number) > LIMITS.lazyNewestMax;
 }
 
-/** What the next checkpoint with these anchors is. `anchors` are pending, sorted by hash, distinct, 1 to 32. */
+/** An order about value takes its number only when it is carried out: what is ignored changes nothing. */
+function applyPayload(
+  lanes: LaneDraft,
+  payload: Payload,
+  issuer: number,
+  time: number,
+): PayloadOutcome | ValueRefusal {
+  if (payload.contentType !== 'value') return lanes.apply(payload, issuer);
+  // Vouchers come late and in any order: their numbers belong to the lane they draw on.
+  if (isVoucher(payload)) return lanes.ledger.apply(payload, time) ?? 'applied';
+  const outcome = lanes.outcome(payload, issuer);
+  if (outcome !== 'applied') return outcome;
+  return lanes.ledger.apply(payload, time) ?? lanes.apply(payload, issuer);
+}
+
+/**
+ * What the next checkpoint with these anchors and deposits is. `anchors` are pending, sorted by hash, distinct, 1 to 32;
+ * `deposits` are the next ones of the main chain, at most `depositsPerCheckpointMax`.
+ */
 export function evaluate(
   graph: Graph,
   subnet: { readonly id: Hash; readonly powBits: number; readonly lastTime: number },
   anchors: readonly number[],
+  deposits: readonly Deposit[] = [],
 ): Evaluation | undefined {
   const { slab } = graph;
   const order = canonicalOrder(slab, anchors);
   if (order === undefined) return undefined;
   const previous = graph.anchors.last;
-  const lanes = new LaneDraft(graph.lanes);
+  const lanes = new LaneDraft(graph.lanes, subnet.id);
   const winners = settleSlots(graph, order, lanes, previous.hash);
 
   const conducts = graph.lanes.stake.map(freshConduct);
   const applied: AppliedPayload[] = [];
   const ignored: IgnoredPayload[] = [];
   let time = subnet.lastTime;
+  for (const place of order) time = Math.max(time, slab.time[place] as number);
+  for (const deposit of deposits) lanes.ledger.credit(deposit);
   for (const place of order) {
     const { hash, payloads, issuer, workBits } = slab.envelope(place);
-    time = Math.max(time, slab.time[place] as number);
     const won = winners.has(place);
     const conduct = conducts[issuer] as Conduct;
     if (won) {
@@ -228,7 +252,7 @@ export function evaluate(
     } else conduct.lost += 1;
     if (wasLazy(graph, place)) conduct.lazy += 1;
     for (const payload of payloads) {
-      const outcome = won ? lanes.apply(payload, issuer) : 'slot-lost';
+      const outcome = won ? applyPayload(lanes, payload, issuer, time) : 'slot-lost';
       if (outcome === 'applied') applied.push({ payload, envelope: hash });
       else ignored.push({ payload, envelope: hash, reason: outcome });
     }
@@ -237,6 +261,7 @@ export function evaluate(
   lanes.judge(conducts, sequence, subnet.powBits);
   const elapsedMs = subnet.lastTime === 0 ? 0 : time - subnet.lastTime;
   const { powBits } = previous;
+  const value = lanes.ledger.value();
   const checkpoint: SubnetCheckpoint = {
     subnet: subnet.id,
     sequence,
@@ -249,6 +274,7 @@ export function evaluate(
     envelopeCount: order.length,
     payloadCount: applied.length,
     powBits: nextPowBits({ powBits, base: subnet.powBits, envelopes: order.length, elapsedMs }),
+    ...(value === undefined ? {} : { value }),
   };
   return { checkpoint, hash: checkpointHash(checkpoint), order, lanes, applied, ignored };
 }

@@ -18,11 +18,17 @@ import type { Committed } from './effects.ts';
 import type { Anchor } from './history.ts';
 
 export interface LogRecord {
-  readonly kind: 'envelope' | 'vote' | 'applied' | 'snapshot';
+  readonly kind: 'envelope' | 'vote' | 'applied' | 'snapshot' | 'deposit';
   readonly bytes: Uint8Array;
 }
 
-const KINDS = ['envelope', 'vote', 'applied', 'snapshot'] as const satisfies readonly LogRecord['kind'][];
+const KINDS = [
+  'envelope',
+  'vote',
+  'applied',
+  'snapshot',
+  'deposit',
+] as const satisfies readonly LogRecord['kind'][];
 
 /** One byte of kind and the bytes, for a log that stores plain byte strings. */
 export function encodeLogRecord(record: LogRecord): Uint8Array {
@@ -107,7 +113,12 @@ function many<T>(reader: Reader, countMax: number, read: () => T): T[] {
   return items;
 }
 
-const ENTRIES_MAX = LIMITS.payloadLanesMax + LIMITS.subnetMembersMax * (LIMITS.envelopeLanesMax + 1);
+const ENTRIES_MAX =
+  LIMITS.payloadLanesMax +
+  LIMITS.subnetMembersMax * (LIMITS.envelopeLanesMax + 1) +
+  LIMITS.subnetBalancesMax +
+  LIMITS.subnetVoucherLanesMax +
+  1;
 
 function readSnapshot(reader: Reader): Snapshot {
   const hash = (): Hash => asHash(reader.fixed(HASH_BYTES).slice());

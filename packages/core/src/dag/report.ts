@@ -1,6 +1,7 @@
 /** What operators and people see of a member: state with reasons, vertices for drawing, the fate of one envelope. */
 import type { Hash } from '../crypto/hash.ts';
 import { millis } from '../ledger/ids.ts';
+import { depositRecord } from './deposits.ts';
 import type { Election } from './checkpoint.ts';
 import type { Explanation, MemberStatus, VertexView } from './effects.ts';
 import type { Follow } from './follow.ts';
@@ -27,13 +28,21 @@ export function survey(
   graph: Graph,
   self: number,
   now: number,
-): { readonly payloadsAccepted: boolean; readonly unapproved: Hash | undefined; readonly ownWaitMs: number } {
+): {
+  readonly payloadsAccepted: boolean;
+  /** Whether anything is accepted, empty envelopes included. */
+  readonly anyAccepted: boolean;
+  readonly unapproved: Hash | undefined;
+  readonly ownWaitMs: number;
+} {
   const { slab } = graph;
   const bit = self < 0 ? 0 : 1 << self;
   let payloadsAccepted = false;
+  let anyAccepted = false;
   let unapproved: Hash | undefined;
   let ownSince = now;
   for (let place = slab.first; place !== NONE; place = slab.next[place] as number) {
+    anyAccepted ||= slab.state[place] === ACCEPTED;
     if (slab.payloads[place] === 0) continue;
     const own = slab.issuer[place] === self;
     if (slab.state[place] === ACCEPTED) payloadsAccepted = true;
@@ -47,7 +56,7 @@ export function survey(
       if (waits && !graph.isMuted(slab.issuer[place] as number, lane)) unapproved = slab.hash(place);
     }
   }
-  return { payloadsAccepted, unapproved, ownWaitMs: now - ownSince };
+  return { payloadsAccepted, anyAccepted, unapproved, ownWaitMs: now - ownSince };
 }
 
 export function statusOf(
@@ -171,6 +180,7 @@ export function snapshotOf(parts: MemberParts): LogRecord[] {
       finalised: [...graph.finals.values()],
     }),
   ];
+  for (const deposit of follow.deposits.waiting) records.push(depositRecord(deposit));
   for (let place = slab.first; place !== NONE; place = slab.next[place] as number)
     records.push({ kind: 'envelope', bytes: slab.envelope(place).encoded });
   return records;

@@ -1,6 +1,7 @@
 /** Rebuilding a member from its log (spec DAG-10): the same functions as in operation, fed with what was written down. */
 import { equalBytes } from '../bytes/hex.ts';
 import { checkpointHash } from '../ledger/checkpoint.ts';
+import { readDepositRecord } from './deposits.ts';
 import { noEffects, type Delivery, type MemberOptions } from './effects.ts';
 import { LaneTable } from './lanes.ts';
 import {
@@ -36,6 +37,9 @@ export function restoreRecords(
         parts.follow.enqueue(readAppliedRecord(bytes), 0, effects);
         parts.follow.run(0, evaluations, effects, () => undefined);
         break;
+      case 'deposit':
+        parts.follow.deposits.add(readDepositRecord(bytes));
+        break;
       case 'vote':
         votes.push(readVoteRecord(bytes));
         break;
@@ -55,6 +59,7 @@ function restoreSnapshot(options: MemberOptions, parts: MemberParts, bytes: Uint
   // The snapshot does not say how much had been forgotten before it; asking storage in vain costs little.
   graph.finals.forgotten = true;
   follow.checkpoint = snapshot.checkpoint;
+  follow.deposits.creditedUpTo(graph.lanes.ledger.totals.deposits);
   follow.envelopesFinal = snapshot.envelopesFinal;
   follow.payloadsApplied = snapshot.payloadsApplied;
   const root = snapshot.checkpoint?.stateRoot;

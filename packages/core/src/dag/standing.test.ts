@@ -287,8 +287,8 @@ test('DAG-3.7: lazy is who names a new anchor and approves only what is old; who
 
 test('DAG-7.1: standings are in the state root', () => {
   const table = new LaneTable([1, 1]);
-  const quiet = new LaneDraft(table);
-  const busy = new LaneDraft(table);
+  const quiet = new LaneDraft(table, SUBNET);
+  const busy = new LaneDraft(table, SUBNET);
   const conducts = [freshConduct(), freshConduct()];
   quiet.judge(conducts, 1, 0);
   busy.judge([good, equivocated], 1, 0);

@@ -11,7 +11,7 @@ import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type PublicKey } from '../c
 import { addressOf, asAddress, type Address } from './address.ts';
 import { LIMITS } from './limits.ts';
 
-export type ContentType = 'senml+json' | 'senml+cbor' | 'command' | 'ack';
+export type ContentType = 'senml+json' | 'senml+cbor' | 'command' | 'ack' | 'value';
 
 export interface Payload {
   /** The whole COSE_Sign1, as it came. */
@@ -50,12 +50,14 @@ const CONTENT_TYPES: Readonly<Record<ContentType, number | string>> = {
   'senml+cbor': 112,
   command: 'application/vnd.itc.command',
   ack: 'application/vnd.itc.ack',
+  value: 'application/vnd.itc.value',
 };
 
 /**
  * Form only: the signature is NOT checked here. The result holds copies. Refused are an unknown label in
  * the protected header, a device label that names the signer itself, a command without a device label (it
- * would be to its own sender) and an acknowledgement with one (only the device speaks for itself).
+ * would be to its own sender), and an acknowledgement or an order about value with one (only the device, or the holder,
+ * speaks for itself).
  */
 export function parsePayload(
   chain: Hash,
@@ -119,6 +121,7 @@ function parseHeader(bytes: Uint8Array): Result<Header, 'payload.malformed'> {
     return malformed('expected a device of 32 bytes');
   if (equalBytes(named, own)) return malformed('a device that signs for itself is not named');
   if (contentType === 'ack') return malformed('an acknowledgement is signed by the device itself');
+  if (contentType === 'value') return malformed('an order about value is of its signer alone');
   return ok({ signer, device: asAddress(named), sequence, contentType });
 }
 
@@ -149,6 +152,7 @@ export function isAttested(payload: Pick<Payload, 'signer' | 'device' | 'content
       return !equalBytes(addressOf(payload.signer), payload.device);
     case 'command':
     case 'ack':
+    case 'value':
       return false;
   }
 }

@@ -12,8 +12,9 @@ import { Member } from '../dag/member.ts';
 import { powSearch } from '../dag/proof-of-work.ts';
 import type { LogRecord } from '../dag/records.ts';
 import { verifyEnvelope, type VerifiedEnvelope, type VerifyContext } from '../dag/verify.ts';
-import { addressOf } from '../ledger/address.ts';
-import { height, millis, type Millis } from '../ledger/ids.ts';
+import { addressOf, type Address } from '../ledger/address.ts';
+import type { Deposit } from '../ledger/escrow.ts';
+import { amount, height, millis, type Millis } from '../ledger/ids.ts';
 import {
   encodePayload,
   parsePayload,
@@ -164,6 +165,8 @@ export interface TestNode {
   readonly deliveries: Delivery[];
   readonly effects: Effects[];
   readonly waiting: Payload[];
+  /** Deposits of the main chain that it was told. */
+  depositsTold: number;
   up: boolean;
 }
 
@@ -175,6 +178,8 @@ export class TestSubnet {
   readonly members: ValidatorSet;
   readonly nodes: TestNode[] = [];
   readonly chain: Committed[] = [];
+  /** On the main chain, in order of number. */
+  readonly deposits: Deposit[] = [];
   now: number = START;
   /** While cut, certificates are dropped and nothing is fed back. */
   chainCut = false;
@@ -196,6 +201,7 @@ export class TestSubnet {
         deliveries: [],
         effects: [],
         waiting: [],
+        depositsTold: 0,
         up: true,
       });
       this.#fed.push(0);
@@ -258,6 +264,7 @@ export class TestSubnet {
     for (const want of effects.want) {
       if (want.kind === 'envelope') this.issue(index, []);
       else if (want.kind === 'committed') this.#fed[index] = want.from - 1;
+      else if (want.kind === 'deposits') node.depositsTold = want.from - 1;
       else if (want.kind === 'serve-checkpoint') {
         const delivery = node.deliveries[want.sequence - 1];
         if (delivery === undefined) continue;
@@ -324,6 +331,7 @@ export class TestSubnet {
         if (!node.up) continue;
         this.step(node.index, { kind: 'tick' });
         if (this.chainCut) continue;
+        this.tellDeposits(node);
         for (
           let next = this.chain[this.#fed[node.index] as number];
           next !== undefined;
@@ -335,6 +343,18 @@ export class TestSubnet {
       }
       this.settle();
     }
+  }
+
+  /** ITC for a holder inside, executed by the main chain. */
+  deposit(to: Address, value: bigint): void {
+    this.deposits.push({ number: this.deposits.length + 1, to, amount: amount(value) });
+  }
+
+  tellDeposits(node: TestNode): void {
+    const deposits = this.deposits.slice(node.depositsTold);
+    if (deposits.length === 0) return;
+    node.depositsTold = this.deposits.length;
+    this.step(node.index, { kind: 'deposits', deposits });
   }
 
   /** Ids of applied payloads in order, as one member delivered them. */

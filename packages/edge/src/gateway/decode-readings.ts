@@ -13,6 +13,7 @@ export function readingsIn(payload: Payload, receivedAt: number): SenmlRecord[] 
     }
     case 'command':
     case 'ack':
+    case 'value':
       return [];
   }
 }

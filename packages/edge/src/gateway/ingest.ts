@@ -292,6 +292,7 @@ function contentOf(payload: Payload, receivedAt: number): SenmlRecord[] | Refusa
     }
     case 'ack':
     case 'command':
+    case 'value':
       return [];
   }
 }

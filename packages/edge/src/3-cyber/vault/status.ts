@@ -11,7 +11,7 @@ import { readAddress, readHash } from '@itc/core/ledger/transaction.js';
 export const STAGES = ['received', 'in-dag', 'accepted', 'final'] as const;
 export type Stage = (typeof STAGES)[number];
 
-const CONTENT_TYPES: readonly ContentType[] = ['senml+json', 'senml+cbor', 'command', 'ack'];
+const CONTENT_TYPES: readonly ContentType[] = ['senml+json', 'senml+cbor', 'command', 'ack', 'value'];
 
 export interface PayloadStatus {
   readonly device: Address;
