@@ -46,8 +46,11 @@ export const NodeConfig = Type.Object(
     verifyThreads: Type.Optional(Type.Integer({ minimum: 0, maximum: 64 })),
     /** A block is proposed this often when there is nothing to order, so that light clients see time pass. */
     heartbeatMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
-    /** A validator asks for the next view when what waits makes no progress for this long; grows with every view that fails. */
-    viewTimeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+    /**
+     * A validator asks for the next view when what waits makes no progress for this long; grows with every view that fails.
+     * Intervals of resending follow from it. Below a quarter of a second, disks and schedulers would look like faults.
+     */
+    viewTimeoutMs: Type.Optional(Type.Integer({ minimum: 250, maximum: 600_000 })),
     /** A validator this many blocks behind takes over a state instead of executing them; 0 = never. Default 2 000. */
     stateSyncBlocks: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Blocks kept below the newest stable checkpoint; older ones are pruned. Without it, and without the next, all are kept. */

@@ -14,7 +14,7 @@ import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { LogRecord } from '@itc/core/pbft/log.js';
 import type { Message, PrePrepare, Status } from '@itc/core/pbft/messages.js';
 import type { ReplicaStatus } from '@itc/core/pbft/replica.js';
-import type { Timing } from '@itc/core/pbft/timing.js';
+import { timingOf, type Timing } from '@itc/core/pbft/timing.js';
 import { verifyMessage, type VerifyContext } from '@itc/core/pbft/verify.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
@@ -60,7 +60,9 @@ export interface ConsensusOptions {
   readonly stable?: (certificate: StableCertificate) => void;
 }
 
-const TICK_MS = 100;
+const TICK_MS_MAX = 100;
+/** Ticks in a view timeout that is shorter than usual: intervals are no finer than ticks. */
+const TICKS = 10;
 /** Blocks behind what peers claim at which a node has caught up: others are always a moment ahead of an observer. */
 const CAUGHT_UP = 8;
 /** A peer that still speaks of an older epoch is answered this often. */
@@ -170,6 +172,8 @@ export class Consensus {
 
   async start(): Promise<void> {
     await this.#begin();
+    const { viewTimeoutMs } = timingOf(this.#o.timing);
+    const tickMs = Math.min(TICK_MS_MAX, Math.ceil(viewTimeoutMs / TICKS));
     const tick = (): void => {
       if (this.#stopped) return;
       this.#tellPending();
@@ -177,7 +181,7 @@ export class Consensus {
       this.#proposing.consider();
       this.#sync.pursue();
       this.#pursueRestart();
-      this.#timer = this.#o.clock.after(TICK_MS, tick);
+      this.#timer = this.#o.clock.after(tickMs, tick);
     };
     tick();
   }
@@ -231,10 +235,20 @@ export class Consensus {
     const { epoch } = this.#context;
     if (this.#driver !== undefined || !this.#voters.has(transport.self)) return undefined;
     if (log.isMissing)
-      return `the write-ahead log was lost: it does not vote in epoch ${epoch}, and has asked for a new one`;
+      return `the write-ahead log was lost: it does not vote in epoch ${epoch}; ${this.#wayBack()}`;
     return log.isAheadOf(epoch)
       ? `the chain is behind the write-ahead log: it does not vote in epoch ${epoch}`
       : 'the chain goes on from a snapshot: it votes when it has executed a few blocks';
+  }
+
+  #wayBack(): string {
+    const { validators } = this.#context;
+    const self = this.#voters.get(this.#o.transport.self) ?? -1;
+    const { total, strong } = quorumOf(validators.map(({ weight }) => weight));
+    const others = total - (validators[self]?.weight ?? 0);
+    return others < strong
+      ? `the others weigh ${others} and need ${strong} to begin a new one: the log has to be brought back`
+      : this.#restart.progress;
   }
 
   #pursueRestart(): void {

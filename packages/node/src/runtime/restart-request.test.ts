@@ -131,3 +131,74 @@ test('NODE-9.6: a request that is refused is made again after pauses that grow',
   }
   assert.deepEqual(at, [0, 2, 6, 14, 30]);
 });
+
+test('NODE-9.6: a request that was executed and refused is followed by another one as soon as the ledger hears it', async () => {
+  const solo = await SoloChain.open();
+  const [keys] = solo.validators as [KeyPair];
+  const { request, sent, clock } = lostNode(solo, { keys, disk: new MemoryDisk(), seed: 1 });
+  request.pursue();
+  await settled();
+  // The operator asks by hand, and is heard first.
+  const byHand = solo.sign(keys, { kind: 'restart' });
+  await solo.block([byHand, sent[0] as Uint8Array]);
+  assert.equal(solo.chain.receipt(transactionId(sent[0] as Uint8Array))?.outcome.ok, false);
+  const asked = solo.chain.height;
+  assert.match(request.progress, new RegExp(`from height ${asked + 1_024} on`, 'u'));
+  clock.advance(100_000);
+  request.pursue();
+  await settled();
+  assert.equal(sent.length, 1);
+  await solo.to(asked + 1_024);
+  clock.advance(100_000);
+  request.pursue();
+  await settled();
+  assert.equal(sent.length, 2);
+  await solo.block(sent.slice(1));
+  assert.match(request.progress, /asked for a new epoch in block/u);
+  assert.equal(request.allows(epoch(2)), true);
+});
+
+test('NODE-9.6: a request whose nonce is used up by itself is not given up', async () => {
+  const solo = await SoloChain.open();
+  const [keys] = solo.validators as [KeyPair];
+  const disk = new MemoryDisk();
+  let encoded: Uint8Array | undefined;
+  const request = new RestartRequest({
+    chain: solo.chain,
+    keys,
+    clock: new ManualClock(),
+    logger: createLogger('test', 'error'),
+    place: { disk, folder: '/node', random: new SeededRandom(1) },
+    // A block brings it while the pool still thinks about it.
+    submit: async (bytes) => {
+      encoded = bytes;
+      await solo.block([bytes]);
+      throw new LedgerError('transaction.nonce', 'used up');
+    },
+  });
+  request.pursue();
+  for (let i = 0; i < 20 && encoded === undefined; i += 1) await settled();
+  for (let i = 0; i < 20; i += 1) await settled();
+  assert.ok(encoded);
+  assert.equal(request.allows(epoch(1)), true);
+});
+
+test('NODE-9.6: a second loss within the time between two restarts waits for its end, and says so', async () => {
+  const solo = await SoloChain.open();
+  const [keys] = solo.validators as [KeyPair];
+  const first = lostNode(solo, { keys, disk: new MemoryDisk(), seed: 1 });
+  assert.equal(first.request.progress, 'it will ask for a new epoch');
+  first.request.pursue();
+  await settled();
+  await solo.block(first.sent);
+  await solo.to(K + 3);
+  const second = lostNode(solo, { keys, disk: new MemoryDisk(), seed: 2 });
+  second.request.pursue();
+  await settled();
+  assert.equal(second.sent.length, 0);
+  assert.match(second.request.progress, /from height 1025 on, because it asked at height 1 /u);
+  await solo.to(1_025);
+  second.request.pursue();
+  await settled();
+  assert.equal(second.sent.length, 1);
+});

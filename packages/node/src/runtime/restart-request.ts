@@ -7,10 +7,13 @@
  * which it is valid), and only the epoch after the block with this very request counts.
  */
 import { join } from 'node:path';
+import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { height, type Epoch } from '@itc/core/ledger/ids.js';
+import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import { STATE_LIMITS } from '@itc/core/state/limits.js';
 import { verifyTransaction } from '@itc/core/state/verified-transaction.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
@@ -50,12 +53,23 @@ export class RestartRequest {
     this.#encoded = this.#read();
   }
 
+  /** For operators: how far this is, and until when it has to wait. */
+  get progress(): string {
+    const { chain } = this.#o;
+    const receipt = this.#receipt();
+    if (receipt?.outcome.ok === true)
+      return `it asked for a new epoch in block ${receipt.height}, which begins at a checkpoint height above`;
+    const from = this.#mayAskFrom();
+    if (chain.height + 1 < from)
+      return `it may ask for a new epoch from height ${from} on, because it asked at height ${from - STATE_LIMITS.restartBlocks} for the last time`;
+    return this.#encoded === undefined ? 'it will ask for a new epoch' : 'it asks for a new epoch';
+  }
+
   /** Whether the epoch is known to have begun after the request, and so after the loss. */
   allows(of: Epoch): boolean {
     if (this.#encoded === undefined) return false;
-    const { chain } = this.#o;
-    const receipt = chain.receipt(transactionId(this.#encoded));
-    return receipt?.outcome.ok === true && chain.contextAt(receipt.height).epoch < of;
+    const receipt = this.#receipt();
+    return receipt?.outcome.ok === true && this.#o.chain.contextAt(receipt.height).epoch < of;
   }
 
   /** There is a log again: what is remembered of this loss must not serve for the next one. */
@@ -71,7 +85,12 @@ export class RestartRequest {
   pursue(): void {
     const { chain, clock } = this.#o;
     if (this.#isAsking || clock.monotonicMs() < this.#nextAt) return;
-    if (this.#encoded !== undefined && chain.receipt(transactionId(this.#encoded)) !== undefined) return;
+    const receipt = this.#receipt();
+    if (receipt?.outcome.ok === true) return;
+    // It was executed and refused (the account had sent another one a moment before, say): this one is never heard again.
+    if (receipt !== undefined) this.#encoded = undefined;
+    // The ledger would refuse it; the reason is in `progress`.
+    if (chain.height + 1 < this.#mayAskFrom()) return;
     this.#isAsking = true;
     this.#nextAt = clock.monotonicMs() + this.#pauseMs;
     this.#pauseMs = Math.min(2 * this.#pauseMs, RETRY_MS_MAX);
@@ -89,9 +108,23 @@ export class RestartRequest {
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       logger.warn({ code: error.code }, `a new epoch could not be asked for: ${error.message}`);
-      // Its nonce is used up by another transaction: this request will never be heard.
-      if (error.code === 'transaction.nonce') this.#encoded = undefined;
+      // Its nonce is used up by another transaction: this request will never be heard. Unless it is by this very one,
+      // which a block has brought meanwhile.
+      if (error.code === 'transaction.nonce' && this.#receipt() === undefined) this.#encoded = undefined;
     }
+  }
+
+  #receipt(): Receipt | undefined {
+    return this.#encoded && this.#o.chain.receipt(transactionId(this.#encoded));
+  }
+
+  /** Height from which on the ledger hears the next restart of this key (STATE-10.9). */
+  #mayAskFrom(): number {
+    const { chain, keys } = this.#o;
+    for (const { validator } of chain.state.validators())
+      if (equalBytes(validator.key.bytes, keys.publicKey.bytes))
+        return validator.restartAt === 0 ? 0 : validator.restartAt + STATE_LIMITS.restartBlocks;
+    return 0;
   }
 
   /** On disk before it is sent: afterwards it may be answered at any time. */

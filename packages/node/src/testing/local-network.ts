@@ -19,7 +19,7 @@ import type { NodeConfig, Role } from '../config.ts';
 import { writeKeyFile } from '../crypto/key-file.ts';
 import { KeyPair } from '../crypto/keypair.ts';
 import { systemRandom } from '../random.ts';
-import { NodeProcess } from '../runtime/process.ts';
+import { NodeProcess, type NodeProcessOptions } from '../runtime/process.ts';
 import { createReplicaLog } from '../runtime/replica-log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { freePorts } from './ports.ts';
@@ -146,8 +146,12 @@ export class LocalNetwork {
     return this.#configs[index] as NodeConfig;
   }
 
-  async start(index: number): Promise<NodeProcess> {
-    const node = await NodeProcess.open({ config: this.#configs[index] as NodeConfig });
+  /** A faulty process has a pool or a transport of its own. */
+  async start(
+    index: number,
+    faults: Pick<NodeProcessOptions, 'mempool' | 'wrapTransport'> = {},
+  ): Promise<NodeProcess> {
+    const node = await NodeProcess.open({ config: this.#configs[index] as NodeConfig, ...faults });
     await node.start();
     this.nodes[index] = node;
     return node;
