@@ -9,7 +9,6 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import {
   closesEpoch,
-  encodeBlock,
   headerHash,
   readHeader,
   transactionsRoot,
@@ -21,10 +20,11 @@ import { readHash, transactionId } from '@itc/core/ledger/transaction.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { Candidate, Message, PrePrepare } from '@itc/core/pbft/messages.js';
 import { idText } from '@itc/core/state/record-map.js';
+import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Peer, PeerId, Transport } from '../ports.ts';
 import { CHANNELS } from './channels.ts';
-import type { PreparedBlock } from './prepared-block.ts';
+import { joinParts, type PreparedBlock } from './prepared-block.ts';
 
 export interface CompactBlocksOptions {
   readonly mempool: Pick<Mempool, 'get'>;
@@ -56,7 +56,7 @@ interface Incomplete {
   readonly proposal: PrePrepare;
   readonly compact: Compact;
   /** By position; undefined where it is missing. */
-  readonly transactions: (Uint8Array | undefined)[];
+  readonly transactions: (VerifiedTransaction | Uint8Array | undefined)[];
 }
 
 export class CompactBlocks {
@@ -104,7 +104,9 @@ export class CompactBlocks {
     if (!equalBytes(transactionsRoot(compact.ids), compact.header.txRoot))
       return this.#o.blame(peer, 'the ids of a compact proposal do not have the root in its header');
     if (!this.#o.isDue(proposal)) return undefined;
-    const transactions = compact.ids.map((id) => this.#o.mempool.get(idText(id))?.encoded);
+    const transactions = compact.ids.map((id): Incomplete['transactions'][number] =>
+      this.#o.mempool.get(idText(id)),
+    );
     const missing = [...transactions.keys()].filter((i) => transactions[i] === undefined);
     const incomplete: Incomplete = { peer, proposal, compact, transactions };
     if (missing.length === 0) return this.#complete(incomplete);
@@ -161,7 +163,8 @@ export class CompactBlocks {
   }
 
   #complete({ peer, proposal, compact, transactions }: Incomplete): void {
-    const bytes = encodeBlock({ header: compact.header, transactions: transactions as Uint8Array[] });
+    const parts = { ...compact, transactions: transactions as (VerifiedTransaction | Uint8Array)[] };
+    const bytes = joinParts(parts);
     // What a whole block could not be is nothing a compact one may be.
     if (bytes.length > LIMITS.blockBytesMax)
       return this.#o.blame(peer, `a proposed block has ${bytes.length} bytes`);

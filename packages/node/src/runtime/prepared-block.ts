@@ -67,6 +67,37 @@ export function assembleBlock(
   return prepared(block.header, encodeBlock(block), transactions);
 }
 
+/** What is known of a block that was put together here, by position. */
+export interface BlockParts {
+  readonly header: Header;
+  /** Their root is the one in the header. */
+  readonly ids: readonly Hash[];
+  /** From the pool, or the bytes a peer sent: those have the id at their place. */
+  readonly transactions: readonly (VerifiedTransaction | Uint8Array)[];
+}
+
+/** By the very bytes that were made of them, so that nobody can be told other parts than those of its block. */
+const partsOf = new WeakMap<Uint8Array, BlockParts>();
+
+/** The bytes of a block; `prepareBlock` neither decodes them nor names their transactions again. */
+export function joinParts(parts: BlockParts): Uint8Array {
+  const transactions = parts.transactions.map((part) => (part instanceof Uint8Array ? part : part.encoded));
+  const bytes = encodeBlock({ header: parts.header, transactions });
+  partsOf.set(bytes, parts);
+  return bytes;
+}
+
+/** Header, ids and what is known already of the transactions, under the root of the header. */
+function takeApart(bytes: Uint8Array): Result<BlockParts, ErrorCode> {
+  const decoded = decodeBlock(bytes);
+  if (!decoded.ok) return decoded;
+  const { header, transactions } = decoded.value;
+  const ids = transactions.map(transactionId);
+  if (!equalBytes(transactionsRoot(ids), header.txRoot))
+    return refused('decode.not-canonical', 'the transactions do not have the root in the header');
+  return ok({ header, ids, transactions });
+}
+
 /**
  * The one way from bytes of a peer to a block: canonical form, transaction root, every signature. What the
  * pool has verified already is not verified again (`known`); the rest goes through the worker pool in one batch.
@@ -81,25 +112,28 @@ export async function prepareBlock(
 ): Promise<Result<PreparedBlock, ErrorCode>> {
   if (bytes.length > LIMITS.blockBytesMax)
     return refused('decode.too-long', `expected a block of at most ${LIMITS.blockBytesMax} bytes`);
-  const decoded = decodeBlock(bytes);
-  if (!decoded.ok) return decoded;
-  const { header, transactions } = decoded.value;
-  const ids = transactions.map(transactionId);
-  if (!equalBytes(transactionsRoot(ids), header.txRoot))
-    return refused('decode.not-canonical', 'the transactions do not have the root in the header');
-  const names = ids.map(idText);
+  const parts = partsOf.get(bytes);
+  const taken = parts === undefined ? takeApart(bytes) : ok(parts);
+  if (!taken.ok) return taken;
+  const { header, ids, transactions } = taken.value;
+  const names = transactions.map((part, i) =>
+    part instanceof Uint8Array ? idText(ids[i] as Hash) : part.name,
+  );
+  const found = (i: number): VerifiedTransaction | undefined => {
+    const part = transactions[i] as VerifiedTransaction | Uint8Array;
+    return part instanceof Uint8Array ? known(names[i] as string) : part;
+  };
   // What the intake has handed to the workers is not handed to them again.
-  await checking(names.filter((name) => known(name) === undefined));
+  await checking(names.filter((_, i) => found(i) === undefined));
   const unknown: number[] = [];
   const opened: OpenedTransaction[] = [];
-  for (const [i, encoded] of transactions.entries()) {
-    const id = ids[i] as Hash;
-    const hit = known(names[i] as string);
+  for (const [i, part] of transactions.entries()) {
+    const hit = found(i);
     if (hit !== undefined) {
       opened[i] = hit;
       continue;
     }
-    const read = openTransaction(encoded, id);
+    const read = openTransaction(part as Uint8Array, ids[i] as Hash);
     if (!read.ok) return read;
     opened[i] = read.value;
     unknown.push(i);
@@ -120,8 +154,10 @@ export async function prepareBlock(
       );
   }
   // Known to the pool, found right just now, or vouched for by a quorum.
-  const verified = opened
-    .map((transaction) => judgeTransaction(transaction, true))
-    .flatMap((judged) => (judged.ok ? [judged.value] : []));
+  const verified: VerifiedTransaction[] = [];
+  for (const transaction of opened) {
+    const judged = judgeTransaction(transaction, true);
+    if (judged.ok) verified.push(judged.value);
+  }
   return ok(prepared(header, bytes, verified));
 }
