@@ -11,6 +11,7 @@ import {
   type Block,
   type Header,
 } from '@itc/core/ledger/block.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
@@ -165,20 +166,23 @@ export interface Forger {
   readonly forge: Forge;
   /** A transaction this node has proposed. */
   readonly body: (id: Hash) => Uint8Array | undefined;
-  /** Whether this peer is shown the other block. */
-  readonly shown: (peer: PeerId) => boolean;
+  /** Every peer is shown a block of its own; otherwise all of them the same. */
+  readonly each?: boolean;
 }
 
-/** Shows some peers, or all, other blocks than the ones this node itself stands by. */
-export function forged({ keys, chain, forge, body, shown }: Forger): Behaviour {
+/** Shows others other blocks than the ones this node itself stands by. */
+export function forged({ keys, chain, forge, body, each = false }: Forger): Behaviour {
   const proposals = new Proposals();
-  const made = new WeakMap<Proposal, Uint8Array>();
+  const made = new WeakMap<Proposal, Map<PeerId, Uint8Array>>();
   let round = 0;
   return {
     intercept(message, pass) {
       const proposal = proposals.in(message);
-      if (proposal === undefined || !shown(message.peer)) return false;
-      let bytes = made.get(proposal);
+      if (proposal === undefined) return false;
+      const blocks = made.get(proposal) ?? new Map<PeerId, Uint8Array>();
+      made.set(proposal, blocks);
+      const shown = each ? message.peer : '';
+      let bytes = blocks.get(shown);
       if (bytes === undefined) {
         const { header, ids } = proposal;
         const transactions = ids.flatMap((id) => body(id) ?? []);
@@ -191,7 +195,7 @@ export function forged({ keys, chain, forge, body, shown }: Forger): Behaviour {
           chain,
         );
         round += 1;
-        made.set(proposal, bytes);
+        blocks.set(shown, bytes);
       }
       return pass({ ...message, channel: CHANNELS.proposal.number, bytes });
     },
@@ -218,9 +222,12 @@ export function invalid(block: Block, round: number): Block {
   };
 }
 
-/** As good as the first one, and not the same. */
-export function alternative({ header, transactions }: Block): Block {
-  return { header: { ...header, time: millis(header.time + 1) }, transactions };
+/** As good as any other, and not the same. */
+export function alternative({ header, transactions }: Block, round: number): Block {
+  return {
+    header: { ...header, time: millis(header.time + 1 + (round % LIMITS.rotationBlocks)) },
+    transactions,
+  };
 }
 
 /** Everything said on the channel of votes, again and again: `more` calls it as often as this thread can. */

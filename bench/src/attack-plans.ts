@@ -47,7 +47,7 @@ export const ATTACKS: readonly AttackPlan[] = [
   },
   {
     name: 'equivocate',
-    summary: 'a validator shows one block to half of the others and another one to the rest',
+    summary: 'a validator shows every other one a block of its own',
     by: 'validator',
   },
   {

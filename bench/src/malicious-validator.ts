@@ -73,9 +73,9 @@ function begin(name: ValidatorAttack, transport: AttackTransport): void {
     case 'lazy-primary':
       return transport.arm(delayed(LAZY_SHARE * timeoutMs, systemClock));
     case 'invalid-blocks':
-      return transport.arm(forged({ ...forger, forge: invalid, shown: () => true }));
+      return transport.arm(forged({ ...forger, forge: invalid }));
     case 'equivocate':
-      return transport.arm(forged({ ...forger, forge: alternative, shown: isInSecondHalf }));
+      return transport.arm(forged({ ...forger, forge: alternative, each: true }));
     case 'vote-flood':
       return flood(transport);
     case 'censor':
@@ -85,11 +85,6 @@ function begin(name: ValidatorAttack, transport: AttackTransport): void {
       if (mempool instanceof JunkMempool) mempool.fill(junkOf(node.keys, node.chain.id));
       return undefined;
   }
-}
-
-function isInSecondHalf(peer: string): boolean {
-  const peers = config.peers.map(({ key }) => key).sort();
-  return peers.indexOf(peer) >= peers.length / 2;
 }
 
 /** As much as the outgoing queues take. */
