@@ -19,6 +19,10 @@ const BENCHES: Readonly<Record<string, Entry>> = {
   dag: { summary: 'subnet: core, verification, payloads, finality through processes', standard: true },
   light: { summary: 'light client: size and verification time of a reading proof', standard: true },
   storage: { summary: 'storage: what is durable, how fast, how large', standard: true },
+  'dag-kills': {
+    summary: 'subnet: members killed 200 times under load, with torn logs',
+    standard: false,
+  },
   kills: {
     summary: 'main chain: validators killed 100 times under load, with torn logs',
     standard: false,
