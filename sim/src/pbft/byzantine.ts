@@ -70,6 +70,8 @@ const MEMORY_MAX = 64;
 export function byzantine(villain: Villain, mischiefs: readonly Mischief[], probability: number): Disguise {
   const { random, tally } = villain;
   const scheme = new Scheme(villain);
+  for (const lasting of ['slow', 'censor'] as const)
+    if (mischiefs.includes(lasting)) tally.add(`byzantine: ${lasting}`);
   return {
     effects: (effects: Effects, _now: number, input: Input): Effects => {
       const send: Outgoing[] = [];
