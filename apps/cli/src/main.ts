@@ -72,6 +72,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/retention.ts')).retention,
   },
   {
+    name: 'snapshot',
+    summary: 'check the state of a subnet against the chain',
+    load: async () => (await import('./commands/snapshot.ts')).snapshot,
+  },
+  {
     name: 'validator',
     summary: 'who decides: list, bond, vote',
     load: async () => (await import('./commands/validator.ts')).validator,

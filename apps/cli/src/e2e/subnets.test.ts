@@ -130,3 +130,13 @@ test('SUBNET-5.1: itc tx explain tells of transactions, payloads and envelopes, 
   const nothing = await net.itc(['tx', 'explain', '11'.repeat(32), '--json']);
   assert.deepEqual([nothing.code, json(nothing)['state']], [1, 'unknown']);
 });
+
+test('SUBNET-5.3: itc snapshot verify holds a member’s state against the chain, for each subnet', async () => {
+  for (const { name } of network.subnets) {
+    const ran = await net.itc(['snapshot', 'verify', name, '--genesis', net.ready.chain, '--json']);
+    assert.equal(ran.code, 0, `${ran.stdout}${ran.stderr}`);
+    const answer = json(ran);
+    assert.equal(answer['valid'], true);
+    assert.ok(Number(answer['checkpoint']) >= 1);
+  }
+});

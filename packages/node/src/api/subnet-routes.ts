@@ -7,6 +7,7 @@ import type { VertexView } from '@itc/core/dag/effects.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import { quorumOf } from '@itc/core/ledger/validators.js';
+import { encodeInclusionProof } from '@itc/core/light/inclusion-proof.js';
 import type { Chain } from '../runtime/chain.ts';
 import { committedCheckpoint } from '../runtime/subnet-chain.ts';
 import { proofOfReading, type ProofSources } from '../runtime/subnet-proof.ts';
@@ -114,6 +115,31 @@ export function subnetRoutes(port: SubnetPort): Routes {
     );
 
     api.get(
+      '/api/v1/subnets/:id/snapshot',
+      {
+        schema: {
+          summary: 'The state of the subnet at its last checkpoint, and the proof that the chain commits it',
+          description: 'base64url; `itc snapshot verify` judges both by the genesis hash.',
+          params: Type.Object({ id: Hex32 }),
+          response: {
+            200: Type.Object({
+              sequence: Type.Integer(),
+              height: Type.Integer(),
+              document: Type.String(),
+              transaction: Type.String(),
+              inclusion: Type.String(),
+            }),
+            404: Problem,
+          },
+        },
+      },
+      (request) => {
+        known(request.params.id);
+        return snapshotOf(port);
+      },
+    );
+
+    api.get(
       '/api/v1/proofs/reading/:payload',
       {
         schema: {
@@ -135,6 +161,30 @@ export function subnetRoutes(port: SubnetPort): Routes {
       },
       (request) => proofOf(port, hash32(request.params.payload)),
     );
+  };
+}
+
+function snapshotOf({ chain, subnet, sources }: SubnetPort): {
+  sequence: number;
+  height: number;
+  document: string;
+  transaction: string;
+  inclusion: string;
+} {
+  const document = subnet.document();
+  const place = document && chain.checkpointPlace(subnet.id, document.sequence);
+  const included = place && chain.included(place);
+  if (document === undefined || included === undefined)
+    return refuse('not-found', 'the subnet has no checkpoint here yet');
+  const { header, certificate, transaction, index, count, path } = included;
+  const hops = sources.hops.to({ header, certificate });
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
+  return {
+    sequence: document.sequence,
+    height: header.height,
+    document: text(document.bytes),
+    transaction: text(transaction),
+    inclusion: text(encodeInclusionProof({ hops, header, certificate, index, count, path })),
   };
 }
 

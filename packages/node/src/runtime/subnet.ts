@@ -102,8 +102,8 @@ export class Subnet {
   readonly #sync: SubnetSync;
   readonly #past: SubnetPast;
   #installing = false;
-  /** Entries of the last document written down. */
-  #entries = 0;
+  /** The last one written down. */
+  #document: SnapshotDocument | undefined;
   #timer: Timer | undefined;
   /** Why nothing can be written now. */
   #full: LedgerError | undefined;
@@ -148,7 +148,7 @@ export class Subnet {
       behindMax: options.behindMax ?? BEHIND_MAX,
       applied: () => this.#member.status().checkpoint,
       oldest: () => options.store.oldest()?.sequence ?? this.#member.status().checkpoint + 1,
-      document: () => this.#document(),
+      document: () => this.document(),
       appliedIds: (sequence) => options.store.appliedIds(sequence),
       feed: () => this.#feedCommitted(this.#member.status().checkpoint + 1),
       install: (snapshot) => this.#install(snapshot),
@@ -503,19 +503,18 @@ export class Subnet {
   /** For others who were away too long. In the same turn as the step: later the state is another. */
   #writeDown(effects: Effects): void {
     const last = effects.deliver.at(-1)?.committed.certificate.checkpoint.sequence;
-    if (last === undefined || !isSnapshotDue(last, this.#entries)) return;
-    const document = this.#document();
+    if (last === undefined || !isSnapshotDue(last, this.#document?.entries ?? 0)) return;
+    const document = this.document();
     if (document !== undefined) this.#sync.keep(document);
   }
 
-  #document(): SnapshotDocument | undefined {
+  /** The state at the last checkpoint applied, as others can take it over; undefined before the first. */
+  document(): SnapshotDocument | undefined {
+    if (this.#document?.sequence === this.#member.status().checkpoint) return this.#document;
     const [record] = this.#member.snapshot();
-    if (record === undefined) return undefined;
-    const document = snapshotDocument(record, this.#member.finalHeads(), (hash) =>
-      this.#o.store.finalised(hash),
-    );
-    if (document !== undefined) this.#entries = document.entries;
-    return document;
+    const finalOf = (hash: Hash): ReturnType<SubnetStore['finalised']> => this.#o.store.finalised(hash);
+    this.#document = record && snapshotDocument(record, this.#member.finalHeads(), finalOf);
+    return this.#document;
   }
 
   /**
