@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   Bench,
   CHAIN,
+  checkpoint,
   commitCertificate,
   GENESIS_ID,
   makeBlock,
@@ -18,6 +19,7 @@ import { toHex } from '../bytes/hex.ts';
 import { decodeLogRecord, encodeLogRecord, type LogRecord } from './log.ts';
 import { encodeMessage } from './message-codec.ts';
 import type { Candidate } from './messages.ts';
+import { turnOf } from './schedule.ts';
 
 const [b1, b2] = makeChain(3) as [Candidate, Candidate];
 
@@ -191,3 +193,56 @@ test('PBFT-7.4: an observer follows and delivers but signs nothing', () => {
     assert.equal(bench.replica.status().phase, 'observer');
   }
 });
+
+test('PBFT-7.5: a chain that was lost, or set back, far behind the log makes nobody forget what it promised above', () => {
+  const chain = makeChain(60);
+  const at = (of: number): Candidate => chain[of - 1] as Candidate;
+  const before = new Bench(3);
+  for (const block of chain.slice(0, 40)) {
+    before.hear(prePrepare(proposerAt(block.height), block));
+    before.hear(
+      ...[0, 1, 2].flatMap((sender) => [vote('prepare', sender, block), vote('commit', sender, block)]),
+    );
+    before.step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: CHAIN });
+  }
+  before.hear(...[0, 1, 2].map((sender) => checkpoint(sender, 32, at(32).hash, CHAIN)));
+  // Above the last final block: one prepared, one promised a PREPARE for.
+  before.hear(prePrepare(proposerAt(41), at(41)), vote('prepare', 0, at(41)), vote('prepare', 1, at(41)));
+  before.hear(prePrepare(proposerAt(42), at(42)));
+  assert.deepEqual(
+    before
+      .messages('prepare')
+      .slice(-2)
+      .map(({ height: of }) => of),
+    [41, 42],
+  );
+
+  // Somebody removed blocks and tables and left the log: everything is fetched again.
+  const cut = before.log.findLastIndex(({ kind }) => kind === 'truncate');
+  const after = new Bench(3, { restore: before.log.slice(cut) });
+  assert.equal(after.replica.committedHeight, 0);
+  for (const block of chain.slice(0, 40)) {
+    const certificate = commitCertificate(block, [0, 1, 2], 4);
+    after.step({ kind: 'certified', block, certificate });
+    after.step({ kind: 'executed', height: block.height, hash: block.hash, stateRoot: CHAIN });
+  }
+  const other = makeBlock(42, at(41).hash, 9);
+  after.hear(prePrepare(proposerAt(42), other), prePrepare(proposerAt(41), makeBlock(41, at(40).hash, 9)));
+  after.tick(100);
+  for (const message of [...after.messages('prepare'), ...after.messages('commit')])
+    assert.equal(toHex(message.hash), toHex(at(message.height).hash), `${message.kind} ${message.height}`);
+  after.pending(1);
+  after.tick(1_001);
+  assert.deepEqual(
+    after
+      .messages('view-change')
+      .at(-1)
+      ?.prepared.map(({ height: of }) => of),
+    [41],
+  );
+});
+
+/** Of view 0 with everybody in turn. */
+function proposerAt(of: number): number {
+  return turnOf(of) % 4;
+}

@@ -205,6 +205,18 @@ export class ReplicaState {
     return slot;
   }
 
+  /**
+   * The slot of a height the log speaks of, however far it is above the last delivered block: blocks may have been lost or
+   * set back behind the log, and what was promised above them counts all the same. The log bounds their number.
+   */
+  slotOfRecord(at: number): Slot | undefined {
+    const known = this.slotAt(at);
+    if (known !== undefined || at <= this.delivered.height) return known;
+    const slot = new Slot(at, this.weights.count);
+    this.slots.set(at, slot);
+    return slot;
+  }
+
   /** The block that was accepted in this view, or is final, at a height. */
   settledHash(at: number): Hash | undefined {
     if (at === this.certified.height) return this.certified.hash;

@@ -35,7 +35,7 @@ function epochOf(record: LogRecord): number | undefined {
 function apply(state: ReplicaState, record: LogRecord): void {
   switch (record.kind) {
     case 'accepted': {
-      const slot = state.slotAt(record.block.height);
+      const slot = state.slotOfRecord(record.block.height);
       if (slot === undefined) return;
       slot.keep(record.block);
       if (slot.accepted === undefined || record.view >= slot.accepted.view)
@@ -43,7 +43,7 @@ function apply(state: ReplicaState, record: LogRecord): void {
       return;
     }
     case 'prepared': {
-      const slot = state.slotAt(record.certificate.height);
+      const slot = state.slotOfRecord(record.certificate.height);
       if (
         slot !== undefined &&
         (slot.prepared === undefined || record.certificate.view >= slot.prepared.view)
