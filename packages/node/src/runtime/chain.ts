@@ -337,6 +337,8 @@ export class Chain {
     const fresh = blocks.filter(({ block }) => block.header.height > this.#height);
     if (fresh.length === 0) return;
     for (const { block, certificate } of fresh) {
+      // A full disk may have ended the last attempt behind some of them.
+      if (block.header.height <= this.#log.last) continue;
       this.#log.append(block.header.height, block.candidate.bytes, encodeCertificate(certificate));
     }
     await this.#log.sync();

@@ -74,6 +74,11 @@ export class Observer {
       // Whoever follows us (a phone behind a gateway) hears of it the same way.
       this.#sync.announce();
     } catch (error) {
+      if (error instanceof LedgerError && error.code === 'storage.full') {
+        // Nothing is lost: the same blocks are asked for again, and taken when there is room.
+        this.#logger.warn({}, `a block could not be taken: ${error.message}`);
+        return;
+      }
       this.#fatal = error;
       this.#logger.error({ err: error }, 'the observer stops: a block could not be taken');
     }
