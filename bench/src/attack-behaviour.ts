@@ -158,7 +158,7 @@ export function delayed(delayMs: number, clock: Clock): Behaviour {
 }
 
 /** A proposal with another block, signed anew. */
-export type Forge = (block: Block, round: number) => Block;
+type Forge = (block: Block, round: number) => Block;
 
 export interface Forger {
   readonly keys: KeyPair;

@@ -11,7 +11,7 @@ export type ValidatorAttack =
   | 'vote-flood';
 
 /** Behaviour of somebody outside. */
-export type ClientAttack = 'bad-signatures';
+type ClientAttack = 'bad-signatures';
 
 export interface AttackPlan {
   readonly name: ValidatorAttack | ClientAttack;

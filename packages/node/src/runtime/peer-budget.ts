@@ -9,7 +9,7 @@ export const PEER_BUDGET = {
   /** Votes, status and the like. A validator at a hundred blocks in a second sends a quarter of this. */
   messagesPerSecond: 1_000,
   /** After a pause of its own, or of this node, a peer says much at once. */
-  burst: 10_000,
+  burst: 4_000,
   /** Beyond, those that owe nothing are forgotten. Only validators are heard, and they are fewer. */
   peersMax: 512,
 } as const;
