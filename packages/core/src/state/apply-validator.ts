@@ -102,6 +102,11 @@ export function applyUnbond(
   if (record === undefined) return refused('validator.unknown', 'the sender has bonded nothing');
   if (record.bond < body.amount)
     return refused('validator.bond', `expected at most the bond of ${record.bond}, got ${body.amount}`);
+  // A record held by dust would take up a place for ever: places are few, and the first bond is what one costs.
+  const { bondPerWeight } = draft.parameters;
+  const rest = record.bond - body.amount;
+  if (rest > 0n && rest < bondPerWeight)
+    return refused('validator.bond', `expected to leave nothing or at least ${bondPerWeight}, not ${rest}`);
   const releaseAt = height(context.height + LIMITS.unbondBlocks);
   const last = record.unbonding.at(-1);
   const merged = last?.releaseAt === releaseAt;

@@ -240,6 +240,17 @@ test('STATE-10.7: what is asked back leaves the bond at once and arrives at the 
   assert.equal(w.state.supply(), SUPPLY);
 });
 
+test('STATE-10.7: attack squatting: a place among the candidates cannot be held by dust after the bond is asked back', () => {
+  const w = world();
+  assert.equal(w.bond(alice, 2n * PER_WEIGHT), 'ok');
+  assert.equal(w.unbond(alice, 2n * PER_WEIGHT - 1n), 'validator.bond');
+  assert.equal(w.unbond(alice, PER_WEIGHT + 1n), 'validator.bond');
+  assert.equal(w.unbond(alice, PER_WEIGHT), 'ok');
+  assert.equal(w.unbond(alice, 1n), 'validator.bond');
+  assert.equal(w.unbond(alice, PER_WEIGHT), 'ok');
+  assert.equal(w.record(alice)?.bond, 0n);
+});
+
 test('STATE-10.7: parts of one block are one; more than unbondingsMax wait', () => {
   const w = world();
   assert.equal(w.bond(alice, 20n * PER_WEIGHT), 'ok');

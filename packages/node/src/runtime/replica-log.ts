@@ -64,15 +64,18 @@ export class ReplicaLog implements RecordLog, AsyncDisposable {
     return this.#epoch > of;
   }
 
-  /** What is to be restored in the epoch that begins now. What is left of earlier ones goes; a missing log is made. */
+  /**
+   * What is to be restored in the epoch that begins now; a missing log is made. What is left of earlier epochs goes with the
+   * first stable checkpoint of this one, not here: a log emptied before it says anything about the new epoch could not be
+   * told from one that never promised anything, should the chain be lost in that moment.
+   */
   async begin(of: Epoch): Promise<readonly LogRecord[]> {
     if (this.isAheadOf(of))
       throw new RangeError(`the log holds votes of epoch ${this.#epoch}, later than ${of}`);
     // Again in one epoch, after a snapshot: everything said in it since is to be remembered.
     if (this.#log !== undefined && this.#isBegun && this.#epoch === of) await this.#readAgain(this.#log);
     this.#isBegun = true;
-    if (this.#log === undefined) this.#log = (await openLog(this.#place)).log;
-    else if (this.#epoch < of && this.#log.size > 0) await this.#log.compact([]);
+    this.#log ??= (await openLog(this.#place)).log;
     const records = this.#epoch === of ? this.#records : [];
     this.#epoch = of;
     this.#records = [];
