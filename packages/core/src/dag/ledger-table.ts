@@ -172,7 +172,7 @@ export class LedgerDraft {
       this.#spendFlaw(from, value, isSelf) ??
       (isSelf ? undefined : this.#receiveFlaw(to, value));
     if (refusal !== undefined || isSelf) return refusal;
-    this.#add(from, -value);
+    this.#take(from, value);
     this.#add(to, value);
     return undefined;
   }
@@ -188,7 +188,7 @@ export class LedgerDraft {
     const refusal = this.#spendFlaw(from, value);
     if (refusal !== undefined) return refusal;
     if (this.withdrawals.length >= LIMITS.withdrawalsMax) return 'withdrawals-full';
-    this.#add(from, -value);
+    this.#take(from, value);
     this.#letOut(to, value);
     return undefined;
   }
@@ -207,7 +207,7 @@ export class LedgerDraft {
     if (held !== undefined && (until < held.until || !isSamePayee(held.payee, payee))) return 'lane-open';
     const refusal = this.#spendFlaw(holder, value);
     if (refusal !== undefined) return refusal;
-    this.#add(holder, -value);
+    this.#take(holder, value);
     const fresh = { holder, lane, left: 0n, payee, high: 0, window: new Uint8Array(WINDOW_BYTES) };
     const base = held ?? fresh;
     this.#setLane(holder, lane, { ...base, left: base.left + value, until });
@@ -262,6 +262,10 @@ export class LedgerDraft {
     if (this.balanceOf(to) > 0n) return undefined;
     if (value < VALUE_MIN) return 'dust';
     return this.#holders >= LIMITS.subnetBalancesMax ? 'holders-full' : undefined;
+  }
+
+  #take(address: Address, value: bigint): void {
+    this.#add(address, 0n - value);
   }
 
   #add(address: Address, value: bigint): void {

@@ -3,7 +3,13 @@ import { compareBytes, concatBytes } from '../bytes/hex.ts';
 import { sha256, type Hash } from '../crypto/hash.ts';
 import { ED25519, type PublicKey } from '../crypto/signature.ts';
 import { utf8Encode } from '../bytes/writer.ts';
-import { decodeMessage, encodeMessage, verifyMessage, type MemberMessage } from '../dag/messages.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  verifyMessage,
+  type MemberMessage,
+  type ProposalMessage,
+} from '../dag/messages.ts';
 import { sealDraft } from '../dag/draft.ts';
 import type { Committed, Delivery, Draft, Effects, Input, MemberOptions } from '../dag/effects.ts';
 import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '../dag/envelope.ts';
@@ -22,6 +28,7 @@ import {
   type Payload,
   type UnsignedPayload,
 } from '../ledger/payload.ts';
+import { encodeValueOrder, type ValueOrder } from '../ledger/value-order.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
 
 export const CHAIN: Hash = sha256(utf8Encode('a test chain'));
@@ -74,6 +81,25 @@ export function payloadOf(device: string, sequence: number, content = 'x'): Payl
   if (!parsed.ok) throw new Error(parsed.message);
   return parsed.value;
 }
+
+/** An order about value, signed by the key of this name; the sequence is the number of a voucher. */
+export function orderOf(holder: string, sequence: number, order: ValueOrder, subnet: Hash = SUBNET): Payload {
+  const signer = keyNamed(holder);
+  const content = encodeValueOrder(subnet, order);
+  const unsigned: UnsignedPayload = {
+    signer,
+    device: addressOf(signer),
+    sequence,
+    contentType: 'value',
+    content,
+  };
+  const bytes = encodePayload(unsigned, toySign(signer, payloadSigningBytes(CHAIN, unsigned)));
+  const parsed = parsePayload(CHAIN, bytes);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return parsed.value;
+}
+
+export const holder = (name: string): Address => addressOf(keyNamed(name));
 
 export interface EnvelopeFields extends Partial<Omit<EnvelopeBody, 'issuer' | 'parents' | 'time'>> {
   readonly issuer: number;
@@ -343,6 +369,17 @@ export class TestSubnet {
       }
       this.settle();
     }
+  }
+
+  readonly chainId: Hash = CHAIN;
+
+  /** Whether a member votes for a proposal, asked of it directly: nothing of what it says is sent on. */
+  propose(member: Member, from: number, message: ProposalMessage): boolean {
+    const context = { chain: CHAIN, subnet: SUBNET, members: this.members, verify: toyVerify };
+    const verified = verifyMessage(context, from, message);
+    if (!verified.ok) throw new Error(verified.message);
+    const effects = member.step({ kind: 'message', from, message: verified.value, now: millis(this.now) });
+    return effects.send.some((sent) => sent.message.kind === 'vote');
   }
 
   /** ITC for a holder inside, executed by the main chain. */
