@@ -10,6 +10,7 @@ import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { asAddress } from '@itc/core/ledger/address.js';
 import { amount, height } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import { encodeTransaction } from '@itc/core/ledger/transaction.js';
 
 export interface FloodOptions {
@@ -34,6 +35,7 @@ export interface FloodReport {
 const STEP_MS = 20;
 /** Requests without an answer: a flood does not wait, but it has no endless memory either. */
 const OPEN_MAX = 512;
+const BODIES = 128;
 
 const options = JSON.parse(process.argv[2] ?? '') as FloodOptions;
 const agent = new Agent({ keepAlive: true, maxSockets: options.connectionsPerUrl });
@@ -53,10 +55,10 @@ function signature(): Uint8Array {
   return random;
 }
 
-function transaction(): string {
+function transaction(_: unknown, lane: number): string {
   const encoded = encodeTransaction({
     key: { algorithm: ED25519, bytes: sender },
-    lane: turn % 16,
+    lane: lane % LIMITS.lanesMax,
     nonce: 0,
     fee: amount(1_000n),
     validUntil: height(1_000_000),
@@ -66,12 +68,17 @@ function transaction(): string {
   return toHex(encoded);
 }
 
+/** Made ahead and sent in turn: what the flood itself costs is taken from those it attacks, who are on the same machine. */
+const bodies = Array.from({ length: BODIES }, () =>
+  JSON.stringify({ transactions: Array.from({ length: options.batch }, transaction) }),
+);
+
 function post(): void {
   const url = options.urls[turn % options.urls.length] as string;
+  const body = bodies[turn % bodies.length] as string;
   turn += 1;
   open += 1;
   sent += options.batch;
-  const body = JSON.stringify({ transactions: Array.from({ length: options.batch }, transaction) });
   let counted = false;
   const count = (status: number): void => {
     if (counted) return;
