@@ -33,6 +33,8 @@ export const NodeConfig = Type.Object(
     keyFile: Type.String({ minLength: 1 }),
     genesisFile: Type.String({ minLength: 1 }),
     peer: Endpoint,
+    /** `host:port` at which others reach this process, where that is not `peer` (behind a router, or listening on all addresses). */
+    advertise: Type.Optional(Type.String({ pattern: '^[^\\s]{1,122}:[0-9]{1,5}$' })),
     api: Endpoint,
     mqtt: Type.Optional(Endpoint),
     /** Every other process of the network, by ledger key: who is not named is not let in. */

@@ -41,6 +41,7 @@ export const SIGNATURE_DOMAINS = {
   envelope: 'ITC1:sign-envelope',
   subnetCheckpoint: 'ITC1:sign-subnet-checkpoint',
   peer: 'ITC1:sign-peer',
+  address: 'ITC1:sign-address',
   login: 'ITC1:sign-login',
   request: 'ITC1:sign-request',
 } as const;

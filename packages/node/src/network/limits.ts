@@ -26,6 +26,10 @@ export const NETWORK_LIMITS = {
   probeMs: 1_000,
   redialMs: 200,
   redialMsMax: 5_000,
+  /** Addresses in one message. */
+  addressesMax: 16,
+  /** Peers dialled at an address that they have stated, beside those of the configuration. */
+  learnedMax: 128,
   /** How long an expelled peer is refused. */
   expelMs: 10_000,
 } as const;

@@ -98,7 +98,9 @@ export class PeerTransport implements Transport {
   /** Over connections that have ended. */
   #sentBefore = 0;
   readonly #expelled = new Map<PeerId, number>();
-  readonly #targets: readonly Target[];
+  #targets: readonly Target[];
+  /** Those of the configuration. */
+  readonly #configured: readonly Target[];
   readonly #queue = new FairQueue();
   readonly #refusals = new Map<Refusal, number>();
   /** Connections of unknown people by remote address and port, oldest first. */
@@ -110,15 +112,41 @@ export class PeerTransport implements Transport {
   constructor(options: PeerTransportOptions) {
     this.#options = options;
     this.self = toHex(options.keys.publicKey.bytes);
-    this.#targets = options.peers
-      .filter(({ id }) => id !== this.self)
-      .map(({ id, host, port }) => ({ id, host, port, failures: 0, isDialling: false, timer: undefined }));
+    this.#configured = options.peers.filter(({ id }) => id !== this.self).map(targetOf);
+    this.#targets = this.#configured;
+  }
+
+  /**
+   * Who is to be dialled besides those of the configuration, at most `learnedMax`; replaces what was said before. A connection
+   * that stands is left alone.
+   */
+  learn(peers: readonly { readonly id: PeerId; readonly host: string; readonly port: number }[]): void {
+    const before = this.#targets.slice(this.#configured.length);
+    const isNew = ({ id }: { readonly id: PeerId }): boolean =>
+      id !== this.self && !this.#configured.some((target) => target.id === id);
+    const learned = peers
+      .filter(isNew)
+      .slice(0, NETWORK_LIMITS.learnedMax)
+      .map(
+        (peer) =>
+          before.find(({ id, host, port }) => id === peer.id && host === peer.host && port === peer.port) ??
+          targetOf(peer),
+      );
+    this.#targets = [...this.#configured, ...learned];
+    for (const target of before) if (!learned.includes(target)) target.timer?.cancel();
+    if (this.#server === undefined) return;
+    for (const target of learned) if (!before.includes(target)) this.#dialFirst(target);
   }
 
   /** Where this node listens; the one asked for until `start`. */
   get port(): number {
     const address = this.#server?.address() as AddressInfo | string | null | undefined;
     return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+  }
+
+  /** `host:port` as told to others. */
+  get listens(): string {
+    return this.#options.advertise ?? `${this.#options.host}:${this.port}`;
   }
 
   /** How many connections were refused, by reason. */
@@ -172,13 +200,7 @@ export class PeerTransport implements Transport {
       });
       server.listen({ host, port }, resolve);
     });
-    for (const target of this.#targets) {
-      // Both ends know each other and dial; the one with the smaller key goes first, which saves most duplicates.
-      this.#dialAfter(
-        target,
-        this.self < target.id ? 0 : NETWORK_LIMITS.redialMs * (1 + this.#options.random.uniform()),
-      );
-    }
+    for (const target of this.#targets) this.#dialFirst(target);
   }
 
   peers(): readonly Peer[] {
@@ -269,9 +291,18 @@ export class PeerTransport implements Transport {
     this.#handshakes.delete(name);
   }
 
+  /** Both ends know each other and dial; the one with the smaller key goes first, which saves most duplicates. */
+  #dialFirst(target: Target): void {
+    this.#dialAfter(
+      target,
+      this.self < target.id ? 0 : NETWORK_LIMITS.redialMs * (1 + this.#options.random.uniform()),
+    );
+  }
+
   #dialAfter(target: Target, delayMs: number): void {
     target.timer?.cancel();
-    if (this.#isClosed) return;
+    // A learned one may have been forgotten while it was dialled.
+    if (this.#isClosed || !this.#targets.includes(target)) return;
     target.timer = this.#options.clock.after(delayMs, () => this.#dial(target));
   }
 
@@ -354,13 +385,13 @@ export class PeerTransport implements Transport {
   }
 
   #hello(exporter: Uint8Array, side: Side): Uint8Array {
-    const { chain, keys, role, host, advertise } = this.#options;
+    const { chain, keys, role } = this.#options;
     const content = {
       version: PEER_PROTOCOL_VERSION,
       chain,
       key: keys.publicKey,
       role,
-      listen: advertise ?? `${host}:${this.port}`,
+      listen: this.listens,
     };
     return encodeHello({ ...content, signature: keys.sign(helloSigningBytes(content, { exporter, side })) });
   }
@@ -440,6 +471,10 @@ export class PeerTransport implements Transport {
   #refuse(reason: Refusal): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
   }
+}
+
+function targetOf(peer: { readonly id: PeerId; readonly host: string; readonly port: number }): Target {
+  return { ...peer, failures: 0, isDialling: false, timer: undefined };
 }
 
 function endpointOf(socket: Socket): string {

@@ -28,6 +28,11 @@ export class Admission {
     return this.#configured.has(peer) || this.#bonded.has(peer);
   }
 
+  /** Keys that decide now or next, and those bonded to do so. */
+  get bonded(): ReadonlySet<PeerId> {
+    return this.#bonded;
+  }
+
   /** Calls back when the answer may have become another one for somebody. */
   watch(changed: () => void): void {
     const refresh = (): void => {

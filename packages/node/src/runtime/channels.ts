@@ -3,6 +3,7 @@ import { HASH_BYTES } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import type { Message } from '@itc/core/pbft/messages.js';
+import { NETWORK_LIMITS } from '../network/limits.ts';
 import { RELAY_BYTES_MAX } from './intake.ts';
 import { PRIORITY, type Priority } from '../ports.ts';
 import { SYNC_LIMITS, SYNC_REPLY_BYTES_MAX } from './state-sync-messages.ts';
@@ -51,6 +52,8 @@ export const CHANNELS = {
   /** A subnet's state in pieces, and what its members have forgotten since (see `subnet-sync.ts`). */
   subnetRequest: { number: 14, bytesMax: 64, priority: PRIORITY.normal },
   subnetReply: { number: 15, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.bulk },
+  /** Where validators listen. */
+  address: { number: 10, bytesMax: 64 + 256 * NETWORK_LIMITS.addressesMax, priority: PRIORITY.normal },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */
   stateRequest: { number: 12, bytesMax: SYNC_LIMITS.requestBytesMax, priority: PRIORITY.normal },
   stateReply: { number: 13, bytesMax: SYNC_REPLY_BYTES_MAX, priority: PRIORITY.bulk },

@@ -35,6 +35,7 @@ import { nodeDisk } from '../storage/node-disk.ts';
 import { SegmentStore } from '../storage/segment-store.ts';
 import { LmdbTables } from '../storage/lmdb-tables.ts';
 import { WriteAheadLog } from '../storage/write-ahead-log.ts';
+import { AddressBook } from './address-book.ts';
 import { Admission } from './admission.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
@@ -85,6 +86,7 @@ export class NodeProcess implements AsyncDisposable {
   readonly snapshots: Snapshots;
   readonly subnet: Subnet | undefined;
   readonly subnetStore: SubnetStore | undefined;
+  readonly #addresses: AddressBook | undefined;
   readonly #closing: (() => Promise<void> | void)[] = [];
   #resend: Timer | undefined;
   /** Who decides now or in the next epoch, by transport name. */
@@ -99,6 +101,8 @@ export class NodeProcess implements AsyncDisposable {
     readonly tables: Tables;
     readonly log: BlockLog;
     readonly transport: Transport;
+    readonly direct: PeerTransport;
+    readonly admission: Admission;
     readonly pool: VerifyPool;
     readonly logger: Logger;
     readonly replicaLog: { readonly log: ReplicaLog; readonly place: ReplicaLogPlace } | undefined;
@@ -166,6 +170,21 @@ export class NodeProcess implements AsyncDisposable {
       });
     } else {
       this.observer = new Observer({ chain, transport, clock, logger });
+    }
+    const { direct, admission } = parts;
+    if (config.role === 'validator') {
+      const addresses = new AddressBook({
+        chain,
+        keys: this.keys,
+        transport,
+        clock,
+        listen: () => direct.listens,
+        bonded: () => admission.bonded,
+        configured: new Set(config.peers.map(({ key }) => key)),
+        dial: (peers) => direct.learn(peers),
+      });
+      admission.watch(() => addresses.refresh());
+      this.#addresses = addresses;
     }
     const { log } = parts;
     const { tables, consensus } = this;
@@ -260,6 +279,7 @@ export class NodeProcess implements AsyncDisposable {
       port: config.peer.port,
       peers: config.peers.map((peer) => ({ id: peer.key, host: peer.host, port: peer.port })),
       allow: ({ id }) => admission.allows(id),
+      ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
       clock,
       random,
     });
@@ -301,6 +321,8 @@ export class NodeProcess implements AsyncDisposable {
       tables,
       log,
       transport: options.wrapTransport?.(transport) ?? transport,
+      direct: transport,
+      admission,
       pool,
       logger,
       replicaLog,
@@ -311,6 +333,7 @@ export class NodeProcess implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.transport.start();
+    this.#addresses?.start();
     await this.consensus?.start();
     this.observer?.start();
     this.snapshots.start();
@@ -325,6 +348,7 @@ export class NodeProcess implements AsyncDisposable {
   /** Ends in the reverse order of opening; what was promised is on disk when it resolves. */
   async stop(): Promise<void> {
     this.#resend?.cancel();
+    this.#addresses?.stop();
     await this.subnet?.stop();
     this.observer?.stop();
     await this.snapshots.stop();

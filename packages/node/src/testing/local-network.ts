@@ -62,6 +62,8 @@ export class LocalNetwork {
     readonly validators: number;
     /** Processes configured as validators that the first epoch does not hold; their indices follow the validators'. */
     readonly candidates?: number;
+    /** Pairs of processes that are not in each other's configuration. */
+    readonly strangers?: readonly (readonly [number, number])[];
     readonly members?: number;
     readonly powBits?: number;
     readonly heartbeatMs?: number;
@@ -112,6 +114,8 @@ export class LocalNetwork {
       host: '127.0.0.1',
       port: ports[i] as number,
     }));
+    const areStrangers = (a: number, b: number): boolean =>
+      o.strangers?.some((pair) => pair.includes(a) && pair.includes(b)) === true;
     const configs: NodeConfig[] = [];
     for (const [i, role] of roles.entries()) {
       const dataDir = join(folder, `n${i}`);
@@ -127,7 +131,7 @@ export class LocalNetwork {
         genesisFile: join(folder, 'genesis.bin'),
         peer: { host: '127.0.0.1', port: ports[i] as number },
         api: { host: '127.0.0.1', port: 0 },
-        peers: peers.filter((_, other) => other !== i),
+        peers: peers.filter((_, other) => other !== i && !areStrangers(i, other)),
         logLevel: 'error',
         verifyThreads: 0,
         heartbeatMs: o.heartbeatMs ?? 500,
