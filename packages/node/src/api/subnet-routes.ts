@@ -15,6 +15,7 @@ import type { Subnet } from '../runtime/subnet.ts';
 import { hash32 } from './chain-routes.ts';
 import { CheckpointList, Graph, Hex32, Problem, SubnetStatus } from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
+import { valueRoutes } from './value-routes.ts';
 
 export interface SubnetPort {
   readonly chain: Chain;
@@ -47,6 +48,8 @@ export function subnetRoutes(port: SubnetPort): Routes {
     if (id !== toHex(subnet.id)) refuse('not-found', `this process is a member of ${toHex(subnet.id)} only`);
   };
   return (api) => {
+    valueRoutes(port)(api);
+
     api.get(
       '/api/v1/subnets',
       {

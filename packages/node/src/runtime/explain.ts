@@ -4,7 +4,7 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { Explanation, IgnoredPayload } from '@itc/core/dag/effects.js';
+import type { Explanation } from '@itc/core/dag/effects.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { decodeBlock } from '@itc/core/ledger/block.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
@@ -13,6 +13,7 @@ import { idText } from '@itc/core/state/record-map.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Chain } from './chain.ts';
+import { IGNORED_WORDS } from './payload-status.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -59,12 +60,6 @@ export interface ExplainPort {
   readonly nameOf: (key: string) => string;
 }
 
-const IGNORED: Readonly<Partial<Record<IgnoredPayload['reason'], string>>> = {
-  duplicate: 'its sequence number was applied before, in another envelope',
-  stale: `its sequence number lies more than ${LIMITS.laneWindow} below the newest of its device`,
-  'lanes-full': 'the member that sent it has opened all the lanes its stake allows',
-  'slot-lost': 'its envelope lost its slot to another of the same issuer, which had more weight',
-};
 const INTERVAL_BLOCKS = 8;
 /** Between heartbeats an idle chain makes no blocks; a transaction does not wait for one. */
 const BLOCK_MS_MAX = 1_000;
@@ -180,7 +175,7 @@ function payload(port: ExplainPort, id: Hash): Explained | undefined {
     state: 'ignored',
     checkpoint: ignored.checkpoint,
     envelope: toHex(ignored.envelope),
-    reason: `in checkpoint ${ignored.checkpoint} without effect: ${IGNORED[ignored.reason] ?? ignored.reason}`,
+    reason: `in checkpoint ${ignored.checkpoint} without effect: ${IGNORED_WORDS[ignored.reason]}`,
   };
 }
 

@@ -6,6 +6,7 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import type { BalanceProof } from '@itc/core/dag/balance-proof.js';
 import type {
   Effects,
   Explanation,
@@ -20,8 +21,9 @@ import { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
 import { encodeLogRecord, snapshotRecord, type LogRecord, type Snapshot } from '@itc/core/dag/records.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
+import type { Address } from '@itc/core/ledger/address.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
-import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
+import type { ErrorCode, LedgerError } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
@@ -33,6 +35,7 @@ import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts'
 import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
+import { isFull } from './full-disk.ts';
 import type { Logger } from './logger.ts';
 import { committedCheckpoint, type SubnetChain } from './subnet-chain.ts';
 import { depositsAbove } from './subnet-deposits.ts';
@@ -223,6 +226,11 @@ export class Subnet {
     const at = place === undefined ? undefined : chain.checkpointPlace(subnet, place.checkpoint);
     if (place === undefined || at === undefined) return undefined;
     return { checkpoint: place.checkpoint, height: at.height, time: chain.time };
+  }
+
+  /** Against the state root of the last checkpoint applied here; undefined before the first. */
+  proveBalance(address: Address): BalanceProof | undefined {
+    return this.#member.proveBalance(address);
   }
 
   /** Payloads of the newest checkpoints, oldest first. */
@@ -454,8 +462,7 @@ export class Subnet {
       case 'committed':
         queueMicrotask(() => this.#feedCommitted(want.from));
         return;
-      case 'deposits':
-        // Each tick tells what is new.
+      case 'deposits': // Each tick tells what is new.
         return;
       case 'lookup':
         for (const hash of want.hashes) {
@@ -590,8 +597,4 @@ export class Subnet {
     this.#fatal = error;
     this.#o.logger.error({ err: error }, 'the subnet member stops: an effect could not be carried out');
   }
-}
-
-function isFull(error: unknown): error is LedgerError {
-  return error instanceof LedgerError && error.code === 'storage.full';
 }
