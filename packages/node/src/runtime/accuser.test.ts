@@ -102,3 +102,29 @@ test('NODE-9.7: two culprits at once are both accused; an account that cannot pa
   }
   assert.equal(asked, 1);
 });
+
+test('NODE-9.7: a full pool, or one that drops what it took, delays an accusation and does not end it', async () => {
+  const solo = await SoloChain.open();
+  const [witness, culprit] = solo.validators as [KeyPair, KeyPair];
+  const asked: Uint8Array[] = [];
+  const { accuser: one, clock } = accuser(solo, witness, (encoded) => {
+    asked.push(encoded);
+    if (asked.length < 3) throw new LedgerError('pool.full', 'no room');
+    if (asked.length === 4) throw new LedgerError('transaction.duplicate', 'it waits still');
+  });
+  one.accuse(culprit.publicKey, doubleVote(solo, culprit, 1), 0);
+  for (let second = 0; second < 40; second += 1) {
+    clock.advance(1_000);
+    await settled();
+  }
+  assert.ok(asked.length >= 5, `${asked.length} times`);
+  // The same one, not several that compete for a nonce.
+  assert.equal(new Set(asked.slice(2).map((encoded) => transactionId(encoded).join())).size, 1);
+  await solo.block(asked.slice(-1));
+  const before = asked.length;
+  for (let second = 0; second < 40; second += 1) {
+    clock.advance(1_000);
+    await settled();
+  }
+  assert.equal(asked.length, before, 'the culprit is punished');
+});

@@ -5,7 +5,7 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
-import { LedgerError } from '@itc/core/ledger/errors.js';
+import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { evidenceOf } from '@itc/core/ledger/evidence.js';
 import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
@@ -29,6 +29,10 @@ export interface AccuserOptions {
 /** How long a validator waits for each one before it in the set. */
 const TURN_MS = 1_000;
 const TRIES_MAX = 60;
+/** What a pool has taken it may drop again for what pays more: looked after until the culprit is punished. */
+const LOOK_MS = 10_000;
+/** Refusals that pass: the accusation of somebody else is on its way in the same lane, or there is no room just now. */
+const PASSING: ReadonlySet<string> = new Set<ErrorCode>(['transaction.nonce', 'pool.full', 'not-ready']);
 /** Blocks for which an accusation may wait. */
 const VALID_BLOCKS = 10_000;
 /** Keys of which this process remembers that it accused them. */
@@ -52,27 +56,36 @@ export class Accuser {
     clock.after(turn * TURN_MS, () => void this.#submit(culprit, evidence, TRIES_MAX));
   }
 
-  async #submit(culprit: PublicKey, evidence: Evidence, tries: number): Promise<void> {
-    const { chain, keys, clock, logger, submit } = this.#o;
+  async #submit(culprit: PublicKey, evidence: Evidence, tries: number, waiting?: Uint8Array): Promise<void> {
+    const { chain, clock, logger, submit } = this.#o;
     const name = toHex(culprit.bytes);
     for (const { validator } of chain.state.validators())
       if (validator.jailed && toHex(validator.key.bytes) === name) return;
-    const encoded = ownTransaction(chain, keys, {
-      body: { kind: 'evidence', evidence: evidenceOf(culprit, evidence) },
-      lane: OWN_LANES.evidence,
-      validUntil: height(chain.height + VALID_BLOCKS),
-    });
+    const again = (ms: number, sent?: Uint8Array): void => {
+      if (tries > 1) clock.after(ms, () => void this.#submit(culprit, evidence, tries - 1, sent));
+    };
+    // Another one with the same nonce would compete with it.
+    const encoded = waiting ?? this.#make(culprit, evidence);
     try {
       const id = await submit(encoded);
       logger.warn({ culprit: name, transaction: toHex(id) }, 'the evidence is brought before the ledger');
+      return again(LOOK_MS, encoded);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      // The accusation of somebody else is on its way in the same lane.
-      if (error.code === 'transaction.nonce' && tries > 1)
-        return void clock.after(TURN_MS, () => void this.#submit(culprit, evidence, tries - 1));
+      if (error.code === 'transaction.duplicate') return again(LOOK_MS, encoded);
+      if (PASSING.has(error.code)) return again(TURN_MS);
       // For example an account without money for the fee: somebody else may have some.
       logger.warn({ culprit: name, code: error.code }, `the evidence is not brought: ${error.message}`);
     }
     return undefined;
+  }
+
+  #make(culprit: PublicKey, evidence: Evidence): Uint8Array {
+    const { chain, keys } = this.#o;
+    return ownTransaction(chain, keys, {
+      body: { kind: 'evidence', evidence: evidenceOf(culprit, evidence) },
+      lane: OWN_LANES.evidence,
+      validUntil: height(chain.height + VALID_BLOCKS),
+    });
   }
 }
