@@ -291,6 +291,34 @@ export interface PayloadStatus {
   readonly readings: number;
 }
 
+/** Where a payload stands, as one member of its subnet sees it. */
+export interface PayloadLevel {
+  readonly payload: string;
+  readonly state: 'unknown' | 'waiting' | 'pending' | 'contested' | 'applied' | 'ignored';
+  /** 0 seen, 1 more than half of stake and work, 2 two thirds of the stake, 3 final; absent when unknown or without effect. */
+  readonly level?: 0 | 1 | 2 | 3;
+  readonly envelope?: string;
+  /** Stake that approves its envelope, and all stake. */
+  readonly weight?: number;
+  readonly total?: number;
+  readonly checkpoint?: number;
+  readonly height?: number;
+  /** Why it was ignored: a code, and a sentence. */
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+export interface SubnetBalance {
+  readonly address: string;
+  /** In base units. */
+  readonly balance: string;
+  /** Of the checkpoint. */
+  readonly sequence: number;
+  /** base64url; `judgeBalance` checks both. */
+  readonly checkpoint: string;
+  readonly proof: string;
+}
+
 export interface PayloadStatuses {
   readonly statuses: Readonly<Record<string, ReadingStage | 'unknown'>>;
   readonly final: Readonly<

@@ -19,16 +19,18 @@ import type {
   GenesisAnswer,
   LiveEvent,
   NodeStatus,
+  PayloadLevel,
   PayloadStatus,
   PayloadStatuses,
   Reading,
   Series,
+  SubnetBalance,
   SubnetStatus,
   TransactionStatus,
   ValidatorsAnswer,
   Vertex,
 } from './api.ts';
-import { fromBase64Url } from './base64url.ts';
+import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { SignedCommand } from './commands.ts';
 import { subscribe, type SubscribeOptions } from './event-stream.ts';
@@ -37,6 +39,7 @@ import { parseJson, requestJson, type Fetch } from './http.ts';
 import type { Signer } from './keys.ts';
 import { signRequest } from './requests.ts';
 import type { SignedTransaction } from './transactions.ts';
+import type { SignedOrder } from './value.ts';
 
 export interface ClientOptions {
   /** Of the node, without `/api/v1`. */
@@ -227,6 +230,26 @@ export class Client {
   /** At most 1000 at a time. */
   payloadStatuses(ids: readonly Hash[]): Promise<PayloadStatuses> {
     return this.#post('/payloads/status', { ids: ids.map(toHex) });
+  }
+
+  /** By a member of the subnet: security level 0 to 3, or why it was ignored. */
+  payloadLevel(subnet: Hash, payload: Hash): Promise<PayloadLevel> {
+    return this.#get(`/subnets/${toHex(subnet)}/payloads/${toHex(payload)}`);
+  }
+
+  /** `judgeBalance` says whether to believe it. */
+  subnetBalance(subnet: Hash, address: Address): Promise<SubnetBalance> {
+    return this.#get(`/subnets/${toHex(subnet)}/balances/${formatAddress(address)}`);
+  }
+
+  /** Hands an order, or a voucher of somebody, to a member: taken means seen, see `payloadLevel`. */
+  async sendOrder(subnet: Hash, order: Pick<SignedOrder, 'bytes'>): Promise<Hash> {
+    const body = { payload: toBase64Url(order.bytes) };
+    const { payload } = await this.#post<{ payload: string }>(`/subnets/${toHex(subnet)}/orders`, body);
+    const id = fromHex(payload);
+    if (!id.ok || id.value.length !== HASH_BYTES)
+      throw new LedgerError('peer.message', 'expected the id of a payload', { payload });
+    return asHash(id.value);
   }
 
   /** The encoded proof; `verifyReading` of core/light judges it against the genesis hash the caller trusts. */

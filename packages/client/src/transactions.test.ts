@@ -14,6 +14,7 @@ import {
   buildTransaction,
   claim,
   createSubnet,
+  deposit,
   evidence,
   grant,
   registerBatch,
@@ -23,6 +24,7 @@ import {
   transfer,
   unbond,
   weightVote,
+  withdraw,
 } from './transactions.ts';
 import { buildBatch, formatVoucher, parseVoucher } from './voucher.ts';
 
@@ -163,4 +165,21 @@ test('CLIENT-3.2: the fee is exactly the price of the bytes that are sent', asyn
     const verified = verifyTransaction(node.chain, encoded, verifySignature);
     assert.equal(verified.ok, true);
   }
+});
+
+test('CLIENT-3.2: ITC goes into a subnet by a deposit; fetching what never left it is refused', async () => {
+  const ledger = new Ledger();
+  const members = [{ key: owner.publicKey, weight: 1 }];
+  assert.equal(await ledger.send(treasury, createSubnet({ name: 'house', members, powBits: 0 })), 'ok');
+  const subnet = subnetId(treasury.address, 'house');
+  const into = deposit({ subnet, to: guest.address, amount: amount(UNITS_PER_ITC) });
+  assert.equal(await ledger.send(treasury, into), 'ok');
+  assert.deepEqual(ledger.node.state.deposit(subnet, 1), {
+    number: 1,
+    to: guest.address,
+    amount: UNITS_PER_ITC,
+  });
+  const withdrawal = { number: 1, to: guest.address, amount: amount(UNITS_PER_ITC) };
+  const out = withdraw({ subnet, checkpoint: 1, withdrawal, path: [] });
+  assert.equal(await ledger.send(treasury, out), 'withdrawal.unknown');
 });

@@ -2,6 +2,7 @@
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
+import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import type { Evidence } from '@itc/core/ledger/evidence.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
 import {
@@ -130,4 +131,19 @@ export function createSubnet(o: {
   readonly powBits: number;
 }): Body {
   return { kind: 'create-subnet', name: o.name, members: sortValidators(o.members), powBits: o.powBits };
+}
+
+/** Into a subnet, for an account or a device inside; at least `subnetValueMin` base units. */
+export function deposit(o: { readonly subnet: Hash; readonly to: Address; readonly amount: Amount }): Body {
+  return { kind: 'deposit', ...o };
+}
+
+/** Fetches for its receiver what left a subnet with a checkpoint. */
+export function withdraw(o: {
+  readonly subnet: Hash;
+  readonly checkpoint: number;
+  readonly withdrawal: Withdrawal;
+  readonly path: readonly Hash[];
+}): Body {
+  return { kind: 'withdraw', ...o };
 }
