@@ -68,13 +68,9 @@ export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
 /** Named by the account that bonds, not by the consensus key. */
 export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
 
-/** Named by the subnet. */
-export const escrowKey = (subnet: Hash): StateKey => stateKey('escrow', subnet);
 /** A subnet and the number of a deposit, or the sequence of a checkpoint with withdrawals: the id of those records. */
 export const countedId = (subnet: Hash, counter: number): Uint8Array =>
   concatBytes(subnet, new Writer(COUNTER_BYTES).u53(counter).finish());
-export const withdrawalsKey = (subnet: Hash, checkpoint: number): StateKey =>
-  stateKey('withdrawals', countedId(subnet, checkpoint));
 
 /** Position in the state tree. */
 export function stateKeyHash(key: StateKey): Hash {
