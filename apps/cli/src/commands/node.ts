@@ -23,13 +23,23 @@ subnet. See docs/guide/operator.md.`,
   run: async (call) => run(call),
 };
 
+/**
+ * Helpers of the garbage collector spin while they wait for each other, and marking beside the program makes each write
+ * dearer: where several processes share few processors that takes a fifth of all time for nothing.
+ */
+const FEW_PROCESSORS = [
+  '--no-parallel-scavenge',
+  '--no-parallel-compaction',
+  '--no-parallel-pointer-update',
+  '--no-concurrent-marking',
+  '--no-concurrent-sweeping',
+];
+
 async function run(call: Call): Promise<number> {
   const path = textOption(call, 'config');
   if (path === undefined) throw new UsageError('--config FILE is needed');
   installNativeCrypto();
-  // Helpers of the garbage collector spin while they wait for each other: where several processes share few processors
-  // they take a fifth of all time for nothing.
-  if (availableParallelism() <= 4) setFlagsFromString('--no-parallel-scavenge');
+  if (availableParallelism() <= 4) for (const flag of FEW_PROCESSORS) setFlagsFromString(flag);
   const config = readConfig(path);
   const node = await NodeProcess.open({ config });
   const hub = new EventHub(Date.now());
