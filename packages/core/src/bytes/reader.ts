@@ -28,9 +28,12 @@ export class DecodeError extends Error {
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #isOwned: boolean;
   #offset = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** `isOwned`: nobody writes to the bytes again, and they may live as long as what is read from them, see `kept`. */
+  constructor(bytes: Uint8Array, isOwned = false) {
+    this.#isOwned = isOwned;
     // A plain view, because `slice` of a Node Buffer does not copy, and callers copy by `slice`.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -78,6 +81,12 @@ export class Reader {
   fixed(length: number): Uint8Array {
     const at = this.#advance(length);
     return this.#bytes.subarray(at, at + length);
+  }
+
+  /** The same to be kept: a copy, or a view into bytes that are kept anyway. */
+  kept(length: number): Uint8Array {
+    const bytes = this.fixed(length);
+    return this.#isOwned ? bytes : bytes.slice();
   }
 
   bytes(lengthMax: number): Uint8Array {
@@ -138,8 +147,12 @@ export class Reader {
 }
 
 /** Runs a decoder over the whole input; trailing bytes are refused. Other exceptions are our bugs and pass through. */
-export function decode<T>(read: (reader: Reader) => T, bytes: Uint8Array): Result<T, DecodeCode> {
-  const reader = new Reader(bytes);
+export function decode<T>(
+  read: (reader: Reader) => T,
+  bytes: Uint8Array,
+  isOwned = false,
+): Result<T, DecodeCode> {
+  const reader = new Reader(bytes, isOwned);
   try {
     const value = read(reader);
     if (reader.remaining > 0) {

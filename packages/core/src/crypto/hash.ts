@@ -5,6 +5,7 @@
 import { sha256 as portableSha256 } from '@noble/hashes/sha2.js';
 import type { Brand } from '../bytes/result.ts';
 import { concatBytes } from '../bytes/hex.ts';
+import { idText } from '../bytes/id-text.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 
 /** 32 bytes. */
@@ -15,17 +16,28 @@ export const HASH_BYTES = 32;
 export const ZERO_HASH: Hash = new Uint8Array(HASH_BYTES) as Hash;
 
 let implementation: (bytes: Uint8Array) => Uint8Array = portableSha256;
+let textImplementation: ((bytes: Uint8Array) => string) | undefined;
 
 /**
  * Replaces the portable SHA-256 by a native one that computes the same function. It returns a plain `Uint8Array` that
- * nobody writes to again (not a Node Buffer, whose `slice` does not copy).
+ * nobody writes to again (not a Node Buffer, whose `slice` does not copy). `text` gives the same digest, one character
+ * per byte, for those who can do that with less.
  */
-export function installSha256(native: (bytes: Uint8Array) => Uint8Array): void {
+export function installSha256(
+  native: (bytes: Uint8Array) => Uint8Array,
+  text?: (bytes: Uint8Array) => string,
+): void {
   implementation = native;
+  textImplementation = text;
 }
 
 export function sha256(bytes: Uint8Array): Hash {
   return implementation(bytes) as Hash;
+}
+
+/** The digest as text, see `idText`: for trees that keep very many of them. */
+export function sha256Text(bytes: Uint8Array): string {
+  return textImplementation === undefined ? idText(implementation(bytes)) : textImplementation(bytes);
 }
 
 /** Brands 32 bytes as a hash. Length is asserted: decoders read hashes with fixed width. */

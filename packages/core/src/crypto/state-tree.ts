@@ -5,10 +5,11 @@
  *
  * empty = 32 zero bytes; leaf = SHA-256(0x00 ‖ key ‖ SHA-256(value)); branch = SHA-256(0x01 ‖ left ‖ right).
  */
-import { compareBytes, equalBytes } from '../bytes/hex.ts';
+import { equalBytes } from '../bytes/hex.ts';
+import { idBytes, idText } from '../bytes/id-text.ts';
 import type { Reader } from '../bytes/reader.ts';
 import type { Writer } from '../bytes/writer.ts';
-import { asHash, HASH_BYTES, sha256, ZERO_HASH, type Hash } from './hash.ts';
+import { asHash, HASH_BYTES, sha256, sha256Text, ZERO_HASH, type Hash } from './hash.ts';
 import { merkleNode } from './merkle.ts';
 
 export const STATE_DEPTH_MAX = 256;
@@ -19,6 +20,11 @@ export interface StateChange {
   readonly value: Uint8Array | undefined;
   /** What the owner of the tree calls the key: kept beside it, in no hash. Keys are hashes that nobody can turn back. */
   readonly label?: string;
+}
+
+/** A change whose key is a text (`idText`) already, in which form the tree keeps it. */
+export interface TextChange extends Omit<StateChange, 'key'> {
+  readonly key: string;
 }
 
 export interface StateProof {
@@ -54,20 +60,25 @@ export interface StateLeaf {
 
 type Node = Leaf | Branch;
 
+/**
+ * Keys and hashes in nodes are texts (`idText`): hundreds of states are kept, each with its own part of the tree, and as
+ * typed arrays their hashes alone were most of what the garbage collector had to carry about.
+ */
 class Leaf {
   readonly count = 1;
-  readonly key: Hash;
+  readonly key: string;
   readonly value: Uint8Array;
   readonly label: string;
-  readonly valueHash: Hash;
-  readonly hash: Hash;
+  readonly valueHash: string;
+  readonly hash: string;
 
-  constructor(key: Hash, value: Uint8Array, label = '') {
+  constructor(key: string, value: Uint8Array, label = '') {
     this.key = key;
     this.value = value;
     this.label = label;
-    this.valueHash = sha256(value);
-    this.hash = leafHash(key, this.valueHash);
+    this.valueHash = sha256Text(value);
+    layOut(leafScratch, key, this.valueHash);
+    this.hash = sha256Text(leafScratch);
   }
 }
 
@@ -75,14 +86,31 @@ class Branch {
   readonly left: Node | undefined;
   readonly right: Node | undefined;
   readonly count: number;
-  readonly hash: Hash;
+  readonly hash: string;
 
   constructor(left: Node | undefined, right: Node | undefined) {
     this.left = left;
     this.right = right;
     this.count = (left?.count ?? 0) + (right?.count ?? 0);
-    this.hash = merkleNode(left?.hash ?? ZERO_HASH, right?.hash ?? ZERO_HASH);
+    layOut(branchScratch, left?.hash ?? ZERO_TEXT, right?.hash ?? ZERO_TEXT);
+    this.hash = sha256Text(branchScratch);
   }
+}
+
+const ZERO_TEXT = idText(ZERO_HASH);
+const branchScratch = new Uint8Array(1 + 2 * HASH_BYTES);
+branchScratch[0] = 0x01;
+
+/** Two hashes behind the domain byte. */
+function layOut(scratch: Uint8Array, first: string, second: string): void {
+  for (let i = 0; i < HASH_BYTES; i += 1) {
+    scratch[1 + i] = first.charCodeAt(i);
+    scratch[1 + HASH_BYTES + i] = second.charCodeAt(i);
+  }
+}
+
+function hashOf(text: string): Hash {
+  return asHash(idBytes(text));
 }
 
 const leafScratch = new Uint8Array(1 + 2 * HASH_BYTES);
@@ -98,17 +126,23 @@ export function bitAt(key: Uint8Array, depth: number): number {
   return ((key[depth >> 3] as number) >> (7 - (depth & 7))) & 1;
 }
 
+/** The same of a key as text. */
+function textBitAt(key: string, depth: number): number {
+  return (key.charCodeAt(depth >> 3) >> (7 - (depth & 7))) & 1;
+}
+
 export class StateTree {
   static readonly empty: StateTree = new StateTree(undefined);
 
   readonly #top: Node | undefined;
+  #root: Hash | undefined;
 
   private constructor(top: Node | undefined) {
     this.#top = top;
   }
 
   get root(): Hash {
-    return this.#top?.hash ?? ZERO_HASH;
+    return (this.#root ??= this.#top === undefined ? ZERO_HASH : hashOf(this.#top.hash));
   }
 
   get size(): number {
@@ -119,23 +153,28 @@ export class StateTree {
    * All changes at once: every touched path is hashed one time. Of several changes to one key the last counts.
    * Keys and values are kept, not copied.
    */
-  update(changes: readonly StateChange[]): StateTree {
+  update(changes: readonly (StateChange | TextChange)[]): StateTree {
     const ordered = inOrder(changes);
     const top = applyChanges(this.#top, { changes: ordered, from: 0, to: ordered.length }, 0);
     return top === this.#top ? this : new StateTree(top);
   }
 
   get(key: Hash): Uint8Array | undefined {
-    const leaf = this.#descend(key, undefined);
-    return leaf !== undefined && equalBytes(leaf.key, key) ? leaf.value : undefined;
+    const text = idText(key);
+    const leaf = this.#descend(text, undefined);
+    return leaf?.key === text ? leaf.value : undefined;
   }
 
   /** Proof of what the key holds, or that it holds nothing. */
   prove(key: Hash): StateProof {
     const siblings: Hash[] = [];
-    const leaf = this.#descend(key, siblings);
-    const other = leaf !== undefined && !equalBytes(leaf.key, key) ? leaf : undefined;
-    return { siblings, terminal: other && { key: other.key, valueHash: other.valueHash } };
+    const text = idText(key);
+    const leaf = this.#descend(text, siblings);
+    const other = leaf !== undefined && leaf.key !== text ? leaf : undefined;
+    return {
+      siblings,
+      terminal: other && { key: hashOf(other.key), valueHash: hashOf(other.valueHash) },
+    };
   }
 
   /** In ascending order of keys. */
@@ -150,23 +189,27 @@ export class StateTree {
     for (let depth = 0; depth < prefix.depth; depth += 1) {
       if (!(node instanceof Branch)) return undefined;
       const goRight: boolean = bitAt(prefix.bits, depth) === 1;
-      siblings.push((goRight ? node.left : node.right)?.hash ?? ZERO_HASH);
+      siblings.push(nodeHash(goRight ? node.left : node.right));
       node = goRight ? node.right : node.left;
     }
     return { count: node?.count ?? 0, siblings, entries: entriesOf(node) };
   }
 
   /** The leaf met on the way of the key, noting the other sides passed. */
-  #descend(key: Hash, siblings: Hash[] | undefined): Leaf | undefined {
+  #descend(key: string, siblings: Hash[] | undefined): Leaf | undefined {
     let node = this.#top;
     for (let depth = 0; node instanceof Branch; depth += 1) {
-      const goRight: boolean = bitAt(key, depth) === 1;
+      const goRight: boolean = textBitAt(key, depth) === 1;
       const other: Node | undefined = goRight ? node.left : node.right;
-      siblings?.push(other?.hash ?? ZERO_HASH);
+      siblings?.push(nodeHash(other));
       node = goRight ? node.right : node.left;
     }
     return node;
   }
+}
+
+function nodeHash(node: Node | undefined): Hash {
+  return node === undefined ? ZERO_HASH : hashOf(node.hash);
 }
 
 function* entriesOf(top: Node | undefined): Iterable<StateLeaf> {
@@ -174,30 +217,38 @@ function* entriesOf(top: Node | undefined): Iterable<StateLeaf> {
   while (stack.length > 0) {
     const node = stack.pop();
     if (node === undefined) continue;
-    if (node instanceof Leaf) yield node;
+    if (node instanceof Leaf) yield { key: hashOf(node.key), value: node.value, label: node.label };
     else stack.push(node.right, node.left);
   }
 }
 
+/** A change with its key as the tree keeps it. */
+interface Keyed {
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+  readonly label: string | undefined;
+}
+
 /** Sorted by key, one per key, the last one given. */
-function inOrder(changes: readonly StateChange[]): StateChange[] {
-  const sorted = [...changes].sort((a, b) => compareBytes(a.key, b.key));
+function inOrder(changes: readonly (StateChange | TextChange)[]): Keyed[] {
+  const sorted = changes
+    .map(({ key, value, label }): Keyed => {
+      if (key.length !== HASH_BYTES) throw new RangeError(`a state key has ${HASH_BYTES} bytes`);
+      return { key: typeof key === 'string' ? key : idText(key), value, label };
+    })
+    .sort((a, b) => (a.key < b.key ? -1 : a.key === b.key ? 0 : 1));
   // The sort is stable, so among equal keys the last in the list is the last given.
-  return sorted.filter((change, i) => {
-    if (change.key.length !== HASH_BYTES) throw new RangeError(`a state key has ${HASH_BYTES} bytes`);
-    const next = sorted[i + 1];
-    return next === undefined || !equalBytes(next.key, change.key);
-  });
+  return sorted.filter(({ key }, i) => sorted[i + 1]?.key !== key);
 }
 
 /** Part of the sorted changes: bounds cost nothing, where slices would be copied at every level. */
-interface ChangeRange {
-  readonly changes: readonly StateChange[];
+interface ChangeRange<T extends Pick<Keyed, 'key'>> {
+  readonly changes: readonly T[];
   readonly from: number;
   readonly to: number;
 }
 
-function applyChanges(node: Node | undefined, range: ChangeRange, depth: number): Node | undefined {
+function applyChanges(node: Node | undefined, range: ChangeRange<Keyed>, depth: number): Node | undefined {
   const { changes, from, to } = range;
   if (from === to) return node;
   if (!(node instanceof Branch)) return build(mergeLeaf(node, changes.slice(from, to)), depth);
@@ -209,20 +260,19 @@ function applyChanges(node: Node | undefined, range: ChangeRange, depth: number)
 }
 
 /** The leaves of a place that held at most one, after the changes; sorted by key. */
-function mergeLeaf(leaf: Leaf | undefined, changes: readonly StateChange[]): Leaf[] {
+function mergeLeaf(leaf: Leaf | undefined, changes: readonly Keyed[]): Leaf[] {
   const leaves: Leaf[] = [];
   let waiting = leaf;
   for (const { key, value, label } of changes) {
     if (waiting !== undefined) {
-      const order = compareBytes(waiting.key, key);
-      if (order === 0) {
+      if (waiting.key === key) {
         // Writing what is there already keeps the node, so that nothing above is hashed again.
         if (value !== undefined)
           leaves.push(equalBytes(waiting.value, value) ? waiting : new Leaf(key, value, label));
         waiting = undefined;
         continue;
       }
-      if (order < 0) {
+      if (waiting.key < key) {
         leaves.push(waiting);
         waiting = undefined;
       }
@@ -247,13 +297,13 @@ function join(left: Node | undefined, right: Node | undefined): Node | undefined
 }
 
 /** First position whose key has bit `depth` set; all keys of the range share the bits above. */
-function splitAt(range: ChangeRange, depth: number): number {
+function splitAt(range: ChangeRange<Pick<Keyed, 'key'>>, depth: number): number {
   const { changes } = range;
   let low = range.from;
   let high = range.to;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (bitAt((changes[middle] as StateChange).key, depth) === 1) high = middle;
+    if (textBitAt((changes[middle] as Pick<Keyed, 'key'>).key, depth) === 1) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -4,6 +4,7 @@
  */
 import type { Brand } from '../bytes/result.ts';
 import { concatBytes } from '../bytes/hex.ts';
+import { idText } from '../bytes/id-text.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
@@ -75,6 +76,20 @@ export const countedId = (subnet: Hash, counter: number): Uint8Array =>
 /** Position in the state tree. */
 export function stateKeyHash(key: StateKey): Hash {
   return hashTagged('stateKey', key);
+}
+
+/** Records that change often change again: these hashes are remembered, some 4 MB of them at most. */
+const REMEMBERED_MAX = 32_768;
+const remembered = new Map<string, string>();
+
+/** `stateKeyHash` as text; `label` is the key as text, see `idText`. The same for the same key, whatever was asked before. */
+export function stateKeyText(key: StateKey, label: string): string {
+  let text = remembered.get(label);
+  if (text !== undefined) return text;
+  text = idText(stateKeyHash(key));
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+  remembered.set(label, text);
+  return text;
 }
 
 /** Splits stored bytes into kind and id; undefined when they are no state key. The id is a view. */

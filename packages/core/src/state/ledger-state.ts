@@ -19,6 +19,7 @@ import {
   RECORD_KINDS,
   stateKey,
   stateKeyHash,
+  stateKeyText,
   type RecordKind,
   type StateKey,
 } from './keys.ts';
@@ -327,19 +328,24 @@ export class LedgerState implements StateView {
   } {
     let tables = this.#tables;
     const changes: RecordChange[] = [];
+    const labels: string[] = [];
     const collect = <K extends RecordKind>(kind: K): void => {
       const table = tables[kind];
       for (const [id, record] of changed[kind]) {
         // Written and written back: nothing to tell.
         if (table.get(id) === record) continue;
         changes.push({ key: stateKey(kind, idBytes(id)), value: record && encodeRecord(kind, record) });
+        labels.push(String.fromCharCode(RECORD_KINDS[kind]) + id);
       }
       const next = table.setAll(changed[kind]);
       if (next !== table) tables = { ...tables, [kind]: next };
     };
     for (const kind of KINDS) collect(kind);
     const tree = this.#tree.update(
-      changes.map(({ key, value }) => ({ key: stateKeyHash(key), value, label: idText(key) })),
+      changes.map(({ key, value }, i) => {
+        const label = labels[i] as string;
+        return { key: stateKeyText(key, label), value, label };
+      }),
     );
     return { state: new LedgerState(tables, tree, this.parameters), changes };
   }

@@ -18,7 +18,7 @@ const SECRET_KEY_BYTES = 64;
 
 /** Makes the core hash natively. Call once at the start of every process and worker. */
 export function installNativeCrypto(): void {
-  installSha256(sha256Native);
+  installSha256(sha256Native, (bytes) => hash('sha256', bytes, 'binary'));
 }
 
 /**
