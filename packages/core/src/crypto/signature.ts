@@ -52,9 +52,11 @@ export function writePublicKey(writer: Writer, key: PublicKey): void {
   writer.u8(key.algorithm).fixed(key.bytes, PUBLIC_KEY_BYTES);
 }
 
-export function readPublicKey(reader: Reader): PublicKey {
+/** `isShared`: as `Reader.kept` has it, for a key that lives no longer than the bytes it is read from. */
+export function readPublicKey(reader: Reader, isShared = false): PublicKey {
   const algorithm = reader.u8();
   if (algorithm !== ED25519)
     reader.refuse('decode.unknown-kind', `expected signature algorithm 1, got ${algorithm}`);
-  return { algorithm: ED25519, bytes: reader.fixed(PUBLIC_KEY_BYTES).slice() };
+  const bytes = isShared ? reader.kept(PUBLIC_KEY_BYTES) : reader.fixed(PUBLIC_KEY_BYTES).slice();
+  return { algorithm: ED25519, bytes };
 }

@@ -249,7 +249,7 @@ function readBody(reader: Reader): Body {
     return reader.refuse('decode.unknown-kind', `expected a transaction kind from 1 to ${KINDS.length}`);
   switch (kind) {
     case 'transfer':
-      return { kind, to: readAddress(reader), amount: amount(reader.u64()) };
+      return { kind, to: asAddress(reader.kept(HASH_BYTES)), amount: amount(reader.u64()) };
     case 'register-maker':
       return { kind, name: reader.text(LIMITS.textBytesMax) };
     case 'register-batch':
@@ -346,7 +346,7 @@ export function encodeTransaction(tx: Transaction): Uint8Array {
 }
 
 export function readTransaction(reader: Reader): Transaction {
-  const key = readPublicKey(reader);
+  const key = readPublicKey(reader, true);
   const lane = reader.u8();
   if (lane >= LIMITS.lanesMax)
     reader.refuse('decode.out-of-range', `expected a lane below ${LIMITS.lanesMax}, got ${lane}`);
@@ -357,12 +357,13 @@ export function readTransaction(reader: Reader): Transaction {
     fee: amount(reader.u64()),
     validUntil: height(reader.u53()),
     body: readBody(reader),
-    signature: reader.fixed(SIGNATURE_BYTES).slice(),
+    signature: reader.kept(SIGNATURE_BYTES),
   };
 }
 
-export function decodeTransaction(bytes: Uint8Array): Result<Transaction, DecodeCode> {
-  return decode(readTransaction, bytes);
+/** `isOwned`: fields may be views into the bytes, see `Reader`. */
+export function decodeTransaction(bytes: Uint8Array, isOwned = false): Result<Transaction, DecodeCode> {
+  return decode(readTransaction, bytes, isOwned);
 }
 
 /** What the sender signs: domain ‖ 0x00 ‖ chain ‖ unsigned transaction. */

@@ -3,7 +3,12 @@ import { concatBytes } from '../bytes/hex.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import type { Hash } from '../crypto/hash.ts';
-import { SIGNATURE_BYTES, SIGNATURE_DOMAINS, type SignatureVerifier } from '../crypto/signature.ts';
+import {
+  SIGNATURE_BYTES,
+  SIGNATURE_DOMAINS,
+  type PublicKey,
+  type SignatureVerifier,
+} from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -35,11 +40,29 @@ export function openTransaction(
       `expected at most ${LIMITS.transactionBytesMax} bytes, got ${encoded.length}`,
     );
   }
-  const decoded = decodeTransaction(encoded);
+  const decoded = decodeTransaction(encoded, true);
   if (!decoded.ok) return decoded;
   const tx = decoded.value;
-  const sender = addressOf(tx.key);
-  return ok({ tx, id, encoded, sender, name: idText(id), account: idText(sender) });
+  const { sender, account } = senderOf(tx.key);
+  return ok({ tx, id, encoded, sender, name: idText(id), account });
+}
+
+type Sender = Pick<OpenedTransaction, 'sender' | 'account'>;
+
+/** Who sends often sends again: senders are remembered by key, some 6 MB of them at most. */
+const REMEMBERED_MAX = 16_384;
+const remembered = new Map<string, Sender>();
+
+function senderOf(key: PublicKey): Sender {
+  // There is one algorithm, so the bytes name the key.
+  const name = idText(key.bytes);
+  let known = remembered.get(name);
+  if (known !== undefined) return known;
+  const sender = addressOf(key);
+  known = { sender, account: idText(sender) };
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+  remembered.set(name, known);
+  return known;
 }
 
 /** Opens and verifies; the bytes are kept, not copied. */
