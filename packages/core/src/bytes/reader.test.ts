@@ -191,3 +191,13 @@ test('WIRE-1.6: order of bytes is that of unsigned lexicographic comparison', ()
     }),
   );
 });
+
+test('what is kept of bytes that are not owned is a copy, of owned ones a view', () => {
+  for (const isOwned of [false, true]) {
+    const bytes = Uint8Array.of(1, 2, 3);
+    const read = decode((reader) => reader.kept(3), bytes, isOwned);
+    assert.ok(read.ok);
+    assert.equal(read.value.buffer === bytes.buffer, isOwned);
+    assert.deepEqual([...read.value], [1, 2, 3]);
+  }
+});

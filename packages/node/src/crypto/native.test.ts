@@ -8,7 +8,9 @@ import fc from 'fast-check';
 import { fromHex } from '@itc/core/bytes/hex.js';
 import { verifySignature as verifyPortable } from '@itc/core/crypto/ed25519.js';
 import { ED25519, type PublicKey } from '@itc/core/crypto/signature.js';
-import { expandSeed, sha256Native, signNative, verifyNative } from './native.ts';
+import { sha256Text } from '@itc/core/crypto/hash.js';
+import { idText } from '@itc/core/bytes/id-text.js';
+import { expandSeed, installNativeCrypto, sha256Native, signNative, verifyNative } from './native.ts';
 
 const hex = (text: string): Uint8Array => {
   const bytes = fromHex(text);
@@ -34,6 +36,14 @@ test('the native SHA-256 computes what the portable one does, into bytes of its 
     }),
   );
   assert.equal(sha256Native(message).constructor, Uint8Array);
+});
+
+test('the digest as text is the digest, natively and portably', () => {
+  const texts = (): string[] => [0, 1, 33, 65, 600].map((length) => sha256Text(new Uint8Array(length)));
+  const portable = texts();
+  installNativeCrypto();
+  assert.deepEqual(texts(), portable);
+  assert.equal(portable[1], idText(portableSha256(new Uint8Array(1))));
 });
 
 const vectors = fileURLToPath(
