@@ -140,6 +140,7 @@ test('NODE-7.19: votes, bonds and restarts by command; what the ledger refuses h
     [['bond', '1', '--key', 'owner'], 'validator.bond'],
     [['bond', '1', '--key', 'validator-2', '--consensus', 'validator-1'], 'validator.key'],
     [['unbond', '2000', '--key', 'validator-2'], 'validator.bond'],
+    [['unbond', '400', '--key', 'validator-2'], 'validator.bond'],
     [['restart', '--key', 'validator-2'], 'validator.inactive'],
     [['vote', 'validator-2', 'much'], 'usage'],
     [['bond', '-1'], 'usage'],
@@ -152,7 +153,7 @@ test('NODE-7.19: votes, bonds and restarts by command; what the ledger refuses h
     assert.equal(ran.code, code === 'usage' ? 2 : 1, argv.join(' '));
     assert.equal(json(ran)['code'], code, argv.join(' '));
   }
-  const asked = await net.itc(['validator', 'unbond', '400', '--key', 'validator-2', '--json']);
+  const asked = await net.itc(['validator', 'unbond', '1000', '--key', 'validator-2', '--json']);
   assert.equal(asked.code, 0, asked.stdout);
   const { epoch } = await net.client.validators();
   const restarted = await net.itc(['validator', 'restart', '--key', 'validator-4', '--json']);
