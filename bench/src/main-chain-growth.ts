@@ -34,6 +34,8 @@ export interface ConsensusCost {
 }
 
 const STRETCH = 8;
+/** Rounds of ticks in which a stretch must be decided. */
+const TICKS_MAX = 1_000;
 
 /** Blocks are empty: what their transactions cost is measured elsewhere and grows with n alone. */
 export function consensusCost(
@@ -95,13 +97,15 @@ class Replicas {
   /** Until the first replica has delivered that many more blocks. */
   run(blocks: number): void {
     const target = this.#delivered + blocks;
-    for (let turn = 0; this.#delivered < target; turn += 1) {
-      if (turn > 10_000) throw new Error('the replicas do not agree');
+    let ticks = 0;
+    while (this.#delivered < target) {
       const message = this.#queue.shift();
       if (message !== undefined) {
         this.#hear(message);
         continue;
       }
+      ticks += 1;
+      if (ticks > TICKS_MAX) throw new Error('the replicas do not agree');
       this.#now += 100;
       for (const index of this.#replicas.keys()) {
         this.#step(index, { kind: 'pending', count: 1, overdue: [] });
