@@ -13,7 +13,6 @@ import type {
   Input,
   MemberStatus,
   Outgoing,
-  Timing,
   VertexView,
   Want,
 } from '@itc/core/dag/effects.js';
@@ -22,56 +21,28 @@ import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from 
 import { encodeLogRecord, snapshotRecord, type LogRecord, type Snapshot } from '@itc/core/dag/records.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import type { ErrorCode, LedgerError } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
-import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
-import type { VerifyPool } from '../crypto/verify-pool.ts';
-import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
-import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
+import type { Peer, PeerId, Timer } from '../ports.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
 import { isFull } from './full-disk.ts';
-import type { Logger } from './logger.ts';
-import { committedCheckpoint, type SubnetChain } from './subnet-chain.ts';
+import { committedCheckpoint } from './subnet-chain.ts';
 import { depositsAbove } from './subnet-deposits.ts';
 import { SubnetInbox } from './subnet-inbox.ts';
 import { SubnetIssuer } from './subnet-issuer.ts';
 import { SubnetListeners, type SubnetListener } from './subnet-listeners.ts';
+import type { SubnetOptions } from './subnet-options.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
 import { isSnapshotDue, snapshotDocument, type SnapshotDocument } from './subnet-snapshot.ts';
 import { readLogRecord, SubnetPast } from './subnet-past.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import { SubnetSync } from './subnet-sync.ts';
 import { SubnetTraces } from './subnet-traces.ts';
-
-export interface SubnetOptions {
-  readonly chain: SubnetChain;
-  readonly subnet: Hash;
-  readonly members: ValidatorSet;
-  readonly powBits: number;
-  readonly keys: KeyPair;
-  readonly transport: Transport;
-  readonly pool: VerifyPool;
-  readonly log: WriteAheadLog;
-  readonly records: readonly Uint8Array[];
-  readonly store: SubnetStore;
-  readonly retention: SubnetRetention;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly timing?: Partial<Timing>;
-  /** Bytes of the log at which it is replaced by a snapshot. Default 32 MiB. */
-  readonly logBytesMax?: number;
-  /** Checkpoints behind at which a snapshot is taken over in any case. Default 512. */
-  readonly behindMax?: number;
-  /** Brings a full certificate to the validators. */
-  readonly submit: (certificate: CheckpointCertificate) => void;
-}
 
 const TICK_MS = 50;
 const COMMITTED_BATCH = 64;
