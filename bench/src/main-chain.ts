@@ -13,7 +13,7 @@ import { closedLoop, joinSamples, loadFigures, type LoadSamples } from './load.t
 import { consensusCost } from './main-chain-growth.ts';
 import { LoadClient } from './load-client.ts';
 import type { LoadCommand } from './main-chain-load.ts';
-import { diskWarning, keysOf, Network, type NetworkNode } from './network.ts';
+import { diskWarning, keysOf, Network } from './network.ts';
 import { findPostgres, Postgres, POSTGRES_INSTALL } from './postgres.ts';
 import { measured } from './processor-time.ts';
 import { figure, percentile, type BenchOptions, type Result } from './result.ts';
@@ -39,19 +39,7 @@ interface Shape {
   readonly warmUpMs: number;
 }
 
-/** What a run may be given besides: for attacks, another program in place of a validator, and somebody who disturbs. */
-export interface Disturbance {
-  /** What runs as a validator: a program and its first arguments; `--config FILE` follows. */
-  readonly program?: (node: NetworkNode) => readonly string[];
-  /** Begun when the network is ready, disposed of before it ends. */
-  readonly begin?: (network: Network) => Promise<AsyncDisposable>;
-}
-
-export function run(options: BenchOptions): Promise<Result[]> {
-  return runMainChain(options, {});
-}
-
-export async function runMainChain(options: BenchOptions, disturbance: Disturbance): Promise<Result[]> {
+export async function run(options: BenchOptions): Promise<Result[]> {
   installNativeCrypto();
   const { quick, seed, log } = options;
   const shape: Shape = quick
@@ -71,7 +59,7 @@ export async function runMainChain(options: BenchOptions, disturbance: Disturban
     powBits: 0,
   });
   log(`starting ${VALIDATORS} validators`);
-  await network.start(network.nodes, disturbance.program);
+  await network.start(network.nodes);
   await using client = await LoadClient.start({
     urls: network.nodes.map(({ url }) => url),
     chain: toHex(network.chain),
@@ -80,7 +68,6 @@ export async function runMainChain(options: BenchOptions, disturbance: Disturban
   });
   await using etcd = await startEtcd(log);
   await using postgres = await startPostgres(log);
-  await using _disturber = await disturbance.begin?.(network);
 
   const most = loads.at(-1) as number;
   log(`warming up for ${shape.warmUpMs} ms: the compiler settles`);

@@ -4,37 +4,21 @@ import {
   Bench,
   CHAIN,
   commitCertificate,
-  EPOCH,
   GENESIS_ID,
   makeBlock,
   makeChain,
   newView,
   prePrepare,
+  status,
   viewChange,
   vote,
 } from '../testing/pbft.ts';
 import { toHex } from '../bytes/hex.ts';
 import { height, view } from '../ledger/ids.ts';
 import { encodeMessage } from './message-codec.ts';
-import type { Candidate, Status } from './messages.ts';
+import type { Candidate } from './messages.ts';
 
 const [b1, b2] = makeChain(3) as [Candidate, Candidate];
-
-function status(sender: number, parts: Partial<Status> = {}): Status {
-  return {
-    kind: 'status',
-    sender,
-    epoch: EPOCH,
-    view: view(0),
-    changing: false,
-    committed: height(0),
-    stable: height(0),
-    committedCertificate: undefined,
-    stableCertificate: undefined,
-    suspects: new Uint8Array(1),
-    ...parts,
-  };
-}
 
 test('PBFT-8.1: proposals and votes without progress are sent again on ticks, the same bytes, and not while they are fresh', () => {
   const primary = new Bench(0);

@@ -57,6 +57,24 @@ const KINDS = [
   'truncate',
 ] as const;
 
+/** The epoch a record belongs to; a mark belongs to none. */
+export function epochOfRecord(record: LogRecord): Epoch | undefined {
+  switch (record.kind) {
+    case 'accepted':
+      return record.epoch;
+    case 'prepared':
+    case 'committed':
+    case 'stable':
+      return record.certificate.epoch;
+    case 'view-change':
+    case 'new-view':
+    case 'checkpoint':
+      return record.message.epoch;
+    case 'truncate':
+      return undefined;
+  }
+}
+
 export function encodeLogRecord(record: LogRecord): Uint8Array {
   const writer = new Writer(record.kind === 'accepted' ? record.block.bytes.length + 64 : 512);
   writer.u8(KINDS.indexOf(record.kind));

@@ -2,34 +2,16 @@
 import { LIMITS } from '../ledger/limits.ts';
 import { indicesOf } from '../ledger/validators.ts';
 import { noEffects } from './effects.ts';
-import type { LogRecord } from './log.ts';
+import { epochOfRecord, type LogRecord } from './log.ts';
 import type { ReplicaState } from './replica-state.ts';
 import { blameAfresh } from './suspicion.ts';
 import { adoptView } from './view-change.ts';
 
 /** Applies the records of this epoch in order. Some may be there twice, or stand for heights the block log already covers. */
 export function restore(state: ReplicaState, records: readonly LogRecord[]): void {
-  for (const record of records) if (epochOf(record) === state.options.epoch) apply(state, record);
+  for (const record of records) if (epochOfRecord(record) === state.options.epoch) apply(state, record);
   // Nothing is to be written or sent because of what was only read.
   state.out = noEffects();
-}
-
-/** The epoch a record belongs to; a mark belongs to none. */
-function epochOf(record: LogRecord): number | undefined {
-  switch (record.kind) {
-    case 'accepted':
-      return record.epoch;
-    case 'prepared':
-    case 'committed':
-    case 'stable':
-      return record.certificate.epoch;
-    case 'view-change':
-    case 'new-view':
-    case 'checkpoint':
-      return record.message.epoch;
-    case 'truncate':
-      return undefined;
-  }
 }
 
 function apply(state: ReplicaState, record: LogRecord): void {

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, type Epoch } from '@itc/core/ledger/ids.js';
-import { decodeLogRecord, encodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
+import { decodeLogRecord, encodeLogRecord, epochOfRecord, type LogRecord } from '@itc/core/pbft/log.js';
 import type { Disk, Random } from '../ports.ts';
 import { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { parseCandidate } from './candidates.ts';
@@ -40,7 +40,7 @@ export class ReplicaLog implements RecordLog, AsyncDisposable {
     this.#place = place;
     this.#log = log;
     this.#records = records;
-    this.#epoch = epoch(Math.max(0, ...records.map((record) => epochOf(record) ?? 0)));
+    this.#epoch = epoch(Math.max(0, ...records.map((record) => epochOfRecord(record) ?? 0)));
   }
 
   /** Errors: `storage.corrupt`, `storage.full`, `storage.failed`. */
@@ -119,21 +119,4 @@ function decode(bytes: Uint8Array): LogRecord {
       `the write-ahead log holds a record that does not decode: ${record.message}`,
     );
   return record.value;
-}
-
-function epochOf(record: LogRecord): Epoch | undefined {
-  switch (record.kind) {
-    case 'accepted':
-      return record.epoch;
-    case 'prepared':
-    case 'committed':
-    case 'stable':
-      return record.certificate.epoch;
-    case 'view-change':
-    case 'new-view':
-    case 'checkpoint':
-      return record.message.epoch;
-    case 'truncate':
-      return undefined;
-  }
 }
