@@ -166,9 +166,10 @@ function payload(port: ExplainPort, id: Hash): Explained | undefined {
       state: 'evicted',
       envelope: toHex(inside),
       reason: `its envelope was dropped: no other member approved it for ${2 * LIMITS.parentDepthMax} checkpoints; the gateway sends the payload again`,
+      ...expectation(subnet),
     };
   }
-  const ignored = subnet.traces.ignored(id);
+  const ignored = store.ignored.of(id);
   if (ignored === undefined) return undefined;
   return {
     kind: 'payload',
@@ -267,6 +268,7 @@ function approved(
         ...facts,
         state: 'lazy',
         reason: `${approval}; its parents are too old for others to build on, the gateway sends its payloads again`,
+        ...soon,
       }
     : { ...facts, state: 'pending', reason: `${approval}${because}`, ...soon };
 }

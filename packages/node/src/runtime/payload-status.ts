@@ -3,12 +3,10 @@
  * and work, 2 by two thirds of the stake, 3 final on the main chain; or ignored, and why.
  */
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { IgnoredPayload } from '@itc/core/dag/effects.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { IgnoredReason } from './subnet-ignored.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import type { Subnet } from './subnet.ts';
-
-export type IgnoredReason = IgnoredPayload['reason'];
 
 /** Why a final envelope's payload had no effect, to follow "without effect:". */
 export const IGNORED_WORDS: Readonly<Record<IgnoredReason, string>> = {
@@ -62,7 +60,7 @@ export function payloadStatus(
   const seen = inside === undefined ? undefined : envelopeStatus(subnet, inside);
   if (seen !== undefined) return seen;
   if (subnet.isWaiting(id)) return { state: 'waiting', level: 0 };
-  const ignored = subnet.traces.ignored(id);
+  const ignored = store.ignored.of(id);
   return ignored === undefined ? { state: 'unknown' } : { state: 'ignored', ...ignored };
 }
 

@@ -13,6 +13,7 @@ import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
+import { IgnoredPayloads } from './subnet-ignored.ts';
 
 export interface PayloadPlace {
   readonly checkpoint: number;
@@ -66,6 +67,7 @@ const PAYLOAD_ROW_BYTES = 160;
 const ENVELOPE_ROW_BYTES = 120;
 
 export class SubnetStore {
+  readonly ignored: IgnoredPayloads;
   readonly #chain: Hash;
   readonly #tables: Tables;
   readonly #segments: SegmentStore;
@@ -74,6 +76,7 @@ export class SubnetStore {
     this.#chain = options.chain;
     this.#tables = options.tables;
     this.#segments = options.segments;
+    this.ignored = new IgnoredPayloads(options.tables);
   }
 
   /**
@@ -108,6 +111,7 @@ export class SubnetStore {
       .u32(delivery.applied.length)
       .u53(bytes);
     changes.push(
+      ...this.ignored.changes(delivery),
       { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
       { table: ORDER, key: sequence, value: joined(delivery.envelopes.map(({ hash }) => hash)) },
       { table: CHECKPOINTS, key: sequence, value: kept.finish() },
@@ -128,7 +132,7 @@ export class SubnetStore {
     const envelopes = this.#tables.table(FINAL).count();
     return {
       bodies: this.#segments.size,
-      rows: payloads * PAYLOAD_ROW_BYTES + envelopes * ENVELOPE_ROW_BYTES,
+      rows: payloads * PAYLOAD_ROW_BYTES + envelopes * ENVELOPE_ROW_BYTES + this.ignored.bytes,
     };
   }
 
@@ -177,6 +181,7 @@ export class SubnetStore {
     }
     for (const id of this.appliedIds(oldest.sequence) ?? [])
       changes.push({ table: PAYLOADS, key: id, value: undefined });
+    changes.push(...this.ignored.forget(oldest.sequence));
     for (const table of [APPLIED, ORDER, CHECKPOINTS]) changes.push({ table, key, value: undefined });
     await this.#tables.commit(changes);
   }

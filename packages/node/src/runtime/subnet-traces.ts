@@ -4,24 +4,16 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { Delivery, IgnoredPayload } from '@itc/core/dag/effects.js';
+import type { Delivery } from '@itc/core/dag/effects.js';
 import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
 
 const ENVELOPES_MAX = 65_536;
-const IGNORED_MAX = 4_096;
 const FINALITY_SAMPLES = 64;
-
-export interface Ignored {
-  readonly envelope: Hash;
-  readonly checkpoint: number;
-  readonly reason: IgnoredPayload['reason'];
-}
 
 export class SubnetTraces {
   /** Payloads of envelopes that joined the DAG here and are not final. */
   readonly #payloads = new Map<string, readonly Hash[]>();
   readonly #envelopeOf = new Map<string, Hash>();
-  readonly #ignored = new Map<string, Ignored>();
   readonly #finality: number[] = [];
 
   joined(envelope: VerifiedEnvelope): void {
@@ -37,22 +29,11 @@ export class SubnetTraces {
   }
 
   delivered(delivery: Delivery, now: number): void {
-    const { sequence } = delivery.committed.certificate.checkpoint;
     for (const { hash, payloads, envelope } of delivery.envelopes) {
       this.#forget(toHex(hash));
       if (payloads.length === 0) continue;
       this.#finality.push(Math.max(0, now - envelope.time));
       if (this.#finality.length > FINALITY_SAMPLES) this.#finality.shift();
-    }
-    for (const { payload, envelope, reason } of delivery.ignored) {
-      const id = toHex(payload.id);
-      this.#ignored.delete(id);
-      this.#ignored.set(id, { envelope, checkpoint: sequence, reason });
-      if (this.#ignored.size <= IGNORED_MAX) continue;
-      for (const oldest of this.#ignored.keys()) {
-        this.#ignored.delete(oldest);
-        break;
-      }
     }
   }
 
@@ -64,10 +45,6 @@ export class SubnetTraces {
   /** The newest envelope not final in which a payload came. */
   envelopeOf(payload: Hash): Hash | undefined {
     return this.#envelopeOf.get(toHex(payload));
-  }
-
-  ignored(payload: Hash): Ignored | undefined {
-    return this.#ignored.get(toHex(payload));
   }
 
   /** From an envelope's time to its finality, lately, in the middle; undefined while none was seen. */

@@ -95,6 +95,8 @@ export class Subnet {
     this.#past = new SubnetPast(options.store, records, members.length === 1);
     this.#member = this.#newMember(records);
     this.#context = this.#newContext();
+    // Of what was under way before a restart, too, it can be asked what became of it.
+    for (const envelope of this.#pending()) this.traces.joined(envelope);
     this.#listeners = new SubnetListeners(this.traces);
     this.#inbox = new SubnetInbox({
       members,
@@ -543,11 +545,14 @@ export class Subnet {
 
   #ownPending(): VerifiedEnvelope[] {
     const self = this.#indexOf.get(toHex(this.#o.keys.publicKey.bytes));
+    return this.#pending().filter(({ issuer }) => issuer === self);
+  }
+
+  #pending(): VerifiedEnvelope[] {
     return this.#member
       .snapshot()
       .filter(({ kind }) => kind === 'envelope')
-      .map(({ bytes }) => trustEnvelope(this.#context, bytes))
-      .filter(({ issuer }) => issuer === self);
+      .map(({ bytes }) => trustEnvelope(this.#context, bytes));
   }
 
   #feedDeposits(): void {

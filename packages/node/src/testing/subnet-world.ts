@@ -7,15 +7,16 @@ import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import type { Timing } from '@itc/core/dag/effects.js';
+import { decodeMessage } from '@itc/core/dag/messages.js';
 import type { Certificate } from '@itc/core/ledger/block.js';
 import { voteSigningBytes } from '@itc/core/ledger/block.js';
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, height, millis, SUPPLY, view, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import {
   encodeTransaction,
-  subnetId,
   transactionSigningBytes,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
@@ -99,6 +100,7 @@ export class SubnetWorld {
   #blockAt = 0;
   #starts = 0;
   readonly #liars = new Set<string>();
+  readonly #withholding = new Set<string>();
 
   private constructor(plan: WorldPlan) {
     this.#plan = plan;
@@ -267,6 +269,13 @@ export class SubnetWorld {
     this.#liars.add(toHex((this.members[index] as Member).keys.publicKey.bytes));
   }
 
+  /** Whether the member gives out envelopes that others ask it for. */
+  withhold(index: number, withholds: boolean): void {
+    const name = toHex((this.members[index] as Member).keys.publicKey.bytes);
+    if (withholds) this.#withholding.add(name);
+    else this.#withholding.delete(name);
+  }
+
   async run(ms: number): Promise<void> {
     for (let done = 0; done < ms; done += STEP_MS) {
       this.clock.advance(STEP_MS);
@@ -343,7 +352,9 @@ export class SubnetWorld {
       start: () => inner.start(),
       peers: () => inner.peers(),
       send: (peer, channel, bytes) =>
-        (loss > 0 && this.#random.uniform() < loss) || inner.send(peer, channel, said(channel, bytes)),
+        (loss > 0 && this.#random.uniform() < loss) ||
+        (this.#withholding.has(inner.self) && isAnswer(channel, bytes)) ||
+        inner.send(peer, channel, said(channel, bytes)),
       broadcast: (channel, bytes) => inner.broadcast(channel, bytes),
       disconnect: (peer) => inner.disconnect(peer),
       [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
@@ -390,6 +401,13 @@ export class SubnetWorld {
 
 function pair(seed: number): KeyPair {
   return KeyPair.fromSeed(new Uint8Array(32).fill(seed));
+}
+
+/** Envelopes that were asked for; what a member issues comes one by one. */
+function isAnswer(channel: number, bytes: Uint8Array): boolean {
+  if (channel !== CHANNELS.envelope.number) return false;
+  const decoded = decodeMessage(bytes.slice());
+  return decoded.ok && decoded.value.kind === 'envelopes';
 }
 
 /** A digest of its own, and pieces that do not hold. */
