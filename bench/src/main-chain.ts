@@ -286,7 +286,7 @@ async function verificationRate(
   seed: number,
   count: number,
 ): Promise<{ readonly perSecond: number; readonly processorUs: number }> {
-  await using pool = new VerifyPool({ workers: availableParallelism(), chunkMax: 256, itemsMax: 65_536 });
+  await using pool = new VerifyPool({ workers: availableParallelism(), chunkMax: 256, costMax: 65_536 });
   const pair = keysOf(seed, 'ceiling');
   const items = Array.from({ length: 1_024 }, (_, i) => {
     const message = new Uint8Array(200).fill(i);

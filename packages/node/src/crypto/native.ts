@@ -1,16 +1,14 @@
 /**
- * Native primitives behind the core's seams: libsodium for Ed25519, OpenSSL for SHA-256. The only file
+ * Native primitives behind the core's seams: libsodium for Ed25519, OpenSSL for SHA-256 and P-256. The only file
  * that imports sodium-native.
  */
 import { hash } from 'node:crypto';
 import sodium from 'sodium-native';
 import { HASH_BYTES, installSha256 } from '@itc/core/crypto/hash.js';
-import {
-  ED25519,
-  PUBLIC_KEY_BYTES,
-  SIGNATURE_BYTES,
-  type SignatureVerifier,
-} from '@itc/core/crypto/signature.js';
+import { verifyMlDsa } from '@itc/core/crypto/ml-dsa.js';
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type SignatureVerifier } from '@itc/core/crypto/signature.js';
+import { openAssertion } from '@itc/core/crypto/webauthn.js';
+import { verifyP256Native } from './p256-native.ts';
 
 /** Ed25519 (RFC 8032 §5.1.5): 32 secret bytes from which the key pair follows. */
 export const SEED_BYTES = 32;
@@ -35,15 +33,36 @@ export function sha256Native(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * The one rule of spec CRYPTO-3. libsodium refuses S ≥ L, small-order R and A and a non-canonical A, and
- * compares the bytes of R, so that a non-canonical R never matches. Lengths are checked here because the
- * bindings assert them.
+ * Every scheme by its one rule (spec CRYPTO-3, CRYPTO-8 to CRYPTO-10): natively where a native verifier decides just so,
+ * which leaves ML-DSA to the portable code at some two milliseconds each, for the worker pool.
  */
-export const verifyNative: SignatureVerifier = (key, message, signature) =>
-  key.algorithm === ED25519 &&
-  key.bytes.length === PUBLIC_KEY_BYTES &&
-  signature.length === SIGNATURE_BYTES &&
-  sodium.crypto_sign_verify_detached(signature, message, key.bytes);
+export const verifyNative: SignatureVerifier = (key, message, signature) => {
+  switch (key.algorithm as number) {
+    case 1:
+      return verifyEd25519Native(key.bytes, message, signature);
+    case 2:
+      return verifyP256Native(key.bytes, message, signature);
+    case 3:
+      return verifyMlDsa(key.bytes, message, signature);
+    case 4: {
+      const asserted = openAssertion(key.bytes, message, signature);
+      return asserted !== undefined && verifyP256Native(asserted.key, asserted.message, asserted.signature);
+    }
+  }
+  return false;
+};
+
+/**
+ * libsodium refuses S ≥ L, small-order R and A and a non-canonical A, and compares the bytes of R, so that a non-canonical
+ * R never matches. Lengths are checked here because the bindings assert them.
+ */
+function verifyEd25519Native(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  return (
+    key.length === PUBLIC_KEY_BYTES &&
+    signature.length === SIGNATURE_BYTES &&
+    sodium.crypto_sign_verify_detached(signature, message, key)
+  );
+}
 
 /** The public key and libsodium's 64-byte secret key (seed ‖ public key). */
 export function expandSeed(seed: Uint8Array): {

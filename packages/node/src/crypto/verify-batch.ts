@@ -1,9 +1,10 @@
 /** One batch of signatures as one buffer: handing over a buffer costs a fraction of cloning objects. */
-import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
+import { ED25519, type Algorithm } from '@itc/core/crypto/signature.js';
 import { verifyNative } from './native.ts';
 
 export interface SignedItem {
-  /** Ed25519 public key. */
+  /** Of the scheme; Ed25519 when left out. */
+  readonly algorithm?: Algorithm;
   readonly key: Uint8Array;
   readonly message: Uint8Array;
   /** Comes before the message in what was signed; the same array for many items spares joining them. */
@@ -13,24 +14,35 @@ export interface SignedItem {
 
 const NOTHING = new Uint8Array(0);
 
-const FIXED_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES + 4;
+/** Algorithm u8, lengths of key and signature u16 each, length of what was signed u32. */
+const HEAD_BYTES = 9;
+const FIELD_BYTES_MAX = 0xffff;
 
-/** Per item: key ‖ signature ‖ u32 length ‖ prefix ‖ message. The caller has checked the lengths of key and signature. */
+/** Per item: head ‖ key ‖ signature ‖ prefix ‖ message. Keys and signatures beyond any scheme's length go as empty ones. */
 export function packBatch(items: readonly SignedItem[]): Uint8Array<ArrayBuffer> {
   let length = 0;
-  for (const { message, prefix = NOTHING } of items) length += FIXED_BYTES + prefix.length + message.length;
+  for (const { key, message, prefix = NOTHING, signature } of items) {
+    length += HEAD_BYTES + bounded(key).length + bounded(signature).length + prefix.length + message.length;
+  }
   const packed = new Uint8Array(length);
   const view = new DataView(packed.buffer);
   let at = 0;
-  for (const { key, message, prefix = NOTHING, signature } of items) {
-    packed.set(key, at);
-    packed.set(signature, at + PUBLIC_KEY_BYTES);
-    view.setUint32(at + FIXED_BYTES - 4, prefix.length + message.length);
-    packed.set(prefix, at + FIXED_BYTES);
-    packed.set(message, at + FIXED_BYTES + prefix.length);
-    at += FIXED_BYTES + prefix.length + message.length;
+  for (const { algorithm = ED25519, key, message, prefix = NOTHING, signature } of items) {
+    packed[at] = algorithm;
+    view.setUint16(at + 1, bounded(key).length);
+    view.setUint16(at + 3, bounded(signature).length);
+    view.setUint32(at + 5, prefix.length + message.length);
+    at += HEAD_BYTES;
+    for (const part of [bounded(key), bounded(signature), prefix, message]) {
+      packed.set(part, at);
+      at += part.length;
+    }
   }
   return packed;
+}
+
+function bounded(bytes: Uint8Array): Uint8Array {
+  return bytes.length > FIELD_BYTES_MAX ? NOTHING : bytes;
 }
 
 /** One byte per item: 1 when the signature holds. */
@@ -39,11 +51,13 @@ export function verifyPacked(packed: Uint8Array, count: number): Uint8Array<Arra
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   let at = 0;
   for (let i = 0; i < count; i += 1) {
-    const start = at + FIXED_BYTES;
-    const end = start + view.getUint32(start - 4);
-    const key = { algorithm: ED25519, bytes: packed.subarray(at, at + PUBLIC_KEY_BYTES) };
-    const signature = packed.subarray(at + PUBLIC_KEY_BYTES, start - 4);
-    verdicts[i] = verifyNative(key, packed.subarray(start, end), signature) ? 1 : 0;
+    const algorithm = packed[at] as Algorithm;
+    const signatureAt = at + HEAD_BYTES + view.getUint16(at + 1);
+    const messageAt = signatureAt + view.getUint16(at + 3);
+    const end = messageAt + view.getUint32(at + 5);
+    const key = { algorithm, bytes: packed.subarray(at + HEAD_BYTES, signatureAt) };
+    const signature = packed.subarray(signatureAt, messageAt);
+    verdicts[i] = verifyNative(key, packed.subarray(messageAt, end), signature) ? 1 : 0;
     at = end;
   }
   return verdicts;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Algorithm } from '@itc/core/crypto/signature.js';
+import { schemeKeyPair } from '@itc/core/testing/schemes.js';
 import { SeededRandom } from '../random.ts';
 import { KeyPair } from './keypair.ts';
 import { packBatch, verifyPacked, type SignedItem } from './verify-batch.ts';
@@ -48,7 +50,7 @@ for (const workers of [0, 2]) {
 }
 
 test('a full queue refuses the batch and later takes it', async () => {
-  await using pool = new VerifyPool({ workers: 1, itemsMax: 10 });
+  await using pool = new VerifyPool({ workers: 1, costMax: 10 });
   const items = Array.from({ length: 8 }, (_, i) => signed(i, true));
   const first = pool.verifyBatch(items);
   await assert.rejects(pool.verifyBatch(items), { code: 'not-ready' });
@@ -62,4 +64,31 @@ test('closing finishes what was accepted and refuses the rest', async () => {
   await pool.close();
   assert.ok((await accepted).every(Boolean));
   await assert.rejects(pool.verifyBatch([signed(1, true)]), { code: 'not-ready' });
+});
+
+test('CRYPTO-2.3: a pool verifies all schemes in one batch, each by its own rule', async () => {
+  const message = Uint8Array.of(4, 5, 6);
+  const prefix = message.subarray(0, 1);
+  const items = ([1, 2, 3, 4] as Algorithm[]).flatMap((algorithm) => {
+    const pair = schemeKeyPair(algorithm, 7);
+    const signature = pair.sign(message);
+    const item = { algorithm, key: pair.key.bytes, prefix, message: message.subarray(1), signature };
+    const broken = signature.slice();
+    broken[40] = (broken[40] as number) ^ 1;
+    return [item, { ...item, signature: broken }, { ...item, key: new Uint8Array(70_000) }];
+  });
+  const expected = items.map((_, i) => i % 3 === 0);
+  for (const workers of [0, 2]) {
+    await using pool = new VerifyPool({ workers });
+    assert.deepEqual(await pool.verifyBatch(items), expected);
+  }
+});
+
+test('CRYPTO-11.2: what a queue holds is bounded by what its checks cost, not by their number', async () => {
+  const pair = schemeKeyPair(3 as Algorithm, 1);
+  const item = { algorithm: pair.key.algorithm, key: pair.key.bytes, message: Uint8Array.of(1) };
+  const slow: SignedItem[] = Array.from({ length: 3 }, () => ({ ...item, signature: new Uint8Array(2420) }));
+  await using pool = new VerifyPool({ workers: 1, costMax: 64 });
+  await assert.rejects(pool.verifyBatch(slow), { code: 'not-ready' });
+  assert.deepEqual(await pool.verifyBatch(slow.slice(1)), [false, false]);
 });

@@ -5,7 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { concatBytes } from '@itc/core/bytes/hex.js';
-import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
+import { verificationCost } from '@itc/core/crypto/cost.js';
+import { ED25519 } from '@itc/core/crypto/signature.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { packBatch, verifyPacked, type SignedItem } from './verify-batch.ts';
 import { verifyNative } from './native.ts';
@@ -14,12 +15,12 @@ import type { VerifyJob, VerifyReply } from './verify-worker.ts';
 export interface VerifyPoolOptions {
   /** Threads; 0 verifies on the calling thread. Default: one less than the processors, at least 1, at most 8. */
   readonly workers?: number;
-  /** Batches up to this many items are verified at once on the calling thread: the hop would cost more. Default 2. */
+  /** Batches up to this cost are verified at once on the calling thread: the hop would cost more. Default 2. */
   readonly inlineMax?: number;
-  /** Larger batches are cut, so that all threads share one. Default 128. */
+  /** Batches of a larger cost are cut, so that all threads share one. Default 128. */
   readonly chunkMax?: number;
-  /** Items waiting or under way; beyond, `verifyBatch` refuses. Default 65 536. */
-  readonly itemsMax?: number;
+  /** Cost waiting or under way; beyond, `verifyBatch` refuses. Default 65 536: three seconds of one thread. */
+  readonly costMax?: number;
 }
 
 interface Job {
@@ -39,10 +40,11 @@ const JOBS_PER_THREAD = 2;
 export class VerifyPool implements AsyncDisposable {
   readonly #inlineMax: number;
   readonly #chunkMax: number;
-  readonly #itemsMax: number;
+  readonly #costMax: number;
   readonly #threads: Thread[] = [];
   #waiting: Job[] = [];
   #items = 0;
+  #cost = 0;
   #nextId = 0;
   #closed = false;
 
@@ -50,7 +52,7 @@ export class VerifyPool implements AsyncDisposable {
     const workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
     this.#inlineMax = options.inlineMax ?? 2;
     this.#chunkMax = options.chunkMax ?? 128;
-    this.#itemsMax = options.itemsMax ?? 65_536;
+    this.#costMax = options.costMax ?? 65_536;
     for (let i = 0; i < workers; i += 1) this.#startThread();
   }
 
@@ -64,40 +66,22 @@ export class VerifyPool implements AsyncDisposable {
   }
 
   /**
-   * One verdict per item, in order, under the rule of spec CRYPTO-3; malformed items are false.
+   * One verdict per item, in order, under the rule of its scheme; malformed items are false.
    * Rejects with `not-ready` when the queue is full or the pool is closed: nothing was verified, try later.
    */
   async verifyBatch(items: readonly SignedItem[]): Promise<boolean[]> {
     if (this.#closed) throw new LedgerError('not-ready', 'the verification pool is closed');
-    if (items.length <= this.#inlineMax || this.#threads.length === 0) {
-      return items.map(({ key, prefix, message, signature }) =>
-        verifyNative(
-          { algorithm: ED25519, bytes: key },
-          prefix === undefined ? message : concatBytes(prefix, message),
-          signature,
-        ),
-      );
-    }
-    if (this.#items + items.length > this.#itemsMax) {
+    const cost = costOf(items);
+    if (cost <= this.#inlineMax || this.#threads.length === 0) return items.map(verifyItem);
+    if (this.#cost + cost > this.#costMax) {
       throw new LedgerError('not-ready', 'the verification queue is full', {
-        items: this.#items,
-        itemsMax: this.#itemsMax,
+        cost: this.#cost,
+        costMax: this.#costMax,
       });
     }
-    const verdicts = Array.from({ length: items.length }, () => false);
-    const wellFormed = [...items.keys()].filter((i) => isWellFormed(items[i] as SignedItem));
-    const size = Math.min(this.#chunkMax, Math.ceil(wellFormed.length / this.#threads.length));
-    const chunks: Promise<void>[] = [];
-    for (let start = 0; start < wellFormed.length; start += size) {
-      const chosen = wellFormed.slice(start, start + size);
-      chunks.push(
-        this.#submit(chosen.map((i) => items[i] as SignedItem)).then((answer) => {
-          for (const [k, i] of chosen.entries()) verdicts[i] = answer[k] === 1;
-        }),
-      );
-    }
-    await Promise.all(chunks);
-    return verdicts;
+    const chunks = inChunks(items, Math.min(this.#chunkMax, Math.ceil(cost / this.#threads.length)));
+    const verdicts = await Promise.all(chunks.map((chunk) => this.#submit(chunk)));
+    return verdicts.flatMap((answer) => Array.from(answer, (verdict) => verdict === 1));
   }
 
   /** Finishes what was accepted, then ends the threads. */
@@ -112,13 +96,16 @@ export class VerifyPool implements AsyncDisposable {
   }
 
   #submit(items: readonly SignedItem[]): Promise<Uint8Array> {
+    const cost = costOf(items);
     this.#items += items.length;
+    this.#cost += cost;
     return new Promise((resolve) => {
       this.#waiting.push({
         packed: packBatch(items),
         count: items.length,
         done: (verdicts) => {
           this.#items -= items.length;
+          this.#cost -= cost;
           resolve(verdicts);
         },
       });
@@ -172,6 +159,27 @@ export class VerifyPool implements AsyncDisposable {
   }
 }
 
-function isWellFormed(item: SignedItem): boolean {
-  return item.key.length === PUBLIC_KEY_BYTES && item.signature.length === SIGNATURE_BYTES;
+function verifyItem({ algorithm = ED25519, key, prefix, message, signature }: SignedItem): boolean {
+  const signed = prefix === undefined ? message : concatBytes(prefix, message);
+  return verifyNative({ algorithm, bytes: key }, signed, signature);
+}
+
+function costOf(items: readonly SignedItem[]): number {
+  return items.reduce((sum, { algorithm = ED25519 }) => sum + verificationCost(algorithm), 0);
+}
+
+/** In order; each of at most this cost, or of one item. */
+function inChunks(items: readonly SignedItem[], costMax: number): SignedItem[][] {
+  const chunks: SignedItem[][] = [];
+  let room = 0;
+  for (const item of items) {
+    const cost = verificationCost(item.algorithm ?? ED25519);
+    if (cost > room || chunks.length === 0) {
+      chunks.push([]);
+      room = costMax;
+    }
+    chunks.at(-1)?.push(item);
+    room -= cost;
+  }
+  return chunks;
 }
