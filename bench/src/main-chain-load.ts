@@ -6,12 +6,9 @@ import { asHash } from '@itc/core/crypto/hash.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { fromHex } from '@itc/core/bytes/hex.js';
 import { amount, height } from '@itc/core/ledger/ids.js';
-import {
-  encodeTransaction,
-  transactionSigningBytes,
-  type Body,
-  type TransferOutput,
-} from '@itc/core/ledger/transaction.js';
+import type { TransferOutput } from '@itc/core/ledger/bodies/transfer.js';
+import type { Body } from '@itc/core/ledger/body.js';
+import { encodeTransaction, transactionSigningBytes } from '@itc/core/ledger/transaction.js';
 import { frameOf, SUBMISSION_KINDS } from '@itc/node/api/submission-frames.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { joinSamples, type LoadSamples } from './load.ts';

@@ -22,7 +22,7 @@ import { sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
-import { subnetId } from '@itc/core/ledger/transaction.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { NodeConfig, Role } from '@itc/node/config.js';
 import { writeKeyFile } from '@itc/node/crypto/key-file.js';

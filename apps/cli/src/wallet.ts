@@ -13,7 +13,7 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import type { Body } from '@itc/core/ledger/transaction.js';
+import type { Body } from '@itc/core/ledger/body.js';
 
 const VALID_BLOCKS = 10_000;
 /** A command that waited longer must not surprise anybody. */

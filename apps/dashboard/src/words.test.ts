@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REFUSALS } from '@itc/core/ledger/command.js';
-import { ACTIONS } from '@itc/core/ledger/transaction.js';
+import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { nodeRows } from './nodes.ts';
 import { statusOf, statusWithout } from './testing/documents.ts';
 import type { Status } from './wire.ts';

@@ -5,15 +5,14 @@ import type { Address } from '@itc/core/ledger/address.js';
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import type { Evidence } from '@itc/core/ledger/evidence.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
+import type { Grant } from '@itc/core/ledger/bodies/access.js';
+import { claimSigningBytes, type DeviceBatch } from '@itc/core/ledger/bodies/device.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import {
-  claimSigningBytes,
   encodeTransaction,
-  possessionSigningBytes,
   transactionId,
   transactionSigningBytes,
-  type Body,
-  type DeviceBatch,
-  type Grant,
   type Transaction,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';

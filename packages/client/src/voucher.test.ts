@@ -6,7 +6,7 @@ import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { asHash, sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { amount } from '@itc/core/ledger/ids.js';
-import { claimSigningBytes, endorsementSigningBytes } from '@itc/core/ledger/transaction.js';
+import { claimSigningBytes, endorsementSigningBytes } from '@itc/core/ledger/bodies/device.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { seedSigner, type SeedSigner } from './keys.ts';
 import { claim } from './transactions.ts';

@@ -23,9 +23,9 @@ import {
   batchId,
   batchLeaf,
   endorsementSigningBytes,
-  readHash,
   type DeviceBatch,
-} from '@itc/core/ledger/transaction.js';
+} from '@itc/core/ledger/bodies/device.js';
+import { readHash } from '@itc/core/ledger/fields.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { seedSigner, SEED_BYTES } from './keys.ts';
 

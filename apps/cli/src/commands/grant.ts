@@ -1,7 +1,7 @@
 /** `itc grant` and `itc revoke`: who else may command a device, on the ledger. */
 import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { millis } from '@itc/core/ledger/ids.js';
-import { ACTIONS, ACTIONS_ALL } from '@itc/core/ledger/transaction.js';
+import { ACTIONS, ACTIONS_ALL } from '@itc/core/ledger/bodies/access.js';
 import { grant as grantBody, revoke as revokeBody } from '@itc/client/transactions.js';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { Wallet } from '../wallet.ts';

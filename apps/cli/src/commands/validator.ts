@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { amount, formatItc, parseItc, type Amount } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import type { Body } from '@itc/core/ledger/transaction.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import type { BondedValidator, ValidatorsAnswer } from '@itc/client/api.js';
 import { bond, restart, unbond, weightVote } from '@itc/client/transactions.js';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';

@@ -6,7 +6,7 @@ import { ED25519 } from '@itc/core/crypto/signature.js';
 import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, millis, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
-import { ACTIONS_ALL } from '@itc/core/ledger/transaction.js';
+import { ACTIONS_ALL } from '@itc/core/ledger/bodies/access.js';
 import { claim, grant, registerBatch, registerMaker } from '@itc/client/transactions.js';
 import { buildBatch } from '@itc/client/voucher.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';

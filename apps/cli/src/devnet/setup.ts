@@ -7,7 +7,7 @@ import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
-import { subnetId } from '@itc/core/ledger/transaction.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeConfig, PeerConfig } from '@itc/node/config.js';

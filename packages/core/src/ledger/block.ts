@@ -7,7 +7,7 @@ import { merkleRoot } from '../crypto/merkle.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS, type SignatureDomain } from '../crypto/signature.ts';
 import { epoch, height, millis, view, type Epoch, type Height, type Millis, type View } from './ids.ts';
 import { LIMITS } from './limits.ts';
-import { readHash } from './transaction.ts';
+import { readHash } from './fields.ts';
 
 export const HEADER_VERSION = 1;
 

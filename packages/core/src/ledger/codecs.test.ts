@@ -4,9 +4,21 @@ import fc from 'fast-check';
 import { equalBytes, toHex } from '../bytes/hex.ts';
 import { decode } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
-import { hashTagged, TAGS } from '../crypto/hash.ts';
+import { asHash, hashTagged, TAGS } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
-import { SIGNATURE_DOMAINS } from '../crypto/signature.ts';
+import {
+  compareKeys,
+  ED25519,
+  FIXED_SIGNATURE_BYTES,
+  KEY_BYTES,
+  ML_DSA_44,
+  P256,
+  SIGNATURE_BYTES_MAX,
+  SIGNATURE_DOMAINS,
+  WEBAUTHN,
+  type PublicKey,
+} from '../crypto/signature.ts';
+import { addressOf, asAddress } from './address.ts';
 import {
   anyAcknowledgement,
   anyBlock,
@@ -54,11 +66,12 @@ import {
 import { decodeGenesis, encodeGenesis, genesisHash } from './genesis.ts';
 import { amount, epoch, height, SUPPLY, view } from './ids.ts';
 import {
-  KINDS,
   decodeTransaction,
   encodeTransaction,
   transactionId,
   transactionSigningBytes,
+  unsignedTail,
+  type Transaction,
 } from './transaction.ts';
 import { readValidatorSet, writeValidatorSet } from './validators.ts';
 
@@ -188,12 +201,78 @@ test('WIRE-3.3: attack algorithm downgrade: an unknown algorithm, kind or lane i
     const result = decodeTransaction(bytes.with(at, byte));
     return result.ok ? 'ok' : result.code;
   };
-  assert.equal(codeWith(0, 0), 'decode.unknown-kind');
-  assert.equal(codeWith(0, 2), 'decode.unknown-kind');
-  assert.equal(codeWith(33, 16), 'decode.out-of-range');
-  // key 33, lane 1, nonce 8, fee 8, validUntil 8: the kind is byte 58.
-  assert.equal(codeWith(58, 0), 'decode.unknown-kind');
-  assert.equal(codeWith(58, KINDS.length + 1), 'decode.unknown-kind');
+  assert.equal(codeWith(1, 0), 'decode.unknown-kind');
+  assert.equal(codeWith(1, 5), 'decode.unknown-kind');
+  assert.equal(codeWith(34, 16), 'decode.out-of-range');
+  // form 1, key 33, lane 1, nonce 8, fee 8, validUntil 8: the kind is byte 59.
+  assert.equal(codeWith(59, 0), 'decode.unknown-kind');
+  assert.equal(codeWith(59, 255), 'decode.unknown-kind');
+});
+
+test('CRYPTO-2.3 and WIRE-3.5: keys of all schemes, other accounts, sponsors and further signers come back as they were', () => {
+  const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
+    fc.uint8Array({ minLength: length, maxLength: length });
+  const signer = fc.constantFrom(ED25519, P256, ML_DSA_44, WEBAUTHN).chain((algorithm) =>
+    fc.record({
+      key: bytes(KEY_BYTES[algorithm]).map((key) => ({ algorithm, bytes: key })),
+      signature: fc
+        .integer({ min: 0, max: SIGNATURE_BYTES_MAX })
+        .chain((length) => bytes(FIXED_SIGNATURE_BYTES[algorithm] ?? length)),
+    }),
+  );
+  const shape = fc.record({
+    signers: fc.array(signer, { minLength: 1, maxLength: 4 }),
+    account: fc.option(bytes(32)),
+    sponsor: fc.option(bytes(32)),
+  });
+  fc.assert(
+    fc.property(shape, ({ signers: [first, ...rest], account, sponsor }) => {
+      assert.ok(first);
+      const cosigners = rest.sort((a, b) => compareKeys(a.key, b.key));
+      const tx: Transaction = {
+        ...first,
+        ...(account !== null && { account: asAddress(account) }),
+        lane: 1,
+        nonce: 2,
+        fee: amount(3n),
+        validUntil: height(4),
+        ...(sponsor !== null && { sponsor: asHash(sponsor) }),
+        ...(cosigners.length > 0 && { shared: true as const, cosigners }),
+        body: { kind: 'restart' },
+      };
+      const encoded = encodeTransaction(tx);
+      const decoded = decodeTransaction(encoded);
+      assert.deepEqual(decoded, { ok: true, value: tx });
+      const signed = transactionSigningBytes(world().chain, tx);
+      assert.ok(toHex(signed).endsWith(toHex(encoded.subarray(0, encoded.length - unsignedTail(tx)))));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('WIRE-3.5: a transaction has one form: no account that needs no naming, signers in order, each once', () => {
+  const key = keyPair(1).key;
+  const other = keyPair(2).key;
+  const third = keyPair(3).key;
+  const signature = new Uint8Array(64);
+  const plain = { key, lane: 0, nonce: 0, fee: amount(0n), validUntil: height(1), signature } as const;
+  const body = { kind: 'restart' } as const;
+  const codeOf = (more: Partial<Transaction>): string => {
+    const result = decodeTransaction(encodeTransaction({ ...plain, ...more, body }));
+    return result.ok ? 'ok' : result.code;
+  };
+  const cosign = (...keys: readonly PublicKey[]): Partial<Transaction> => ({
+    shared: true,
+    cosigners: keys.map((cosigner) => ({ key: cosigner, signature })),
+  });
+  const [low, high] = [other, third].sort(compareKeys) as [PublicKey, PublicKey];
+  assert.equal(codeOf({ account: addressOf(other) }), 'ok');
+  assert.equal(codeOf({ account: addressOf(key) }), 'decode.not-canonical');
+  assert.equal(codeOf(cosign(low, high)), 'ok');
+  assert.equal(codeOf(cosign(high, low)), 'decode.not-canonical');
+  assert.equal(codeOf(cosign(low, low)), 'decode.not-canonical');
+  assert.equal(codeOf(cosign(key)), 'decode.not-canonical');
+  assert.equal(codeOf(cosign()), 'decode.out-of-range');
 });
 
 test('WIRE-4.2: the transactions root commits their order and number', () => {

@@ -8,7 +8,7 @@ import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import type { Address } from './address.ts';
 import { millis, type Millis } from './ids.ts';
-import { readAddress, readHash } from './transaction.ts';
+import { readAddress, readHash } from './fields.ts';
 
 const VERSION = 1;
 

@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   'transaction.too-large': 'The transaction exceeds its size limit.',
   'transaction.duplicate': 'The transaction is known already.',
   'account.unknown': 'No such account.',
+  'account.signers': 'Those who signed may not act for this account.',
   'maker.unknown': 'The sender is not a registered maker.',
   'maker.exists': 'The sender is a maker already.',
   'maker.malformed': 'The name of the maker is not acceptable.',

@@ -7,7 +7,7 @@ import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import type { Address } from './address.ts';
 import { amount, millis, SUPPLY, type Amount, type Millis } from './ids.ts';
 import { LIMITS } from './limits.ts';
-import { readAddress, readHash } from './transaction.ts';
+import { readAddress, readHash } from './fields.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from './validators.ts';
 
 export interface Genesis {

@@ -4,6 +4,8 @@ export const LIMITS = {
   transactionBytesMax: 16_384,
   textBytesMax: 64,
   lanesMax: 16,
+  /** Keys of one account, and signers of one transaction. */
+  signersMax: 8,
   merklePathMax: 32,
   /** Receivers of one transaction. */
   transferOutputsMax: 64,

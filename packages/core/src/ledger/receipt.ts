@@ -2,7 +2,7 @@
 import type { Hash } from '../crypto/hash.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Amount, Height } from './ids.ts';
-import type { BodyKind } from './transaction.ts';
+import type { BodyKind } from './body.ts';
 
 export interface Receipt {
   readonly transaction: Hash;

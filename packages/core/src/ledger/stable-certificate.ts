@@ -8,7 +8,7 @@ import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS } from '../crypto/signature.ts';
 import { epoch, height, type Epoch, type Height } from './ids.ts';
 import { LIMITS } from './limits.ts';
-import { readHash } from './transaction.ts';
+import { readHash } from './fields.ts';
 
 /** CHECKPOINT messages of quorum weight: the height is executed and stored there, what lies below may go. */
 export interface StableCertificate {

@@ -5,7 +5,7 @@ import { hashTagged, ZERO_HASH } from '../crypto/hash.ts';
 import { StateTree, type StateChange } from '../crypto/state-tree.ts';
 import { encodeCommand, type Action, type Command } from '../ledger/command.ts';
 import { millis } from '../ledger/ids.ts';
-import { ACTIONS } from '../ledger/transaction.ts';
+import { ACTIONS } from '../ledger/bodies/access.ts';
 import { deviceKey, grantKey, stateKeyHash } from '../state/keys.ts';
 import { encodeRecord, type GrantRecord } from '../state/records.ts';
 import {

@@ -12,7 +12,7 @@ import { decodeCommand, type Action, type Command, type Refusal } from '../ledge
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
-import { ACTIONS } from '../ledger/transaction.ts';
+import { ACTIONS } from '../ledger/bodies/access.ts';
 import { deviceKey, grantKey, stateKeyHash } from '../state/keys.ts';
 import { decodeRecord, type Device, type GrantRecord } from '../state/records.ts';
 import type { AccessProof } from './access-proof.ts';

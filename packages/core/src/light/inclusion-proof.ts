@@ -18,7 +18,7 @@ import {
 } from '../ledger/block.ts';
 import type { Epoch, Height, Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { readHash } from '../ledger/transaction.ts';
+import { readHash } from '../ledger/fields.ts';
 import type { SignedWeight } from './certificate.ts';
 import { verifyCertified, type LinkCheck, type LinkedHeader } from './certified.ts';
 import { readHops, writeHops } from './epoch-hop.ts';

@@ -7,7 +7,7 @@ import { StateTree } from '../crypto/state-tree.ts';
 import { height, millis } from '../ledger/ids.ts';
 import { encodeGenesis } from '../ledger/genesis.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { subnetId } from '../ledger/transaction.ts';
+import { subnetId } from '../ledger/bodies/subnet.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
 import { encodeRecord } from '../state/records.ts';

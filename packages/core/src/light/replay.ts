@@ -11,7 +11,7 @@ import { HASH_BYTES } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { readAddress } from '../ledger/transaction.ts';
+import { readAddress } from '../ledger/fields.ts';
 
 interface Lane {
   readonly signer: Address;

@@ -13,7 +13,7 @@ import { closesEpoch, type Certificate, type Header } from '../ledger/block.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { epoch, height, millis, type Epoch, type Height, type Millis } from '../ledger/ids.ts';
-import { readHash } from '../ledger/transaction.ts';
+import { readHash } from '../ledger/fields.ts';
 import { validatorsHash, type ValidatorSet } from '../ledger/validators.ts';
 import { verifyHeaderCertificate, type CertificateCheck } from './certificate.ts';
 import { doubleVotes } from './double-vote.ts';

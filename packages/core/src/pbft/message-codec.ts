@@ -8,7 +8,7 @@ import { readCertificate, writeCertificate } from '../ledger/block.ts';
 import { epoch, height, view } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { readStable, writeStable } from '../ledger/stable-certificate.ts';
-import { readHash } from '../ledger/transaction.ts';
+import { readHash } from '../ledger/fields.ts';
 import { PBFT_LIMITS } from './limits.ts';
 import type {
   BlockId,

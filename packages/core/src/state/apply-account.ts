@@ -2,13 +2,12 @@
 import { ok, refused, type Result } from '../bytes/result.ts';
 import type { Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
-import type { Body } from '../ledger/transaction.ts';
+import type { BodyOf } from '../ledger/body.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
-
-type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>;
+import type { Rules } from './rules.ts';
 
 /** The fee is off the balance already. */
 export function applyTransfer(
@@ -65,3 +64,12 @@ export function applyRegisterMaker(
   draft.set('maker', id, { name: body.name, registeredAt: context.height });
   return ok({ kind: 'maker-registered', maker: sender, name: body.name });
 }
+
+export const ACCOUNT_RULES: Rules<'transfer' | 'transfers' | 'register-maker'> = {
+  transfer: { apply: (draft, _, { sender }, body) => applyTransfer(draft, sender, body) },
+  transfers: { apply: (draft, _, { sender }, body) => applyTransfers(draft, sender, body) },
+  'register-maker': {
+    flaw: (_, body) => makerFlaw(body),
+    apply: (draft, context, { sender }, body) => applyRegisterMaker(draft, context, sender, body),
+  },
+};

@@ -10,12 +10,13 @@ import {
   endorsementSigningBytes,
   type Claim,
   type DeviceBatch,
-} from '../ledger/transaction.ts';
+} from '../ledger/bodies/device.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { idText } from './record-map.ts';
+import type { Rules } from './rules.ts';
 
 export function batchFlaw(batch: DeviceBatch): Flaw {
   const { count } = batch;
@@ -114,3 +115,15 @@ export function applyClaim(
     deposit: batch.depositPerDevice,
   });
 }
+
+export const DEVICE_RULES: Rules<'register-batch' | 'claim'> = {
+  'register-batch': {
+    flaw: (_, { batch }) => batchFlaw(batch),
+    apply: (draft, context, { sender }, { batch }) => applyRegisterBatch(draft, context, sender, batch),
+  },
+  claim: {
+    signs: true,
+    proved: (_, context, __, { claim }) => claimFlaw(context, claim),
+    apply: (draft, context, { sender }, { claim }) => applyClaim(draft, context, sender, claim),
+  },
+};

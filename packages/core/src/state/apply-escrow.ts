@@ -11,15 +11,14 @@ import { VALUE_MIN, withdrawalLeaf } from '../ledger/escrow.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { amount } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Body } from '../ledger/transaction.ts';
+import type { BodyOf } from '../ledger/body.ts';
 import type { Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import { allPaid, isPaid, NO_ESCROW, withPaid, type Escrow } from './escrow-record.ts';
 import type { LedgerEventBody } from './events.ts';
 import { countedId } from './keys.ts';
 import { idText } from './record-map.ts';
-
-type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>;
+import type { Rules } from './rules.ts';
 
 export function depositFlaw(body: BodyOf<'deposit'>): Flaw {
   if (body.amount >= VALUE_MIN) return undefined;
@@ -143,3 +142,11 @@ export function applyWithdraw(draft: Draft, body: BodyOf<'withdraw'>): Result<Le
   draft.credit(to, value);
   return ok({ kind: 'withdrawn', subnet, checkpoint, number, to, amount: value });
 }
+
+export const ESCROW_RULES: Rules<'deposit' | 'withdraw'> = {
+  deposit: {
+    flaw: (_, body) => depositFlaw(body),
+    apply: (draft, _, { sender }, body) => applyDeposit(draft, sender, body),
+  },
+  withdraw: { apply: (draft, _, __, body) => applyWithdraw(draft, body) },
+};

@@ -9,10 +9,11 @@ import type { Evidence, SignedHash, SignedState } from '../ledger/evidence.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import { stableSigningBytes } from '../ledger/stable-certificate.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
-import type { Draft } from './draft.ts';
+import { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
 import { stakeOf } from './validator-record.ts';
+import type { Rules } from './rules.ts';
 
 const DOMAINS = {
   'pre-prepare': 'prePrepare',
@@ -108,3 +109,12 @@ export function applyEvidence(
 function half(value: Amount): Amount {
   return amount(value / 2n);
 }
+
+export const EVIDENCE_RULES: Rules<'evidence'> = {
+  evidence: {
+    signs: true,
+    flaw: (_, { evidence }) => evidenceFlaw(evidence),
+    proved: (state, context, _, { evidence }) => accusedFlaw(new Draft(state), context, evidence),
+    apply: (draft, context, _, { evidence }) => applyEvidence(draft, context, evidence),
+  },
+};

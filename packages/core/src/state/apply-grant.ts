@@ -3,11 +3,12 @@ import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import type { Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
-import { ACTIONS_ALL, type Grant } from '../ledger/transaction.ts';
+import { ACTIONS_ALL, type Grant } from '../ledger/bodies/access.ts';
 import type { Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
+import type { Rules } from './rules.ts';
 
 const LEVEL_MAX = 254;
 
@@ -63,3 +64,13 @@ function ownerFlaw(draft: Draft, sender: Address, address: Address): Flaw {
 function grantId(device: Address, subject: Address): string {
   return idText(device) + idText(subject);
 }
+
+export const GRANT_RULES: Rules<'grant' | 'revoke'> = {
+  grant: {
+    flaw: (sender, { grant }) => grantFlaw(sender, grant),
+    apply: (draft, _, { sender }, { grant }) => applyGrant(draft, sender, grant),
+  },
+  revoke: {
+    apply: (draft, _, { sender }, { device, subject }) => applyRevoke(draft, sender, device, subject),
+  },
+};

@@ -7,7 +7,8 @@ import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } fr
 import type { ErrorCode } from '../ledger/errors.ts';
 import { amount } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { subnetId, type Body } from '../ledger/transaction.ts';
+import { subnetId } from '../ledger/bodies/subnet.ts';
+import type { Body } from '../ledger/body.ts';
 import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
 import { commitValue, valueBounds, valueFlaw } from './apply-escrow.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
@@ -15,6 +16,7 @@ import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
 import { newSubnet, type Subnet } from './records.ts';
+import type { Rules } from './rules.ts';
 
 type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
 
@@ -160,3 +162,14 @@ export function checkpointWeight(
   }
   return ok({ weight, total });
 }
+
+export const SUBNET_RULES: Rules<'create-subnet' | 'checkpoint'> = {
+  'create-subnet': {
+    flaw: (_, body) => subnetFlaw(body),
+    apply: (draft, _, { sender }, body) => applyCreateSubnet(draft, sender, body),
+  },
+  checkpoint: {
+    signs: true,
+    apply: (draft, context, { tx }, { certificate }) => applyCheckpoint(draft, context, tx.key, certificate),
+  },
+};

@@ -1,22 +1,22 @@
 /** Bonds, and the votes and restarts of those who decide (spec STATE-10). Checks come before the first write. */
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
-import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { amount, height, type Height } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { possessionSigningBytes, type Body } from '../ledger/transaction.ts';
+import { possessionSigningBytes } from '../ledger/bodies/validator.ts';
+import type { BodyOf } from '../ledger/body.ts';
 import { quorumOf } from '../ledger/validators.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
-import type { Draft } from './draft.ts';
+import { Draft } from './draft.ts';
 import { weightIn } from './election.ts';
 import type { LedgerEventBody } from './events.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { idText } from './record-map.ts';
 import { newValidator, type ValidatorRecord, type WeightVote } from './validator-record.ts';
-
-type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>;
+import type { Rules } from './rules.ts';
+import type { OpenedTransaction } from './verified-transaction.ts';
 
 /** For bonds and what is asked back. */
 export function amountFlaw(body: BodyOf<'bond' | 'unbond'>): Flaw {
@@ -189,10 +189,9 @@ function votingWeight(draft: Draft, account: Address): number {
 export function restartFlaw(
   draft: Draft,
   context: Pick<BlockContext, 'height'>,
-  key: PublicKey,
-  sender: Address,
+  transaction: OpenedTransaction,
 ): Flaw {
-  const asker = restarting(draft, key, sender);
+  const asker = restarting(draft, transaction);
   if (asker === undefined || asker.record.jailed || weightIn(draft.epoch.validators, asker.record.key) === 0)
     return refused(
       'validator.inactive',
@@ -211,22 +210,40 @@ export function restartFlaw(
 /** A consensus key speaks for its bond, whatever the account of that key may have bonded besides. */
 function restarting(
   draft: Draft,
-  key: PublicKey,
-  sender: Address,
+  { tx, sender }: OpenedTransaction,
 ): { readonly address: Address; readonly record: ValidatorRecord } | undefined {
   const record = draft.get('validator', idText(sender));
-  return draft.validatorOf(key) ?? (record && { address: sender, record });
+  return draft.validatorOf(tx.key) ?? (record && { address: sender, record });
 }
 
 /** The caller has asked `restartFlaw`. */
 export function applyRestart(
   draft: Draft,
   context: BlockContext,
-  key: PublicKey,
-  sender: Address,
+  transaction: OpenedTransaction,
 ): Result<LedgerEventBody, ErrorCode> {
-  const asker = restarting(draft, key, sender);
+  const asker = restarting(draft, transaction);
   if (asker === undefined) throw new Error('a restart was let through for an account without a bond');
   draft.set('validator', idText(asker.address), { ...asker.record, restartAt: context.height });
   return ok({ kind: 'restart-asked', validator: asker.address });
 }
+
+export const VALIDATOR_RULES: Rules<'bond' | 'unbond' | 'weight-vote' | 'restart'> = {
+  bond: {
+    signs: true,
+    flaw: (_, body) => amountFlaw(body),
+    proved: (_, context, { sender }, body) => possessionFlaw(context, sender, body),
+    apply: (draft, context, { sender }, body) => applyBond(draft, context, sender, body),
+  },
+  unbond: {
+    flaw: (_, body) => amountFlaw(body),
+    apply: (draft, context, { sender }, body) => applyUnbond(draft, context, sender, body),
+  },
+  'weight-vote': {
+    apply: (draft, context, { sender }, body) => applyWeightVote(draft, context, sender, body),
+  },
+  restart: {
+    proved: (state, context, transaction) => restartFlaw(new Draft(state), context, transaction),
+    apply: (draft, context, transaction) => applyRestart(draft, context, transaction),
+  },
+};

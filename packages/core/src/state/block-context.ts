@@ -16,3 +16,6 @@ export interface BlockContext {
 
 /** Why a body cannot be accepted in any state, or undefined. */
 export type Flaw = Refused<ErrorCode> | undefined;
+
+/** What a pool of waiting transactions knows: which height comes next, not when. */
+export type PoolContext = Pick<BlockContext, 'chain' | 'height' | 'verify'>;

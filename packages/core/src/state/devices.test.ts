@@ -4,13 +4,8 @@ import fc from 'fast-check';
 import type { Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import { AMOUNT_MAX, SUPPLY } from '../ledger/ids.ts';
-import {
-  batchId,
-  batchLeaf,
-  claimSigningBytes,
-  endorsementSigningBytes,
-  type Body,
-} from '../ledger/transaction.ts';
+import { batchId, batchLeaf, claimSigningBytes, endorsementSigningBytes } from '../ledger/bodies/device.ts';
+import type { Body } from '../ledger/body.ts';
 import {
   endorse,
   fakeSign,
@@ -21,7 +16,7 @@ import {
   type Batch,
   type Person,
 } from '../testing/state-world.ts';
-import { precheck } from './apply.ts';
+import { precheck } from './admission.ts';
 import { claimFlaw } from './apply-device.ts';
 import { STATE_LIMITS } from './limits.ts';
 

@@ -5,7 +5,7 @@ import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { readAddress, readHash } from '../ledger/transaction.ts';
+import { readAddress, readHash } from '../ledger/fields.ts';
 
 /** One per subnet that ever had a deposit. */
 export interface Escrow {

@@ -7,7 +7,8 @@ import { decodeCheckpoint, encodeCheckpoint, type SubnetCheckpoint } from '../le
 import { VALUE_MIN, withdrawalLeaf, type Withdrawal } from '../ledger/escrow.ts';
 import { amount, SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { subnetId, type Body } from '../ledger/transaction.ts';
+import { subnetId } from '../ledger/bodies/subnet.ts';
+import type { Body } from '../ledger/body.ts';
 import {
   memberSet,
   noWithdrawals,

@@ -4,7 +4,7 @@ import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import type { StatementKind } from '../ledger/evidence.ts';
 import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
-import type { TransferOutput } from '../ledger/transaction.ts';
+import type { TransferOutput } from '../ledger/bodies/transfer.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */

@@ -13,7 +13,7 @@ import { anyEvidence, assertStrict } from '../testing/arbitraries.ts';
 import { makeBlock } from '../testing/pbft.ts';
 import { fakeSign, person, type Person } from '../testing/state-world.ts';
 import { consensusOf, contradiction, PER_WEIGHT, ValidatorWorld } from '../testing/validator-world.ts';
-import { precheck } from './apply.ts';
+import { precheck } from './admission.ts';
 
 const alice = person('alice');
 const world = (): ValidatorWorld => new ValidatorWorld({ others: ['alice', 'bob'] });

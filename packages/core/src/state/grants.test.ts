@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { millis } from '../ledger/ids.ts';
-import { ACTIONS, ACTIONS_ALL, type Grant } from '../ledger/transaction.ts';
+import { ACTIONS, ACTIONS_ALL, type Grant } from '../ledger/bodies/access.ts';
 import { makeBatch, person, World, type Person } from '../testing/state-world.ts';
 import { grantKey, stateKeyHash } from './keys.ts';
 import { encodeRecord } from './records.ts';

@@ -12,7 +12,7 @@ import type { Address } from '../ledger/address.ts';
 /** Kind byte ‖ id. */
 export type StateKey = Brand<Uint8Array, 'StateKey'>;
 
-/** The numbers are part of the state root: append, never renumber. */
+/** The numbers are part of the state root: append, never renumber. Not every number has a kind. */
 export const RECORD_KINDS = {
   parameters: 0,
   account: 1,
@@ -48,7 +48,12 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   withdrawals: HASH_BYTES + COUNTER_BYTES,
 };
 
-const KIND_OF = Object.keys(RECORD_KINDS) as readonly RecordKind[];
+const KIND_OF: readonly (RecordKind | undefined)[] = (Object.keys(RECORD_KINDS) as RecordKind[]).reduce<
+  (RecordKind | undefined)[]
+>((table, kind) => {
+  table[RECORD_KINDS[kind]] = kind;
+  return table;
+}, []);
 
 /** The id must have the width of its kind: our callers build it from branded hashes and addresses. */
 export function stateKey(kind: RecordKind, ...id: readonly Uint8Array[]): StateKey {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { equalBytes } from '../bytes/hex.ts';
 import { amount, AMOUNT_MAX, millis, SUPPLY } from '../ledger/ids.ts';
-import type { Body } from '../ledger/transaction.ts';
+import type { Body } from '../ledger/body.ts';
 import {
   makeBatch,
   members,

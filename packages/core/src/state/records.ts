@@ -7,7 +7,8 @@ import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signatu
 import type { Address } from '../ledger/address.ts';
 import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { ACTIONS_ALL, readAddress, readHash } from '../ledger/transaction.ts';
+import { ACTIONS_ALL } from '../ledger/bodies/access.ts';
+import { readAddress, readHash } from '../ledger/fields.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
 import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
 import {

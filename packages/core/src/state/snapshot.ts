@@ -29,7 +29,7 @@ import {
 } from '../ledger/block.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { readStable, writeStable, type StableCertificate } from '../ledger/stable-certificate.ts';
-import { readHash } from '../ledger/transaction.ts';
+import { readHash } from '../ledger/fields.ts';
 import { parseStateKey, stateKeyHash, type StateKey } from './keys.ts';
 import type { StateEntry } from './ledger-state.ts';
 import { STATE_LIMITS } from './limits.ts';

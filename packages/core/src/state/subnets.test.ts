@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { millis } from '../ledger/ids.ts';
-import { subnetId, type Body } from '../ledger/transaction.ts';
+import { subnetId } from '../ledger/bodies/subnet.ts';
+import type { Body } from '../ledger/body.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import {
   fakeSign,
@@ -14,7 +15,7 @@ import {
   World,
   type Person,
 } from '../testing/state-world.ts';
-import { precheck } from './apply.ts';
+import { precheck } from './admission.ts';
 import { noChanges } from './ledger-state.ts';
 
 const alice = person('alice');

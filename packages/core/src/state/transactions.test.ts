@@ -5,9 +5,11 @@ import { verifySignature } from '../crypto/ed25519.ts';
 import { ED25519 } from '../crypto/signature.ts';
 import { amount, AMOUNT_MAX, height, SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { encodeTransaction, transactionSigningBytes, type Body } from '../ledger/transaction.ts';
+import type { Body } from '../ledger/body.ts';
+import { encodeTransaction, transactionSigningBytes } from '../ledger/transaction.ts';
 import { fakeVerify, person, transfer, World, makeBatch } from '../testing/state-world.ts';
-import { applyBlock, precheck } from './apply.ts';
+import { precheck } from './admission.ts';
+import { applyBlock } from './apply.ts';
 import { accountKey, EPOCH_KEY, RECORD_KINDS } from './keys.ts';
 import { encodeRecord } from './records.ts';
 import { signedBytes, verifyTransaction } from './verified-transaction.ts';
@@ -47,8 +49,9 @@ test('STATE-2.1: with real keys, the signed bytes are the prefix of the encoding
     body: transfer(bob, 5n),
   };
   const message = transactionSigningBytes(w.chain, unsigned);
-  const encoded = encodeTransaction({ ...unsigned, signature: ed25519.sign(message, secret) });
-  assert.deepEqual(signedBytes(w.chain, encoded), message);
+  const tx = { ...unsigned, signature: ed25519.sign(message, secret) };
+  const encoded = encodeTransaction(tx);
+  assert.deepEqual(signedBytes(w.chain, { tx, encoded }), message);
   assert.equal(verifyTransaction(w.chain, encoded, verifySignature).ok, true);
 });
 

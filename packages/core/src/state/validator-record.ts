@@ -7,7 +7,7 @@ import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signatu
 import type { Address } from '../ledger/address.ts';
 import { amount, height, type Amount, type Height } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { readAddress } from '../ledger/transaction.ts';
+import { readAddress } from '../ledger/fields.ts';
 import { STATE_LIMITS } from './limits.ts';
 
 /** The account is in the key. The record stays until nothing is bonded, on its way back, granted or deciding. */

@@ -6,7 +6,7 @@ import { equalBytes, toHex } from '../bytes/hex.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import { amount, SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Body } from '../ledger/transaction.ts';
+import type { Body } from '../ledger/body.ts';
 import { quorumOf, validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
 import { person, transfer, type Person } from '../testing/state-world.ts';
 import { consensusOf, contradiction, PER_WEIGHT, ValidatorWorld } from '../testing/validator-world.ts';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Body } from '../ledger/transaction.ts';
+import type { Body } from '../ledger/body.ts';
 import { sortValidators } from '../ledger/validators.ts';
 import { person, type Person, transfer, World } from '../testing/state-world.ts';
 import { consensusOf, ITC, PER_WEIGHT, ValidatorWorld } from '../testing/validator-world.ts';
-import { precheck } from './apply.ts';
+import { precheck } from './admission.ts';
 import { validatorKey } from './keys.ts';
 import { STATE_LIMITS } from './limits.ts';
 

@@ -3,16 +3,17 @@ import { concatBytes } from '../bytes/hex.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import type { Hash } from '../crypto/hash.ts';
-import {
-  SIGNATURE_BYTES,
-  SIGNATURE_DOMAINS,
-  type PublicKey,
-  type SignatureVerifier,
-} from '../crypto/signature.ts';
+import { ED25519, SIGNATURE_DOMAINS, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { decodeTransaction, transactionId, type Transaction } from '../ledger/transaction.ts';
+import {
+  decodeTransaction,
+  transactionId,
+  unsignedTail,
+  type Cosigner,
+  type Transaction,
+} from '../ledger/transaction.ts';
 import { idText } from './record-map.ts';
 
 /** Decoded and named; nobody has looked at the signature. */
@@ -20,6 +21,7 @@ export interface OpenedTransaction {
   readonly tx: Transaction;
   readonly id: Hash;
   readonly encoded: Uint8Array;
+  /** The account that acts. Whether those who signed may act for it, the state says. */
   readonly sender: Address;
   /** `idText` of the id: what maps of transactions are keyed by. Made once, because it is asked for often. */
   readonly name: string;
@@ -43,7 +45,7 @@ export function openTransaction(
   const decoded = decodeTransaction(encoded, true);
   if (!decoded.ok) return decoded;
   const tx = decoded.value;
-  const { sender, account } = senderOf(tx.key);
+  const { sender, account } = senderOf(tx);
   return ok({ tx, id, encoded, sender, name: idText(id), account });
 }
 
@@ -53,13 +55,19 @@ type Sender = Pick<OpenedTransaction, 'sender' | 'account'>;
 const REMEMBERED_MAX = 16_384;
 const remembered = new Map<string, Sender>();
 
-function senderOf(key: PublicKey): Sender {
-  // There is one algorithm, so the bytes name the key.
+function senderOf({ key, account }: Transaction): Sender {
+  if (account !== undefined) return { sender: account, account: idText(account) };
+  return key.algorithm === ED25519 ? ownerOf(key) : named(addressOf(key));
+}
+
+const named = (sender: Address): Sender => ({ sender, account: idText(sender) });
+
+function ownerOf(key: PublicKey): Sender {
+  // Only Ed25519 keys are remembered, so the bytes name the key.
   const name = idText(key.bytes);
   let known = remembered.get(name);
   if (known !== undefined) return known;
-  const sender = addressOf(key);
-  known = { sender, account: idText(sender) };
+  known = named(addressOf(key));
   if (remembered.size >= REMEMBERED_MAX) remembered.clear();
   remembered.set(name, known);
   return known;
@@ -73,14 +81,14 @@ export function verifyTransaction(
 ): Result<VerifiedTransaction, ErrorCode> {
   const opened = openTransaction(encoded);
   if (!opened.ok) return opened;
-  const { tx } = opened.value;
-  if (!verify(tx.key, signedBytes(chain, encoded), tx.signature)) return unsigned();
-  return ok(opened.value as VerifiedTransaction);
+  const signed = signedBytes(chain, opened.value);
+  const holds = signaturesOf(opened.value.tx).every(({ key, signature }) => verify(key, signed, signature));
+  return holds ? ok(opened.value as VerifiedTransaction) : unsigned();
 }
 
 /**
  * For a shell that checks signatures elsewhere, in a batch or on another thread, and for blocks a quorum has certified:
- * `holds` is what was found of `tx.signature` over `signedBytes`.
+ * `holds` is what was found of all of `signaturesOf` over `signedBytes`.
  */
 export function judgeTransaction(
   opened: OpenedTransaction,
@@ -96,12 +104,18 @@ function unsigned(): Result<never, ErrorCode> {
   );
 }
 
+/** Everyone who signed, the first one first: each signature must hold. */
+export function signaturesOf(tx: Transaction): readonly Cosigner[] {
+  const { key, signature, cosigners } = tx;
+  return cosigners === undefined ? [{ key, signature }] : [{ key, signature }, ...cosigners];
+}
+
 /**
- * What the sender of an encoded transaction signed, without encoding it again: the encoding is canonical and
- * ends with the signature. Equals `transactionSigningBytes` of the decoded transaction.
+ * What was signed, without encoding it again: the encoding is canonical and ends with the signatures. Equals
+ * `transactionSigningBytes` of the decoded transaction.
  */
-export function signedBytes(chain: Hash, encoded: Uint8Array): Uint8Array {
-  return concatBytes(signingPrefix(chain), unsignedPart(encoded));
+export function signedBytes(chain: Hash, transaction: Pick<OpenedTransaction, 'tx' | 'encoded'>): Uint8Array {
+  return concatBytes(signingPrefix(chain), unsignedPart(transaction));
 }
 
 /** The part of `signedBytes` that all transactions of a chain share. */
@@ -110,6 +124,6 @@ export function signingPrefix(chain: Hash): Uint8Array {
 }
 
 /** The part of `signedBytes` that is the transaction's own. A view. */
-export function unsignedPart(encoded: Uint8Array): Uint8Array {
-  return encoded.subarray(0, -SIGNATURE_BYTES);
+export function unsignedPart({ tx, encoded }: Pick<OpenedTransaction, 'tx' | 'encoded'>): Uint8Array {
+  return encoded.subarray(0, encoded.length - unsignedTail(tx));
 }

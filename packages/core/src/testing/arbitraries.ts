@@ -26,7 +26,8 @@ import {
   type Millis,
 } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Body, Transaction } from '../ledger/transaction.ts';
+import type { Body } from '../ledger/body.ts';
+import type { Transaction } from '../ledger/transaction.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
 
 type Arbitrary<T> = fc.Arbitrary<T>;

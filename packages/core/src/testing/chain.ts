@@ -27,13 +27,9 @@ import {
   type ContentType,
   type Payload,
 } from '../ledger/payload.ts';
-import {
-  encodeTransaction,
-  subnetId,
-  transactionId,
-  transactionSigningBytes,
-  type Body,
-} from '../ledger/transaction.ts';
+import { subnetId } from '../ledger/bodies/subnet.ts';
+import type { Body } from '../ledger/body.ts';
+import { encodeTransaction, transactionId, transactionSigningBytes } from '../ledger/transaction.ts';
 import { bitmapOf, sortValidators, validatorsHash, type ValidatorSet } from '../ledger/validators.ts';
 import { compareBytes } from '../bytes/hex.ts';
 import { keyPair, type KeyPair } from './keys.ts';

@@ -21,10 +21,12 @@ import {
   batchLeaf,
   claimSigningBytes,
   endorsementSigningBytes,
+  type Claim,
+} from '../ledger/bodies/device.ts';
+import type { Body } from '../ledger/body.ts';
+import {
   encodeTransaction,
   transactionSigningBytes,
-  type Body,
-  type Claim,
   type UnsignedTransaction,
 } from '../ledger/transaction.ts';
 import { bitmapOf, sortValidators, type ValidatorSet } from '../ledger/validators.ts';

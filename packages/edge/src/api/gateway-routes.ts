@@ -4,7 +4,7 @@ import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import type { Result } from '@itc/core/bytes/result.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
-import { ACTIONS } from '@itc/core/ledger/transaction.js';
+import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { batchOf } from './ledger-port.ts';
 import { addressParam, hash32 } from '@itc/node/api/chain-routes.js';
 import { AddressText, Hex, Hex32, Problem } from '@itc/node/api/schemas.js';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { decodeAcknowledgement, type Action, type Refusal } from '@itc/core/ledger/command.js';
 import { millis } from '@itc/core/ledger/ids.js';
-import { ACTIONS } from '@itc/core/ledger/transaction.js';
+import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { encodeCommandFrame } from '../command-frame.ts';
 import type { CommandView } from '../gateway/views.ts';

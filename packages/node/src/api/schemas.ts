@@ -4,7 +4,7 @@
  * milliseconds since 1970.
  */
 import { Type } from 'typebox';
-import { KINDS, type BodyKind } from '@itc/core/ledger/transaction.js';
+import { KINDS, type BodyKind } from '@itc/core/ledger/body.js';
 
 export const Hex32 = Type.String({ pattern: '^[0-9a-f]{64}$', description: '32 bytes in hex' });
 export const AddressText = Type.String({

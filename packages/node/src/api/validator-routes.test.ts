@@ -6,7 +6,7 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import { asHash } from '@itc/core/crypto/hash.js';
 import { amount, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
 import { verifyInclusionBytes } from '@itc/core/light/inclusion-proof.js';
 import { trustGenesis } from '@itc/core/light/trust.js';

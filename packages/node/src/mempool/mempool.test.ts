@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Body } from '@itc/core/ledger/transaction.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { checkpoint, make, stateWith, type Draft } from '../testing/pool.ts';

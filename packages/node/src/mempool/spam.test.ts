@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { amount } from '@itc/core/ledger/ids.js';
 import { asAddress } from '@itc/core/ledger/address.js';
-import type { Body } from '@itc/core/ledger/transaction.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { checkpoint, make, stateWith, type Draft } from '../testing/pool.ts';

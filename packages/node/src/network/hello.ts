@@ -13,7 +13,7 @@ import {
   writePublicKey,
   type PublicKey,
 } from '@itc/core/crypto/signature.js';
-import { readHash } from '@itc/core/ledger/transaction.js';
+import { readHash } from '@itc/core/ledger/fields.js';
 import type { PeerRole } from '../ports.ts';
 import { NETWORK_LIMITS } from './limits.ts';
 

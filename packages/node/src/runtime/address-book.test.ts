@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { amount, millis } from '@itc/core/ledger/ids.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto } from '../crypto/native.ts';
 import {

@@ -5,7 +5,7 @@ import { sha256 } from '@itc/core/crypto/hash.js';
 import { voteSigningBytes } from '@itc/core/ledger/block.js';
 import { amount, epoch, height, UNITS_PER_ITC, view } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { SoloChain } from '../testing/solo-chain.ts';

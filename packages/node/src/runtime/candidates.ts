@@ -8,7 +8,7 @@ import { closesEpoch, decodeBlock, headerHash } from '@itc/core/ledger/block.js'
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { height, type Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { precheck } from '@itc/core/state/apply.js';
+import { precheck } from '@itc/core/state/admission.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';

@@ -4,7 +4,7 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { closesEpoch } from '@itc/core/ledger/block.js';
 import { amount, epoch, height, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { validatorsHash } from '@itc/core/ledger/validators.js';
 import { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto } from '../crypto/native.ts';

@@ -5,7 +5,7 @@ import { checkpointHash, type SubnetCheckpoint } from '@itc/core/ledger/checkpoi
 import { VALUE_MIN } from '@itc/core/ledger/escrow.js';
 import { amount, millis } from '@itc/core/ledger/ids.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { subnetId } from '@itc/core/ledger/transaction.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import {
   fakeVerify,

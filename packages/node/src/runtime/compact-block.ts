@@ -16,7 +16,8 @@ import {
   type Header,
 } from '@itc/core/ledger/block.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { readHash, transactionId } from '@itc/core/ledger/transaction.js';
+import { readHash } from '@itc/core/ledger/fields.js';
+import { transactionId } from '@itc/core/ledger/transaction.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { Candidate, Message, PrePrepare } from '@itc/core/pbft/messages.js';
 import { idText } from '@itc/core/state/record-map.js';

@@ -5,7 +5,7 @@ import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { readCertificate, readHeader, writeCertificate, writeHeader } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, height, type Epoch, type Height } from '@itc/core/ledger/ids.js';
-import { readHash } from '@itc/core/ledger/transaction.js';
+import { readHash } from '@itc/core/ledger/fields.js';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { Change, Table, Tables } from '../ports.ts';

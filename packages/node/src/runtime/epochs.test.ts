@@ -7,7 +7,7 @@ import { sha256 } from '@itc/core/crypto/hash.js';
 import { closesEpoch, voteSigningBytes } from '@itc/core/ledger/block.js';
 import { amount, epoch, height, view } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { decodeMessage, encodeMessage } from '@itc/core/pbft/message-codec.js';
 import type { Message, Status } from '@itc/core/pbft/messages.js';
 import { verifyCertificate } from '@itc/core/pbft/verify.js';

@@ -9,12 +9,13 @@ import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { precheck } from '@itc/core/state/apply.js';
+import { precheck } from '@itc/core/state/admission.js';
+import { ruleOf } from '@itc/core/state/rules.js';
+import { verifySigned } from './signed-transactions.ts';
 import {
   judgeTransaction,
   openTransaction,
   signingPrefix,
-  unsignedPart,
   type OpenedTransaction,
   type VerifiedTransaction,
 } from '@itc/core/state/verified-transaction.js';
@@ -154,14 +155,8 @@ export class Intake {
   }
 
   async #verify(transactions: readonly OpenedTransaction[]): Promise<Result<boolean[], ErrorCode>> {
-    const items = transactions.map(({ tx, encoded }) => ({
-      key: tx.key.bytes,
-      prefix: this.#prefix,
-      message: unsignedPart(encoded),
-      signature: tx.signature,
-    }));
     try {
-      return { ok: true, value: await this.#o.pool.verifyBatch(items) };
+      return ok(await verifySigned(this.#o.pool, this.#prefix, transactions));
     } catch (error) {
       // Too much to verify at the moment: these are refused, and offered again by whoever wants them final.
       if (error instanceof LedgerError) return refused(error.code, error.message);
@@ -185,28 +180,10 @@ export class Intake {
   }
 }
 
-/** Whether the rules of a pool verify no signature inside of it. */
+/** Whether the rules of a pool verify no signature inside of it, nor ask more of the state. */
 function isCheap({ tx: { body } }: OpenedTransaction): boolean {
-  switch (body.kind) {
-    case 'transfer':
-    case 'transfers':
-    case 'register-maker':
-    case 'register-batch':
-    case 'grant':
-    case 'revoke':
-    case 'create-subnet':
-    case 'unbond':
-    case 'weight-vote':
-    case 'deposit':
-    case 'withdraw':
-      return true;
-    case 'checkpoint':
-    case 'claim':
-    case 'bond':
-    case 'evidence':
-    case 'restart':
-      return false;
-  }
+  const { signs, proved } = ruleOf(body);
+  return signs !== true && proved === undefined;
 }
 
 /** A message between processes is cut off here; one transaction always fits. */

@@ -16,7 +16,8 @@ import {
 } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { decodeTransaction, readHash, transactionId } from '@itc/core/ledger/transaction.js';
+import { readHash } from '@itc/core/ledger/fields.js';
+import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { Change, Table, Tables } from '../ports.ts';
 import { heightKey } from './executed-blocks.ts';

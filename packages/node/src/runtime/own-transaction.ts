@@ -3,10 +3,10 @@ import { ED25519, SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { amount, type Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import {
   encodeTransaction,
   transactionSigningBytes,
-  type Body,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
 import type { KeyPair } from '../crypto/keypair.ts';

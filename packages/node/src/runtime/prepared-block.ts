@@ -19,12 +19,12 @@ import {
   judgeTransaction,
   openTransaction,
   signingPrefix,
-  unsignedPart,
   type OpenedTransaction,
   type VerifiedTransaction,
 } from '@itc/core/state/verified-transaction.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
+import { verifySigned } from './signed-transactions.ts';
 
 export type PreparedBlock = Brand<
   {
@@ -139,12 +139,10 @@ export async function prepareBlock(
     unknown.push(i);
   }
   if (pool !== 'certified' && unknown.length > 0) {
-    const prefix = signingPrefix(chain);
-    const verdicts = await pool.verifyBatch(
-      unknown.map((i) => {
-        const { tx, encoded } = opened[i] as OpenedTransaction;
-        return { key: tx.key.bytes, prefix, message: unsignedPart(encoded), signature: tx.signature };
-      }),
+    const verdicts = await verifySigned(
+      pool,
+      signingPrefix(chain),
+      unknown.map((i) => opened[i] as OpenedTransaction),
     );
     const bad = verdicts.indexOf(false);
     if (bad >= 0)

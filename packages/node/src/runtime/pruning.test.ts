@@ -8,7 +8,8 @@ import { checkpointSigningBytes, type SubnetCheckpoint } from '@itc/core/ledger/
 import { millis } from '@itc/core/ledger/ids.js';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { bitmapOf, sortValidators } from '@itc/core/ledger/validators.js';
-import { subnetId, transactionId } from '@itc/core/ledger/transaction.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
+import { transactionId } from '@itc/core/ledger/transaction.js';
 import { fakeSign, person } from '@itc/core/testing/state-world.js';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { MemoryHub, MemoryTransport } from '../network/memory-transport.ts';

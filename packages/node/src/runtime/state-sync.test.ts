@@ -5,7 +5,7 @@ import { amount, height, millis, type Epoch } from '@itc/core/ledger/ids.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { Certificate } from '@itc/core/ledger/block.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { possessionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { encodeManifest, type SnapshotManifest } from '@itc/core/state/snapshot.js';
 import { prepareBlock, type PreparedBlock } from './prepared-block.ts';
 import { fakeSign, type Person } from '@itc/core/testing/state-world.js';

@@ -3,7 +3,7 @@ import { decode } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { readHash } from '@itc/core/ledger/transaction.js';
+import { readHash } from '@itc/core/ledger/fields.js';
 import { idText } from '@itc/core/state/record-map.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Peer, PeerId, Transport } from '../ports.ts';

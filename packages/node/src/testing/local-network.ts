@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, height, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
+import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import {
   encodeTransaction,
-  subnetId,
   transactionSigningBytes,
-  type Body,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
 import { sortValidators } from '@itc/core/ledger/validators.js';

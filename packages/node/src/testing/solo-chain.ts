@@ -5,10 +5,10 @@ import type { Certificate, Header } from '@itc/core/ledger/block.js';
 import { compareBytes } from '@itc/core/bytes/hex.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, height, millis, SUPPLY, UNITS_PER_ITC, view, type Height } from '@itc/core/ledger/ids.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import {
   encodeTransaction,
   transactionSigningBytes,
-  type Body,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
 import { bitmapOf, sortValidators } from '@itc/core/ledger/validators.js';

@@ -5,7 +5,7 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { ContentType } from '@itc/core/ledger/payload.js';
-import { readAddress, readHash } from '@itc/core/ledger/transaction.js';
+import { readAddress, readHash } from '@itc/core/ledger/fields.js';
 
 /** In this order, never back. */
 export const STAGES = ['received', 'in-dag', 'accepted', 'final'] as const;

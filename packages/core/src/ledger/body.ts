@@ -1,0 +1,68 @@
+/** What a transaction asks for: one of many kinds, each with its code and its one encoding (spec WIRE-3). */
+import type { Reader } from '../bytes/reader.ts';
+import type { Writer } from '../bytes/writer.ts';
+import { ACCESS_CODECS, type AccessBody } from './bodies/access.ts';
+import type { BodyCodecs } from './bodies/codec.ts';
+import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
+import { SUBNET_CODECS, type SubnetBody } from './bodies/subnet.ts';
+import { TRANSFER_CODECS, type TransferBody } from './bodies/transfer.ts';
+import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
+
+export type Body = TransferBody | DeviceBody | AccessBody | SubnetBody | ValidatorBody;
+
+export type BodyKind = Body['kind'];
+
+/** The body of one kind. */
+export type BodyOf<K extends BodyKind> = Extract<Body, { readonly kind: K }>;
+
+/** On the wire and in what is hashed: append, never renumber. Not every number has a kind. */
+export const BODY_CODES: { readonly [K in BodyKind]: number } = {
+  transfer: 1,
+  'register-maker': 2,
+  'register-batch': 3,
+  claim: 4,
+  grant: 5,
+  revoke: 6,
+  'create-subnet': 7,
+  checkpoint: 8,
+  bond: 9,
+  unbond: 10,
+  'weight-vote': 11,
+  evidence: 12,
+  restart: 13,
+  transfers: 14,
+  deposit: 15,
+  withdraw: 16,
+};
+
+/** In the order of their codes. */
+export const KINDS: readonly BodyKind[] = (Object.keys(BODY_CODES) as BodyKind[]).sort(
+  (a, b) => BODY_CODES[a] - BODY_CODES[b],
+);
+
+const CODECS: BodyCodecs<Body> = {
+  ...TRANSFER_CODECS,
+  ...DEVICE_CODECS,
+  ...ACCESS_CODECS,
+  ...SUBNET_CODECS,
+  ...VALIDATOR_CODECS,
+};
+
+const KIND_OF: readonly (BodyKind | undefined)[] = KINDS.reduce<(BodyKind | undefined)[]>((table, kind) => {
+  table[BODY_CODES[kind]] = kind;
+  return table;
+}, []);
+
+export function writeBody(writer: Writer, body: Body): void {
+  writer.u8(BODY_CODES[body.kind]);
+  // The table has the codec of each kind under that kind, which the type of one lookup cannot say.
+  (CODECS[body.kind].write as (writer: Writer, body: Body) => void)(writer, body);
+}
+
+export function readBody(reader: Reader): Body {
+  const code = reader.u8();
+  const kind = KIND_OF[code];
+  if (kind === undefined)
+    return reader.refuse('decode.unknown-kind', `expected the code of a transaction kind, got ${code}`);
+  return CODECS[kind].read(reader);
+}

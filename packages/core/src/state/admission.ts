@@ -1,0 +1,112 @@
+/** What a transaction needs before its body counts: due, paid, and signed by those who may act for its sender (spec STATE-2). */
+import { ok, refused, type Result } from '../bytes/result.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import { amount, type Amount } from '../ledger/ids.ts';
+import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
+import { checkpointWeight, senderFlaw } from './apply-subnet.ts';
+import { Draft } from './draft.ts';
+import type { LedgerState } from './ledger-state.ts';
+import { STATE_LIMITS } from './limits.ts';
+import { ruleOf } from './rules.ts';
+import type { OpenedTransaction, VerifiedTransaction } from './verified-transaction.ts';
+
+/**
+ * Whether a pool should take a transaction that is to be executed at `context.height` or later. Nonces and
+ * checkpoints may run ahead by a bounded number; bodies are judged only as far as no state could accept them,
+ * because what they need may be waiting in the same pool. A checkpoint pays nothing, so its sender and its
+ * signatures are checked here: otherwise blocks could be filled for free. Whether the sender has signed is not asked:
+ * a pool may find out what is cheap first.
+ */
+export function precheck(
+  state: LedgerState,
+  context: PoolContext,
+  transaction: OpenedTransaction,
+): Result<void, ErrorCode> {
+  const { tx, sender } = transaction;
+  const expiry = expiryFlaw(context, transaction);
+  if (expiry !== undefined) return expiry;
+  const { body } = tx;
+  if (body.kind === 'checkpoint') {
+    const { checkpoint } = body.certificate;
+    const subnet = state.subnet(checkpoint.subnet);
+    if (subnet === undefined)
+      return refused('subnet.unknown', 'the checkpoint names a subnet that does not exist');
+    const ahead = checkpoint.sequence - subnet.lastSequence;
+    if (ahead < 1 || ahead > STATE_LIMITS.checkpointsAheadMax) {
+      return refused(
+        'checkpoint.sequence',
+        `expected a sequence above ${subnet.lastSequence}, got ${checkpoint.sequence}`,
+      );
+    }
+    const flaw = senderFlaw(subnet, tx.key);
+    if (flaw !== undefined) return flaw;
+    const signed = checkpointWeight(subnet, context, body.certificate);
+    return signed.ok ? ok(undefined) : signed;
+  }
+  const account = state.account(sender);
+  const next = account?.nonces[tx.lane] ?? 0;
+  // What may be free must not wait in numbers.
+  const aheadMax = body.kind === 'restart' ? 0 : STATE_LIMITS.nonceAheadMax;
+  const rule = ruleOf(body);
+  const flaw =
+    authorityFlaw(transaction) ??
+    nonceFlaw(next, tx.nonce, aheadMax) ??
+    feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
+    rule.flaw?.(sender, body) ??
+    rule.proved?.(state, context, transaction, body);
+  return flaw ?? ok(undefined);
+}
+
+/**
+ * Nonce and fee; then the fee goes to the pool of the epoch and the lane advances, whatever becomes of the body.
+ * When a check fails nothing changes: a transaction that was never due costs its sender nothing.
+ */
+export function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
+  const { tx, sender } = transaction;
+  const account = draft.account(sender);
+  const next = account.nonces[tx.lane] ?? 0;
+  const flaw =
+    authorityFlaw(transaction) ??
+    nonceFlaw(next, tx.nonce, 0) ??
+    feeFlaw(draft.feePerByte, account.balance, transaction);
+  if (flaw !== undefined) return flaw;
+  const nonces = account.nonces.slice();
+  while (nonces.length < tx.lane) nonces.push(0);
+  nonces[tx.lane] = next + 1;
+  draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
+  draft.fees += tx.fee;
+  return undefined;
+}
+
+/** Whether those who signed may act for the sender. */
+function authorityFlaw({ tx }: OpenedTransaction): Flaw {
+  if (tx.account === undefined && tx.cosigners === undefined) return undefined;
+  return refused('account.signers', 'expected the key whose address the sender is, and no other');
+}
+
+export function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: OpenedTransaction): Flaw {
+  if (context.height <= tx.validUntil) return undefined;
+  return refused('transaction.expired', `valid up to height ${tx.validUntil}, this is ${context.height}`);
+}
+
+function nonceFlaw(next: number, nonce: number, ahead: number): Flaw {
+  if (nonce >= next && nonce <= next + ahead) return undefined;
+  return refused(
+    'transaction.nonce',
+    ahead === 0
+      ? `expected nonce ${next}, got ${nonce}`
+      : `expected a nonce from ${next} to ${next + ahead}, got ${nonce}`,
+  );
+}
+
+function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: OpenedTransaction): Flaw {
+  const price = tx.body.kind === 'restart' ? 0n : feePerByte * BigInt(encoded.length);
+  if (tx.fee < price)
+    return refused(
+      'transaction.fee',
+      `expected at least ${price} for ${encoded.length} bytes, got ${tx.fee}`,
+    );
+  if (balance < tx.fee)
+    return refused('transaction.balance', `the fee is ${tx.fee}, the balance is ${balance}`);
+  return undefined;
+}

@@ -1,0 +1,60 @@
+/** What each kind of body needs and does: one entry per kind, all found here (spec STATE-2). */
+import type { Result } from '../bytes/result.ts';
+import type { Address } from '../ledger/address.ts';
+import type { Body, BodyKind, BodyOf } from '../ledger/body.ts';
+import type { ErrorCode } from '../ledger/errors.ts';
+import { ACCOUNT_RULES } from './apply-account.ts';
+import { DEVICE_RULES } from './apply-device.ts';
+import { ESCROW_RULES } from './apply-escrow.ts';
+import { EVIDENCE_RULES } from './apply-evidence.ts';
+import { GRANT_RULES } from './apply-grant.ts';
+import { SUBNET_RULES } from './apply-subnet.ts';
+import { VALIDATOR_RULES } from './apply-validator.ts';
+import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
+import type { Draft } from './draft.ts';
+import type { LedgerEventBody } from './events.ts';
+import type { LedgerState } from './ledger-state.ts';
+import type { OpenedTransaction, VerifiedTransaction } from './verified-transaction.ts';
+
+export interface Rule<B extends Body> {
+  /** What no state could accept: asked by a pool, and before `apply` in any case. */
+  readonly flaw?: (sender: Address, body: B) => Flaw;
+  /**
+   * What else a pool asks: signatures inside the body, and whatever would fill it for free. `apply` must come to the
+   * same, because nobody else asks this. A kind with signatures inside must say so with `signs`.
+   */
+  readonly proved?: (
+    state: LedgerState,
+    context: PoolContext,
+    transaction: OpenedTransaction,
+    body: B,
+  ) => Flaw;
+  /** The body holds signatures that `proved` verifies, so that asking it is not cheap. */
+  readonly signs?: true;
+  /** Fee and nonce are taken already. A refusal must leave the draft as it was. */
+  readonly apply: (
+    draft: Draft,
+    context: BlockContext,
+    transaction: VerifiedTransaction,
+    body: B,
+  ) => Result<LedgerEventBody, ErrorCode>;
+}
+
+/** Rules of a group of kinds, by kind. */
+export type Rules<K extends BodyKind> = { readonly [P in K]: Rule<BodyOf<P>> };
+
+const RULES: Rules<BodyKind> = {
+  ...ACCOUNT_RULES,
+  ...DEVICE_RULES,
+  ...GRANT_RULES,
+  ...SUBNET_RULES,
+  ...ESCROW_RULES,
+  ...VALIDATOR_RULES,
+  ...EVIDENCE_RULES,
+};
+
+/** The rule of a body's own kind. */
+export function ruleOf<B extends Body>(body: B): Rule<B> {
+  // The table has the rule of each kind under that kind, which the type of one lookup cannot say.
+  return RULES[body.kind] as unknown as Rule<B>;
+}
