@@ -58,6 +58,20 @@ export interface StateLeaf {
   readonly label: string;
 }
 
+/** What a tree answers, wherever it is kept. */
+export interface StateTreeView {
+  readonly root: Hash;
+  /** Keys that hold a value. */
+  readonly size: number;
+  get(key: Hash): Uint8Array | undefined;
+  /** Proof of what the key holds, or that it holds nothing. */
+  prove(key: Hash): StateProof;
+  /** In ascending order of keys. */
+  entries(): Iterable<StateLeaf>;
+  /** What lies under a prefix; undefined when the tree ends above it, in a leaf or in nothing. */
+  subtree(prefix: KeyPrefix): Subtree | undefined;
+}
+
 type Node = Leaf | Branch;
 
 /**
@@ -131,7 +145,7 @@ function textBitAt(key: string, depth: number): number {
   return (key.charCodeAt(depth >> 3) >> (7 - (depth & 7))) & 1;
 }
 
-export class StateTree {
+export class StateTree implements StateTreeView {
   static readonly empty: StateTree = new StateTree(undefined);
 
   readonly #top: Node | undefined;
@@ -165,7 +179,6 @@ export class StateTree {
     return leaf?.key === text ? leaf.value : undefined;
   }
 
-  /** Proof of what the key holds, or that it holds nothing. */
   prove(key: Hash): StateProof {
     const siblings: Hash[] = [];
     const text = idText(key);
@@ -177,12 +190,10 @@ export class StateTree {
     };
   }
 
-  /** In ascending order of keys. */
   entries(): Iterable<StateLeaf> {
     return entriesOf(this.#top);
   }
 
-  /** What lies under a prefix; undefined when the tree ends above it, in a leaf or in nothing. */
   subtree(prefix: KeyPrefix): Subtree | undefined {
     const siblings: Hash[] = [];
     let node = this.#top;

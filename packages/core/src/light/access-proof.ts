@@ -3,7 +3,12 @@ import { equalBytes } from '../bytes/hex.ts';
 import { decode, type DecodeCode } from '../bytes/reader.ts';
 import { refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
-import { readStateProof, writeStateProof, type StateProof, type StateTree } from '../crypto/state-tree.ts';
+import {
+  readStateProof,
+  writeStateProof,
+  type StateProof,
+  type StateTreeView,
+} from '../crypto/state-tree.ts';
 import type { Address } from '../ledger/address.ts';
 import {
   readCertificate,
@@ -33,7 +38,7 @@ export interface AccessProof {
  * The prover's side, from the tree whose root stands in the header. Undefined when the device has no record.
  */
 export function proveAccess(o: {
-  readonly tree: StateTree;
+  readonly tree: StateTreeView;
   readonly hops?: readonly EpochHop[];
   readonly header: Header;
   readonly certificate: Certificate;

@@ -5,6 +5,7 @@ import { equalBytes } from '../bytes/hex.ts';
 import { Writer } from '../bytes/writer.ts';
 import { sha256, type Hash } from '../crypto/hash.ts';
 import { MmrLog } from '../crypto/mmr.ts';
+import { StateTree } from '../crypto/state-tree.ts';
 import { asAddress } from '../ledger/address.ts';
 import { HEADER_FLAGS, headerHash, type Header } from '../ledger/block.ts';
 import { amount, epoch, height, millis } from '../ledger/ids.ts';
@@ -116,7 +117,7 @@ test('SNAPSHOT-2: how a state is cut follows from its records alone, not from th
 
 test('SNAPSHOT-2: records ground to one prefix are cut further, so that no chunk grows without bound', () => {
   // Keys of the tree are hashes; here they are chosen, as somebody who grinds addresses would.
-  const tree = large.tree.update(
+  const tree = StateTree.empty.update(
     Array.from({ length: 3 * RECORDS_MAX }, (_, i) => {
       const key = new Uint8Array(32);
       new DataView(key.buffer).setUint32(4, i << 16);

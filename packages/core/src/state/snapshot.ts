@@ -14,7 +14,7 @@ import {
   readStateProof,
   writeStateProof,
   type KeyPrefix,
-  type StateTree,
+  type StateTreeView,
   type Subtree,
 } from '../crypto/state-tree.ts';
 import {
@@ -64,7 +64,7 @@ export interface HashPiece {
 }
 
 /** How a state is cut: the largest pieces of the tree that do not exceed the records of a chunk. */
-export function chunkDepths(tree: StateTree): Uint8Array {
+export function chunkDepths(tree: StateTreeView): Uint8Array {
   const depths: number[] = [];
   const rest: KeyPrefix[] = [WHOLE_TREE];
   for (let prefix = rest.pop(); prefix !== undefined; prefix = rest.pop()) {
@@ -136,7 +136,7 @@ export function manifestFlaw(manifest: SnapshotManifest): string | undefined {
 }
 
 /** The piece of a state under a prefix; undefined where the tree has no such piece, or one too large to send. */
-export function chunkOf(tree: StateTree, prefix: KeyPrefix): SnapshotChunk | undefined {
+export function chunkOf(tree: StateTreeView, prefix: KeyPrefix): SnapshotChunk | undefined {
   const subtree: Subtree | undefined = tree.subtree(prefix);
   if (subtree === undefined || subtree.count > STATE_LIMITS.snapshotChunkRecordsMax) return undefined;
   const entries: StateEntry[] = [];
