@@ -221,7 +221,11 @@ test('CRYPTO-2.3 and WIRE-3.5: keys of all schemes, other accounts, sponsors and
     }),
   );
   const shape = fc.record({
-    signers: fc.array(signer, { minLength: 1, maxLength: 4 }),
+    signers: fc.uniqueArray(signer, {
+      minLength: 1,
+      maxLength: 4,
+      comparator: (a, b) => compareKeys(a.key, b.key) === 0,
+    }),
     account: fc.option(bytes(32)),
     sponsor: fc.option(bytes(32)),
   });

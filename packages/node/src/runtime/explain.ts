@@ -5,7 +5,6 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Explanation } from '@itc/core/dag/effects.js';
-import { addressOf } from '@itc/core/ledger/address.js';
 import { decodeBlock } from '@itc/core/ledger/block.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { quorumOf } from '@itc/core/ledger/validators.js';
@@ -108,9 +107,13 @@ function transaction({ chain, mempool, obstacle }: ExplainPort, id: Hash): Expla
 }
 
 /** Why it cannot be in the next block; undefined when it can. */
-function gapBefore(chain: Chain, mempool: Mempool, { tx, name }: VerifiedTransaction): string | undefined {
+function gapBefore(
+  chain: Chain,
+  mempool: Mempool,
+  { tx, name, sender }: VerifiedTransaction,
+): string | undefined {
   if (tx.body.kind === 'checkpoint') return undefined;
-  const next = chain.state.account(addressOf(tx.key))?.nonces[tx.lane] ?? 0;
+  const next = chain.state.account(sender)?.nonces[tx.lane] ?? 0;
   if (tx.nonce <= next) return undefined;
   const ready = mempool.take(chain.state, {
     bytesMax: Number.MAX_SAFE_INTEGER,
