@@ -127,7 +127,7 @@ export async function benchVerify(options: BenchOptions): Promise<Result[]> {
   };
   const itemsOf = (envelopes: readonly ScreenedEnvelope[]): SignedItem[] =>
     envelopes
-      .flatMap(envelopeSignatures)
+      .flatMap((envelope) => envelopeSignatures(envelope))
       .map(({ key, message, signature }) => ({ key: key.bytes, message, signature }));
   /** Several batches are under way at a time: screening one overlaps with verifying others. */
   const takeAll = async (encoded: readonly Uint8Array[], perBatch: number): Promise<void> => {

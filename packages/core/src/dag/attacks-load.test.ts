@@ -13,6 +13,7 @@ import {
   place,
   seededRandom,
   START,
+  CHAIN,
   SUBNET,
   TestSubnet,
 } from '../testing/dag.ts';
@@ -64,7 +65,7 @@ function rounds(lazy: number): {
       const what = { payloads: [payloadOf(`device ${self}`, round + 1)], now, lane: 0 };
       const { body } = makeDraft(
         graph,
-        { subnet: SUBNET, members: ten, self, random, lastAnchors: [] },
+        { chain: CHAIN, subnet: SUBNET, members: ten, self, random, lastAnchors: [] },
         what,
       );
       const { previous, sequence } = body;

@@ -12,6 +12,7 @@ import {
   place,
   seededRandom,
   START,
+  CHAIN,
   SUBNET,
   TestSubnet,
 } from '../testing/dag.ts';
@@ -55,7 +56,7 @@ function honestDraft(
 ): ReturnType<typeof makeDraft> {
   return makeDraft(
     graph,
-    { subnet: SUBNET, members, self, random, lastAnchors: [] },
+    { chain: CHAIN, subnet: SUBNET, members, self, random, lastAnchors: [] },
     { payloads: [], now: millis(now), lane: 0 },
   );
 }

@@ -19,11 +19,12 @@ import { rateSurcharge, workBits } from './proof-of-work.ts';
 import { finalRef, NONE } from './slab.ts';
 import { bitsNeeded } from './standing.ts';
 import { parentsWanted, selectTips } from './tips.ts';
-import type { VerifiedEnvelope } from './verify.ts';
+import { accusationIn, type VerifiedEnvelope } from './verify.ts';
 
 export function makeDraft(
   graph: Graph,
   own: {
+    readonly chain: Hash;
     readonly subnet: Hash;
     readonly members: ValidatorSet;
     readonly self: number;
@@ -59,6 +60,9 @@ export function makeDraft(
   if (parents.length === 0) parents.push(own.subnet);
   parents.sort(compareBytes);
 
+  const { chain, subnet, members } = own;
+  const accusation = accusationIn({ chain, subnet, members }, what.payloads);
+  if (!accusation.ok) throw new Error(`our own accusation does not hold: ${accusation.message}`);
   const anchor = graph.anchors.last;
   const payloads = what.payloads.map((payload) => payload.bytes);
   const issuer = own.members[own.self];
@@ -78,7 +82,13 @@ export function makeDraft(
   const self = newest === NONE ? finalRef(0) : newest;
   const level = graph.levelAfter({ issuer: own.self, lane, previous, time, self });
   const bits = bitsNeeded(anchor, own.self, rateSurcharge(level), graph.powBits);
-  return { body, bodyHash: envelopeBodyHash(body), bits, payloads: what.payloads };
+  return {
+    body,
+    bodyHash: envelopeBodyHash(body),
+    bits,
+    payloads: what.payloads,
+    accusation: accusation.value,
+  };
 }
 
 /**
@@ -111,5 +121,6 @@ export function sealDraft(
     encoded,
     workBits: work,
     signingBytes,
+    accusation: draft.accusation,
   } as VerifiedEnvelope;
 }

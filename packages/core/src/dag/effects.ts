@@ -6,6 +6,7 @@ import type { ErrorCode } from '../ledger/errors.ts';
 import type { Height, Millis } from '../ledger/ids.ts';
 import type { Payload } from '../ledger/payload.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
+import type { Accusation } from './accusation.ts';
 import type { EnvelopeBody } from './envelope.ts';
 import type { PayloadOutcome } from './lanes.ts';
 import type { ValueRefusal } from './ledger-table.ts';
@@ -74,6 +75,17 @@ export type Input =
       readonly reply: boolean;
       readonly now: Millis;
     }
+  /**
+   * An audit found that this envelope's issuer signed a payload its device did not; the envelope itself comes in besides,
+   * if it was asked for.
+   */
+  | {
+      readonly kind: 'forged';
+      readonly envelope: VerifiedEnvelope;
+      /** Of the payload. */
+      readonly index: number;
+      readonly now: Millis;
+    }
   /** A finished draft of our own. */
   | { readonly kind: 'own'; readonly envelope: VerifiedEnvelope; readonly now: Millis }
   | {
@@ -126,6 +138,8 @@ export interface Outgoing {
 export type Want =
   /** Please draft an envelope now, empty if there are no payloads: others wait for our approval. */
   | { readonly kind: 'envelope' }
+  /** Please sign this accusation, and draft an envelope with nothing else in it. */
+  | { readonly kind: 'accuse'; readonly accused: number; readonly content: Uint8Array }
   /** Please feed committed checkpoints from this sequence on. */
   | { readonly kind: 'committed'; readonly from: number }
   /** Please feed deposits of the main chain from this number on. */
@@ -180,6 +194,7 @@ export interface Draft {
   /** Bits of work to find, surcharge included. */
   readonly bits: number;
   readonly payloads: readonly Payload[];
+  readonly accusation?: Accusation | undefined;
 }
 
 export interface MemberStatus {
@@ -208,6 +223,8 @@ export interface MemberStatus {
   readonly submitted: boolean;
   readonly committedQueue: number;
   readonly equivocators: readonly number[];
+  /** Members whose payloads are refused here: shown to have forged some, by a checkpoint or by what is on its way into one. */
+  readonly barred: readonly number[];
   /** Pending envelopes of each member. */
   readonly pendingByMember: readonly number[];
   /** What proof of work adds to each member's weight in this epoch. */

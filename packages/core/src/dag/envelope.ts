@@ -160,13 +160,21 @@ export function encodeEnvelopeWithPayloads(whole: EnvelopeWithPayloads): Uint8Ar
   return writer.finish();
 }
 
-/** The total is bounded before anything is read; the count must be the one the header commits to. */
-export function decodeEnvelopeWithPayloads(bytes: Uint8Array): Result<EnvelopeWithPayloads, DecodeCode> {
+/**
+ * The total is bounded before anything is read; the count must be the one the header commits to. The payloads are copies,
+ * or views when the bytes are `kept` as they are by the caller.
+ */
+export function decodeEnvelopeWithPayloads(
+  bytes: Uint8Array,
+  isKept = false,
+): Result<EnvelopeWithPayloads, DecodeCode> {
   return decode((reader) => {
     if (reader.remaining > LIMITS.envelopeBytesMax)
       reader.refuse('decode.too-long', `expected at most ${LIMITS.envelopeBytesMax} bytes`);
     const envelope = readEnvelope(reader);
-    const payloads = reader.list(LIMITS.envelopePayloadsMax, (r) => r.bytes(LIMITS.payloadBytesMax).slice());
+    const payloads = reader.list(LIMITS.envelopePayloadsMax, (r) =>
+      isKept ? r.bytes(LIMITS.payloadBytesMax) : r.bytes(LIMITS.payloadBytesMax).slice(),
+    );
     if (payloads.length !== envelope.payloadCount)
       reader.refuse('decode.not-canonical', 'the header commits to another number of payloads');
     return { envelope, payloads };

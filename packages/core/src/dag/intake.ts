@@ -1,6 +1,7 @@
 /** Envelopes on their way into the graph: hold, insert, and everything that was waiting for them (spec DAG-2, DAG-9). */
 import type { Hash } from '../crypto/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import type { Accusations } from './accusations.ts';
 import type { Effects } from './effects.ts';
 import type { Graph, Origin, Refusal } from './graph.ts';
 import { keyOf } from './slab.ts';
@@ -21,9 +22,11 @@ export class Intake {
   /** Own envelopes accepted since the owner last took note. */
   ownAccepted = 0;
   readonly #self: number;
+  readonly #accusations: Accusations;
 
-  constructor(graph: Graph, solidifier: Solidifier, self: number) {
+  constructor(graph: Graph, solidifier: Solidifier, accusations: Accusations, self: number) {
     this.#graph = graph;
+    this.#accusations = accusations;
     this.#solidifier = solidifier;
     this.#self = self;
   }
@@ -39,6 +42,17 @@ export class Intake {
       this.#refuse(
         envelope,
         { code: 'envelope.from-future', reason: 'the time lies ahead of our clock' },
+        effects,
+      );
+      return;
+    }
+    // What others have built on is taken all the same: its payloads are ignored wherever it ends up (spec DAG-13.4).
+    const { payloads, accusation, issuer } = envelope;
+    const isRefused = origin === 'gossip' && payloads.length > 0 && accusation === undefined;
+    if (isRefused && this.#accusations.isBarred(issuer)) {
+      this.#refuse(
+        envelope,
+        { code: 'envelope.barred', reason: 'its issuer was caught forging payloads' },
         effects,
       );
       return;
@@ -83,6 +97,7 @@ export class Intake {
       case 'inserted':
         effects.persist.push({ kind: 'envelope', bytes: envelope.encoded });
         effects.joined.push(envelope);
+        if (envelope.accusation !== undefined) this.#accusations.carried(envelope);
         if (insertion.conflict !== undefined) {
           this.equivocators.add(envelope.issuer);
           effects.evidence.push({ issuer: envelope.issuer, first: insertion.conflict, second: envelope });

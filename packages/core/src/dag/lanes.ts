@@ -42,14 +42,33 @@ export interface IssuerLane {
   readonly level: number;
 }
 
-export type PayloadOutcome = 'applied' | 'duplicate' | 'stale' | 'lanes-full';
+export type PayloadOutcome = 'applied' | 'duplicate' | 'stale' | 'lanes-full' | 'issuer-barred';
 
 function treeKey(kind: number, ...parts: readonly Uint8Array[]): Hash {
   return hashTagged('stateKey', Uint8Array.of(kind), ...parts);
 }
 
-export const payloadLaneKey = (payload: Pick<Payload, 'signer' | 'device'>): Hash =>
-  treeKey(KIND.payloadLane, laneKey(payload));
+/** Key of a payload's lane in the tree, and the same as the name it has in maps. */
+interface LaneName {
+  readonly key: Hash;
+  readonly name: string;
+}
+
+/** By the lane itself, which is one object for all payloads parsed of it: a checkpoint holds many of each. */
+const laneNames = new WeakMap<Hash, LaneName>();
+
+function laneNameOf(payload: Pick<Payload, 'signer' | 'device'>): LaneName {
+  const lane = laneKey(payload);
+  let named = laneNames.get(lane);
+  if (named === undefined) {
+    const key = treeKey(KIND.payloadLane, lane);
+    named = { key, name: keyOf(key) };
+    laneNames.set(lane, named);
+  }
+  return named;
+}
+
+export const payloadLaneKey = (payload: Pick<Payload, 'signer' | 'device'>): Hash => laneNameOf(payload).key;
 
 const issuerLaneKey = (issuer: number, lane: number): Hash =>
   treeKey(KIND.issuerLane, Uint8Array.of(issuer, lane));
@@ -99,9 +118,14 @@ export class LaneTable {
     return this.issuerLanes.get(issuer * LIMITS.envelopeLanesMax + lane);
   }
 
+  /** The last final number of a payload's lane, undefined when there is no such lane. */
+  laneHigh(payload: Pick<Payload, 'signer' | 'device'>): number | undefined {
+    return this.payloadLanes.get(laneNameOf(payload).name)?.high;
+  }
+
   /** Whether the payload would be applied now: what a gateway asks before it packs one again. */
   outcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
-    const lane = this.payloadLanes.get(keyOf(payloadLaneKey(payload)));
+    const lane = this.payloadLanes.get(laneNameOf(payload).name);
     if (lane === undefined) return 'new';
     const verdict = judgeNumber(lane, payload.sequence);
     return verdict === 'applied' ? 'new' : verdict;
@@ -170,7 +194,7 @@ export class LaneDraft {
 
   /** What `apply` would say, without a trace. */
   outcome(payload: Payload, issuer: number): PayloadOutcome {
-    const name = keyOf(payloadLaneKey(payload));
+    const { name } = laneNameOf(payload);
     const lane = this.payloadLanes.get(name) ?? this.#base.payloadLanes.get(name);
     if (lane !== undefined) return judgeNumber(lane, payload.sequence);
     const { opened } = this.standings[issuer] as Standing;
@@ -179,8 +203,7 @@ export class LaneDraft {
 
   /** Applies a payload once: the sequence is above the window's end and has not been seen (spec DAG-7.2). */
   apply(payload: Payload, issuer: number): PayloadOutcome {
-    const key = payloadLaneKey(payload);
-    const name = keyOf(key);
+    const { key, name } = laneNameOf(payload);
     let lane = this.payloadLanes.get(name);
     if (lane === undefined) {
       const held = this.#base.payloadLanes.get(name);
@@ -199,6 +222,18 @@ export class LaneDraft {
     const verdict = judgeNumber(lane, payload.sequence);
     if (verdict === 'applied') takeNumber(lane, payload.sequence);
     return verdict;
+  }
+
+  /** From now on what this member issues is ignored. A second accusation changes nothing. */
+  bar(member: number): PayloadOutcome {
+    const standing = this.standings[member] as Standing;
+    if (standing.barred) return 'duplicate';
+    standing.barred = true;
+    return 'applied';
+  }
+
+  isBarred(member: number): boolean {
+    return (this.standings[member] as Standing).barred;
   }
 
   issuerLane(index: number): IssuerLane | undefined {

@@ -11,6 +11,7 @@ import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Payload } from '../ledger/payload.ts';
 import { quorumOf } from '../ledger/validators.ts';
+import { Accusations } from './accusations.ts';
 import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
 import { depositRecord } from './deposits.ts';
 import { makeDraft } from './draft.ts';
@@ -62,6 +63,7 @@ export class Member {
   readonly #graph: Graph;
   readonly #solidifier: Solidifier;
   readonly #intake: Intake;
+  readonly #accusations: Accusations;
   readonly #follow: Follow;
   readonly #parts: MemberParts;
   #election: Election;
@@ -88,7 +90,8 @@ export class Member {
     this.#timing = { ...TIMING, ...options.timing };
     this.#graph = new Graph(options);
     this.#solidifier = new Solidifier({ members: members.length, self, timing: this.#timing });
-    this.#intake = new Intake(this.#graph, this.#solidifier, self);
+    this.#accusations = new Accusations(this.#graph, self);
+    this.#intake = new Intake(this.#graph, this.#solidifier, this.#accusations, self);
     this.#follow = new Follow(options, this.#graph, this.#solidifier);
     this.#answers = new AnswerBudget(members.length);
     this.#election = this.#newElection();
@@ -135,6 +138,9 @@ export class Member {
         this.#intake.receive({ envelope, from, origin }, now, effects);
         break;
       }
+      case 'forged':
+        this.#accusations.found(input.envelope, input.index, now, effects);
+        break;
       case 'own':
         this.#issue(input.envelope, now, effects);
         break;
@@ -165,10 +171,19 @@ export class Member {
   draft(payloads: readonly Payload[], now: Millis, lane = 0): Draft | undefined {
     if (this.draftObstacle() !== undefined) return undefined;
     // Empty envelopes carry approval: holding them back would only make others wait.
-    if (payloads.length > 0 && !this.#rate.mayIssue(now)) return undefined;
-    const { subnet, members, self, random } = this.#options;
+    if (payloads.length > 0 && (this.isBarred || !this.#rate.mayIssue(now))) return undefined;
     const lastAnchors = this.#follow.checkpoint?.anchors ?? [];
-    return makeDraft(this.#graph, { subnet, members, self, random, lastAnchors }, { payloads, now, lane });
+    return makeDraft(this.#graph, { ...this.#options, lastAnchors }, { payloads, now, lane });
+  }
+
+  /** A checkpoint has found this member guilty of forgery: what it issues with payloads would be ignored. */
+  get isBarred(): boolean {
+    return this.#graph.lanes.standings[this.#options.self]?.barred === true;
+  }
+
+  /** The last final number of a payload's lane, for the choice of what to audit. */
+  laneHigh(payload: Pick<Payload, 'signer' | 'device'>): number | undefined {
+    return this.#graph.lanes.laneHigh(payload);
   }
 
   /** Why `draft` gives nothing now, in a sentence. */
@@ -407,6 +422,7 @@ export class Member {
   #tick(now: number, effects: Effects): void {
     this.#exchangeHeads(now, effects);
     this.#askForMissing(now, effects);
+    this.#accusations.ask(now, effects);
     const { payloadsAccepted, anyAccepted, unapproved, ownWaitMs } = survey(
       this.#graph,
       this.#options.self,
@@ -512,7 +528,10 @@ export class Member {
   }
 
   status(): MemberStatus {
-    const own = { obstacle: this.draftObstacle(), perSecond: this.#rate.perSecond };
+    const obstacle = this.isBarred
+      ? 'barred: this member was shown to have forged payloads'
+      : this.draftObstacle();
+    const own = { obstacle, perSecond: this.#rate.perSecond, barred: this.#accusations.barred };
     return statusOf(this.#parts, this.#election, own);
   }
 

@@ -211,6 +211,7 @@ function applyPayload(
   issuer: number,
   time: number,
 ): PayloadOutcome | ValueRefusal {
+  if (lanes.isBarred(issuer)) return 'issuer-barred';
   if (payload.contentType !== 'value') return lanes.apply(payload, issuer);
   // Vouchers come late and in any order: their numbers belong to the lane they draw on.
   if (isVoucher(payload)) return lanes.ledger.apply(payload, time) ?? 'applied';
@@ -242,6 +243,12 @@ export function evaluate(
   let time = subnet.lastTime;
   for (const place of order) time = Math.max(time, slab.time[place] as number);
   for (const deposit of deposits) lanes.ledger.credit(deposit);
+  const accusations = new Map<Hash, PayloadOutcome>();
+  for (const place of order) {
+    const { hash, accusation } = slab.envelope(place);
+    // Before any payload: in one checkpoint it does not matter whether the forgery or its proof comes first.
+    if (accusation !== undefined && winners.has(place)) accusations.set(hash, lanes.bar(accusation.accused));
+  }
   for (const place of order) {
     const { hash, payloads, issuer, workBits } = slab.envelope(place);
     const won = winners.has(place);
@@ -252,7 +259,9 @@ export function evaluate(
     } else conduct.lost += 1;
     if (wasLazy(graph, place)) conduct.lazy += 1;
     for (const payload of payloads) {
-      const outcome = won ? applyPayload(lanes, payload, issuer, time) : 'slot-lost';
+      const outcome = won
+        ? (accusations.get(hash) ?? applyPayload(lanes, payload, issuer, time))
+        : 'slot-lost';
       if (outcome === 'applied') applied.push({ payload, envelope: hash });
       else ignored.push({ payload, envelope: hash, reason: outcome });
     }

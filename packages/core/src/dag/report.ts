@@ -62,7 +62,11 @@ export function survey(
 export function statusOf(
   parts: MemberParts,
   election: Election,
-  own: { readonly obstacle: string | undefined; readonly perSecond: number },
+  own: {
+    readonly obstacle: string | undefined;
+    readonly perSecond: number;
+    readonly barred: readonly number[];
+  },
 ): MemberStatus {
   const { graph, solidifier, intake, follow } = parts;
   const { slab } = graph;
@@ -95,6 +99,7 @@ export function statusOf(
     submitted,
     committedQueue: follow.queued,
     equivocators: [...intake.equivocators].sort((a, b) => a - b),
+    barred: own.barred,
     pendingByMember: [...graph.pendingByMember],
     workWeights: graph.lanes.standings.map((standing) => standing.workWeight),
     issuePerSecond: own.perSecond,

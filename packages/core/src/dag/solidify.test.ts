@@ -4,6 +4,7 @@ import { sha256, type Hash } from '../crypto/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { envelopeOf, equalMembers, graphOf, START, SUBNET } from '../testing/dag.ts';
 import { noEffects, TIMING } from './effects.ts';
+import { Accusations } from './accusations.ts';
 import { Intake } from './intake.ts';
 import { Solidifier } from './solidify.ts';
 import type { VerifiedEnvelope } from './verify.ts';
@@ -103,7 +104,7 @@ test('DAG-9.2: requests stay bounded while a flood is on', () => {
 test('DAG-9.1: envelopes in the worst order become solid in one cascade without recursion (deep chain)', () => {
   const graph = graphOf(members);
   const s = solidifier();
-  const intake = new Intake(graph, s, -1);
+  const intake = new Intake(graph, s, new Accusations(graph, -1), -1);
   const chain: VerifiedEnvelope[] = [];
   for (let i = 0; i < 1000; i += 1) {
     const previous = chain[i - 1]?.hash ?? SUBNET;
@@ -134,7 +135,7 @@ test('DAG-9.1: envelopes in the worst order become solid in one cascade without 
 
 test('DAG-2.6: an envelope from the future is dropped, and taken when its time has come (clock skew)', () => {
   const graph = graphOf(members);
-  const intake = new Intake(graph, solidifier(), -1);
+  const intake = new Intake(graph, solidifier(), new Accusations(graph, -1), -1);
   const envelope = envelopeOf(members, {
     issuer: 1,
     parents: [SUBNET],

@@ -34,16 +34,26 @@ export interface Standing {
   penalty: number;
   /** In checkpoints. */
   credit: number;
+  /** It was shown to have forged payloads: those it issues are ignored from then on (spec DAG-13.4). */
+  barred: boolean;
 }
 
-export const freshStanding = (): Standing => ({ opened: 0, work: 0, workWeight: 0, penalty: 0, credit: 0 });
+export const freshStanding = (): Standing => ({
+  opened: 0,
+  work: 0,
+  workWeight: 0,
+  penalty: 0,
+  credit: 0,
+  barred: false,
+});
 
 export const isSameStanding = (a: Standing, b: Standing): boolean =>
   a.opened === b.opened &&
   a.work === b.work &&
   a.workWeight === b.workWeight &&
   a.penalty === b.penalty &&
-  a.credit === b.credit;
+  a.credit === b.credit &&
+  a.barred === b.barred;
 
 export function writeStanding(writer: Writer, standing: Standing): Writer {
   return writer
@@ -51,7 +61,8 @@ export function writeStanding(writer: Writer, standing: Standing): Writer {
     .u53(standing.work)
     .u53(standing.workWeight)
     .u8(standing.penalty)
-    .u8(standing.credit);
+    .u8(standing.credit)
+    .bool(standing.barred);
 }
 
 export function readStanding(reader: Reader): Standing {
@@ -61,6 +72,7 @@ export function readStanding(reader: Reader): Standing {
     workWeight: reader.u53(),
     penalty: reader.u8(),
     credit: reader.u8(),
+    barred: reader.bool(),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   place,
   seededRandom,
   START,
+  CHAIN,
   SUBNET,
 } from '../testing/dag.ts';
 import { makeDraft } from './draft.ts';
@@ -162,7 +163,7 @@ test('DAG-4.4: as many parents as tips, two to eight, the own predecessor among 
   assert.deepEqual([0, 1, 2, 3, 8, 9, 60].map(parentsWanted), [2, 2, 2, 3, 8, 8, 8]);
   const { graph } = build('A1 B1 C1 D1 E1');
   const what = { payloads: [], now: millis(START + 100), lane: 0 };
-  const own = { subnet: SUBNET, members, self: 0, lastAnchors: [], random: seededRandom(1) };
+  const own = { chain: CHAIN, subnet: SUBNET, members, self: 0, lastAnchors: [], random: seededRandom(1) };
   const { body } = makeDraft(graph, own, what);
   assert.equal(body.parents.length, 5);
   assert.ok(body.parents.some((parent) => String(parent) === String(body.previous)));
@@ -191,13 +192,13 @@ test('DAG-4.6: with nothing but itself around, an envelope stands on the last ch
   const anchor = anchorVertex(graph);
   const draft = makeDraft(
     graph,
-    { subnet: SUBNET, members, self: 0, lastAnchors: [anchor], random: seededRandom(1) },
+    { chain: CHAIN, subnet: SUBNET, members, self: 0, lastAnchors: [anchor], random: seededRandom(1) },
     { payloads: [], now: millis(START + 9), lane: 0 },
   );
   assert.deepEqual(draft.body.parents.map(String).sort(), [String(own.hash), String(anchor)].sort());
   const first = makeDraft(
     graphOf(members),
-    { subnet: SUBNET, members, self: 0, lastAnchors: [], random: seededRandom(1) },
+    { chain: CHAIN, subnet: SUBNET, members, self: 0, lastAnchors: [], random: seededRandom(1) },
     { payloads: [], now: millis(START), lane: 0 },
   );
   assert.deepEqual(first.body.parents, [SUBNET]);

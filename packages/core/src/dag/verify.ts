@@ -3,9 +3,12 @@
  * of the anchor, proof of work (one hash), then what costs more: payloads and signatures.
  *
  * Two steps, so that a shell can verify signatures natively and in batches: `screenEnvelope` does everything but
- * signatures, `envelopeSignatures` lists those, `admitEnvelope` takes the verdicts. `verifyEnvelope` is all in one.
+ * signatures, `envelopeSignatures` lists those, `judgeEnvelope` takes the verdicts. Signatures of devices may be checked in
+ * part (spec DAG-13). `verifyEnvelope` is all in one.
  */
 import { equalBytes } from '../bytes/hex.ts';
+import { readAccusation, type Accusation } from './accusation.ts';
+import { isAlwaysChecked } from './audit.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
@@ -59,9 +62,16 @@ export interface ScreenedEnvelope {
   /** Leading zero bits the nonce shows; the surcharge is checked where the issuer's lane is known. */
   readonly workBits: number;
   readonly signingBytes: Uint8Array;
+  /** When it carries one; then it is its only payload. */
+  readonly accusation: Accusation | undefined;
 }
 
-/** Made by `admitEnvelope` for what comes from outside and by `trustEnvelope` for what we wrote ourselves. */
+/**
+ * Its issuer signed it, and no payload that was looked at is forged. Who acts on a payload of another member checks the
+ * device's signature itself.
+ *
+ * Made by `judgeEnvelope` for what comes from outside and by `trustEnvelope` for what we wrote ourselves.
+ */
 export type VerifiedEnvelope = Brand<ScreenedEnvelope, 'VerifiedEnvelope'>;
 
 export interface SignatureCheck {
@@ -82,7 +92,7 @@ export function screenEnvelope(
   if (bytes.length > LIMITS.envelopeBytesMax)
     return refused('envelope.malformed', `expected at most ${LIMITS.envelopeBytesMax} bytes`);
   const encoded = bytes.slice();
-  const decoded = decodeEnvelopeWithPayloads(encoded);
+  const decoded = decodeEnvelopeWithPayloads(encoded, true);
   if (!decoded.ok) return refused('envelope.malformed', decoded.message);
   const { envelope, payloads } = decoded.value;
   if (!equalBytes(envelope.subnet, context.subnet))
@@ -107,38 +117,113 @@ export function screenEnvelope(
     return refused('envelope.payloads', 'the payloads do not give the payload root');
   const parsed: Payload[] = [];
   for (const payload of payloads) {
-    const result = parsePayload(context.chain, payload);
+    const result = parsePayload(context.chain, payload, true);
     if (!result.ok) return refused(result.code, result.message);
     parsed.push(result.value);
   }
+  const accusation = accusationIn(context, parsed);
+  if (!accusation.ok) return accusation;
   const hash = envelopeHash(bodyHash, envelope.nonce);
   const signingBytes = envelopeSigningBytes(context.chain, hash);
-  return ok({ envelope, hash, issuer, payloads: parsed, encoded, workBits: work, signingBytes });
+  return ok({
+    envelope,
+    hash,
+    issuer,
+    payloads: parsed,
+    encoded,
+    workBits: work,
+    signingBytes,
+    accusation: accusation.value,
+  });
 }
 
-/** The issuer's signature first, then one for each payload. */
-export function envelopeSignatures(screened: ScreenedEnvelope): SignatureCheck[] {
-  const { envelope, payloads, signingBytes } = screened;
+/** An accusation comes alone, so that what it takes to check one is bounded by the envelopes. */
+export function accusationIn(
+  context: Pick<VerifyContext, 'chain' | 'subnet' | 'members'>,
+  payloads: readonly Payload[],
+): Result<Accusation | undefined, ErrorCode> {
+  const found = payloads.find(({ contentType }) => contentType === 'accusation');
+  if (found === undefined) return ok(undefined);
+  if (payloads.length > 1) return refused('envelope.accusation', 'an accusation comes alone');
+  return readAccusation(context, found.content);
+}
+
+/** The issuer's signature first, the two of an accusation, then one for each payload; with `chosen`, for those alone. */
+export function envelopeSignatures(
+  screened: ScreenedEnvelope,
+  chosen: readonly number[] = [...screened.payloads.keys()],
+): SignatureCheck[] {
+  const { envelope, payloads, signingBytes, accusation } = screened;
   const checks: SignatureCheck[] = [
     { key: envelope.issuer, message: signingBytes, signature: envelope.signature },
   ];
-  for (const payload of payloads) {
-    checks.push({ key: payload.signer, message: payload.signedBytes, signature: payload.signature });
+  if (accusation !== undefined) {
+    const { signature, issuer: key } = accusation.envelope;
+    checks.push({ key, message: accusation.signingBytes, signature }, payloadCheck(accusation.payload));
   }
+  for (const index of chosen) checks.push(payloadCheck(payloads[index] as Payload));
   return checks;
 }
 
-/** `verdicts` answers `envelopeSignatures`, item by item. */
+function payloadCheck({ signer, signedBytes, signature }: Payload): SignatureCheck {
+  return { key: signer, message: signedBytes, signature };
+}
+
+export type Judgement =
+  | { readonly kind: 'admitted'; readonly envelope: VerifiedEnvelope }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
+  /**
+   * Its issuer signed a payload that its device did not. Nobody takes it unasked. `isInvalid`: every member sees that, and
+   * nobody takes it at all; otherwise others may have taken it, and what they built on it needs it.
+   */
+  | {
+      readonly kind: 'forged';
+      readonly envelope: VerifiedEnvelope;
+      readonly index: number;
+      readonly isInvalid: boolean;
+    };
+
+/** `verdicts` answers `envelopeSignatures` with the same `chosen`, item by item. */
+export function judgeEnvelope(
+  screened: ScreenedEnvelope,
+  verdicts: readonly boolean[],
+  chosen: readonly number[] = [...screened.payloads.keys()],
+): Judgement {
+  const before = screened.accusation === undefined ? 1 : 3;
+  if (verdicts.length !== before + chosen.length)
+    throw new RangeError('one verdict is needed for each signature');
+  if (verdicts[0] !== true) return refusal('signature.invalid', 'the issuer’s signature does not verify');
+  if (before > 1 && verdicts[1] !== true)
+    return refusal('envelope.accusation', 'the accused did not sign that envelope');
+  if (before > 1 && verdicts[2] !== false)
+    return refusal('envelope.accusation', 'the payload is signed by its device');
+  const envelope = screened as VerifiedEnvelope;
+  const forged = chosen.filter((_, i) => verdicts[before + i] !== true);
+  const [first] = forged;
+  if (first === undefined) return { kind: 'admitted', envelope };
+  const isInvalid = forged.some((index) => isAlwaysChecked(screened.payloads[index] as Payload));
+  const isLong = (index: number): boolean => isAlwaysChecked(screened.payloads[index] as Payload);
+  return { kind: 'forged', envelope, index: forged.find((index) => !isLong(index)) ?? first, isInvalid };
+}
+
+function refusal(code: ErrorCode, message: string): Judgement {
+  return { kind: 'refused', code, message };
+}
+
+/** With every signature checked. */
 export function admitEnvelope(
   screened: ScreenedEnvelope,
   verdicts: readonly boolean[],
 ): Result<VerifiedEnvelope, ErrorCode> {
-  if (verdicts.length !== 1 + screened.payloads.length)
-    throw new RangeError('one verdict is needed for each signature');
-  if (verdicts[0] !== true) return refused('signature.invalid', 'the issuer’s signature does not verify');
-  const bad = verdicts.indexOf(false);
-  if (bad > 0) return refused('payload.signature', `the signature of payload ${bad - 1} does not verify`);
-  return ok(screened as VerifiedEnvelope);
+  const judged = judgeEnvelope(screened, verdicts);
+  switch (judged.kind) {
+    case 'admitted':
+      return ok(judged.envelope);
+    case 'refused':
+      return refused(judged.code, judged.message);
+    case 'forged':
+      return refused('payload.signature', `the signature of payload ${judged.index} does not verify`);
+  }
 }
 
 export function verifyEnvelope(
@@ -149,14 +234,14 @@ export function verifyEnvelope(
 ): Result<VerifiedEnvelope, ErrorCode> {
   const screened = screenEnvelope(context, bytes, requested);
   if (!screened.ok) return screened;
-  const verdicts: boolean[] = [];
-  for (const check of envelopeSignatures(screened.value)) {
-    const good = verify(check.key, check.message, check.signature);
-    verdicts.push(good);
-    // Nothing after a bad signature can help; the rest counts as unread.
-    if (!good) break;
+  const checks = envelopeSignatures(screened.value);
+  const verdicts = checks.map(() => false);
+  for (const [i, { key, message, signature }] of checks.entries()) {
+    const good = verify(key, message, signature);
+    verdicts[i] = good;
+    // Nothing after a bad signature can help, unless it is the one an accusation is about.
+    if (!good && (i !== 2 || screened.value.accusation === undefined)) break;
   }
-  while (verdicts.length < 1 + screened.value.payloads.length) verdicts.push(false);
   return admitEnvelope(screened.value, verdicts);
 }
 

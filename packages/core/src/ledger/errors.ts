@@ -74,6 +74,8 @@ export const ERROR_CODES = {
   'envelope.from-future': 'The time lies too far ahead.',
   'envelope.anchor': 'The anchor is not a checkpoint known here.',
   'envelope.payloads': 'The payloads are not those the envelope commits to.',
+  'envelope.accusation': 'The accusation does not show what it says.',
+  'envelope.barred': 'The issuer was caught forging payloads; none of it are taken.',
   'envelope.pool-full': 'Too many envelopes of this issuer are waiting already.',
   'payload.malformed': 'Not a COSE_Sign1 payload of the known form.',
   'payload.signature': 'The payload’s signature does not verify.',

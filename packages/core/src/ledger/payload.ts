@@ -6,12 +6,14 @@ import { decodeCbor, encodeCbor, type Cbor, type CborMap } from '../bytes/cbor.t
 import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
-import { HASH_BYTES, hashTagged, TAGS, type Hash } from '../crypto/hash.ts';
+import { idText } from '../bytes/id-text.ts';
+import { HASH_BYTES, hashTagged, sha256, TAGS, type Hash } from '../crypto/hash.ts';
 import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type PublicKey } from '../crypto/signature.ts';
 import { addressOf, asAddress, type Address } from './address.ts';
 import { LIMITS } from './limits.ts';
+import { payloadScan, type PayloadParts } from './payload-scan.ts';
 
-export type ContentType = 'senml+json' | 'senml+cbor' | 'command' | 'ack' | 'value';
+export type ContentType = 'senml+json' | 'senml+cbor' | 'command' | 'ack' | 'value' | 'accusation';
 
 export interface Payload {
   /** The whole COSE_Sign1, as it came. */
@@ -51,10 +53,149 @@ const CONTENT_TYPES: Readonly<Record<ContentType, number | string>> = {
   command: 'application/vnd.itc.command',
   ack: 'application/vnd.itc.ack',
   value: 'application/vnd.itc.value',
+  accusation: 'application/vnd.itc.accusation',
 };
 
+/** Who a lane of payloads belongs to: one object for all payloads of it, so that its hashes are worked out once. */
+interface Source {
+  readonly signer: PublicKey;
+  readonly device: Address;
+  lane: Hash | undefined;
+}
+
+/** A payload over the bytes it came in: what few look at is cut out when they do. */
+class SignedPayload implements Payload {
+  readonly bytes: Uint8Array;
+  readonly id: Hash;
+  readonly signer: PublicKey;
+  readonly device: Address;
+  readonly sequence: number;
+  readonly contentType: ContentType;
+  readonly source: Source;
+  readonly #aad: Uint8Array;
+  readonly #protectedAt: number;
+  readonly #protectedEnd: number;
+  readonly #contentHeadAt: number;
+  readonly #contentAt: number;
+  readonly #contentEnd: number;
+
+  constructor(bytes: Uint8Array, parts: PayloadParts, source: Source, aad: Uint8Array) {
+    this.bytes = bytes;
+    this.signer = source.signer;
+    this.device = source.device;
+    this.sequence = parts.sequence;
+    this.contentType = parts.contentType;
+    this.source = source;
+    this.#aad = aad;
+    this.#protectedAt = parts.protectedAt;
+    this.#protectedEnd = parts.protectedEnd;
+    this.#contentHeadAt = parts.contentHeadAt;
+    this.#contentAt = parts.contentAt;
+    this.#contentEnd = parts.contentEnd;
+    this.id = sha256(this.#layOut(this.signer.bytes));
+  }
+
+  get content(): Uint8Array {
+    return this.bytes.subarray(this.#contentAt, this.#contentEnd);
+  }
+
+  get signature(): Uint8Array {
+    return this.bytes.subarray(this.bytes.length - SIGNATURE_BYTES);
+  }
+
+  get signedBytes(): Uint8Array {
+    return this.#layOut(undefined).slice();
+  }
+
+  /**
+   * The Sig_structure in the common room, behind tag and signer if that is given: then it is what the id is the hash of.
+   * Both headers stand in the payload as they stand in the structure.
+   */
+  #layOut(signer: Uint8Array | undefined): Uint8Array {
+    const most = this.bytes.length + ROOM_BESIDE;
+    // Grown when asked for: a chip that reads commands has no room for the longest payload there may be.
+    if (room.length < most) room = new Uint8Array(2 * most);
+    let at = 0;
+    if (signer !== undefined) {
+      room.set(ID_TAG);
+      room.set(signer, ID_TAG.length);
+      at = ID_TAG.length + PUBLIC_KEY_BYTES;
+    }
+    room.set(STRUCTURE_START, at);
+    at += STRUCTURE_START.length;
+    room.set(this.bytes.subarray(this.#protectedAt, this.#protectedEnd), at);
+    at += this.#protectedEnd - this.#protectedAt;
+    room.set(this.#aad, at);
+    at += this.#aad.length;
+    room.set(this.bytes.subarray(this.#contentHeadAt, this.#contentEnd), at);
+    return room.subarray(0, at + this.#contentEnd - this.#contentHeadAt);
+  }
+}
+
+/** ["Signature1", …: an array of four and the first of them. */
+const STRUCTURE_START = Uint8Array.of(0x84, ...encodeCbor('Signature1'));
+const ID_TAG = concatBytes(utf8Encode(TAGS.payload), Uint8Array.of(0));
+/** More than tag, signer, head and external data take together. */
+const ROOM_BESIDE = 256;
+let room = new Uint8Array(512);
+
+const scan = payloadScan(CONTENT_TYPES);
+
+/** Signers and devices seen lately, in two generations: when one is full, the one before it goes. */
+const SOURCES_MAX = 32_768;
+let sources = new Map<string, Source>();
+let olderSources = new Map<string, Source>();
+
+function sourceOf(name: string, make: () => Source): Source {
+  let source = sources.get(name);
+  if (source !== undefined) return source;
+  source = olderSources.get(name) ?? make();
+  if (sources.size >= SOURCES_MAX) {
+    olderSources = sources;
+    sources = new Map();
+  }
+  sources.set(name, source);
+  return source;
+}
+
+/** Undefined when the bytes do not have the one known shape. `bytes` are kept. */
+function parseQuickly(chain: Hash, bytes: Uint8Array): Payload | undefined {
+  const parts = scan(bytes);
+  if (parts === undefined) return undefined;
+  const { contentType, keyAt, deviceAt } = parts;
+  // Who may be named, and who has to be: the rules of `parseHeader`, which words them for those who break them.
+  const isOfOthers = contentType !== 'ack' && contentType !== 'value' && contentType !== 'accusation';
+  if (deviceAt < 0 ? contentType === 'command' : !isOfOthers) return undefined;
+  const key = bytes.subarray(keyAt, keyAt + PUBLIC_KEY_BYTES);
+  if (deviceAt < 0) {
+    const source = sourceOf(idText(key), () => {
+      const signer: PublicKey = { algorithm: ED25519, bytes: key.slice() };
+      return { signer, device: addressOf(signer), lane: undefined };
+    });
+    return new SignedPayload(bytes, parts, source, structureAad(chain));
+  }
+  const named = bytes.subarray(deviceAt, deviceAt + HASH_BYTES);
+  const source = sourceOf(idText(key) + idText(named), () => {
+    const signer: PublicKey = { algorithm: ED25519, bytes: key.slice() };
+    return { signer, device: asAddress(named.slice()), lane: undefined };
+  });
+  if (equalBytes(named, addressOf(source.signer))) return undefined;
+  return new SignedPayload(bytes, parts, source, structureAad(chain));
+}
+
+/** As the Sig_structure holds it, head included. */
+function structureAad(chain: Hash): Uint8Array {
+  if (lastAad === undefined || !equalBytes(lastAad.chain, chain))
+    lastAad = { chain, encoded: encodeCbor(externalAad(chain)) };
+  return lastAad.encoded;
+}
+
+/** A process works on one chain. */
+let lastAad: { readonly chain: Hash; readonly encoded: Uint8Array } | undefined;
+
 /**
- * Form only: the signature is NOT checked here. The result holds copies. Refused are an unknown label in
+ * Form only: the signature is NOT checked here. The result holds copies, or views when the bytes are `kept` as they are by
+ * the caller. Refused are an unknown label in
  * the protected header, a device label that names the signer itself, a command without a device label (it
  * would be to its own sender), and an acknowledgement or an order about value with one (only the device, or the holder,
  * speaks for itself).
@@ -62,6 +203,7 @@ const CONTENT_TYPES: Readonly<Record<ContentType, number | string>> = {
 export function parsePayload(
   chain: Hash,
   bytes: Uint8Array,
+  isKept = false,
 ): Result<Payload, 'payload.malformed' | 'payload.too-large'> {
   if (bytes.length > LIMITS.payloadBytesMax) {
     return refused(
@@ -69,7 +211,9 @@ export function parsePayload(
       `expected at most ${LIMITS.payloadBytesMax} bytes, got ${bytes.length}`,
     );
   }
-  const copy = new Uint8Array(bytes);
+  const copy = isKept ? bytes : new Uint8Array(bytes);
+  const quick = parseQuickly(chain, copy);
+  if (quick !== undefined) return ok(quick);
   const outer = decodeCbor(copy);
   if (!outer.ok) return refused('payload.malformed', outer.message);
   const sign1 = untag(outer.value);
@@ -122,6 +266,7 @@ function parseHeader(bytes: Uint8Array): Result<Header, 'payload.malformed'> {
   if (equalBytes(named, own)) return malformed('a device that signs for itself is not named');
   if (contentType === 'ack') return malformed('an acknowledgement is signed by the device itself');
   if (contentType === 'value') return malformed('an order about value is of its signer alone');
+  if (contentType === 'accusation') return malformed('an accusation is of its signer alone');
   return ok({ signer, device: asAddress(named), sequence, contentType });
 }
 
@@ -153,6 +298,7 @@ export function isAttested(payload: Pick<Payload, 'signer' | 'device' | 'content
     case 'command':
     case 'ack':
     case 'value':
+    case 'accusation':
       return false;
   }
 }
@@ -196,5 +342,12 @@ export function encodePayload(payload: UnsignedPayload, signature: Uint8Array): 
 
 /** Names the lane of a payload: one counter per signer and device. */
 export function laneKey(payload: Pick<Payload, 'signer' | 'device'>): Hash {
-  return hashTagged('lane', addressOf(payload.signer), payload.device);
+  if (!(payload instanceof SignedPayload)) return laneHash(payload);
+  const { source } = payload;
+  source.lane ??= laneHash(source);
+  return source.lane;
+}
+
+function laneHash({ signer, device }: Pick<Payload, 'signer' | 'device'>): Hash {
+  return hashTagged('lane', addressOf(signer), device);
 }

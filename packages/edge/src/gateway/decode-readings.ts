@@ -14,6 +14,7 @@ export function readingsIn(payload: Payload, receivedAt: number): SenmlRecord[] 
     case 'command':
     case 'ack':
     case 'value':
+    case 'accusation':
       return [];
   }
 }

@@ -293,6 +293,7 @@ function contentOf(payload: Payload, receivedAt: number): SenmlRecord[] | Refusa
     case 'ack':
     case 'command':
     case 'value':
+    case 'accusation':
       return [];
   }
 }

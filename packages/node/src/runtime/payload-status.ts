@@ -24,6 +24,7 @@ export const IGNORED_WORDS: Readonly<Record<IgnoredReason, string>> = {
   'lane-missing': 'the holder has no such voucher lane',
   'lane-open': 'the voucher lane is open still, or under other terms',
   'other-payee': 'the voucher lane is set aside for another payee',
+  'issuer-barred': 'the member that issued it was shown to forge payloads: hand it to another one',
   cashed: 'a voucher with this number was cashed, or its number is too far behind',
 };
 

@@ -34,6 +34,7 @@ const CODES: Readonly<Record<IgnoredReason, number>> = {
   'lane-open': 12,
   'other-payee': 13,
   cashed: 14,
+  'issuer-barred': 15,
 };
 const REASONS = new Map(Object.entries(CODES).map(([reason, code]) => [code, reason as IgnoredReason]));
 /** Of one checkpoint; what whoever repeats itself sends beyond is not explained. */
