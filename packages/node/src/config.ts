@@ -59,6 +59,8 @@ export const NodeConfig = Type.Object(
     retainBlocks: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Bytes of blocks kept: above that the oldest are pruned, as far as they lie below the newest stable checkpoint. */
     retainBytes: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Of payloads in envelopes of other members, the share whose device signature is checked (spec DAG-13.2). Default 1/16; 1 checks all. */
+    auditShare: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
     /** Bytes on disk a gateway or member keeps of its subnet's past; above that the oldest is pruned. Without it, and without the next, all is kept. */
     retainEnvelopeBytes: Type.Optional(Type.Integer({ minimum: 8_388_608 })),
     /** Age in milliseconds beyond which readings are pruned. */

@@ -229,6 +229,7 @@ export class NodeProcess implements AsyncDisposable {
       });
       this.subnet = new Subnet({
         retention,
+        ...(config.auditShare === undefined ? {} : { auditShare: config.auditShare }),
         ...(bytesTarget === undefined ? {} : { logBytesMax: logBytes(bytesTarget) }),
         chain,
         subnet: id,

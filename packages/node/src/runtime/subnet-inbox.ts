@@ -1,16 +1,19 @@
 /**
  * Envelopes of others between the wire and the member: screened cheaply, served fairly, their signatures checked in
- * batches by the pool. What is beyond the pool's share waits in the fair queues (spec DAG-11).
+ * batches by the pool: the issuer's always, those of devices as the audit chooses (spec DAG-13). What is beyond the pool's
+ * share waits in the fair queues (spec DAG-11).
  */
 import { costOf, Ingress, INGRESS, type IngressItem, type RawEnvelope } from '@itc/core/dag/ingress.js';
 import {
-  admitEnvelope,
   envelopeSignatures,
+  judgeEnvelope,
   screenEnvelope,
+  type Judgement,
   type ScreenedEnvelope,
   type VerifiedEnvelope,
   type VerifyContext,
 } from '@itc/core/dag/verify.js';
+import type { Auditor } from '@itc/core/dag/audit.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
@@ -30,6 +33,9 @@ export interface InboxOptions {
   readonly context: () => VerifyContext;
   readonly expectsFrom: (peer: number) => boolean;
   readonly holds: (hash: Hash) => boolean;
+  readonly auditor: Auditor;
+  /** The envelope's issuer signed a payload that its device did not. */
+  readonly forged: (envelope: VerifiedEnvelope, index: number) => void;
   readonly admit: (envelope: VerifiedEnvelope, from: number, reply: boolean) => void;
   readonly blame: (from: number, message: string) => void;
 }
@@ -72,22 +78,37 @@ export class SubnetInbox {
     return undefined;
   }
 
+  #take(judged: Judgement, { from, reply, wanted }: RawEnvelope): void {
+    switch (judged.kind) {
+      case 'admitted':
+        return this.#o.admit(judged.envelope, from, reply);
+      case 'refused':
+        return this.#o.blame(from, judged.message);
+      case 'forged':
+        this.#o.forged(judged.envelope, judged.index);
+        // Whoever passed it on may not have looked at that payload, unless everybody has to.
+        if (judged.isInvalid) this.#o.blame(from, `it passed on a forged payload of its own or another's`);
+        else if (wanted) this.#o.admit(judged.envelope, from, reply);
+    }
+  }
+
   /** Signatures of all items go to the pool together; the member hears of them in order. */
   async #verify(items: readonly IngressItem[]): Promise<void> {
     const cost = items.reduce((sum, { screened }) => sum + costOf(screened), 0);
     this.#checking += cost;
     try {
-      const checks = items.map(({ screened }) => envelopeSignatures(screened));
+      const now = this.#o.clock.monotonicMs();
+      const chosen = items.map(({ screened }) => this.#o.auditor.choose(screened.payloads, now));
+      const checks = items.map(({ screened }, i) => envelopeSignatures(screened, chosen[i]));
       const verdicts = await this.#o.pool.verifyBatch(
         checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
       );
       let at = 0;
       for (const [i, { raw, screened }] of items.entries()) {
         const count = (checks[i] as unknown[]).length;
-        const admitted = admitEnvelope(screened, verdicts.slice(at, at + count));
+        const judged = judgeEnvelope(screened, verdicts.slice(at, at + count), chosen[i]);
         at += count;
-        if (admitted.ok) this.#o.admit(admitted.value, raw.from, raw.reply);
-        else this.#o.blame(raw.from, admitted.message);
+        this.#take(judged, raw);
       }
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;

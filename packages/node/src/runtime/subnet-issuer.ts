@@ -5,9 +5,11 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
+import { accusationPayload } from '@itc/core/dag/accusation.js';
 import type { Draft } from '@itc/core/dag/effects.js';
-import { encodeEnvelopeWithPayloads, envelopeHash, envelopeSigningBytes } from '@itc/core/dag/envelope.js';
+import { sealDraft } from '@itc/core/dag/draft.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';
+import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
@@ -24,10 +26,12 @@ const POW_SLICE = 4_096;
 export interface IssuerOptions {
   readonly chain: Hash;
   readonly keys: KeyPair;
+  /** Own index among the members. */
+  readonly self: number;
   readonly clock: Clock;
   readonly draft: (payloads: readonly Payload[]) => Draft | undefined;
   /** Whether the member took the envelope; otherwise its payloads go into another one. */
-  readonly issue: (encoded: Uint8Array) => boolean;
+  readonly issue: (envelope: VerifiedEnvelope) => boolean;
   readonly failed: (error: unknown) => void;
 }
 
@@ -35,6 +39,8 @@ export class SubnetIssuer {
   readonly #o: IssuerOptions;
   #waiting: Payload[] = [];
   #waitingSince = 0;
+  /** Accusations: each takes an envelope of its own, before all else. */
+  readonly #accusations: Payload[] = [];
   #issuing = false;
   #wantsEnvelope = false;
   #gather: Timer | undefined;
@@ -78,6 +84,14 @@ export class SubnetIssuer {
     if (payloads.length > 0) this.#waiting = [...payloads, ...this.#waiting];
   }
 
+  /** Not inside the step that asked for it. */
+  accuse(accused: number, content: Uint8Array): void {
+    const { chain, keys } = this.#o;
+    const { publicKey: signer, sign } = keys;
+    this.#accusations.push(accusationPayload({ chain, signer, sign, number: accused + 1, content }));
+    queueMicrotask(() => this.run());
+  }
+
   /** Others wait for an envelope of ours, also an empty one. */
   want(): void {
     this.#wantsEnvelope = true;
@@ -88,17 +102,27 @@ export class SubnetIssuer {
   /** Starts an envelope when there is something to say and none is being worked on. */
   run(urgent = false): void {
     if (this.#issuing || this.#stopped) return;
+    const accusation = this.#accusations[0];
+    if (accusation !== undefined) {
+      const draft = this.#o.draft([accusation]);
+      if (draft === undefined) return;
+      this.#accusations.shift();
+      this.#issuing = true;
+      void this.#carry(draft);
+      return;
+    }
     const waited = this.#o.clock.monotonicMs() - this.#waitingSince;
     const ripe =
       this.#waiting.length > 0 &&
       (urgent || waited >= GATHER_MS || this.#waiting.length >= LIMITS.envelopePayloadsMax);
     if (!ripe && !this.#wantsEnvelope) return;
     const payloads = this.#takeWaiting();
-    const draft = this.#o.draft(payloads);
+    let draft = this.#o.draft(payloads);
     if (draft === undefined) {
-      // Not now (catching up, or too much is pending): the payloads keep their place.
+      // Not now (catching up, too fast, or too much is pending): the payloads keep their place. Approval does not wait for them.
       this.putBack(payloads);
-      return;
+      if (this.#wantsEnvelope) draft = this.#o.draft([]);
+      if (draft === undefined) return;
     }
     this.#wantsEnvelope = false;
     this.#issuing = true;
@@ -132,20 +156,16 @@ export class SubnetIssuer {
   }
 
   async #work(draft: Draft): Promise<boolean> {
-    const { body, bodyHash, bits, payloads } = draft;
+    const { bodyHash, bits, payloads } = draft;
     let nonce: number | undefined;
     for (let start = 0; nonce === undefined; start += POW_SLICE) {
       nonce = powSearch({ bodyHash, bits, start, tries: POW_SLICE });
       if (nonce === undefined) await yieldToOthers();
       if (this.#stopped) return false;
     }
-    const signature = this.#o.keys.sign(envelopeSigningBytes(this.#o.chain, envelopeHash(bodyHash, nonce)));
-    const encoded = encodeEnvelopeWithPayloads({
-      envelope: { ...body, nonce, signature },
-      payloads: payloads.map((payload) => payload.bytes),
-    });
-    const taken = this.#o.issue(encoded);
-    if (!taken) this.putBack(payloads);
+    const { chain, self, keys } = this.#o;
+    const taken = this.#o.issue(sealDraft(draft, { chain, self, nonce, sign: keys.sign }));
+    if (!taken && draft.accusation === undefined) this.putBack(payloads);
     return taken;
   }
 }

@@ -42,22 +42,24 @@ export class SubnetListeners {
     for (const listener of this.#listeners) listener.progress?.(progress);
   }
 
+  /** Whether anybody wants to hear of single payloads; a member that is no gateway has nobody. */
+  get #isFollowed(): boolean {
+    for (const listener of this.#listeners) if (listener.progress !== undefined) return true;
+    return false;
+  }
+
   /** `chainTime`: of the newest block. */
   tell(effects: Effects, time: Millis, chainTime: Millis): void {
     for (const envelope of effects.joined) {
-      const payloads = envelope.payloads.map(({ id }) => id);
       this.#traces.joined(envelope);
-      for (const listener of this.#listeners) {
-        listener.envelope?.(envelope);
-        if (payloads.length > 0)
-          listener.progress?.({ payloads, stage: 'in-dag', envelope: envelope.hash, time });
-      }
+      for (const listener of this.#listeners) listener.envelope?.(envelope);
+      if (envelope.payloads.length === 0 || !this.#isFollowed) continue;
+      const payloads = envelope.payloads.map(({ id }) => id);
+      this.progress({ payloads, stage: 'in-dag', envelope: envelope.hash, time });
     }
-    for (const hash of effects.accepted) {
+    for (const hash of this.#isFollowed ? effects.accepted : []) {
       const payloads = this.#traces.payloadsOf(hash);
-      if (payloads === undefined) continue;
-      for (const listener of this.#listeners)
-        listener.progress?.({ payloads, stage: 'accepted', envelope: hash, time });
+      if (payloads !== undefined) this.progress({ payloads, stage: 'accepted', envelope: hash, time });
     }
     if (effects.accepted.length > 0) {
       for (const listener of this.#listeners) listener.accepted?.(effects.accepted);
@@ -65,18 +67,15 @@ export class SubnetListeners {
     for (const delivery of effects.deliver) {
       this.#traces.delivered(delivery, time);
       const { certificate, height } = delivery.committed;
-      for (const listener of this.#listeners) {
-        listener.delivered?.(delivery);
-        if (delivery.applied.length > 0) {
-          listener.progress?.({
-            payloads: delivery.applied.map(({ payload }) => payload.id),
-            stage: 'final',
-            checkpoint: certificate.checkpoint.sequence,
-            height,
-            time: chainTime,
-          });
-        }
-      }
+      for (const listener of this.#listeners) listener.delivered?.(delivery);
+      if (delivery.applied.length === 0 || !this.#isFollowed) continue;
+      this.progress({
+        payloads: delivery.applied.map(({ payload }) => payload.id),
+        stage: 'final',
+        checkpoint: certificate.checkpoint.sequence,
+        height,
+        time: chainTime,
+      });
     }
   }
 }

@@ -23,6 +23,8 @@ export interface SubnetOptions {
   readonly log: WriteAheadLog;
   readonly records: readonly Uint8Array[];
   readonly store: SubnetStore;
+  /** Share of others' payloads whose device signature is checked here, 1 for all; see `Auditor` for the rest of the rule. */
+  readonly auditShare?: number;
   readonly retention: SubnetRetention;
   readonly clock: Clock;
   readonly random: Random;

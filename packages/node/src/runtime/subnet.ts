@@ -6,6 +6,7 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import { Auditor } from '@itc/core/dag/audit.js';
 import type { BalanceProof } from '@itc/core/dag/balance-proof.js';
 import type {
   Effects,
@@ -106,6 +107,12 @@ export class Subnet {
       context: () => this.#context,
       expectsFrom: (peer) => this.#member.expectsFrom(peer),
       holds: (hash) => this.#member.holds(hash),
+      auditor: new Auditor({
+        random: () => options.random.uniform(),
+        laneHigh: (payload) => this.#member.laneHigh(payload),
+        ...(options.auditShare === undefined ? {} : { share: options.auditShare }),
+      }),
+      forged: (envelope, index) => this.#forged(envelope, index),
       admit: (envelope, from, reply) =>
         this.#step({ kind: 'envelope', from, envelope, reply, now: this.#now() }),
       blame: (from, message) => this.#blame(this.#peerOf[from] as PeerId, message),
@@ -113,10 +120,11 @@ export class Subnet {
     this.#issuer = new SubnetIssuer({
       chain: chain.id,
       keys,
+      self: this.#self,
       clock,
       draft: (payloads) =>
         this.#isOpen ? this.#member.draft(payloads, this.#now(), this.#lane()) : undefined,
-      issue: (encoded) => this.#own(encoded),
+      issue: (envelope) => this.#own(envelope),
       failed: (error) => this.#fail(error),
     });
     this.#sync = new SubnetSync({
@@ -250,6 +258,8 @@ export class Subnet {
   offer(payload: Payload): Result<void, ErrorCode> {
     if (this.#stopped) return refused('not-ready', 'the gateway is stopping');
     if (this.#full !== undefined) return refused('storage.full', this.#full.message);
+    if (this.#member.isBarred)
+      return refused('envelope.barred', 'this member was shown to forge payloads: its own are ignored');
     return this.#issuer.offer(payload);
   }
 
@@ -260,7 +270,7 @@ export class Subnet {
       subnet,
       members,
       powBits,
-      self: this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? -1,
+      self: this.#self,
       random: () => random.uniform(),
       sign: keys.sign,
       ...(timing === undefined ? {} : { timing }),
@@ -274,6 +284,11 @@ export class Subnet {
     return { chain: chain.id, subnet, members, powBits, anchors: this.#member.anchors };
   }
 
+  /** Own index among the members; −1 for one that only follows. */
+  get #self(): number {
+    return this.#indexOf.get(toHex(this.#o.keys.publicKey.bytes)) ?? -1;
+  }
+
   #now(): Millis {
     return this.#o.clock.now();
   }
@@ -284,11 +299,18 @@ export class Subnet {
   }
 
   /** False when the member did not take it: then nobody has heard of it, and its payloads go into another. */
-  #own(encoded: Uint8Array): boolean {
+  #own(envelope: VerifiedEnvelope): boolean {
     if (!this.#isOpen) return false;
-    const envelope = trustEnvelope(this.#context, encoded);
     this.#step({ kind: 'own', envelope, now: this.#now() });
     return this.#member.holds(envelope.hash);
+  }
+
+  #forged(envelope: VerifiedEnvelope, index: number): void {
+    this.#o.logger.warn(
+      { culprit: envelope.issuer, subnet: toHex(this.#o.subnet) },
+      'a member signed a payload that its device did not: it is accused',
+    );
+    this.#step({ kind: 'forged', envelope, index, now: this.#now() });
   }
 
   #step(input: Input): void {
@@ -432,6 +454,9 @@ export class Subnet {
       case 'envelope':
         this.#issuer.want();
         return;
+      case 'accuse':
+        this.#issuer.accuse(want.accused, want.content);
+        return;
       case 'committed':
         queueMicrotask(() => this.#feedCommitted(want.from));
         return;
@@ -476,8 +501,7 @@ export class Subnet {
   }
 
   #lane(): number {
-    const { members, keys } = this.#o;
-    return this.#past.lane(lanesOf(members, this.#indexOf.get(toHex(keys.publicKey.bytes)) ?? 0));
+    return this.#past.lane(lanesOf(this.#o.members, Math.max(0, this.#self)));
   }
 
   /** For others who were away too long. In the same turn as the step: later the state is another. */
@@ -544,8 +568,7 @@ export class Subnet {
   }
 
   #ownPending(): VerifiedEnvelope[] {
-    const self = this.#indexOf.get(toHex(this.#o.keys.publicKey.bytes));
-    return this.#pending().filter(({ issuer }) => issuer === self);
+    return this.#pending().filter(({ issuer }) => issuer === this.#self);
   }
 
   #pending(): VerifiedEnvelope[] {
