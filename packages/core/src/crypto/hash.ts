@@ -69,6 +69,7 @@ export const TAGS = {
   mmr: 'ITC1:mmr',
   transactions: 'ITC1:transactions',
   withdrawal: 'ITC1:withdrawal',
+  keySet: 'ITC1:key-set',
 } as const;
 
 export type Tag = keyof typeof TAGS;

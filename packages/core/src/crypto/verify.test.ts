@@ -9,7 +9,7 @@ import { checkPublicKey, verifySignature } from './verify.ts';
 const ALGORITHMS = [1, 2, 3, 4] as Algorithm[];
 const message = Uint8Array.of(1, 2, 3);
 
-test('CRYPTO-2.3: each scheme verifies what its key has signed, and no scheme what another has', () => {
+test('CRYPTO-2.4: each scheme verifies what its key has signed, and no scheme what another has', () => {
   const pairs = ALGORITHMS.map((algorithm) => schemeKeyPair(algorithm, 1));
   for (const signer of pairs) {
     const signature = signer.sign(message);
@@ -25,7 +25,7 @@ test('CRYPTO-2.3: each scheme verifies what its key has signed, and no scheme wh
   }
 });
 
-test('CRYPTO-2.3, CRYPTO-11.1: a scheme that is not known verifies nothing, and the others have their price', () => {
+test('CRYPTO-2.4, CRYPTO-11.1: a scheme that is not known verifies nothing, and the others have their price', () => {
   for (const algorithm of [0, 5, 255] as number[] as Algorithm[]) {
     const key = { algorithm, bytes: schemeKeyPair(ALGORITHMS[0] as Algorithm, 1).key.bytes };
     assert.equal(checkPublicKey(key), false);

@@ -4,11 +4,12 @@ import type { Writer } from '../bytes/writer.ts';
 import { ACCESS_CODECS, type AccessBody } from './bodies/access.ts';
 import type { BodyCodecs } from './bodies/codec.ts';
 import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
+import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
 import { SUBNET_CODECS, type SubnetBody } from './bodies/subnet.ts';
 import { TRANSFER_CODECS, type TransferBody } from './bodies/transfer.ts';
 import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
 
-export type Body = TransferBody | DeviceBody | AccessBody | SubnetBody | ValidatorBody;
+export type Body = TransferBody | DeviceBody | AccessBody | SubnetBody | ValidatorBody | KeysBody;
 
 export type BodyKind = Body['kind'];
 
@@ -33,6 +34,11 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   transfers: 14,
   deposit: 15,
   withdraw: 16,
+  'rotate-keys': 20,
+  'set-guardians': 21,
+  recover: 22,
+  'veto-recovery': 23,
+  'finish-recovery': 24,
 };
 
 /** In the order of their codes. */
@@ -46,6 +52,7 @@ const CODECS: BodyCodecs<Body> = {
   ...ACCESS_CODECS,
   ...SUBNET_CODECS,
   ...VALIDATOR_CODECS,
+  ...KEYS_CODECS,
 };
 
 const KIND_OF: readonly (BodyKind | undefined)[] = KINDS.reduce<(BodyKind | undefined)[]>((table, kind) => {

@@ -232,7 +232,7 @@ test('CRYPTO-2.3 and WIRE-3.5: keys of all schemes, other accounts, sponsors and
   fc.assert(
     fc.property(shape, ({ signers: [first, ...rest], account, sponsor }) => {
       assert.ok(first);
-      const cosigners = rest.sort((a, b) => compareKeys(a.key, b.key));
+      const cosigners = rest.map((one) => ({ ...one })).sort((a, b) => compareKeys(a.key, b.key));
       const tx: Transaction = {
         ...first,
         ...(account !== null && { account: asAddress(account) }),

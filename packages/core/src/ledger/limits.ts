@@ -6,12 +6,16 @@ export const LIMITS = {
   lanesMax: 16,
   /** Keys of one account, and signers of one transaction. */
   signersMax: 8,
+  /** Guardians of one account. */
+  guardiansMax: 8,
   merklePathMax: 32,
   /** Receivers of one transaction. */
   transferOutputsMax: 64,
   /** Blocks and validators. */
   blockBytesMax: 4_194_304,
   blockTransactionsMax: 4096,
+  /** Signatures of a block's senders by what checking them costs, in Ed25519 checks: some 0.4 s of one thread. */
+  blockVerificationMax: 8192,
   validatorsMax: 128,
   /** Sum of weights stays far below 2^53, so that weights add as plain numbers. */
   weightMax: 0xffff_ffff,

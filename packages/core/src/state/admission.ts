@@ -3,6 +3,7 @@ import { ok, refused, type Result } from '../bytes/result.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
+import { signersFlaw } from './apply-keys.ts';
 import { checkpointWeight, senderFlaw } from './apply-subnet.ts';
 import { Draft } from './draft.ts';
 import type { LedgerState } from './ledger-state.ts';
@@ -49,7 +50,7 @@ export function precheck(
   const aheadMax = body.kind === 'restart' ? 0 : STATE_LIMITS.nonceAheadMax;
   const rule = ruleOf(body);
   const flaw =
-    authorityFlaw(transaction) ??
+    signersFlaw(state.keys(sender), transaction) ??
     nonceFlaw(next, tx.nonce, aheadMax) ??
     feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
     rule.flaw?.(sender, body) ??
@@ -66,7 +67,7 @@ export function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
   const account = draft.account(sender);
   const next = account.nonces[tx.lane] ?? 0;
   const flaw =
-    authorityFlaw(transaction) ??
+    signersFlaw(draft.get('keys', transaction.account), transaction) ??
     nonceFlaw(next, tx.nonce, 0) ??
     feeFlaw(draft.feePerByte, account.balance, transaction);
   if (flaw !== undefined) return flaw;
@@ -76,12 +77,6 @@ export function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
   draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
   draft.fees += tx.fee;
   return undefined;
-}
-
-/** Whether those who signed may act for the sender. */
-function authorityFlaw({ tx }: OpenedTransaction): Flaw {
-  if (tx.account === undefined && tx.cosigners === undefined) return undefined;
-  return refused('account.signers', 'expected the key whose address the sender is, and no other');
 }
 
 export function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: OpenedTransaction): Flaw {

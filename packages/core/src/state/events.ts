@@ -1,7 +1,9 @@
 /** What happened, for explorers, dashboards, gateways and their indexes. Derived from the block: nothing here is hashed. */
 import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
+import type { KeySet } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
+import type { Guardianship } from '../ledger/bodies/keys.ts';
 import type { StatementKind } from '../ledger/evidence.ts';
 import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
 import type { TransferOutput } from '../ledger/bodies/transfer.ts';
@@ -96,7 +98,31 @@ export type LedgerEventBody =
       readonly to: Address;
       readonly amount: Amount;
     }
+  | KeysEventBody
   | ValidatorEventBody;
+
+type KeysEventBody =
+  | { readonly kind: 'keys-rotated'; readonly account: Address; readonly keys: KeySet }
+  | ({ readonly kind: 'guardians-set'; readonly account: Address } & Guardianship)
+  | {
+      readonly kind: 'recovery-proposed';
+      readonly account: Address;
+      readonly guardian: Address;
+      readonly keys: KeySet;
+      /** Guardians who want these keys, and how many must. */
+      readonly support: number;
+      readonly threshold: number;
+      /** Once they agree: from when on it may be finished. */
+      readonly readyAt: Millis | undefined;
+    }
+  | {
+      readonly kind: 'recovery-vetoed';
+      readonly account: Address;
+      readonly by: Address;
+      /** Or one vote against it, which was not enough. */
+      readonly isOver: boolean;
+    }
+  | { readonly kind: 'recovered'; readonly account: Address; readonly keys: KeySet };
 
 type ValidatorEventBody =
   | {

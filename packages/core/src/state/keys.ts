@@ -26,6 +26,8 @@ export const RECORD_KINDS = {
   escrow: 9,
   deposit: 10,
   withdrawals: 11,
+  keys: 20,
+  guardians: 21,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -46,6 +48,8 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   escrow: HASH_BYTES,
   deposit: HASH_BYTES + COUNTER_BYTES,
   withdrawals: HASH_BYTES + COUNTER_BYTES,
+  keys: HASH_BYTES,
+  guardians: HASH_BYTES,
 };
 
 const KIND_OF: readonly (RecordKind | undefined)[] = (Object.keys(RECORD_KINDS) as RecordKind[]).reduce<
@@ -73,6 +77,10 @@ export const grantKey = (device: Address, subject: Address): StateKey => stateKe
 export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
 /** Named by the account that bonds, not by the consensus key. */
 export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
+
+/** Of the account; absent while its first key alone acts. */
+export const keysKey = (address: Address): StateKey => stateKey('keys', address);
+export const guardiansKey = (address: Address): StateKey => stateKey('guardians', address);
 
 /** A subnet and the number of a deposit, or the sequence of a checkpoint with withdrawals: the id of those records. */
 export const countedId = (subnet: Hash, counter: number): Uint8Array =>

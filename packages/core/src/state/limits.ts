@@ -12,6 +12,9 @@ export const STATE_LIMITS = {
   voteBlocks: 65_536,
   /** Heights between two restarts of one validator: each closes an epoch, and costs the chain a pause. */
   restartBlocks: 1024,
+  /** Milliseconds of block time from the guardians' agreement until it takes effect: time for a veto, a year at most. */
+  recoveryDelayMinMs: 10_000,
+  recoveryDelayMaxMs: 31_536_000_000,
   /** Snapshots: records of one chunk, and bytes of its encoding. */
   snapshotChunkRecordsMax: 1024,
   snapshotChunkBytesMax: 4_194_304,

@@ -17,6 +17,7 @@ import {
 import { applyBlock, type AppliedBlock } from './apply.ts';
 import { RECORD_KINDS } from './keys.ts';
 import type { LedgerState } from './ledger-state.ts';
+import type { KeysBody } from '../ledger/bodies/keys.ts';
 import type { VerifiedTransaction } from './verified-transaction.ts';
 
 const names = ['alice', 'bob', 'carol', 'dave'];
@@ -24,10 +25,10 @@ const people = names.map(person);
 const batches = people.map((maker) => makeBatch(maker, `lamp-${maker.name}`, 3));
 const devices = batches.flatMap((batch) => batch.devices.map(({ device }) => device));
 
-/** Bonds and votes have a model of their own, see `validators-model.test.ts`; so has value in subnets, see `escrow.test.ts`. */
+/** Bonds and votes have a model of their own, see `validators-model.test.ts`; so have value in subnets, see `escrow.test.ts`, and keys, see `keys-model.test.ts`. */
 type Kind = Exclude<
   Body['kind'],
-  'bond' | 'unbond' | 'weight-vote' | 'evidence' | 'restart' | 'deposit' | 'withdraw'
+  'bond' | 'unbond' | 'weight-vote' | 'evidence' | 'restart' | 'deposit' | 'withdraw' | KeysBody['kind']
 >;
 
 /** One attempted transaction in small numbers; whether it makes sense is left to chance. */

@@ -5,7 +5,7 @@ import { compareBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
-import { anyValidatorSet } from '../testing/arbitraries.ts';
+import { anyGuardianship, anyKeySet, anyValidatorSet } from '../testing/arbitraries.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import { memberSet, person } from '../testing/state-world.ts';
 import {
@@ -141,6 +141,24 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
         ),
     }),
   ),
+  keys: anyKeySet,
+  guardians: fc
+    .record({
+      guardianship: anyGuardianship.filter(({ guardians }) => guardians.length > 0),
+      choices: fc.array(fc.option(hash, { nil: undefined }), { minLength: 8, maxLength: 8 }),
+      pending: fc.option(fc.record({ keys: hash, readyAt: counter.map(millis) }, { noNullPrototype: true }), {
+        nil: undefined,
+      }),
+    })
+    .map(({ guardianship, choices, pending }) => ({
+      ...guardianship,
+      threshold: 1 + (guardianship.threshold % guardianship.guardians.length),
+      votes: guardianship.guardians.flatMap((guardian, i) => {
+        const choice = choices[i];
+        return choice === undefined ? [] : [{ guardian, choice }];
+      }),
+      pending,
+    })),
 };
 
 for (const kind of Object.keys(RECORDS) as RecordKind[]) {

@@ -4,6 +4,7 @@ import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signature.ts';
+import { readKeySet, writeKeySet, type KeySet } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -22,6 +23,7 @@ import {
   type Escrow,
   type OpenWithdrawals,
 } from './escrow-record.ts';
+import { readGuardiansRecord, writeGuardiansRecord, type GuardiansRecord } from './guardians-record.ts';
 import type { RecordKind } from './keys.ts';
 import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
 
@@ -116,6 +118,8 @@ export interface RecordTypes {
   escrow: Escrow;
   deposit: DepositRecord;
   withdrawals: OpenWithdrawals;
+  keys: KeySet;
+  guardians: GuardiansRecord;
 }
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
@@ -289,6 +293,8 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   escrow: { write: writeEscrow, read: readEscrow },
   deposit: { write: writeDepositRecord, read: readDepositRecord },
   withdrawals: { write: writeOpenWithdrawals, read: readOpenWithdrawals },
+  keys: { write: writeKeySet, read: readKeySet },
+  guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

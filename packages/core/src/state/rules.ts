@@ -8,6 +8,7 @@ import { DEVICE_RULES } from './apply-device.ts';
 import { ESCROW_RULES } from './apply-escrow.ts';
 import { EVIDENCE_RULES } from './apply-evidence.ts';
 import { GRANT_RULES } from './apply-grant.ts';
+import { KEYS_RULES } from './apply-keys.ts';
 import { SUBNET_RULES } from './apply-subnet.ts';
 import { VALIDATOR_RULES } from './apply-validator.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
@@ -51,6 +52,7 @@ const RULES: Rules<BodyKind> = {
   ...ESCROW_RULES,
   ...VALIDATOR_RULES,
   ...EVIDENCE_RULES,
+  ...KEYS_RULES,
 };
 
 /** The rule of a body's own kind. */

@@ -5,7 +5,8 @@ import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import type { Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
 import { EMPTY_MERKLE_ROOT } from '../crypto/merkle.ts';
-import { ED25519, type PublicKey } from '../crypto/signature.ts';
+import { ED25519, KEY_BYTES, type Algorithm, type PublicKey } from '../crypto/signature.ts';
+import { keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
@@ -26,6 +27,7 @@ import {
   type Millis,
 } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import type { Guardianship } from '../ledger/bodies/keys.ts';
 import type { Body } from '../ledger/body.ts';
 import type { Transaction } from '../ledger/transaction.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
@@ -52,6 +54,31 @@ export const anyHeight: Arbitrary<Height> = fc.maxSafeNat().map(height);
 export const anyAmount: Arbitrary<Amount> = fc.bigInt({ min: 0n, max: AMOUNT_MAX }).map(amount);
 const smallAmount: Arbitrary<Amount> = fc.bigInt({ min: 0n, max: 1_000_000_000n }).map(amount);
 const u32 = fc.nat(0xffff_ffff);
+
+/** Keys of all schemes; ML-DSA is rare because its keys are long. */
+export const anyAccountKey: Arbitrary<PublicKey> = fc
+  .constantFrom<Algorithm>(1, 1, 1, 2, 2, 3, 4)
+  .chain((algorithm) => bytes(KEY_BYTES[algorithm]).map((key) => ({ algorithm, bytes: key })));
+
+export const anyKeySet: Arbitrary<KeySet> = fc
+  .uniqueArray(record({ key: anyAccountKey, weight: fc.integer({ min: 1, max: 255 }) }), {
+    minLength: 1,
+    maxLength: LIMITS.signersMax,
+    selector: ({ key }) => toHex(key.bytes),
+  })
+  .chain((keys) => {
+    const sum = keys.reduce((total, { weight }) => total + weight, 0);
+    return fc.integer({ min: 1, max: sum }).map((threshold) => keySetOf(keys, threshold));
+  });
+
+/** In order, whether or not they may guard anything. */
+export const anyGuardianship: Arbitrary<Guardianship> = record({
+  guardians: fc
+    .uniqueArray(anyAddress, { maxLength: LIMITS.guardiansMax, selector: (address) => toHex(address) })
+    .map((guardians) => guardians.toSorted(compareBytes)),
+  threshold: fc.nat(255),
+  delay: anyMillis,
+});
 /** At most 64 bytes in UTF-8. */
 const anyText = fc
   .string({ unit: 'grapheme', maxLength: 12 })
@@ -189,6 +216,11 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
     withdrawal: record({ number: anyCounter, to: anyAddress, amount: anyAmount }),
     path: fc.array(anyHash, { maxLength: 9 }),
   }),
+  record({ kind: fc.constant('rotate-keys' as const), keys: anyKeySet }),
+  anyGuardianship.map((guardianship) => ({ kind: 'set-guardians' as const, ...guardianship })),
+  record({ kind: fc.constant('recover' as const), account: anyAddress, keys: anyKeySet }),
+  record({ kind: fc.constant('veto-recovery' as const), account: anyAddress }),
+  record({ kind: fc.constant('finish-recovery' as const), account: anyAddress, keys: anyKeySet }),
 );
 
 export const anyTransaction: Arbitrary<Transaction> = record({

@@ -66,7 +66,7 @@ test('closing finishes what was accepted and refuses the rest', async () => {
   await assert.rejects(pool.verifyBatch([signed(1, true)]), { code: 'not-ready' });
 });
 
-test('CRYPTO-2.3: a pool verifies all schemes in one batch, each by its own rule', async () => {
+test('CRYPTO-2.4: a pool verifies all schemes in one batch, each by its own rule', async () => {
   const message = Uint8Array.of(4, 5, 6);
   const prefix = message.subarray(0, 1);
   const items = ([1, 2, 3, 4] as Algorithm[]).flatMap((algorithm) => {

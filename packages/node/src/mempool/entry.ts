@@ -62,6 +62,11 @@ export function spendOf({ fee, body }: Transaction): bigint {
     case 'evidence':
     case 'restart':
     case 'withdraw':
+    case 'rotate-keys':
+    case 'set-guardians':
+    case 'recover':
+    case 'veto-recovery':
+    case 'finish-recovery':
       return fee;
   }
 }
