@@ -13,7 +13,15 @@ import { addressOf, asAddress, type Address } from './address.ts';
 import { LIMITS } from './limits.ts';
 import { payloadScan, type PayloadParts } from './payload-scan.ts';
 
-export type ContentType = 'senml+json' | 'senml+cbor' | 'command' | 'ack' | 'value' | 'accusation';
+export type ContentType =
+  | 'senml+json'
+  | 'senml+cbor'
+  | 'command'
+  | 'ack'
+  | 'value'
+  | 'accusation'
+  | 'rental'
+  | 'attestation';
 
 export interface Payload {
   /** The whole COSE_Sign1, as it came. */
@@ -54,6 +62,17 @@ const CONTENT_TYPES: Readonly<Record<ContentType, number | string>> = {
   ack: 'application/vnd.itc.ack',
   value: 'application/vnd.itc.value',
   accusation: 'application/vnd.itc.accusation',
+  rental: 'application/vnd.itc.rental',
+  attestation: 'application/vnd.itc.attestation',
+};
+
+/** Content that only its own signer can say; a device label would let it speak for somebody else. Why, in words. */
+const OWN_WORD: Readonly<Partial<Record<ContentType, string>>> = {
+  ack: 'an acknowledgement is signed by the device itself',
+  value: 'an order about value is of its signer alone',
+  accusation: 'an accusation is of its signer alone',
+  rental: 'what became of a rental is signed by the device itself',
+  attestation: 'an attestation is signed by the device itself',
 };
 
 /** Who a lane of payloads belongs to: one object for all payloads of it, so that its hashes are worked out once. */
@@ -164,8 +183,7 @@ function parseQuickly(chain: Hash, bytes: Uint8Array): Payload | undefined {
   if (parts === undefined) return undefined;
   const { contentType, keyAt, deviceAt } = parts;
   // Who may be named, and who has to be: the rules of `parseHeader`, which words them for those who break them.
-  const isOfOthers = contentType !== 'ack' && contentType !== 'value' && contentType !== 'accusation';
-  if (deviceAt < 0 ? contentType === 'command' : !isOfOthers) return undefined;
+  if (deviceAt < 0 ? contentType === 'command' : OWN_WORD[contentType] !== undefined) return undefined;
   const key = bytes.subarray(keyAt, keyAt + PUBLIC_KEY_BYTES);
   if (deviceAt < 0) {
     const source = sourceOf(idText(key), () => {
@@ -264,9 +282,8 @@ function parseHeader(bytes: Uint8Array): Result<Header, 'payload.malformed'> {
   if (!(named instanceof Uint8Array) || named.length !== HASH_BYTES)
     return malformed('expected a device of 32 bytes');
   if (equalBytes(named, own)) return malformed('a device that signs for itself is not named');
-  if (contentType === 'ack') return malformed('an acknowledgement is signed by the device itself');
-  if (contentType === 'value') return malformed('an order about value is of its signer alone');
-  if (contentType === 'accusation') return malformed('an accusation is of its signer alone');
+  const ownWord = OWN_WORD[contentType];
+  if (ownWord !== undefined) return malformed(ownWord);
   return ok({ signer, device: asAddress(named), sequence, contentType });
 }
 
@@ -299,6 +316,8 @@ export function isAttested(payload: Pick<Payload, 'signer' | 'device' | 'content
     case 'ack':
     case 'value':
     case 'accusation':
+    case 'rental':
+    case 'attestation':
       return false;
   }
 }

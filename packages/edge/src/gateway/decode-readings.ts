@@ -15,6 +15,8 @@ export function readingsIn(payload: Payload, receivedAt: number): SenmlRecord[] 
     case 'ack':
     case 'value':
     case 'accusation':
+    case 'rental':
+    case 'attestation':
       return [];
   }
 }

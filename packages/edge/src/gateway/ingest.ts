@@ -294,6 +294,8 @@ function contentOf(payload: Payload, receivedAt: number): SenmlRecord[] | Refusa
     case 'command':
     case 'value':
     case 'accusation':
+    case 'rental':
+    case 'attestation':
       return [];
   }
 }

@@ -11,7 +11,17 @@ import { readAddress, readHash } from '@itc/core/ledger/fields.js';
 export const STAGES = ['received', 'in-dag', 'accepted', 'final'] as const;
 export type Stage = (typeof STAGES)[number];
 
-const CONTENT_TYPES: readonly ContentType[] = ['senml+json', 'senml+cbor', 'command', 'ack', 'value'];
+/** Stored by position: append, never reorder. */
+const CONTENT_TYPES: readonly ContentType[] = [
+  'senml+json',
+  'senml+cbor',
+  'command',
+  'ack',
+  'value',
+  'accusation',
+  'rental',
+  'attestation',
+];
 
 export interface PayloadStatus {
   readonly device: Address;
