@@ -133,6 +133,9 @@ export class Network implements AsyncDisposable {
       bondPerWeight: amount(BOND),
       reserve: amount(RESERVE),
       rewardPerCheckpoint: amount(UNITS_PER_ITC / 10n),
+      depositPerByte: amount(0n),
+      accountPrice: amount(0n),
+      burnShare: 0,
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-bench-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
@@ -202,6 +205,11 @@ export class Network implements AsyncDisposable {
   /** Of the processes that run. */
   get pids(): readonly number[] {
     return [...this.#running.values()].flatMap(({ pid }) => pid ?? []);
+  }
+
+  /** Undefined while it does not run. */
+  pidOf(name: string): number | undefined {
+    return this.#running.get(name)?.pid;
   }
 
   /** To each other, since they began, over all nodes; what goes to clients is not counted. */

@@ -38,6 +38,10 @@ const RETAINED_ENVELOPE_BYTES = 1 << 30;
 const VALIDATOR_BOND = 1_000n * UNITS_PER_ITC;
 const VALIDATOR_RESERVE = 1_000_000n * UNITS_PER_ITC;
 const REWARD_PER_CHECKPOINT = UNITS_PER_ITC / 10n;
+/** A transaction costs some 0.0002 ITC; a record ten times that, until it goes; an account 0.001 ITC, once. */
+const FEE_PER_BYTE = 1_000n;
+const DEPOSIT_PER_BYTE = 10_000n;
+const ACCOUNT_PRICE = UNITS_PER_ITC / 1_000n;
 /** Ports of the processes lie above the front's, so that two devnets started at once do not race for the same ones. */
 export const NODE_API_OFFSET = 20;
 export const PEER_OFFSET = 120;
@@ -215,10 +219,13 @@ function genesisOf(parts: {
     validators: parts.validators,
     accounts,
     subnets: parts.subnets,
-    feePerByte: amount(1_000n),
+    feePerByte: amount(FEE_PER_BYTE),
     validatorBond: amount(VALIDATOR_BOND),
     bondPerWeight: amount(VALIDATOR_BOND),
     reserve: amount(VALIDATOR_RESERVE),
     rewardPerCheckpoint: amount(REWARD_PER_CHECKPOINT),
+    depositPerByte: amount(DEPOSIT_PER_BYTE),
+    accountPrice: amount(ACCOUNT_PRICE),
+    burnShare: 0,
   };
 }

@@ -66,6 +66,9 @@ export class FakeNode {
       bondPerWeight: amount(0n),
       reserve: amount(0n),
       rewardPerCheckpoint: amount(0n),
+      depositPerByte: amount(0n),
+      accountPrice: amount(0n),
+      burnShare: 0,
     };
     this.chain = genesisHash(this.genesis);
     this.state = LedgerState.fromGenesis(this.genesis);

@@ -27,6 +27,12 @@ export interface Genesis {
   /** Pays `rewardPerCheckpoint` to the validators while it lasts. */
   readonly reserve: Amount;
   readonly rewardPerCheckpoint: Amount;
+  /** Deposit for one byte of a record, in base units, as long as the record is there. */
+  readonly depositPerByte: Amount;
+  /** What it costs to pay to an account that has no record. */
+  readonly accountPrice: Amount;
+  /** Of every 10 000 base units of fees paid out, those that burn. */
+  readonly burnShare: number;
 }
 
 export interface GenesisSubnet {
@@ -52,6 +58,9 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
     .u64(genesis.bondPerWeight)
     .u64(genesis.reserve)
     .u64(genesis.rewardPerCheckpoint)
+    .u64(genesis.depositPerByte)
+    .u64(genesis.accountPrice)
+    .u16(genesis.burnShare)
     .finish();
 }
 
@@ -75,6 +84,9 @@ export function readGenesis(reader: Reader): Genesis {
     bondPerWeight: amount(reader.u64()),
     reserve: amount(reader.u64()),
     rewardPerCheckpoint: amount(reader.u64()),
+    depositPerByte: amount(reader.u64()),
+    accountPrice: amount(reader.u64()),
+    burnShare: reader.u16(),
   };
   for (const [i, account] of genesis.accounts.entries()) {
     const previous = genesis.accounts[i - 1];
@@ -82,6 +94,8 @@ export function readGenesis(reader: Reader): Genesis {
       reader.refuse('decode.not-canonical', 'expected accounts in ascending order, each once');
     }
   }
+  if (genesis.burnShare > LIMITS.burnShareMax)
+    reader.refuse('decode.out-of-range', `expected a burnShare up to ${LIMITS.burnShareMax}`);
   const ids = new Set<string>();
   for (const subnet of genesis.subnets) {
     ids.add(toHex(subnet.id));

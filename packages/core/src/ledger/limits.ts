@@ -40,6 +40,9 @@ export const LIMITS = {
   clockSkewMsMax: 5_000,
   /** Subnets. */
   subnetMembersMax: 32,
+  /** Members by stake change after checkpoints whose sequence is a multiple of this, elected so many checkpoints before. */
+  memberTurnCheckpoints: 16,
+  memberLeadCheckpoints: 8,
   parentsMax: 8,
   envelopePayloadsMax: 512,
   envelopeBytesMax: 524_288,
@@ -49,6 +52,8 @@ export const LIMITS = {
   /** Sequence numbers a lane may arrive out of order before the oldest are refused. */
   laneWindow: 1024,
   powBitsMax: 24,
+  /** Of 10 000 base units of fees, how many may burn: all of them. */
+  burnShareMax: 10_000,
   /** Genesis. */
   genesisAccountsMax: 1024,
   genesisSubnetsMax: 64,

@@ -6,7 +6,9 @@ import type { BodyOf } from '../ledger/body.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
+import { holdDeposit, NO_DEPOSIT, openAccounts } from './record-deposit.ts';
 import { idText } from './record-map.ts';
+import { recordBytes, type Maker } from './records.ts';
 import type { Rules } from './rules.ts';
 
 /** The fee is off the balance already. */
@@ -16,12 +18,8 @@ export function applyTransfer(
   body: BodyOf<'transfer'>,
 ): Result<LedgerEventBody, ErrorCode> {
   const { to, amount } = body;
-  const { balance } = draft.account(sender);
-  if (balance < amount)
-    return refused(
-      'transaction.balance',
-      `expected at least ${amount} after the fee, the balance is ${balance}`,
-    );
+  const opened = openAccounts(draft, sender, amount === 0n ? [] : [to], amount);
+  if (!opened.ok) return opened;
   draft.debit(sender, amount);
   draft.credit(to, amount);
   return ok({ kind: 'transferred', from: sender, to, amount });
@@ -36,12 +34,9 @@ export function applyTransfers(
   const { outputs } = body;
   // Each fits 64 bits and they are few, but their sum may be more: it stays a plain integer until it is covered.
   const total = outputs.reduce((sum, { amount }) => sum + amount, 0n);
-  const { balance } = draft.account(sender);
-  if (balance < total)
-    return refused(
-      'transaction.balance',
-      `expected at least ${total} after the fee, the balance is ${balance}`,
-    );
+  const receivers = outputs.flatMap(({ to, amount }) => (amount === 0n ? [] : [to]));
+  const opened = openAccounts(draft, sender, receivers, total);
+  if (!opened.ok) return opened;
   draft.debit(sender, total);
   for (const { to, amount } of outputs) draft.credit(to, amount);
   return ok({ kind: 'distributed', from: sender, outputs });
@@ -61,7 +56,10 @@ export function applyRegisterMaker(
   const id = idText(sender);
   if (draft.get('maker', id) !== undefined)
     return refused('maker.exists', 'the sender is registered already');
-  draft.set('maker', id, { name: body.name, registeredAt: context.height });
+  const maker: Maker = { name: body.name, registeredAt: context.height, deposit: NO_DEPOSIT };
+  const deposit = holdDeposit(draft, sender, recordBytes('maker', maker));
+  if (!deposit.ok) return deposit;
+  draft.set('maker', id, { ...maker, deposit: deposit.value });
   return ok({ kind: 'maker-registered', maker: sender, name: body.name });
 }
 

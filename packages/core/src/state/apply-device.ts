@@ -15,7 +15,9 @@ import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { STATE_LIMITS } from './limits.ts';
+import { holdDeposit, NO_DEPOSIT } from './record-deposit.ts';
 import { idText } from './record-map.ts';
+import { recordBytes, type Batch, type Device } from './records.ts';
 import type { Rules } from './rules.ts';
 
 export function batchFlaw(batch: DeviceBatch): Flaw {
@@ -38,16 +40,8 @@ export function applyRegisterBatch(
     return refused('batch.exists', 'a batch of this maker has this root');
   // As bigints the product cannot wrap: 2^24 devices times 2^64 units is far beyond any balance, and refused.
   const deposit = BigInt(batch.count) * batch.depositPerDevice;
-  const { balance } = draft.account(sender);
-  if (balance < deposit) {
-    return refused(
-      'transaction.balance',
-      `expected at least ${deposit} for the deposit after the fee, the balance is ${balance}`,
-    );
-  }
   const { root, count, model, depositPerDevice } = batch;
-  draft.debit(sender, deposit);
-  draft.set('batch', idText(id), {
+  const record: Batch = {
     maker: sender,
     root,
     count,
@@ -55,7 +49,12 @@ export function applyRegisterBatch(
     depositPerDevice,
     claimed: 0,
     registeredAt: context.height,
-  });
+    deposit: NO_DEPOSIT,
+  };
+  const held = holdDeposit(draft, sender, recordBytes('batch', record), { value: deposit });
+  if (!held.ok) return held;
+  draft.debit(sender, deposit);
+  draft.set('batch', idText(id), { ...record, deposit: held.value });
   return ok({ kind: 'batch-registered', batch: id, maker: sender, count, model, depositPerDevice });
 }
 
@@ -96,15 +95,21 @@ export function applyClaim(
   if (!context.verify(claim.claimKey, claimSigningBytes(context.chain, claim.device, sender), claim.proof)) {
     return refused('claim.signature', 'expected the claim key’s signature for this sender on this chain');
   }
-  // One leaf claims once, since its device then has an owner; so claims never outnumber devices.
-  draft.set('batch', idText(claim.batch), { ...batch, claimed: batch.claimed + 1 });
-  draft.set('device', idText(device), {
+  const record: Device = {
     key: claim.device,
     owner: sender,
     batch: claim.batch,
     model: batch.model,
     claimedAt: context.time,
+    deposit: NO_DEPOSIT,
+  };
+  const held = holdDeposit(draft, sender, recordBytes('device', record), {
+    accounts: batch.depositPerDevice === 0n ? [] : [device],
   });
+  if (!held.ok) return held;
+  // One leaf claims once, since its device then has an owner; so claims never outnumber devices.
+  draft.set('batch', idText(claim.batch), { ...batch, claimed: batch.claimed + 1 });
+  draft.set('device', idText(device), { ...record, deposit: held.value });
   draft.credit(device, batch.depositPerDevice);
   return ok({
     kind: 'device-claimed',

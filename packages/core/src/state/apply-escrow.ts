@@ -17,8 +17,12 @@ import type { Draft } from './draft.ts';
 import { allPaid, isPaid, NO_ESCROW, withPaid, type Escrow } from './escrow-record.ts';
 import type { LedgerEventBody } from './events.ts';
 import { countedId } from './keys.ts';
+import { DEPOSIT_BYTES, holdDeposit, openAccounts, releaseDeposit } from './record-deposit.ts';
 import { idText } from './record-map.ts';
 import type { Rules } from './rules.ts';
+
+/** Encoded, see `escrow-record.ts`. */
+const DEPOSIT_RECORD_BYTES = 40 + DEPOSIT_BYTES;
 
 export function depositFlaw(body: BodyOf<'deposit'>): Flaw {
   if (body.amount >= VALUE_MIN) return undefined;
@@ -38,19 +42,23 @@ export function applyDeposit(
   const escrow = draft.get('escrow', id) ?? NO_ESCROW;
   if (escrow.deposits - escrow.credited >= LIMITS.depositsKeptMax)
     return refused('deposit.full', `${LIMITS.depositsKeptMax} deposits wait for a checkpoint of the subnet`);
-  const { balance } = draft.account(sender);
-  if (balance < value)
-    return refused(
-      'transaction.balance',
-      `expected at least ${value} after the fee, the balance is ${balance}`,
-    );
+  const deposit = holdDeposit(draft, sender, DEPOSIT_RECORD_BYTES, { value });
+  if (!deposit.ok) return deposit;
   draft.debit(sender, value);
   const number = escrow.deposits + 1;
   draft.set('escrow', id, { ...escrow, held: amount(escrow.held + value), deposits: number });
-  draft.set('deposit', idText(countedId(subnet, number)), { to, amount: value });
+  draft.set('deposit', idText(countedId(subnet, number)), {
+    to,
+    amount: value,
+    deposit: deposit.value,
+  });
   // The one that leaves was credited: at most `depositsKeptMax` wait.
-  if (number > LIMITS.depositsKeptMax)
-    draft.set('deposit', idText(countedId(subnet, number - LIMITS.depositsKeptMax)), undefined);
+  const oldest = idText(countedId(subnet, Math.max(0, number - LIMITS.depositsKeptMax)));
+  const leaving = draft.get('deposit', oldest);
+  if (leaving !== undefined) {
+    draft.set('deposit', oldest, undefined);
+    releaseDeposit(draft, leaving.deposit);
+  }
   return ok({ kind: 'deposited', subnet, number, from: sender, to, amount: value });
 }
 
@@ -111,7 +119,11 @@ export function commitValue(draft: Draft, checkpoint: SubnetCheckpoint): void {
 }
 
 /** Each leaf is paid once: its bit is the nullifier, and when all are set the record is gone. */
-export function applyWithdraw(draft: Draft, body: BodyOf<'withdraw'>): Result<LedgerEventBody, ErrorCode> {
+export function applyWithdraw(
+  draft: Draft,
+  sender: Address,
+  body: BodyOf<'withdraw'>,
+): Result<LedgerEventBody, ErrorCode> {
   const { subnet, checkpoint, withdrawal, path } = body;
   const { number, to, amount: value } = withdrawal;
   const key = idText(countedId(subnet, checkpoint));
@@ -129,6 +141,8 @@ export function applyWithdraw(draft: Draft, body: BodyOf<'withdraw'>): Result<Le
       'withdrawal.exhausted',
       `of what the checkpoint let out ${open.unpaid} is left, got ${value}`,
     );
+  const opened = openAccounts(draft, sender, value === 0n ? [] : [to]);
+  if (!opened.ok) return opened;
   const next = withPaid(open, index, value);
   const done = allPaid(next);
   draft.set('withdrawals', key, done ? undefined : next);
@@ -148,5 +162,5 @@ export const ESCROW_RULES: Rules<'deposit' | 'withdraw'> = {
     flaw: (_, body) => depositFlaw(body),
     apply: (draft, _, { sender }, body) => applyDeposit(draft, sender, body),
   },
-  withdraw: { apply: (draft, _, __, body) => applyWithdraw(draft, body) },
+  withdraw: { apply: (draft, _, { sender }, body) => applyWithdraw(draft, sender, body) },
 };

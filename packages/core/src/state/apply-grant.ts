@@ -1,13 +1,17 @@
 /** Who may do what with a device: its owner says so, and takes it back (spec STATE-6). */
 import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
-import type { Address } from '../ledger/address.ts';
+import { asAddress, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { ACTIONS_ALL, type Grant } from '../ledger/bodies/access.ts';
-import type { Flaw } from './block-context.ts';
+import type { BlockContext, Flaw } from './block-context.ts';
+import type { Expiry } from './collect-expired.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
-import { idText } from './record-map.ts';
+import { dropExpiring, setExpiring } from './expiry.ts';
+import { exchangeDeposit, NO_DEPOSIT } from './record-deposit.ts';
+import { idBytes, idText } from './record-map.ts';
+import { recordBytes } from './records.ts';
 import type { Rules } from './rules.ts';
 
 const LEVEL_MAX = 254;
@@ -29,11 +33,22 @@ export function grantFlaw(sender: Address, grant: Grant): Flaw {
 }
 
 /** Replaces what the subject had: a narrower grant narrows. */
-export function applyGrant(draft: Draft, sender: Address, grant: Grant): Result<LedgerEventBody, ErrorCode> {
+export function applyGrant(
+  draft: Draft,
+  context: Pick<BlockContext, 'time'>,
+  sender: Address,
+  grant: Grant,
+): Result<LedgerEventBody, ErrorCode> {
   const refusal = ownerFlaw(draft, sender, grant.device);
   if (refusal !== undefined) return refusal;
   const { device, subject, actions, levelMax, notBefore, expiresAt } = grant;
-  draft.set('grant', grantId(device, subject), { granter: sender, actions, levelMax, notBefore, expiresAt });
+  if (expiresAt <= context.time) return refused('grant.malformed', 'expected a grant that expires later');
+  const id = grantId(device, subject);
+  const terms = { granter: sender, actions, levelMax, notBefore, expiresAt };
+  const bytes = recordBytes('grant', { ...terms, deposit: NO_DEPOSIT });
+  const deposit = exchangeDeposit(draft, draft.get('grant', id)?.deposit, sender, bytes);
+  if (!deposit.ok) return deposit;
+  setExpiring(draft, 'grant', id, { ...terms, deposit: deposit.value });
   return ok({ kind: 'granted', device, owner: sender, subject, actions, levelMax, notBefore, expiresAt });
 }
 
@@ -47,9 +62,9 @@ export function applyRevoke(
   const refusal = ownerFlaw(draft, sender, device);
   if (refusal !== undefined) return refusal;
   const id = grantId(device, subject);
-  if (draft.get('grant', id) === undefined)
-    return refused('grant.unknown', 'the subject holds no grant for this device');
-  draft.set('grant', id, undefined);
+  const held = draft.get('grant', id);
+  if (held === undefined) return refused('grant.unknown', 'the subject holds no grant for this device');
+  dropExpiring(draft, 'grant', id, held);
   return ok({ kind: 'revoked', device, owner: sender, subject });
 }
 
@@ -65,10 +80,23 @@ function grantId(device: Address, subject: Address): string {
   return idText(device) + idText(subject);
 }
 
+export const GRANT_EXPIRY: Expiry<'grant'> = {
+  grant: (draft, _, id, record) => {
+    dropExpiring(draft, 'grant', id, record);
+    const bytes = idBytes(id);
+    return {
+      kind: 'grant-expired',
+      device: asAddress(bytes.slice(0, 32)),
+      owner: record.granter,
+      subject: asAddress(bytes.slice(32)),
+    };
+  },
+};
+
 export const GRANT_RULES: Rules<'grant' | 'revoke'> = {
   grant: {
     flaw: (sender, { grant }) => grantFlaw(sender, grant),
-    apply: (draft, _, { sender }, { grant }) => applyGrant(draft, sender, grant),
+    apply: (draft, context, { sender }, { grant }) => applyGrant(draft, context, sender, grant),
   },
   revoke: {
     apply: (draft, _, { sender }, { device, subject }) => applyRevoke(draft, sender, device, subject),

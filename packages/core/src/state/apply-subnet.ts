@@ -15,8 +15,12 @@ import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { idText } from './record-map.ts';
-import { newSubnet, type Subnet } from './records.ts';
+import { holdDeposit } from './record-deposit.ts';
+import { newSubnet, recordBytes, type Subnet } from './records.ts';
 import type { Rules } from './rules.ts';
+
+/** The record of the escrow, which the first deposit makes: key and value. */
+const ESCROW_BYTES = 104;
 
 type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
 
@@ -47,7 +51,10 @@ export function applyCreateSubnet(
   const id = subnetId(sender, name);
   if (draft.get('subnet', idText(id)) !== undefined)
     return refused('subnet.exists', 'the sender has a subnet of this name');
-  draft.set('subnet', idText(id), newSubnet({ id, name, members, powBits }));
+  const subnet = newSubnet({ id, name, members, powBits });
+  const deposit = holdDeposit(draft, sender, recordBytes('subnet', subnet) + ESCROW_BYTES);
+  if (!deposit.ok) return deposit;
+  draft.set('subnet', idText(id), { ...subnet, deposit: deposit.value });
   return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });
 }
 

@@ -45,7 +45,7 @@ export function applyBlock(
     if (event !== undefined) events.push(event);
   }
   const { height, time: at } = context;
-  for (const event of endBlock(draft, height))
+  for (const event of endBlock(draft, context))
     events.push({ ...event, height, at, transaction: undefined, index: transactions.length });
   return { ...state.advance(draft.changed), receipts, events };
 }
@@ -64,7 +64,11 @@ export function applyTransaction(
   if (result.ok) {
     const receipt: Receipt = { transaction: id, height, index, kind, fee, outcome: { ok: true } };
     // The body was made for this event alone: completing it costs a tenth of copying it, and there is one per transaction.
-    const event = Object.assign(result.value, { height, at: time, transaction: id, index });
+    const event: LedgerEvent = Object.assign(result.value, { height, at: time, transaction: id, index });
+    if (draft.costs.length > 0) {
+      Object.assign(event, { costs: draft.costs });
+      draft.costs = [];
+    }
     return { receipt, event };
   }
   const { code, message } = result;

@@ -8,6 +8,8 @@ import type { RecordKind } from './keys.ts';
 import { noChanges, type ChangedRecords, type LedgerState } from './ledger-state.ts';
 import { idBytes, idText } from './record-map.ts';
 import { EMPTY_ACCOUNT, type Account, type Parameters, type RecordTypes } from './records.ts';
+import type { Cost } from './events.ts';
+import type { Purse } from './purse.ts';
 import type { ValidatorRecord } from './validator-record.ts';
 
 export class Draft {
@@ -16,6 +18,10 @@ export class Draft {
   readonly feePerByte: Amount;
   /** Taken by transactions of this block; written to the record of the epoch once, at the end of the block. */
   fees = 0n;
+  /** What the transaction at hand pays for state, and what it gives back: part of its event. */
+  costs: Cost[] = [];
+  /** Pays for state in place of the sender of the transaction at hand. */
+  purse: Purse | undefined;
 
   constructor(below: LedgerState) {
     this.#below = below;
@@ -30,6 +36,28 @@ export class Draft {
 
   set<K extends RecordKind>(kind: K, id: string, record: RecordTypes[K] | undefined): void {
     this.changed[kind].set(id, record);
+  }
+
+  /** Records of a kind in ascending order of ids, as they are now. */
+  *walk<K extends RecordKind>(
+    kind: K,
+    prefix = '',
+  ): Generator<readonly [id: string, record: RecordTypes[K]], void> {
+    const changed = this.changed[kind];
+    const own = [...changed].filter(([id]) => id.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1));
+    let next = 0;
+    for (const entry of this.#below.records.walk(kind, prefix)) {
+      for (; next < own.length && (own[next] as (typeof own)[number])[0] < entry[0]; next += 1) {
+        const [id, record] = own[next] as (typeof own)[number];
+        if (record !== undefined) yield [id, record];
+      }
+      if (!changed.has(entry[0])) yield entry;
+    }
+    for (const [id, record] of own.slice(next)) if (record !== undefined) yield [id, record];
+  }
+
+  hasAccount(address: Address): boolean {
+    return this.get('account', idText(address)) !== undefined;
   }
 
   account(address: Address): Account {

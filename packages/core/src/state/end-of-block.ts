@@ -12,12 +12,18 @@ import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import type { Draft } from './draft.ts';
 import { elect, weightIn } from './election.ts';
-import type { LedgerEventBody } from './events.ts';
+import type { BlockContext } from './block-context.ts';
+import { collectExpired } from './collect-expired.ts';
+import type { EndEvent, LedgerEventBody } from './events.ts';
 import { idBytes } from './record-map.ts';
 import { carriedWeight, stakeOf, targetWeight, type ValidatorRecord } from './validator-record.ts';
 
 /** Events in the order in which things happen. */
-export function endBlock(draft: Draft, at: Height): readonly LedgerEventBody[] {
+export function endBlock(draft: Draft, context: Pick<BlockContext, 'height' | 'time'>): readonly EndEvent[] {
+  return [...collectExpired(draft, context), ...endHeight(draft, context.height)];
+}
+
+function endHeight(draft: Draft, at: Height): readonly LedgerEventBody[] {
   if (draft.fees > 0n) draft.setEpoch({ ...draft.epoch, fees: amount(draft.epoch.fees + draft.fees) });
   draft.fees = 0n;
   if (electsAt(at)) return electNext(draft, at);

@@ -6,6 +6,7 @@ import type { Deposit } from '../ledger/escrow.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
+import { readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
 
 /** One per subnet that ever had a deposit. */
 export interface Escrow {
@@ -29,7 +30,7 @@ export const NO_ESCROW: Escrow = {
 };
 
 /** Subnet and number are in the key. */
-export type DepositRecord = Omit<Deposit, 'number'>;
+export type DepositRecord = Omit<Deposit, 'number'> & { readonly deposit: RecordDeposit };
 
 /** Subnet and checkpoint are in the key. The record goes with its last withdrawal. */
 export interface OpenWithdrawals {
@@ -70,10 +71,11 @@ export function readEscrow(reader: Reader): Escrow {
 
 export function writeDepositRecord(writer: Writer, deposit: DepositRecord): void {
   writer.fixed(deposit.to, HASH_BYTES).u64(deposit.amount);
+  writeDepositOf(writer, deposit.deposit);
 }
 
 export function readDepositRecord(reader: Reader): DepositRecord {
-  return { to: readAddress(reader), amount: amount(reader.u64()) };
+  return { to: readAddress(reader), amount: amount(reader.u64()), deposit: readDepositOf(reader) };
 }
 
 export function writeOpenWithdrawals(writer: Writer, open: OpenWithdrawals): void {

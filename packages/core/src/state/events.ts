@@ -11,6 +11,8 @@ import type { ValidatorSet } from '../ledger/validators.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
 export type LedgerEvent = LedgerEventBody & {
+  /** Absent when there are none. */
+  readonly costs?: readonly Cost[];
   readonly height: Height;
   /** Time of the block. */
   readonly at: Millis;
@@ -19,6 +21,17 @@ export type LedgerEvent = LedgerEventBody & {
   /** Position in the block; behind the last transaction for what the end of the block brought. */
   readonly index: number;
 };
+
+/** What an account paid for state, or got back: beside fee and amounts, all that moves ITC. */
+export interface Cost {
+  readonly kind: 'deposit-held' | 'deposit-returned' | 'account-opened';
+  /** Whose money: a sponsor's where one pays. */
+  readonly account: Address;
+  readonly amount: Amount;
+}
+
+/** As the end of a block gives it. */
+export type EndEvent = LedgerEventBody & Pick<LedgerEvent, 'costs'>;
 
 export type LedgerEventBody =
   | { readonly kind: 'transferred'; readonly from: Address; readonly to: Address; readonly amount: Amount }
@@ -50,6 +63,13 @@ export type LedgerEventBody =
       readonly levelMax: number;
       readonly notBefore: Millis;
       readonly expiresAt: Millis;
+    }
+  | {
+      /** By itself, at its time. */
+      readonly kind: 'grant-expired';
+      readonly device: Address;
+      readonly owner: Address;
+      readonly subject: Address;
     }
   | { readonly kind: 'revoked'; readonly device: Address; readonly owner: Address; readonly subject: Address }
   | {

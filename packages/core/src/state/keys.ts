@@ -26,8 +26,12 @@ export const RECORD_KINDS = {
   escrow: 9,
   deposit: 10,
   withdrawals: 11,
+  expiry: 24,
   keys: 20,
   guardians: 21,
+  membership: 36,
+  stake: 37,
+  turn: 38,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -48,8 +52,12 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   escrow: HASH_BYTES,
   deposit: HASH_BYTES + COUNTER_BYTES,
   withdrawals: HASH_BYTES + COUNTER_BYTES,
+  expiry: COUNTER_BYTES + HASH_BYTES,
   keys: HASH_BYTES,
   guardians: HASH_BYTES,
+  membership: HASH_BYTES,
+  stake: 2 * HASH_BYTES,
+  turn: HASH_BYTES + COUNTER_BYTES,
 };
 
 const KIND_OF: readonly (RecordKind | undefined)[] = (Object.keys(RECORD_KINDS) as RecordKind[]).reduce<

@@ -59,6 +59,9 @@ test('STATE-1.4: genesis gives the balances, the subnets, the validators, the pa
     feePerByte: 10n,
     bondPerWeight: 0n,
     rewardPerCheckpoint: 0n,
+    depositPerByte: 0n,
+    accountPrice: 0n,
+    burnShare: 0,
   });
   assert.equal(w.state.subnet(subnetOfGenesis)?.lastHash, subnetOfGenesis);
   assert.equal(w.state.count('validator'), 4);

@@ -16,9 +16,11 @@ import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { countedId, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import type { GuardiansRecord } from './guardians-record.ts';
+import { heldBy } from './held-value.ts';
 import { MemoryRecords } from './memory-records.ts';
 import { idBytes, idText } from './record-map.ts';
 import {
+  KINDS,
   noChanges,
   type ChangedRecords,
   type RecordChange,
@@ -26,7 +28,7 @@ import {
   type StateEntry,
 } from './record-store.ts';
 import type { Escrow, OpenWithdrawals } from './escrow-record.ts';
-import { newValidator, stakeOf, type ValidatorRecord } from './validator-record.ts';
+import { newValidator, type ValidatorRecord } from './validator-record.ts';
 import {
   newSubnet,
   type Account,
@@ -60,7 +62,16 @@ export class LedgerState implements StateView {
   static fromGenesis(genesis: Genesis, empty: RecordStore = MemoryRecords.empty): LedgerState {
     const chain = genesisHash(genesis);
     const { feePerByte, bondPerWeight, rewardPerCheckpoint, validatorBond } = genesis;
-    const parameters: Parameters = { chain, feePerByte, bondPerWeight, rewardPerCheckpoint };
+    const { depositPerByte, accountPrice, burnShare } = genesis;
+    const parameters: Parameters = {
+      chain,
+      feePerByte,
+      bondPerWeight,
+      rewardPerCheckpoint,
+      depositPerByte,
+      accountPrice,
+      burnShare,
+    };
     const changed = noChanges();
     changed.parameters.set('', parameters);
     changed.epoch.set('', {
@@ -244,18 +255,16 @@ export class LedgerState implements StateView {
     return this.records.entries();
   }
 
-  /**
-   * Balances, deposits held in batches, bonds, what subnets hold in escrow, fees waiting to be paid out, reserve, and what was burned: always the
-   * supply of genesis. Walks every account.
-   */
+  /** What all records hold (`held-value.ts`): always the supply of genesis. Walks every record. */
   supply(): Amount {
-    let total: bigint = this.epoch.fees + this.epoch.reserve + this.epoch.burned;
-    for (const [, account] of this.records.walk('account')) total += account.balance;
-    for (const [, batch] of this.records.walk('batch'))
-      total += BigInt(batch.count - batch.claimed) * batch.depositPerDevice;
-    for (const [, validator] of this.records.walk('validator')) total += stakeOf(validator);
-    for (const [, escrow] of this.records.walk('escrow')) total += escrow.held;
+    const total = KINDS.reduce((sum, kind) => sum + this.#heldBy(kind), 0n);
     return total as Amount;
+  }
+
+  #heldBy<K extends RecordKind>(kind: K): bigint {
+    let total = 0n;
+    for (const [, record] of this.records.walk(kind)) total += heldBy(kind, record);
+    return total;
   }
 
   /** The next state: each changed record is encoded once, each touched path of the tree hashed once. */
@@ -264,6 +273,6 @@ export class LedgerState implements StateView {
     readonly changes: readonly RecordChange[];
   } {
     const { records, changes } = this.records.advance(changed);
-    return { state: new LedgerState(records, this.parameters), changes };
+    return { state: new LedgerState(records, changed.parameters.get('') ?? this.parameters), changes };
   }
 }

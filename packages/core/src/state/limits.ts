@@ -15,6 +15,12 @@ export const STATE_LIMITS = {
   /** Milliseconds of block time from the guardians' agreement until it takes effect: time for a veto, a year at most. */
   recoveryDelayMinMs: 10_000,
   recoveryDelayMaxMs: 31_536_000_000,
+  /** Records that go at the end of one block because their time has come. */
+  expiriesPerBlock: 256,
+  /** Keys with stake in one subnet: members, candidates, and those who leave. */
+  subnetStakesMax: 64,
+  /** Changes of members of a subnet that are remembered. */
+  memberTurnsKept: 32,
   /** Snapshots: records of one chunk, and bytes of its encoding. */
   snapshotChunkRecordsMax: 1024,
   snapshotChunkBytesMax: 4_194_304,

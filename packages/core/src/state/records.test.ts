@@ -25,6 +25,7 @@ const hash: fc.Arbitrary<Hash> = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const address = hash.map((bytes) => asAddress(bytes));
 const counter = fc.maxSafeNat();
 const value = fc.bigInt(0n, AMOUNT_MAX).map(amount);
+const held = fc.record({ payer: address, amount: value }, { noNullPrototype: true });
 const publicKey = hash.map((bytes) => ({ algorithm: 1 as const, bytes }));
 
 const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
@@ -33,6 +34,9 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     feePerByte: value,
     bondPerWeight: value,
     rewardPerCheckpoint: value,
+    depositPerByte: value,
+    accountPrice: value,
+    burnShare: fc.nat(10_000),
   }),
   account: fc
     .record({ balance: value, nonces: fc.array(counter, { maxLength: 16 }) })
@@ -40,6 +44,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
   maker: fc.record({
     name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
     registeredAt: counter.map(height),
+    deposit: held,
   }),
   batch: fc
     .record({
@@ -50,6 +55,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
       depositPerDevice: value,
       claimed: fc.nat(0xffff_ffff),
       registeredAt: counter.map(height),
+      deposit: held,
     })
     .filter(({ count, claimed }) => claimed <= count),
   device: fc.record({
@@ -58,6 +64,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     batch: hash,
     model: hash,
     claimedAt: counter.map(millis),
+    deposit: held,
   }),
   grant: fc.record({
     granter: address,
@@ -65,6 +72,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     levelMax: fc.nat(255),
     notBefore: counter.map(millis),
     expiresAt: counter.map(millis),
+    deposit: held,
   }),
   epoch: fc.record({
     epoch: fc.nat(0xffff_ffff).map(epoch),
@@ -119,11 +127,15 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     lastHeight: counter.map(height),
     envelopes: counter,
     payloads: counter,
+    deposit: held,
   }),
   escrow: fc
     .record({ held: value, claimable: value, deposits: counter, credited: counter, withdrawals: counter })
     .filter(({ held, claimable, deposits, credited }) => claimable <= held && credited <= deposits),
-  deposit: fc.record({ to: address, amount: value }),
+  deposit: fc.record({ to: address, amount: value, deposit: held }),
+  expiry: fc
+    .tuple(address, address)
+    .map(([device, subject]) => ({ key: grantKey(device, subject) })),
   withdrawals: fc.integer({ min: 1, max: 40 }).chain((count) =>
     fc.record({
       root: hash,

@@ -24,10 +24,12 @@ import {
   type OpenWithdrawals,
 } from './escrow-record.ts';
 import { readGuardiansRecord, writeGuardiansRecord, type GuardiansRecord } from './guardians-record.ts';
+import { readExpiryEntry, writeExpiryEntry, type ExpiryEntry } from './expiry.ts';
 import type { RecordKind } from './keys.ts';
+import { NO_DEPOSIT, readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
 import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
 
-/** What genesis fixed for the state machine. */
+/** What genesis fixed for the state machine; all but the chain and bondPerWeight can be voted on (spec STATE-21). */
 export interface Parameters {
   /** The genesis hash: a state belongs to one chain. */
   readonly chain: Hash;
@@ -37,6 +39,12 @@ export interface Parameters {
   readonly bondPerWeight: Amount;
   /** From the reserve to the validators at each checkpoint height. */
   readonly rewardPerCheckpoint: Amount;
+  /** What a record's payer leaves for each of its bytes. */
+  readonly depositPerByte: Amount;
+  /** What it costs to pay to an account that has no record. */
+  readonly accountPrice: Amount;
+  /** Of every 10 000 base units of fees paid out, those that burn. */
+  readonly burnShare: number;
 }
 
 /** An account without balance and nonces is the same as none: it has no record. */
@@ -49,6 +57,7 @@ export interface Account {
 export interface Maker {
   readonly name: string;
   readonly registeredAt: Height;
+  readonly deposit: RecordDeposit;
 }
 
 export interface Batch {
@@ -61,6 +70,7 @@ export interface Batch {
   readonly depositPerDevice: Amount;
   readonly claimed: number;
   readonly registeredAt: Height;
+  readonly deposit: RecordDeposit;
 }
 
 export interface Device {
@@ -71,6 +81,7 @@ export interface Device {
   readonly model: Hash;
   /** Time of the block that claimed it. */
   readonly claimedAt: Millis;
+  readonly deposit: RecordDeposit;
 }
 
 /** Device and subject are in the key. No record: no grant, provably. */
@@ -82,8 +93,9 @@ export interface GrantRecord {
   /** 0 to 254. */
   readonly levelMax: number;
   readonly notBefore: Millis;
-  /** The first moment at which it no longer holds. */
+  /** The first moment at which it no longer holds; the record goes with the first block from then on. */
   readonly expiresAt: Millis;
+  readonly deposit: RecordDeposit;
 }
 
 export interface Subnet {
@@ -102,6 +114,8 @@ export interface Subnet {
   readonly envelopes: number;
   /** Total applied over all checkpoints. */
   readonly payloads: number;
+  /** For the record of its escrow too. */
+  readonly deposit: RecordDeposit;
 }
 
 /** The record type of each kind. */
@@ -118,6 +132,7 @@ export interface RecordTypes {
   escrow: Escrow;
   deposit: DepositRecord;
   withdrawals: OpenWithdrawals;
+  expiry: ExpiryEntry;
   keys: KeySet;
   guardians: GuardiansRecord;
 }
@@ -125,8 +140,10 @@ export interface RecordTypes {
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
 
 /** A subnet before its first checkpoint. */
-export function newSubnet(o: Pick<Subnet, 'name' | 'members' | 'powBits'> & { readonly id: Hash }): Subnet {
-  const { id, name, members, powBits } = o;
+export function newSubnet(
+  o: Pick<Subnet, 'name' | 'members' | 'powBits'> & { readonly id: Hash; readonly deposit?: RecordDeposit },
+): Subnet {
+  const { id, name, members, powBits, deposit = NO_DEPOSIT } = o;
   return {
     name,
     members,
@@ -137,6 +154,7 @@ export function newSubnet(o: Pick<Subnet, 'name' | 'members' | 'powBits'> & { re
     lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
+    deposit,
   };
 }
 
@@ -145,16 +163,25 @@ function writeParameters(writer: Writer, parameters: Parameters): void {
     .fixed(parameters.chain, HASH_BYTES)
     .u64(parameters.feePerByte)
     .u64(parameters.bondPerWeight)
-    .u64(parameters.rewardPerCheckpoint);
+    .u64(parameters.rewardPerCheckpoint)
+    .u64(parameters.depositPerByte)
+    .u64(parameters.accountPrice)
+    .u16(parameters.burnShare);
 }
 
 function readParameters(reader: Reader): Parameters {
-  return {
+  const parameters: Parameters = {
     chain: readHash(reader),
     feePerByte: amount(reader.u64()),
     bondPerWeight: amount(reader.u64()),
     rewardPerCheckpoint: amount(reader.u64()),
+    depositPerByte: amount(reader.u64()),
+    accountPrice: amount(reader.u64()),
+    burnShare: reader.u16(),
   };
+  if (parameters.burnShare > LIMITS.burnShareMax)
+    reader.refuse('decode.out-of-range', `expected a burnShare up to ${LIMITS.burnShareMax}`);
+  return parameters;
 }
 
 function writeAccount(writer: Writer, account: Account): void {
@@ -172,10 +199,15 @@ function readAccount(reader: Reader): Account {
 
 function writeMaker(writer: Writer, maker: Maker): void {
   writer.text(maker.name).u53(maker.registeredAt);
+  writeDepositOf(writer, maker.deposit);
 }
 
 function readMaker(reader: Reader): Maker {
-  return { name: reader.text(LIMITS.textBytesMax), registeredAt: height(reader.u53()) };
+  return {
+    name: reader.text(LIMITS.textBytesMax),
+    registeredAt: height(reader.u53()),
+    deposit: readDepositOf(reader),
+  };
 }
 
 function writeBatch(writer: Writer, batch: Batch): void {
@@ -187,6 +219,7 @@ function writeBatch(writer: Writer, batch: Batch): void {
     .u64(batch.depositPerDevice)
     .u32(batch.claimed)
     .u53(batch.registeredAt);
+  writeDepositOf(writer, batch.deposit);
 }
 
 function readBatch(reader: Reader): Batch {
@@ -198,6 +231,7 @@ function readBatch(reader: Reader): Batch {
     depositPerDevice: amount(reader.u64()),
     claimed: reader.u32(),
     registeredAt: height(reader.u53()),
+    deposit: readDepositOf(reader),
   };
   if (batch.claimed > batch.count)
     reader.refuse(
@@ -214,6 +248,7 @@ function writeDevice(writer: Writer, device: Device): void {
     .fixed(device.batch, HASH_BYTES)
     .fixed(device.model, HASH_BYTES)
     .u53(device.claimedAt);
+  writeDepositOf(writer, device.deposit);
 }
 
 function readDevice(reader: Reader): Device {
@@ -223,6 +258,7 @@ function readDevice(reader: Reader): Device {
     batch: readHash(reader),
     model: readHash(reader),
     claimedAt: millis(reader.u53()),
+    deposit: readDepositOf(reader),
   };
 }
 
@@ -233,6 +269,7 @@ function writeGrantRecord(writer: Writer, grant: GrantRecord): void {
     .u8(grant.levelMax)
     .u53(grant.notBefore)
     .u53(grant.expiresAt);
+  writeDepositOf(writer, grant.deposit);
 }
 
 function readGrantRecord(reader: Reader): GrantRecord {
@@ -242,6 +279,7 @@ function readGrantRecord(reader: Reader): GrantRecord {
     levelMax: reader.u8(),
     notBefore: millis(reader.u53()),
     expiresAt: millis(reader.u53()),
+    deposit: readDepositOf(reader),
   };
   if (grant.actions === 0 || (grant.actions & ~ACTIONS_ALL) !== 0)
     reader.refuse('decode.out-of-range', `expected known actions, got ${grant.actions}`);
@@ -259,6 +297,7 @@ function writeSubnet(writer: Writer, subnet: Subnet): void {
     .u53(subnet.lastHeight)
     .u53(subnet.envelopes)
     .u53(subnet.payloads);
+  writeDepositOf(writer, subnet.deposit);
 }
 
 function readSubnet(reader: Reader): Subnet {
@@ -272,6 +311,7 @@ function readSubnet(reader: Reader): Subnet {
     lastHeight: height(reader.u53()),
     envelopes: reader.u53(),
     payloads: reader.u53(),
+    deposit: readDepositOf(reader),
   };
 }
 
@@ -293,6 +333,7 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   escrow: { write: writeEscrow, read: readEscrow },
   deposit: { write: writeDepositRecord, read: readDepositRecord },
   withdrawals: { write: writeOpenWithdrawals, read: readOpenWithdrawals },
+  expiry: { write: writeExpiryEntry, read: readExpiryEntry },
   keys: { write: writeKeySet, read: readKeySet },
   guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
 };
@@ -301,6 +342,11 @@ export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[
   const writer = new Writer(160);
   CODECS[kind].write(writer, record);
   return writer.finish();
+}
+
+/** What a record's deposit is for. */
+export function recordBytes<K extends RecordKind>(kind: K, record: RecordTypes[K]): number {
+  return encodeRecord(kind, record).length;
 }
 
 /** Strict: what it accepts encodes to the same bytes again. */

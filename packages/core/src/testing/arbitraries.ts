@@ -283,6 +283,9 @@ export const anyGenesis: Arbitrary<Genesis> = record({
   spare: smallAmount,
   reserve: smallAmount,
   rewardPerCheckpoint: anyAmount,
+  depositPerByte: anyAmount,
+  accountPrice: anyAmount,
+  burnShare: fc.nat(10_000),
 }).map(({ addresses, spare, ...rest }) => {
   const [{ weight }] = rest.validators as [ValidatorSet[number]];
   const validatorBond = amount(BigInt(weight) * rest.bondPerWeight + spare);

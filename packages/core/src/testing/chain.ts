@@ -97,6 +97,9 @@ export function world(options: WorldOptions = {}): World {
     bondPerWeight: amount(0n),
     reserve: amount(0n),
     rewardPerCheckpoint: amount(0n),
+    depositPerByte: amount(0n),
+    accountPrice: amount(0n),
+    burnShare: 0,
   };
   return { genesis, chain: genesisHash(genesis), validators, members, subnet: subnet.id, treasury };
 }

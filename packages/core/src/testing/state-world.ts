@@ -113,6 +113,9 @@ export interface WorldOptions {
   readonly bondPerWeight?: bigint;
   readonly reserve?: bigint;
   readonly rewardPerCheckpoint?: bigint;
+  readonly depositPerByte?: bigint;
+  readonly accountPrice?: bigint;
+  readonly burnShare?: number;
 }
 
 export class World {
@@ -127,6 +130,7 @@ export class World {
     this.people = names.map(person);
     const { validators = memberSet, balance = 1000n * ITC } = options;
     const { validatorBond = 0n, bondPerWeight = 0n, reserve = 0n, rewardPerCheckpoint = 0n } = options;
+    const { depositPerByte = 0n, accountPrice = 0n, burnShare = 0 } = options;
     const accounts = this.people.map(({ address }) => ({ address, balance: amount(balance) }));
     const bonded = validatorBond * BigInt(validators.length);
     const rest = SUPPLY - BigInt(accounts.length) * balance - bonded - reserve;
@@ -141,6 +145,9 @@ export class World {
       bondPerWeight: amount(bondPerWeight),
       reserve: amount(reserve),
       rewardPerCheckpoint: amount(rewardPerCheckpoint),
+      depositPerByte: amount(depositPerByte),
+      accountPrice: amount(accountPrice),
+      burnShare,
     };
     this.chain = genesisHash(this.genesis);
     this.state = LedgerState.fromGenesis(this.genesis);

@@ -48,6 +48,9 @@ export const genesis: Genesis = {
   bondPerWeight: amount(BOND),
   reserve: amount(0n),
   rewardPerCheckpoint: amount(0n),
+  depositPerByte: amount(0n),
+  accountPrice: amount(0n),
+  burnShare: 0,
 };
 
 export const chainId: Hash = genesisHash(genesis);

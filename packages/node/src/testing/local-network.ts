@@ -103,6 +103,9 @@ export class LocalNetwork {
       bondPerWeight: amount(BOND),
       reserve: amount(RESERVE),
       rewardPerCheckpoint: amount(UNITS_PER_ITC / 10n),
+      depositPerByte: amount(0n),
+      accountPrice: amount(0n),
+      burnShare: 0,
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-network-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));

@@ -54,6 +54,9 @@ export class SoloChain {
       bondPerWeight: amount(BOND),
       reserve: amount(0n),
       rewardPerCheckpoint: amount(0n),
+      depositPerByte: amount(0n),
+      accountPrice: amount(0n),
+      burnShare: 0,
     };
   }
 

@@ -126,6 +126,9 @@ export class SubnetWorld {
       bondPerWeight: amount(BOND),
       reserve: amount(0n),
       rewardPerCheckpoint: amount(0n),
+      depositPerByte: amount(0n),
+      accountPrice: amount(0n),
+      burnShare: 0,
     };
     for (const [index, key] of keysInOrder.entries()) {
       this.members.push({

@@ -1,0 +1,41 @@
+/** ITC that records hold, by kind: what of the supply is where (spec STATE-2.9, STATE-18). */
+import type { RecordKind } from './keys.ts';
+import type { RecordDeposit } from './record-deposit.ts';
+import type { RecordTypes } from './records.ts';
+import { stakeOf } from './validator-record.ts';
+
+const nothing = (): bigint => 0n;
+const deposit = (record: { readonly deposit: RecordDeposit }): bigint => record.deposit.amount;
+
+type HeldBy = { readonly [K in RecordKind]: (record: RecordTypes[K]) => bigint };
+
+/** A kind that holds no deposit says why it needs none. */
+const HELD: HeldBy = {
+  // There is one of each.
+  parameters: nothing,
+  epoch: ({ fees, reserve, burned }) => fees + reserve + burned,
+  // Paid for once, see `openAccounts`.
+  account: ({ balance }) => balance,
+  maker: deposit,
+  batch: (batch) => deposit(batch) + BigInt(batch.count - batch.claimed) * batch.depositPerDevice,
+  device: deposit,
+  grant: deposit,
+  subnet: deposit,
+  // At most `candidatesMax`, each with a bond.
+  validator: stakeOf,
+  // Paid for by their subnet.
+  escrow: ({ held }) => held,
+  // Its value is part of the escrow.
+  deposit: deposit,
+  // Hold the value they wait to pay, at least `subnetValueMin` each.
+  withdrawals: nothing,
+  keys: nothing,
+  guardians: nothing,
+  // Paid for by the record they name.
+  expiry: nothing,
+};
+
+export function heldBy<K extends RecordKind>(kind: K, record: RecordTypes[K]): bigint {
+  // The table has the reader of each kind under that kind, which the type of one lookup cannot say.
+  return (HELD[kind] as (record: RecordTypes[K]) => bigint)(record);
+}
