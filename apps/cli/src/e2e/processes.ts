@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildOrder } from '@itc/client/value.js';
 import type { Client } from '@itc/client/client.js';
-import { amount } from '@itc/core/ledger/ids.js';
+import { buildOrder, type SignedOrder } from '@itc/client/value.js';
+import { toHex } from '@itc/core/bytes/hex.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { VALUE_MIN } from '@itc/core/ledger/escrow.js';
+import { amount, millis } from '@itc/core/ledger/ids.js';
 import type { ValueOrder } from '@itc/core/ledger/value-order.js';
 import type { NodeConfig } from '@itc/node/config.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
@@ -18,6 +21,7 @@ import { until } from './devnet.ts';
 /** A machine with much else to do starts a process in half a minute. */
 const STARTED_MS_MAX = 120_000;
 const LOG_SHOWN = 3_000;
+const LATE = millis(8_000_000_000_000);
 
 export class Processes implements AsyncDisposable {
   readonly network: LocalNetwork;
@@ -115,12 +119,24 @@ export class Processes implements AsyncDisposable {
     return { balance: BigInt(balance), checkpoint };
   }
 
-  /** Hands a signed order to a member until it takes it: the same bytes, however often; resolves with the payload's id. */
-  async order(at: number, signer: KeyPair, sequence: number, order: ValueOrder): Promise<string> {
+  /** A payment of the least there is, or another order. */
+  signed(signer: KeyPair, sequence: number, order: ValueOrder | Address): Promise<SignedOrder> {
     const { chain, subnet } = this.network;
-    const signed = await buildOrder({ chain, subnet, signer, sequence, order });
-    const id = await until(`n${at} takes an order`, () => this.client(at).sendOrder(subnet, signed));
-    return Buffer.from(id).toString('hex');
+    const pay = (to: Address): ValueOrder => ({ kind: 'transfer', to, amount: VALUE_MIN, expiresAt: LATE });
+    return buildOrder({
+      chain,
+      subnet,
+      signer,
+      sequence,
+      order: order instanceof Uint8Array ? pay(order) : order,
+    });
+  }
+
+  /** Hands a signed order to a member until it takes it: the same bytes, however often; resolves with the payload's id. */
+  async order(at: number, signer: KeyPair, sequence: number, order: ValueOrder | Address): Promise<string> {
+    const signed = await this.signed(signer, sequence, order);
+    await until(`n${at} takes an order`, () => this.client(at).sendOrder(this.network.subnet, signed));
+    return toHex(signed.id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import type { LedgerError } from '@itc/core/ledger/errors.js';
 import { height, type Epoch } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
@@ -28,6 +29,7 @@ import type { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
 import { CompactBlocks } from './compact-block.ts';
 import { Drain } from './drain.ts';
+import { DiskPause, isFull } from './full-disk.ts';
 import type { Logger } from './logger.ts';
 import { Overdue } from './overdue.ts';
 import { PeerBudget } from './peer-budget.ts';
@@ -83,12 +85,14 @@ export class Consensus {
   #context: VerifyContext;
   /** Undefined in an epoch in which this node has no vote. */
   #driver: ReplicaDriver | undefined;
+  readonly #room: DiskPause;
   readonly #turn = new Drain({
     work: () => this.#enter(),
     hasWork: () =>
-      this.#interlude !== undefined ||
-      this.#context.epoch !== this.#present().epoch ||
-      (this.#driver === undefined && this.#mayDrive()),
+      this.#room.mayWrite &&
+      (this.#interlude !== undefined ||
+        this.#context.epoch !== this.#present().epoch ||
+        (this.#driver === undefined && this.#mayDrive())),
     failed: (error) => this.#fail(error),
   });
   /** What is to be done while no replica runs. */
@@ -106,6 +110,7 @@ export class Consensus {
   constructor(options: ConsensusOptions) {
     this.#o = options;
     const { chain, transport, clock, logger } = options;
+    this.#room = new DiskPause({ clock, retry: () => this.#turn.kick() });
     this.#context = this.#present();
     this.#candidates = new Candidates({ ...options, verify: verifyNative });
     this.#budget = new PeerBudget(clock);
@@ -121,7 +126,7 @@ export class Consensus {
       ...options,
       overdue: this.#overdue,
       candidates: this.#candidates,
-      hasQuorum: () => this.#hasQuorum(),
+      hasQuorum: () => this.full === undefined && this.#hasQuorum(),
       propose: (block) => this.#driver?.step({ kind: 'proposal', block }),
     });
     this.#sync = new BlockSync({
@@ -170,6 +175,11 @@ export class Consensus {
     return this.#fatal;
   }
 
+  /** Why nothing can be written now: nothing new is taken, what is here is kept. */
+  get full(): LedgerError | undefined {
+    return this.#driver?.full ?? this.#room.error;
+  }
+
   async start(): Promise<void> {
     await this.#begin();
     const { viewTimeoutMs } = timingOf(this.#o.timing);
@@ -191,6 +201,7 @@ export class Consensus {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#proposing.withdraw();
+    this.#room.stop();
     await this.#turn.idle();
     await this.#driver?.stop();
   }
@@ -289,7 +300,14 @@ export class Consensus {
     const interlude = this.#interlude;
     this.#interlude = undefined;
     await interlude?.();
-    await this.#begin();
+    try {
+      await this.#begin();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#pause(error);
+      return;
+    }
+    if (this.#room.end()) this.#tellPause(undefined);
     if (this.#context.epoch === epoch) return;
     this.#o.logger.info(
       { epoch: this.#context.epoch, height: this.#o.chain.height, votes: this.votes },
@@ -332,6 +350,7 @@ export class Consensus {
       },
       stable: (certificate) => this.#o.stable?.(certificate),
       blame: (peer, message) => this.#blame(peer, message),
+      paused: (error) => this.#tellPause(error),
       failed: (error) => this.#fail(error),
     });
     const early = [...this.#early];
@@ -377,9 +396,12 @@ export class Consensus {
     else if (fresh.length > 0) {
       try {
         await this.#commit(fresh);
+        if (this.#room.end()) this.#tellPause(undefined);
         this.#executed();
       } catch (error) {
-        this.#fail(error);
+        // The same blocks are asked for again, and taken when there is room.
+        if (isFull(error)) this.#pause(error);
+        else this.#fail(error);
       }
     }
     await this.#turn.idle();
@@ -442,12 +464,22 @@ export class Consensus {
     transport.send(peer, CHANNELS.vote.number, encodeMessage(status));
   }
 
+  #pause(error: LedgerError): void {
+    if (this.#room.begin(error)) this.#tellPause(error);
+  }
+
+  #tellPause(error: LedgerError | undefined): void {
+    const { logger } = this.#o;
+    if (error === undefined) logger.info({}, 'there is room again: consensus goes on');
+    else logger.error({}, `consensus pauses: ${error.message}`);
+  }
+
   #blame(peer: PeerId, message: string): void {
     this.#o.logger.warn({ peer }, `a peer is disconnected: ${message}`);
     this.#o.transport.disconnect(peer);
   }
 
-  /** An effect could not be carried out (full disk): going on would break the order of effects, so the process ends. */
+  /** An effect could not be carried out: going on would break the order of effects. */
   #fail(error: unknown): void {
     this.#fatal = error;
     this.#stopped = true;

@@ -4,6 +4,7 @@ import type { Clock, Timer, Transport } from '../ports.ts';
 import { BlockSync, type CertifiedBlock } from './block-sync.ts';
 import type { Chain } from './chain.ts';
 import type { Logger } from './logger.ts';
+import { isFull } from './full-disk.ts';
 import { prepareBlock } from './prepared-block.ts';
 
 const PURSUE_MS = 500;
@@ -15,6 +16,7 @@ export class Observer {
   readonly #logger: Logger;
   #timer: Timer | undefined;
   #fatal: unknown;
+  #full: LedgerError | undefined;
 
   constructor(options: {
     readonly chain: Chain;
@@ -39,6 +41,11 @@ export class Observer {
   /** Blocks are missing here that every peer in sight has pruned. */
   get isPruned(): boolean {
     return this.#sync.isPruned;
+  }
+
+  /** Why no block can be written now; undefined while it can. */
+  get full(): LedgerError | undefined {
+    return this.#full;
   }
 
   get failure(): unknown {
@@ -71,11 +78,13 @@ export class Observer {
         prepared.push({ block: block.value, certificate });
       }
       await this.#chain.commit(prepared);
+      this.#full = undefined;
       // Whoever follows us (a phone behind a gateway) hears of it the same way.
       this.#sync.announce();
     } catch (error) {
-      if (error instanceof LedgerError && error.code === 'storage.full') {
+      if (isFull(error)) {
         // Nothing is lost: the same blocks are asked for again, and taken when there is room.
+        this.#full = error;
         this.#logger.warn({}, `a block could not be taken: ${error.message}`);
         return;
       }

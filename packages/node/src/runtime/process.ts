@@ -381,6 +381,11 @@ export class NodeProcess implements AsyncDisposable {
 
   /** The same for many: the verdict comes through `done`. False when too many wait, and nothing was kept. */
   offer(encoded: Uint8Array, done: (judged: Judged) => void): boolean {
+    const full = this.consensus?.full;
+    if (full !== undefined) {
+      done(refused('storage.full', full.message));
+      return true;
+    }
     return this.#intake.offer({ encoded, relay: true, again: !this.#orders, done });
   }
 

@@ -8,6 +8,7 @@ import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import type { Chain } from './chain.ts';
 import { Drain } from './drain.ts';
+import { isFull } from './full-disk.ts';
 import { heightKey } from './executed-blocks.ts';
 import { keptChange } from './kept-blocks.ts';
 import type { Logger } from './logger.ts';
@@ -30,9 +31,11 @@ export class Pruning {
   readonly #o: PruningOptions;
   /** Height of the newest stable checkpoint. */
   #stable = 0;
+  /** What remains of pruned blocks found no room: it is tried again at the next stable checkpoint. */
+  #waits = false;
   readonly #work = new Drain({
-    work: () => this.#pruneSegment(),
-    hasWork: () => this.#isDue(),
+    work: () => this.#pruneSegment().catch((error: unknown) => this.#wait(error)),
+    hasWork: () => !this.#waits && this.#isDue(),
     failed: (error) => this.#o.logger.error({ err: error }, 'blocks are not pruned any more'),
   });
 
@@ -43,7 +46,14 @@ export class Pruning {
   /** Quorum weight has executed and stored this height: it is needed by nobody who could not fetch a state instead. */
   noteStable(of: number): void {
     this.#stable = Math.max(this.#stable, of);
+    this.#waits = false;
     this.#work.kick();
+  }
+
+  #wait(error: unknown): void {
+    if (!isFull(error)) throw error;
+    this.#waits = true;
+    this.#o.logger.warn({}, `pruning waits: ${error.message}`);
   }
 
   idle(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import type { LedgerError } from '@itc/core/ledger/errors.js';
 import { height } from '@itc/core/ledger/ids.js';
 import type { StableCertificate } from '@itc/core/ledger/stable-certificate.js';
 import type { CommittedBlock as Delivered, Effects, Evidence, Input, Want } from '@itc/core/pbft/effects.js';
@@ -20,6 +21,7 @@ import type { Candidates } from './candidates.ts';
 import type { Chain } from './chain.ts';
 import { CHANNELS, channelOf } from './channels.ts';
 import { Drain } from './drain.ts';
+import { DiskPause, isFull } from './full-disk.ts';
 
 /** Where records become durable before messages leave. */
 export interface RecordLog {
@@ -55,6 +57,8 @@ export interface ReplicaDriverOptions {
   readonly stable?: (certificate: StableCertificate) => void;
   /** A peer broke the protocol. */
   readonly blame: (peer: PeerId, message: string) => void;
+  /** The disk is full, or no longer: meanwhile nothing is taken in, and nothing given up. */
+  readonly paused: (error: LedgerError | undefined) => void;
   /** An effect could not be carried out: going on would break the order of effects. */
   readonly failed: (error: unknown) => void;
 }
@@ -73,21 +77,26 @@ export class ReplicaDriver {
   readonly #preparing = new Set<string>();
   #queue: Effects[] = [];
   #delivered: Delivered[] = [];
+  /** For the log, and for blocks and tables: the smaller finds room where the larger finds none. */
+  readonly #logRoom: DiskPause;
+  readonly #blockRoom: DiskPause;
   readonly #pump = new Drain({
     work: () => this.#carryOut(),
-    hasWork: () => this.#queue.length > 0,
+    hasWork: () => this.#queue.length > 0 && this.#logRoom.mayWrite,
     failed: (error) => this.#fail(error),
   });
   readonly #delivery = new Drain({
     work: () => this.#deliver(),
-    hasWork: () => this.#delivered.length > 0,
+    hasWork: () => this.#delivered.length > 0 && this.#blockRoom.mayWrite,
     failed: (error) => this.#fail(error),
   });
   #stopped = false;
 
   constructor(options: ReplicaDriverOptions) {
     this.#o = options;
-    const { chain, context, keys, candidates } = options;
+    const { chain, context, keys, candidates, clock } = options;
+    this.#logRoom = new DiskPause({ clock, retry: () => this.#pump.kick() });
+    this.#blockRoom = new DiskPause({ clock, retry: () => this.#delivery.kick() });
     this.context = { ...context, cache: new CertificateCache() };
     this.#peerOf = context.validators.map((validator) => toHex(validator.key.bytes));
     for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
@@ -113,6 +122,11 @@ export class ReplicaDriver {
     return this.#replica.status();
   }
 
+  /** Why nothing can be written now; undefined while it can. */
+  get full(): LedgerError | undefined {
+    return this.#logRoom.error ?? this.#blockRoom.error;
+  }
+
   /** Whether a peer is a validator of this epoch. */
   knows(peer: PeerId): boolean {
     return this.#indexOf.has(peer);
@@ -120,6 +134,8 @@ export class ReplicaDriver {
 
   step(input: Input): void {
     if (this.#stopped) return;
+    // What comes now comes again when there is room; that a block was executed here is said once.
+    if (this.full !== undefined && input.kind !== 'executed') return;
     const effects = this.#replica.step(input);
     for (const evidence of effects.evidence) this.#o.evidence(evidence);
     for (const want of effects.want) this.#want(want);
@@ -132,7 +148,7 @@ export class ReplicaDriver {
   /** A decoded message of this epoch. */
   receive(peer: PeerId, message: Message): void {
     const from = this.#indexOf.get(peer);
-    if (from === undefined || this.#stopped) return;
+    if (from === undefined || this.#stopped || this.full !== undefined) return;
     // A third of all votes come after the decision they were for: their signatures need no look.
     if (!this.#replica.isUseful(message)) return;
     const verified = verifyMessage(this.context, message);
@@ -166,6 +182,8 @@ export class ReplicaDriver {
   /** Lets what is under way become durable, then stands still. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#logRoom.stop();
+    this.#blockRoom.stop();
     await this.#pump.idle();
     await this.#delivery.idle();
   }
@@ -175,15 +193,24 @@ export class ReplicaDriver {
     const batch = this.#queue;
     this.#queue = [];
     const records = batch.flatMap((effects) => effects.persist);
-    if (records.length > 0) {
-      const cut = records.findLastIndex((record) => record.kind === 'truncate');
-      if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1));
-      else await this.#o.log.append(records);
+    try {
+      if (records.length > 0) await this.#persist(records);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#queue = [...batch, ...this.#queue];
+      return this.#pause(this.#logRoom, error);
     }
+    this.#goOn(this.#logRoom);
     for (const record of records) if (record.kind === 'stable') this.#o.stable?.(record.certificate);
     for (const effects of batch) for (const { to, message } of effects.send) this.#send(to, message);
     for (const effects of batch) this.#delivered.push(...effects.deliver);
     if (this.#delivered.length > 0) this.#delivery.kick();
+  }
+
+  async #persist(records: readonly LogRecord[]): Promise<void> {
+    const cut = records.findLastIndex((record) => record.kind === 'truncate');
+    if (cut >= 0) await this.#o.log.compact(records.slice(cut + 1));
+    else await this.#o.log.append(records);
   }
 
   #send(to: number | 'all', message: Message): void {
@@ -199,12 +226,29 @@ export class ReplicaDriver {
   async #deliver(): Promise<void> {
     const { chain } = this.#o;
     const batch = this.#delivered.splice(0, DELIVERED_AT_ONCE);
-    await this.#o.commit(batch);
+    try {
+      await this.#o.commit(batch);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#delivered.unshift(...batch);
+      return this.#pause(this.#blockRoom, error);
+    }
+    this.#goOn(this.#blockRoom);
     for (const { block } of batch) {
       const { height: at, hash } = block;
       this.step({ kind: 'executed', height: at, hash, stateRoot: chain.stateAt(at).root });
     }
     this.#o.executed();
+  }
+
+  #pause(room: DiskPause, error: LedgerError): void {
+    const wasFull = this.full !== undefined;
+    room.begin(error);
+    if (!wasFull) this.#o.paused(error);
+  }
+
+  #goOn(room: DiskPause): void {
+    if (room.end() && this.full === undefined) this.#o.paused(undefined);
   }
 
   #want(want: Want): void {

@@ -58,6 +58,7 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
   const target = Math.max(node.observer?.syncTarget ?? 0, consensus?.syncTarget ?? 0);
   const reason =
     failureReason(node.consensus?.failure ?? node.observer?.failure ?? node.subnet?.failure) ??
+    fullReason(consensus?.full ?? node.observer?.full) ??
     (quorum.reason === undefined ? undefined : `no block can be final: ${quorum.reason}`) ??
     (chain.height === 0 ? 'the first block has not been committed yet' : undefined) ??
     node.snapshots.progress ??
@@ -120,6 +121,12 @@ export function statusOf(node: NodeProcess, version: string, rate: BlockRate): S
 function failureReason(failure: unknown): string | undefined {
   if (failure === undefined) return undefined;
   return `stopped by an error: ${failure instanceof Error ? failure.message : 'unknown'}; see the log`;
+}
+
+function fullReason(error: Error | undefined): string | undefined {
+  return (
+    error && `${error.message}: nothing new is taken, what is here is kept; it goes on when there is room`
+  );
 }
 
 /** An observer knows the view from the last certificate; a new epoch begins in view 0. */

@@ -3,8 +3,8 @@
  * beyond which readings go, and what can be told of both to whoever asks for a date.
  */
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { LedgerError } from '@itc/core/ledger/errors.js';
 import { toHex } from '@itc/core/bytes/hex.js';
+import { isFull } from './full-disk.ts';
 import type { Pin, SubnetPins } from './subnet-pins.ts';
 import type { SubnetStore } from './subnet-store.ts';
 
@@ -104,7 +104,7 @@ export class SubnetRetention {
       try {
         await this.#store.pruneOldest(keep);
       } catch (error) {
-        if (!(error instanceof LedgerError) || error.code !== 'storage.full') throw error;
+        if (!isFull(error)) throw error;
         this.#store.pruneSegments(oldest.sequence + 1);
         return;
       }

@@ -22,7 +22,7 @@ import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from 
 import { encodeLogRecord, snapshotRecord, type LogRecord, type Snapshot } from '@itc/core/dag/records.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import type { ErrorCode, LedgerError } from '@itc/core/ledger/errors.js';
+import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
@@ -31,7 +31,7 @@ import { verifyNative } from '../crypto/native.ts';
 import type { Peer, PeerId, Timer } from '../ports.ts';
 import { CHANNELS } from './channels.ts';
 import { Drain } from './drain.ts';
-import { isFull } from './full-disk.ts';
+import { DiskPause, isFull } from './full-disk.ts';
 import { committedCheckpoint } from './subnet-chain.ts';
 import { depositsAbove } from './subnet-deposits.ts';
 import { SubnetInbox } from './subnet-inbox.ts';
@@ -51,8 +51,6 @@ const LOG_BYTES_MAX = 32 * 1024 * 1024;
 /** A crash loses a listener at most what was told in its last moments. */
 const RECENT_CHECKPOINTS = 32;
 const SERVED_BYTES_MAX = LIMITS.envelopeBytesMax;
-/** A full disk is tried again this often. */
-const FULL_RETRY_MS = 1_000;
 /** Replaying that many checkpoints takes about as long as a snapshot of a large subnet. */
 const BEHIND_MAX = 512;
 
@@ -71,7 +69,7 @@ export class Subnet {
   #compacted = 0;
   readonly #pump = new Drain({
     work: () => this.#carryOut(),
-    hasWork: () => this.#queue.length > 0 && (this.#full === undefined || this.#retrying),
+    hasWork: () => this.#queue.length > 0 && this.#disk.mayWrite,
     failed: (error) => this.#fail(error),
   });
   readonly #sync: SubnetSync;
@@ -80,16 +78,14 @@ export class Subnet {
   /** The last one written down. */
   #document: SnapshotDocument | undefined;
   #timer: Timer | undefined;
-  /** Why nothing can be written now. */
-  #full: LedgerError | undefined;
-  #retrying = false;
-  #retry: Timer | undefined;
+  readonly #disk: DiskPause;
   #stopped = false;
   #fatal: unknown;
 
   constructor(options: SubnetOptions) {
     this.#o = options;
     const { chain, subnet, members, transport, pool, clock, logger, keys } = options;
+    this.#disk = new DiskPause({ clock, retry: () => this.#pump.kick() });
     this.#peerOf = members.map((member) => toHex(member.key.bytes));
     for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
     const records = options.records.map(readLogRecord);
@@ -173,9 +169,14 @@ export class Subnet {
 
   /** Why it does not do its work now, in a sentence; undefined when it does. */
   get obstacle(): string | undefined {
-    if (this.#full !== undefined)
-      return `${this.#full.message}: nothing new is taken, what is here is kept; it goes on when there is room`;
+    if (this.#disk.error !== undefined)
+      return `${this.#disk.error.message}: nothing new is taken, what is here is kept; it goes on when there is room`;
     return this.#sync.progress ?? this.#o.retention.reason;
+  }
+
+  /** No room on the disk: it does not take anything in. */
+  get isFull(): boolean {
+    return this.#disk.error !== undefined;
   }
 
   get waiting(): number {
@@ -244,7 +245,7 @@ export class Subnet {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#retry?.cancel();
+    this.#disk.stop();
     this.#issuer.stop();
     this.#inbox.stop();
     this.#sync.stop();
@@ -257,7 +258,7 @@ export class Subnet {
    */
   offer(payload: Payload): Result<void, ErrorCode> {
     if (this.#stopped) return refused('not-ready', 'the gateway is stopping');
-    if (this.#full !== undefined) return refused('storage.full', this.#full.message);
+    if (this.#disk.error !== undefined) return refused('storage.full', this.#disk.error.message);
     if (this.#member.isBarred)
       return refused('envelope.barred', 'this member was shown to forge payloads: its own are ignored');
     return this.#issuer.offer(payload);
@@ -295,7 +296,7 @@ export class Subnet {
 
   /** Takes in what comes: not while stopping, failed or without room on the disk. */
   get #isOpen(): boolean {
-    return !this.#stopped && this.#fatal === undefined && this.#full === undefined && !this.#installing;
+    return !this.#stopped && this.#fatal === undefined && !this.isFull && !this.#installing;
   }
 
   /** False when the member did not take it: then nobody has heard of it, and its payloads go into another. */
@@ -353,10 +354,10 @@ export class Subnet {
     } catch (error) {
       if (!isFull(error)) throw error;
       this.#queue = [...batch, ...this.#queue];
-      this.#pause(error);
+      if (this.#disk.begin(error)) this.#o.logger.error({}, `the member pauses: ${error.message}`);
       return;
     }
-    if (this.#full !== undefined) this.#resume();
+    if (this.#disk.end()) this.#resume();
     for (const effects of batch) {
       for (const outgoing of effects.send) this.#send(outgoing);
       this.#listeners.tell(effects, this.#now(), millis(this.#o.chain.time));
@@ -393,21 +394,8 @@ export class Subnet {
     }
   }
 
-  #pause(error: LedgerError): void {
-    if (this.#full === undefined) this.#o.logger.error({}, `the member pauses: ${error.message}`);
-    this.#full = error;
-    this.#retrying = false;
-    this.#retry?.cancel();
-    this.#retry = this.#o.clock.after(FULL_RETRY_MS, () => {
-      this.#retrying = true;
-      this.#pump.kick();
-    });
-  }
-
   /** What was committed meanwhile was not taken in; the chain has it. */
   #resume(): void {
-    this.#full = undefined;
-    this.#retrying = false;
     this.#o.logger.info({}, 'there is room again: the member goes on');
     queueMicrotask(() => this.#feedCommitted(this.#member.status().checkpoint + 1));
   }
