@@ -5,11 +5,19 @@ import { ACCESS_CODECS, type AccessBody } from './bodies/access.ts';
 import type { BodyCodecs } from './bodies/codec.ts';
 import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
 import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
+import { MEMBERSHIP_CODECS, type MembershipBody } from './bodies/membership.ts';
 import { SUBNET_CODECS, type SubnetBody } from './bodies/subnet.ts';
 import { TRANSFER_CODECS, type TransferBody } from './bodies/transfer.ts';
 import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
 
-export type Body = TransferBody | DeviceBody | AccessBody | SubnetBody | ValidatorBody | KeysBody;
+export type Body =
+  | TransferBody
+  | DeviceBody
+  | AccessBody
+  | SubnetBody
+  | ValidatorBody
+  | KeysBody
+  | MembershipBody;
 
 export type BodyKind = Body['kind'];
 
@@ -39,6 +47,11 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   recover: 22,
   'veto-recovery': 23,
   'finish-recovery': 24,
+  'found-subnet': 60,
+  'join-subnet': 61,
+  'leave-subnet': 62,
+  'admit-member': 63,
+  'collect-stake': 64,
 };
 
 /** In the order of their codes. */
@@ -53,6 +66,7 @@ const CODECS: BodyCodecs<Body> = {
   ...SUBNET_CODECS,
   ...VALIDATOR_CODECS,
   ...KEYS_CODECS,
+  ...MEMBERSHIP_CODECS,
 };
 
 const KIND_OF: readonly (BodyKind | undefined)[] = KINDS.reduce<(BodyKind | undefined)[]>((table, kind) => {

@@ -63,8 +63,13 @@ export const LIMITS = {
   /** Changes of validators one proof may lead across. */
   hopsMax: 32,
   stateProofSiblingsMax: 256,
-  /** A device or grant record inside an access proof. */
-  recordBytesMax: 1024,
+  /** A device, grant or group record inside an access proof. */
+  recordBytesMax: 2048,
+  /** Subjects in a row below the one the owner has granted to. */
+  delegationsMax: 3,
+  /** Windows of a weekly schedule, and devices of a group. */
+  scheduleWindowsMax: 4,
+  groupDevicesMax: 32,
   /** Signers of commands that a device remembers at a time. */
   commandLanesMax: 64,
   /** Subnet DAG: lanes of one member, and of all members together (a member's share follows its stake). */

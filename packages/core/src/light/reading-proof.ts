@@ -32,6 +32,7 @@ import { LIMITS } from '../ledger/limits.ts';
 import { isAttested, parsePayload, type Payload } from '../ledger/payload.ts';
 import { readHash } from '../ledger/fields.ts';
 import { decodeTransaction, transactionId } from '../ledger/transaction.ts';
+import { membersAt } from '../ledger/member-turns.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
@@ -196,7 +197,7 @@ function checkSubnetQuorum(o: {
   readonly verify: SignatureVerifier;
 }): Step<SignedWeight> {
   const { checkpoint, signers, signatures } = o.certificate;
-  const members = membersOf(o.genesis, o.proof, checkpoint.subnet);
+  const members = membersOf(o.genesis, o.proof, checkpoint);
   if (!members.ok) return members;
   const message = checkpointSigningBytes(o.chain, checkpoint);
   const signed = verifySignedWeight({
@@ -210,7 +211,11 @@ function checkSubnetQuorum(o: {
 }
 
 /** From genesis, or from the subnet's record in the state that the certified header commits to. */
-function membersOf(genesis: Genesis, proof: ReadingProof, subnet: Hash): Step<ValidatorSet> {
+function membersOf(
+  genesis: Genesis,
+  proof: ReadingProof,
+  { subnet, sequence }: Pick<SubnetCheckpoint, 'subnet' | 'sequence'>,
+): Step<ValidatorSet> {
   const listed = genesis.subnets.find(({ id }) => equalBytes(id, subnet));
   if (listed !== undefined) {
     // One form only: a record that nobody looks at could be anything.
@@ -224,7 +229,12 @@ function membersOf(genesis: Genesis, proof: ReadingProof, subnet: Hash): Step<Va
     return refused('subnet', 'the record of the subnet is not in the certified state');
   }
   const record = decodeRecord('subnet', proof.subnet.record);
-  return record.ok ? ok(record.value.members) : refused('subnet', record.message);
+  if (!record.ok) return refused('subnet', record.message);
+  // The state is a few blocks old, and a block holds one checkpoint: further ahead the members may be others.
+  const ahead = sequence - record.value.lastSequence;
+  if (ahead < 1 || ahead > LIMITS.memberLeadCheckpoints)
+    return refused('subnet', `the record is of another time: checkpoint ${record.value.lastSequence}`);
+  return ok(membersAt(record.value, sequence));
 }
 
 function checkPayload(

@@ -39,7 +39,7 @@ export function precheck(
         `expected a sequence above ${subnet.lastSequence}, got ${checkpoint.sequence}`,
       );
     }
-    const flaw = senderFlaw(subnet, tx.key);
+    const flaw = senderFlaw(subnet, tx.key, checkpoint.sequence);
     if (flaw !== undefined) return flaw;
     const signed = checkpointWeight(subnet, context, body.certificate);
     return signed.ok ? ok(undefined) : signed;

@@ -10,10 +10,12 @@ import { LIMITS } from '../ledger/limits.ts';
 import { subnetId } from '../ledger/bodies/subnet.ts';
 import type { Body } from '../ledger/body.ts';
 import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
+import { membersAt } from '../ledger/member-turns.ts';
 import { commitValue, valueBounds, valueFlaw } from './apply-escrow.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
+import { turnMembers } from './member-turns.ts';
 import { idText } from './record-map.ts';
 import { holdDeposit } from './record-deposit.ts';
 import { newSubnet, recordBytes, type Subnet } from './records.ts';
@@ -70,7 +72,8 @@ export function applyCheckpoint(
   const subnet = draft.get('subnet', id);
   if (subnet === undefined)
     return refused('subnet.unknown', 'the checkpoint names a subnet that does not exist');
-  const refusal = senderFlaw(subnet, sender) ?? followsFlaw(subnet, context, certificate);
+  const refusal =
+    senderFlaw(subnet, sender, checkpoint.sequence) ?? followsFlaw(subnet, context, certificate);
   if (refusal !== undefined) return refusal;
   const signed = checkpointWeight(subnet, context, certificate);
   if (!signed.ok) return signed;
@@ -79,7 +82,7 @@ export function applyCheckpoint(
   commitValue(draft, checkpoint);
   const hash = checkpointHash(checkpoint);
   const { sequence, appliedRoot, envelopeCount, payloadCount, powBits, time } = checkpoint;
-  draft.set('subnet', id, {
+  const committed: Subnet = {
     ...subnet,
     powBits,
     lastSequence: sequence,
@@ -88,7 +91,8 @@ export function applyCheckpoint(
     lastHeight: context.height,
     envelopes: saturatingSum(subnet.envelopes, envelopeCount),
     payloads: saturatingSum(subnet.payloads, payloadCount),
-  });
+  };
+  draft.set('subnet', id, turnMembers(draft, checkpoint.subnet, committed));
   return ok({
     kind: 'checkpoint-committed',
     subnet: checkpoint.subnet,
@@ -112,9 +116,11 @@ function saturatingSum(total: number, count: number): number {
 }
 
 /** Certificates are public, and placing one is free: whoever places it must at least be answerable in its subnet. */
-export function senderFlaw(subnet: Subnet, sender: PublicKey): Flaw {
+export function senderFlaw(subnet: Subnet, sender: PublicKey, sequence: number): Flaw {
   const { algorithm, bytes } = sender;
-  if (subnet.members.some(({ key }) => key.algorithm === algorithm && equalBytes(key.bytes, bytes)))
+  if (
+    membersAt(subnet, sequence).some(({ key }) => key.algorithm === algorithm && equalBytes(key.bytes, bytes))
+  )
     return undefined;
   return refused('checkpoint.sender', 'expected the transaction to be signed by a member of the subnet');
 }
@@ -149,7 +155,7 @@ export function checkpointWeight(
   context: Pick<BlockContext, 'chain' | 'verify'>,
   certificate: CheckpointCertificate,
 ): Result<{ readonly weight: number; readonly total: number }, ErrorCode> {
-  const { members } = subnet;
+  const members = membersAt(subnet, certificate.checkpoint.sequence);
   const signers = indicesOf(certificate.signers, members.length);
   if (signers === undefined || signers.length !== certificate.signatures.length) {
     return refused('checkpoint.quorum', 'expected one signature for each bit of the members’ bitmap');

@@ -6,6 +6,7 @@
 import { compareBytes } from '../bytes/hex.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, sortValidators, validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
 
 /** One bonded account as an election sees it. */
@@ -32,7 +33,11 @@ export function turnoverMax(total: number): number {
  * than what is left of the turnover is made in part, and goes on in the next election. A change that would make a set
  * nobody may decide with (someone at a third of the weight, nobody left, too many) is passed over.
  */
-export function elect(current: ValidatorSet, candidates: readonly Candidate[]): ValidatorSet {
+export function elect(
+  current: ValidatorSet,
+  candidates: readonly Candidate[],
+  membersMax: number = LIMITS.validatorsMax,
+): ValidatorSet {
   let set = current;
   let left = turnoverMax(quorumOf(current.map((member) => member.weight)).total);
   const changes = candidates.filter((candidate) => candidate.target !== candidate.current);
@@ -41,7 +46,7 @@ export function elect(current: ValidatorSet, candidates: readonly Candidate[]): 
     const step = Math.min(Math.abs(candidate.target - candidate.current), left);
     const weight = candidate.current + (candidate.target > candidate.current ? step : -step);
     const changed = withWeight(set, candidate.key, weight);
-    if (validatorSetFlaw(changed) !== undefined) continue;
+    if (changed.length > membersMax || validatorSetFlaw(changed) !== undefined) continue;
     set = changed;
     left -= step;
   }

@@ -8,6 +8,7 @@ import type { StatementKind } from '../ledger/evidence.ts';
 import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
 import type { TransferOutput } from '../ledger/bodies/transfer.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
+import type { MembershipEventBody } from './events-membership.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
 export type LedgerEvent = LedgerEventBody & {
@@ -119,6 +120,7 @@ export type LedgerEventBody =
       readonly amount: Amount;
     }
   | KeysEventBody
+  | MembershipEventBody
   | ValidatorEventBody;
 
 type KeysEventBody =

@@ -1,5 +1,6 @@
 /** ITC that records hold, by kind: what of the supply is where (spec STATE-2.9, STATE-18). */
 import type { RecordKind } from './keys.ts';
+import { stakeIn } from './membership-record.ts';
 import type { RecordDeposit } from './record-deposit.ts';
 import type { RecordTypes } from './records.ts';
 import { stakeOf } from './validator-record.ts';
@@ -29,6 +30,11 @@ const HELD: HeldBy = {
   deposit: deposit,
   // Hold the value they wait to pay, at least `subnetValueMin` each.
   withdrawals: nothing,
+  // Paid for by their subnet.
+  membership: nothing,
+  turn: nothing,
+  // At most `subnetStakesMax` per subnet, each with a stake.
+  stake: stakeIn,
   keys: nothing,
   guardians: nothing,
   // Paid for by the record they name.

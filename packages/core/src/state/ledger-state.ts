@@ -27,6 +27,8 @@ import {
   type RecordStore,
   type StateEntry,
 } from './record-store.ts';
+import type { Membership, MemberStakeRecord } from './membership-record.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
 import type { Escrow, OpenWithdrawals } from './escrow-record.ts';
 import { newValidator, type ValidatorRecord } from './validator-record.ts';
 import {
@@ -114,6 +116,11 @@ export class LedgerState implements StateView {
     return ok(new LedgerState(records, parameters));
   }
 
+  /** The same state, of which a store has moved some pages. */
+  over(records: RecordStore): LedgerState {
+    return records === this.records ? this : new LedgerState(records, this.parameters);
+  }
+
   get root(): Hash {
     return this.records.tree.root;
   }
@@ -189,6 +196,24 @@ export class LedgerState implements StateView {
   /** What of a checkpoint's withdrawals waits to be fetched; absent when there is nothing, or nothing any more. */
   withdrawals(subnet: Hash, checkpoint: number): OpenWithdrawals | undefined {
     return this.records.record('withdrawals', idText(countedId(subnet, checkpoint)));
+  }
+
+  /** The terms of a subnet with members by stake; absent where they are fixed. */
+  membership(subnet: Hash): Membership | undefined {
+    return this.records.record('membership', idText(subnet));
+  }
+
+  /** Stakes in a subnet, by the address of the member's key. */
+  *stakes(
+    subnet: Hash,
+  ): Iterable<{ readonly member: Address; readonly owner: Address; readonly stake: MemberStakeRecord }> {
+    for (const [id, stake] of this.records.walk('stake', idText(subnet)))
+      yield { member: asAddress(idBytes(id).slice(32)), owner: stake.owner, stake };
+  }
+
+  /** Who decides from checkpoint `first` on, where that is another set than before and remembered. */
+  memberTurn(subnet: Hash, first: number): ValidatorSet | undefined {
+    return this.records.record('turn', idText(countedId(subnet, first)))?.members;
   }
 
   /** The canonical bytes a proof is about. */

@@ -82,19 +82,19 @@ export class MemoryRecords implements RecordStore {
     readonly records: MemoryRecords;
     readonly changes: readonly RecordChange[];
   } {
-    let tables = this.#tables;
+    // A copy with some tables replaced: the type of a spread with one computed kind would be a union over all of them.
+    const tables: Record<string, unknown> = { ...this.#tables };
     const changes: RecordChange[] = [];
     const labels: string[] = [];
     const collect = <K extends RecordKind>(kind: K): void => {
-      const table = tables[kind];
+      const table: RecordMap<RecordTypes[K]> = this.#tables[kind];
       for (const [id, record] of changed[kind]) {
         // Written and written back: nothing to tell.
         if (table.get(id) === record) continue;
         changes.push({ key: stateKey(kind, idBytes(id)), value: record && encodeRecord(kind, record) });
         labels.push(String.fromCharCode(RECORD_KINDS[kind]) + id);
       }
-      const next = table.setAll(changed[kind]);
-      if (next !== table) tables = { ...tables, [kind]: next };
+      tables[kind] = table.setAll(changed[kind]);
     };
     for (const kind of KINDS) collect(kind);
     const tree = this.tree.update(
@@ -103,7 +103,7 @@ export class MemoryRecords implements RecordStore {
         return { key: stateKeyText(key, label), value, label };
       }),
     );
-    return { records: new MemoryRecords(tables, tree), changes };
+    return { records: new MemoryRecords(tables as unknown as Tables, tree), changes };
   }
 }
 
@@ -113,5 +113,6 @@ function setRecord<K extends RecordKind>(
   id: string,
   record: RecordTypes[K] | undefined,
 ): Tables {
-  return { ...tables, [kind]: tables[kind].set(id, record) };
+  const changed: Record<string, unknown> = { ...tables, [kind]: tables[kind].set(id, record) };
+  return changed as unknown as Tables;
 }

@@ -26,6 +26,14 @@ import {
 import { readGuardiansRecord, writeGuardiansRecord, type GuardiansRecord } from './guardians-record.ts';
 import { readExpiryEntry, writeExpiryEntry, type ExpiryEntry } from './expiry.ts';
 import type { RecordKind } from './keys.ts';
+import {
+  readMembership,
+  readMemberStakeRecord,
+  writeMembership,
+  writeMemberStakeRecord,
+  type Membership,
+  type MemberStakeRecord,
+} from './membership-record.ts';
 import { NO_DEPOSIT, readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
 import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
 
@@ -100,7 +108,10 @@ export interface GrantRecord {
 
 export interface Subnet {
   readonly name: string;
+  /** Those who decide the next checkpoint. */
   readonly members: ValidatorSet;
+  /** Elected, and in force from the next turn on (spec STATE-24). */
+  readonly next?: ValidatorSet;
   /** Base proof-of-work bits in force: those of the last checkpoint. */
   readonly powBits: number;
   /** 0 before the first checkpoint. */
@@ -135,6 +146,14 @@ export interface RecordTypes {
   expiry: ExpiryEntry;
   keys: KeySet;
   guardians: GuardiansRecord;
+  membership: Membership;
+  stake: MemberStakeRecord;
+  turn: MemberTurn;
+}
+
+/** Who decides from a checkpoint on; subnet and sequence are in the key. */
+export interface MemberTurn {
+  readonly members: ValidatorSet;
 }
 
 export const EMPTY_ACCOUNT: Account = { balance: amount(0n), nonces: [] };
@@ -298,6 +317,8 @@ function writeSubnet(writer: Writer, subnet: Subnet): void {
     .u53(subnet.envelopes)
     .u53(subnet.payloads);
   writeDepositOf(writer, subnet.deposit);
+  writer.bool(subnet.next !== undefined);
+  if (subnet.next !== undefined) writeValidatorSet(writer, subnet.next);
 }
 
 function readSubnet(reader: Reader): Subnet {
@@ -312,6 +333,7 @@ function readSubnet(reader: Reader): Subnet {
     envelopes: reader.u53(),
     payloads: reader.u53(),
     deposit: readDepositOf(reader),
+    ...(reader.bool() ? { next: readValidatorSet(reader) } : {}),
   };
 }
 
@@ -336,6 +358,12 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   expiry: { write: writeExpiryEntry, read: readExpiryEntry },
   keys: { write: writeKeySet, read: readKeySet },
   guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
+  membership: { write: writeMembership, read: readMembership },
+  stake: { write: writeMemberStakeRecord, read: readMemberStakeRecord },
+  turn: {
+    write: (writer, turn) => writeValidatorSet(writer, turn.members),
+    read: (reader) => ({ members: readValidatorSet(reader) }),
+  },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

@@ -9,6 +9,7 @@ import { ESCROW_RULES } from './apply-escrow.ts';
 import { EVIDENCE_RULES } from './apply-evidence.ts';
 import { GRANT_RULES } from './apply-grant.ts';
 import { KEYS_RULES } from './apply-keys.ts';
+import { MEMBERSHIP_RULES } from './apply-membership.ts';
 import { SUBNET_RULES } from './apply-subnet.ts';
 import { VALIDATOR_RULES } from './apply-validator.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
@@ -53,6 +54,7 @@ const RULES: Rules<BodyKind> = {
   ...VALIDATOR_RULES,
   ...EVIDENCE_RULES,
   ...KEYS_RULES,
+  ...MEMBERSHIP_RULES,
 };
 
 /** The rule of a body's own kind. */

@@ -52,7 +52,7 @@ export function admissible(
     const subnet = context.state.subnet(checkpoint.subnet);
     // One per subnet and block, placed by a member.
     if (subnet === undefined || validUntil < context.height || heads.has(id)) return false;
-    if (senderFlaw(subnet, key) !== undefined) return false;
+    if (senderFlaw(subnet, key, checkpoint.sequence) !== undefined) return false;
     const since = context.between.flatMap((changes) => changes.get(id) ?? []);
     const last = since.at(-1) ?? {
       sequence: subnet.lastSequence,
