@@ -11,9 +11,9 @@ import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
 import { signReadings } from './dag-verify.ts';
+import { BACK_MS_MAX, killAndRestart, killFigures, until } from './killing.ts';
 import { keysOf, Network, type NetworkNode } from './network.ts';
 import { figure, seededRandom, type BenchOptions, type Result } from './result.ts';
-import { tearTails } from './torn-tail.ts';
 
 export const name = 'dag-kills';
 
@@ -22,13 +22,9 @@ const DEVICES = 16;
 const POW_BITS = 4;
 const TIMES = 200;
 const TIMES_QUICK = 4;
-const PAUSE_MS_MAX = 1_000;
-const BACK_MS_MAX = 60_000;
-/** What a crash may cost; more is reported, not hidden. */
-const BACK_MS_AIM = 10_000;
 const LOAD_PAUSE_MS = 50;
 
-export async function run(options: BenchOptions & { readonly times?: number }): Promise<Result[]> {
+export async function run(options: BenchOptions): Promise<Result[]> {
   installNativeCrypto();
   const { seed, quick, log } = options;
   const times = options.times ?? (quick ? TIMES_QUICK : TIMES);
@@ -51,53 +47,37 @@ export async function run(options: BenchOptions & { readonly times?: number }): 
   if (subnet === undefined) throw new Error('the member here has no subnet');
   const load = new Load(network, subnet, seed);
   load.start();
-  const backMs: number[] = [];
-  let torn = 0;
-  for (let kill = 1; kill <= times; kill += 1) {
-    await sleep(random() * PAUSE_MS_MAX);
-    const victim = victims[Math.floor(random() * victims.length)] as NetworkNode;
-    await network.kill(victim.name);
-    torn += tearTails(victim.config.dataDir, random);
-    if (random() < 0.5) await sleep(random() * PAUSE_MS_MAX);
-    const goal = subnet.status().checkpoint;
-    const begun = performance.now();
-    await network.start([victim]);
-    await reached(victim, goal);
-    const took = performance.now() - begun;
-    backMs.push(took);
-    if (kill % 10 === 0 || took > BACK_MS_AIM)
-      log(
-        `${kill} of ${times}: ${victim.name} back after ${Math.round(took)} ms at checkpoint ${goal}, ${load.sent} sent`,
-      );
-  }
+  const killed = await killAndRestart({
+    network,
+    victims,
+    times,
+    random,
+    log,
+    goal: () => subnet.status().checkpoint,
+    reached: appliedAt,
+    failed: () => undefined,
+  });
   await load.finish();
   const { checkpoint } = subnet.status();
-  for (const victim of victims) await reached(victim, checkpoint);
+  for (const victim of victims) await until({ network, reached: appliedAt }, victim, checkpoint);
   const payloads = node.chain.state.subnet(network.subnet)?.payloads;
   if (payloads !== load.sent)
     throw new Error(`${load.sent} payloads were sent, ${String(payloads)} are final`);
   log(
-    `${times} kills, ${torn} torn records, checkpoint ${checkpoint} alike on ${MEMBERS} members, ${load.sent} payloads final once each`,
+    `${times} kills and ${killed.twice} more on the way back, ${killed.torn} torn records, checkpoint ${checkpoint} alike on ${MEMBERS} members, ${load.sent} payloads final once each`,
   );
   return [
-    figure('back at the checkpoint of the others after SIGKILL', 'ms', backMs),
-    figure('slowest of them', 'ms', [Math.max(...backMs)]),
+    ...killFigures('back at the checkpoint of the others', killed),
     figure('payloads final exactly once, of those sent', '%', [100]),
   ];
 }
 
-/** A member that has diverged, or whose disk lost something, does not get there. */
-async function reached(node: NetworkNode, goal: number): Promise<void> {
-  const deadline = performance.now() + BACK_MS_MAX;
-  for (;;) {
-    const answer = await fetch(`${node.url}/metrics`).catch(() => undefined);
-    const text = answer?.ok === true ? await answer.text() : '';
-    const applied = Number(/^itc_subnet_checkpoint(?:\{[^}]*\})? (\d+)/m.exec(text)?.[1] ?? -1);
-    if (applied >= goal) return;
-    if (performance.now() > deadline)
-      throw new Error(`${node.name} is at checkpoint ${applied} of ${goal} after ${BACK_MS_MAX} ms`);
-    await sleep(50);
-  }
+/** A member that has diverged, or whose disk lost something, does not get on. */
+async function appliedAt(node: NetworkNode): Promise<number | undefined> {
+  const answer = await fetch(`${node.url}/metrics`).catch(() => undefined);
+  const text = answer?.ok === true ? await answer.text() : '';
+  const applied = /^itc_subnet_checkpoint(?:\{[^}]*\})? (\d+)/m.exec(text)?.[1];
+  return applied === undefined ? undefined : Number(applied);
 }
 
 /** Readings one after another at the member that is not killed, until the end; then all have to be final. */

@@ -10,9 +10,9 @@ import { Client } from '@itc/client/client.js';
 import { buildTransaction, transfer, type SignedTransaction } from '@itc/client/transactions.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { killAndRestart, killFigures, until } from './killing.ts';
 import { Network, type NetworkNode } from './network.ts';
 import { figure, seededRandom, type BenchOptions, type Result } from './result.ts';
-import { tearTails } from './torn-tail.ts';
 
 export const name = 'kills';
 
@@ -20,14 +20,9 @@ const VALIDATORS = 4;
 const ACCOUNTS = 32;
 const TIMES = 100;
 const TIMES_QUICK = 4;
-/** Between two kills: the victim is back, and the next one is another. */
-const PAUSE_MS_MAX = 1_500;
-const BACK_MS_MAX = 60_000;
-/** What the issue of a crash may cost; more is reported, not hidden. */
-const BACK_MS_AIM = 10_000;
 const BLOCKS_PER_PAGE = 100;
 
-export async function run(options: BenchOptions & { readonly times?: number }): Promise<Result[]> {
+export async function run(options: BenchOptions): Promise<Result[]> {
   installNativeCrypto();
   const { seed, quick, log } = options;
   const times = options.times ?? (quick ? TIMES_QUICK : TIMES);
@@ -44,50 +39,33 @@ export async function run(options: BenchOptions & { readonly times?: number }): 
   const witness = new Witness(network.nodes);
   load.start();
   witness.start();
-  const backMs: number[] = [];
-  let torn = 0;
-  for (let kill = 1; kill <= times; kill += 1) {
-    await sleep(random() * PAUSE_MS_MAX);
-    const failed = load.failed ?? witness.failed;
-    if (failed !== undefined) throw failed;
-    const victim = network.nodes[Math.floor(random() * VALIDATORS)] as NetworkNode;
-    await network.kill(victim.name);
-    torn += tearTails(victim.config.dataDir, random);
-    if (random() < 0.5) await sleep(random() * PAUSE_MS_MAX);
-    const goal = witness.highest;
-    const started = performance.now();
-    await network.start([victim]);
-    await reached(victim, goal, started + BACK_MS_MAX);
-    const took = performance.now() - started;
-    backMs.push(took);
-    if (kill % 10 === 0 || took > BACK_MS_AIM)
-      log(
-        `${kill} of ${times}: ${victim.name} back after ${Math.round(took)} ms at height ${goal}, ${load.sent} transfers sent`,
-      );
-  }
+  const killed = await killAndRestart({
+    network,
+    victims: network.nodes,
+    times,
+    random,
+    log,
+    goal: () => witness.highest,
+    reached: heightOf,
+    failed: () => load.failed ?? witness.failed,
+  });
   await load.finish();
-  const highest = await witness.finish(network.nodes);
+  const highest = await witness.finish(network);
   log(
-    `${times} kills, ${torn} torn records, ${highest} blocks alike on ${VALIDATORS} validators, ${load.sent} transfers executed once each`,
+    `${times} kills and ${killed.twice} more on the way back, ${killed.torn} torn records, ${highest} blocks alike on ${VALIDATORS} validators, ${load.sent} transfers executed once each`,
   );
   return [
-    figure('back at the height of the others after SIGKILL', 'ms', backMs),
-    figure('slowest of them', 'ms', [Math.max(...backMs)]),
+    ...killFigures('back at the height of the others', killed),
     figure('transfers executed exactly once, of those sent', '%', [100]),
   ];
 }
 
-async function reached(node: NetworkNode, goal: number, deadline: number): Promise<void> {
-  const client = clientOf(node);
-  for (;;) {
-    const status = await client.status().catch(() => undefined);
-    if (status !== undefined && status.height >= goal) return;
-    if (performance.now() > deadline)
-      throw new Error(
-        `${node.name} is at ${status?.height ?? 'no height'} of ${goal} after ${BACK_MS_MAX} ms: ${status?.reason ?? 'no reason given'}`,
-      );
-    await sleep(50);
-  }
+async function heightOf(node: NetworkNode): Promise<number | undefined> {
+  return (
+    await clientOf(node)
+      .status()
+      .catch(() => undefined)
+  )?.height;
 }
 
 function clientOf(node: NetworkNode): Client {
@@ -191,12 +169,12 @@ class Witness {
   }
 
   /** Reads all blocks of all validators once more; resolves with the height they share. */
-  async finish(nodes: readonly NetworkNode[]): Promise<number> {
+  async finish(network: Network): Promise<number> {
     this.#stopped = true;
     await Promise.all(this.#running);
     const goal = this.highest;
-    for (const node of nodes) {
-      await reached(node, goal, performance.now() + BACK_MS_MAX);
+    for (const node of network.nodes) {
+      await until({ network, reached: heightOf }, node, goal);
       let before = goal + 1;
       let seen = 0;
       while (before > 1) {

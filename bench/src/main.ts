@@ -47,6 +47,7 @@ ${list()}
 
   --json     one JSON object on standard output: bench, seed, machine, versions, results (several: an array "benches")
   --seed N   of keys and workloads; 1 when left out
+  --times N  kills, or minutes replayed; each bench has its own number when left out
   --quick    seconds per bench; for tests, the figures mean little
   --attack NAME  the main chain under an attack, beside itself without; several times for several, \`all\`, or \`list\`
   --list     the names
@@ -104,6 +105,7 @@ async function main(argv: readonly string[]): Promise<number> {
         list: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
         seed: { type: 'string', default: '1' },
+        times: { type: 'string' },
         attack: { type: 'string', multiple: true, default: [] },
       },
     });
@@ -130,6 +132,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const unknown = isAttack ? undefined : positionals.find((name) => !Object.hasOwn(BENCHES, name));
   if (unknown !== undefined) return usage(`there is no bench ${unknown}; these exist:`);
   if (!/^\d{1,9}$/.test(values.seed)) return usage(`expected a number for --seed, got ${values.seed}`);
+  if (values.times !== undefined && !/^[1-9]\d{0,5}$/.test(values.times))
+    return usage(`expected a number for --times, got ${values.times}`);
+  const times = values.times === undefined ? {} : { times: Number(values.times) };
   const seed = Number(values.seed);
   const standard = Object.keys(BENCHES).filter((name) => BENCHES[name]?.standard);
   const chosen = positionals.length > 0 ? [...new Set(positionals)] : standard;
@@ -152,7 +157,7 @@ async function main(argv: readonly string[]): Promise<number> {
     };
     try {
       const bench = isAttack ? await underAttack(attacks) : await load(name);
-      report(await bench.run({ seed, quick: values.quick, log }));
+      report(await bench.run({ seed, quick: values.quick, ...times, log }));
     } catch (error) {
       if (error instanceof IncompleteError) report(error.results);
       // The others still run: their figures do not depend on this one.

@@ -178,9 +178,27 @@ export class Network implements AsyncDisposable {
     nodes: readonly NetworkNode[],
     program: (node: NetworkNode) => readonly string[] = () => ITC_NODE,
   ): Promise<void> {
-    for (const node of nodes) this.#spawn(node.name, program(node));
+    for (const node of nodes) this.spawn(node, program(node));
     const deadline = performance.now() + READY_MS;
     for (const node of nodes) await this.#ready(node, deadline);
+  }
+
+  /** Starts a process, and does not wait for it. */
+  spawn({ name }: NetworkNode, program: readonly string[] = ITC_NODE): void {
+    const log = openSync(join(this.folder, name, 'log'), 'a');
+    const config = join(this.folder, name, 'config.json');
+    // The pipe ends with us: a supervised node does not outlive whoever started it.
+    const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...program, '--config', config], {
+      stdio: ['pipe', log, log],
+      env: { ...process.env, ITC_SUPERVISED: '1' },
+    });
+    closeSync(log);
+    this.#running.set(name, child);
+  }
+
+  runs(name: string): boolean {
+    const child = this.#running.get(name);
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   /** Ends a process as a loss of power would, and resolves when it is gone. */
@@ -237,18 +255,6 @@ export class Network implements AsyncDisposable {
     this.#running.clear();
     process.removeListener('exit', this.#onExit);
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #spawn(name: string, program: readonly string[]): void {
-    const log = openSync(join(this.folder, name, 'log'), 'a');
-    const config = join(this.folder, name, 'config.json');
-    // The pipe ends with us: a supervised node does not outlive whoever started it.
-    const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...program, '--config', config], {
-      stdio: ['pipe', log, log],
-      env: { ...process.env, ITC_SUPERVISED: '1' },
-    });
-    closeSync(log);
-    this.#running.set(name, child);
   }
 
   async #ready(node: NetworkNode, deadline: number): Promise<void> {

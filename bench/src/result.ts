@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly seed: number;
   /** Seconds instead of minutes, for tests: the figures mean little then. */
   readonly quick: boolean;
+  /** How often, where that can be chosen; each bench has its own default. */
+  readonly times?: number;
   /** Progress and conditions, one line each. */
   readonly log: (line: string) => void;
 }

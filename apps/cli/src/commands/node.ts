@@ -9,7 +9,7 @@ import { readConfig } from '@itc/node/config.js';
 import { EventHub } from '@itc/node/api/events.js';
 import { NodeApi } from '@itc/node/api/node-api.js';
 import { NodeProcess } from '@itc/node/runtime/process.js';
-import { openGateway, type GatewayHost } from '../gateway-host.ts';
+import type { GatewayHost } from '../gateway-host.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 
 export const node: Command = {
@@ -44,7 +44,8 @@ async function run(call: Call): Promise<number> {
   const node = await NodeProcess.open({ config });
   const hub = new EventHub(Date.now());
   let gateway: GatewayHost | undefined;
-  if (config.role === 'gateway') gateway = openGateway(node, hub);
+  // A member or validator is up sooner without the code of a gateway.
+  if (config.role === 'gateway') gateway = (await import('../gateway-host.ts')).openGateway(node, hub);
   const api = new NodeApi({ node, hub, routes: [...(gateway?.routes ?? []), ...pinRoutes(node)] });
   await node.start();
   await gateway?.start();
