@@ -129,13 +129,37 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     payloads: counter,
     deposit: held,
   }),
+  membership: fc.record({
+    terms: fc.record({
+      stakePerWeight: value,
+      stakeMin: value,
+      delayBlocks: counter,
+      isByInvitation: fc.boolean(),
+    }),
+    turns: fc
+      .uniqueArray(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { maxLength: 8 })
+      .map((turns) => turns.toSorted((a, b) => a - b)),
+  }),
+  stake: fc
+    .record({
+      key: publicKey,
+      owner: address,
+      stake: value,
+      leaving: fc.constant([]),
+      isAdmitted: fc.boolean(),
+      votes: fc.uniqueArray(address, { maxLength: 4, selector: toHex }),
+      isPunished: fc.boolean(),
+    })
+    .map((stake) => ({
+      ...stake,
+      votes: stake.isAdmitted || stake.isPunished ? [] : stake.votes.toSorted(compareBytes),
+    })),
+  turn: fc.record({ members: anyValidatorSet }),
   escrow: fc
     .record({ held: value, claimable: value, deposits: counter, credited: counter, withdrawals: counter })
     .filter(({ held, claimable, deposits, credited }) => claimable <= held && credited <= deposits),
   deposit: fc.record({ to: address, amount: value, deposit: held }),
-  expiry: fc
-    .tuple(address, address)
-    .map(([device, subject]) => ({ key: grantKey(device, subject) })),
+  expiry: fc.tuple(address, address).map(([device, subject]) => ({ key: grantKey(device, subject) })),
   withdrawals: fc.integer({ min: 1, max: 40 }).chain((count) =>
     fc.record({
       root: hash,

@@ -156,6 +156,8 @@ export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
   }),
 );
 
+const anyMemberStake = record({ key: anyKey, amount: anyAmount, possession: anySignature });
+
 export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
   record({
@@ -208,6 +210,34 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('weight-vote' as const), validator: anyAddress, weight: u32 }),
   record({ kind: fc.constant('evidence' as const), evidence: anyEvidence }),
   record({ kind: fc.constant('restart' as const) }),
+  record({
+    kind: fc.constant('found-subnet' as const),
+    name: anyText,
+    powBits: fc.nat(255),
+    terms: record({
+      stakePerWeight: anyAmount,
+      stakeMin: anyAmount,
+      delayBlocks: anyCounter,
+      isByInvitation: fc.boolean(),
+    }),
+    members: fc.array(anyMemberStake, { maxLength: 4 }),
+  }),
+  fc
+    .tuple(anyHash, anyMemberStake)
+    .map(([subnet, stake]) => ({ kind: 'join-subnet' as const, subnet, ...stake })),
+  record({
+    kind: fc.constant('leave-subnet' as const),
+    subnet: anyHash,
+    member: anyAddress,
+    amount: anyAmount,
+  }),
+  record({
+    kind: fc.constant('admit-member' as const),
+    subnet: anyHash,
+    voter: anyAddress,
+    candidate: anyAddress,
+  }),
+  record({ kind: fc.constant('collect-stake' as const), subnet: anyHash, member: anyAddress }),
   record({ kind: fc.constant('deposit' as const), subnet: anyHash, to: anyAddress, amount: anyAmount }),
   record({
     kind: fc.constant('withdraw' as const),
