@@ -64,6 +64,8 @@ export interface DiskFile {
 /** An ordered map of byte keys (1 to 512 bytes) to byte values, one of several in a `Tables`. */
 export interface Table {
   get(key: Uint8Array): Uint8Array | undefined;
+  /** For large values of which little is wanted: what `read` sees is not its own, and is gone when it returns. */
+  view<T>(key: Uint8Array, read: (value: Uint8Array) => T): T | undefined;
   has(key: Uint8Array): boolean;
   /** Entries in key order: from `start` (inclusive) to `end` (exclusive); reversed when asked, from the end downwards. */
   range(options?: RangeOptions): Iterable<Entry>;

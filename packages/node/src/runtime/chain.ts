@@ -7,7 +7,6 @@
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { Reader } from '@itc/core/bytes/reader.js';
-import { ok } from '@itc/core/bytes/result.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { EMPTY_MMR, MmrLog, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
@@ -83,6 +82,8 @@ export class Chain {
   #tip: InFlight | undefined;
   #states = new Map<number, LedgerState>();
   #height = height(0);
+  /** Heights whose states somebody holds beyond that. */
+  #held: readonly number[] = [];
   #inFlight = new InFlightBlocks();
   /** What the state was taken over from; there are no states below it. */
   #base: SnapshotBase | undefined;
@@ -115,13 +116,13 @@ export class Chain {
   }
 
   /**
-   * Goes on with what is stored now, after something else than a block has changed it: a snapshot was taken over,
-   * whose state this is. Until then everybody is answered from what was there before.
+   * Goes on with what is stored now, after something else than a block has changed it: a snapshot was taken over.
+   * Until then everybody is answered from what was there before.
    */
-  async reopen(state: LedgerState): Promise<void> {
+  async reopen(): Promise<void> {
     const { genesis } = this;
     const next = new Chain({ genesis, log: this.#log, tables: this.#tables, verify: this.#verify });
-    await next.#load(state);
+    await next.#load();
     this.#epochs = next.#epochs;
     this.#executed = next.#executed;
     this.#history = next.#history;
@@ -183,6 +184,15 @@ export class Chain {
     const state = this.#states.get(of);
     if (state === undefined) throw new RangeError(`the state at height ${of} is not kept`);
     return state;
+  }
+
+  /** Keeps what the state at a height refers to readable for one who holds that state, until the returned is called. */
+  hold(of: Height): () => void {
+    this.#held = [...this.#held, of];
+    return () => {
+      const at = this.#held.indexOf(of);
+      if (at >= 0) this.#held = this.#held.toSpliced(at, 1);
+    };
   }
 
   /** The state a header of this height commits to, while it is kept. */
@@ -412,7 +422,9 @@ export class Chain {
       time: header.time,
       verify: this.#verify,
     };
-    const { state, receipts, changes, events } = applyBlock(this.state, context, transactions);
+    const applied = applyBlock(this.state, context, transactions);
+    const { receipts, events } = applied;
+    const { state, pages } = this.#executed.seal(applied.state, header.height);
     const history = mmrAppend(this.#tip?.history ?? EMPTY_MMR, candidate.hash);
     this.#tip = { header, history, heads: NO_HEADS };
     this.#history.append(candidate.hash);
@@ -423,7 +435,7 @@ export class Chain {
     this.#transactions += transactions.length;
     this.#inFlight.committed(header.height, events);
     const opens = closesEpoch(header) ? this.#openEpoch(header, state) : undefined;
-    this.#executed.add({ height: header.height, hash: candidate.hash, changes, receipts, events, opens });
+    this.#executed.add({ height: header.height, hash: candidate.hash, pages, receipts, events, opens });
     return { receipts, events };
   }
 
@@ -449,33 +461,20 @@ export class Chain {
 
   async #writeLagging(): Promise<void> {
     const upTo = this.#height - LAG;
-    // Blocks tell what they changed; what genesis put there is written with the first of them.
-    await this.#executed.write(upTo, this.#transactions, () =>
-      [...LedgerState.fromGenesis(this.genesis).entries()].map(({ key, value }) => ({
-        table: this.#executed.stateTable,
-        key,
-        value,
-      })),
-    );
+    const oldest = Math.min(this.#height - STATES_KEPT + 1, ...this.#held);
+    await this.#executed.write(upTo, this.#transactions, Math.max(0, oldest));
     this.#epochs.stored(upTo + 1);
   }
 
-  async #load(taken?: LedgerState): Promise<void> {
+  async #load(): Promise<void> {
     const { height: applied, transactions } = this.#executed.applied() ?? { height: 0, transactions: 0 };
     this.#transactions = transactions;
-    let state = LedgerState.fromGenesis(this.genesis);
-    if (applied > 0) {
-      const records = this.#tables.table(this.#executed.stateTable);
-      const loaded = taken === undefined ? LedgerState.fromRecords(records.range()) : ok(taken);
-      if (!loaded.ok)
-        throw new LedgerError('storage.corrupt', `the stored state does not decode: ${loaded.message}`);
-      state = loaded.value;
-      if (!equalBytes(state.parameters.chain, this.id)) {
-        throw new LedgerError(
-          'config.invalid',
-          'the data folder belongs to another chain than the genesis file',
-        );
-      }
+    const state = this.#executed.openState(this.genesis);
+    if (!equalBytes(state.parameters.chain, this.id)) {
+      throw new LedgerError(
+        'config.invalid',
+        'the data folder belongs to another chain than the genesis file',
+      );
     }
     this.#base = snapshotBase(this.#tables);
     await this.#log.dropBehindGap(applied);

@@ -1,5 +1,5 @@
 /**
- * What executed blocks leave in the tables: records of the state, receipts, header hashes, places of checkpoints,
+ * What executed blocks leave in the tables: pages of the state, receipts, header hashes, places of checkpoints,
  * epochs. Written a pipeline depth behind the block log, so what is not written yet is answered from here.
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
@@ -7,15 +7,19 @@ import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { decodeBlock } from '@itc/core/ledger/block.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, type Height } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
-import type { RecordChange } from '@itc/core/state/ledger-state.js';
+import { LedgerState } from '@itc/core/state/ledger-state.js';
+import { PagedRecords } from '@itc/core/state/paged-records.js';
 import type { Change, Tables } from '../ports.ts';
+import { StatePages, type SealedPages } from '../storage/state-pages.ts';
 import { epochChange, type EpochStart } from './epoch-table.ts';
 import { decodeReceipts, encodeReceipts, type StoredReceipt } from './receipt-codec.ts';
-import { stateTable, type StateTable } from './snapshot-base.ts';
+import { stateName } from './snapshot-base.ts';
 import { TransactionIndex, type BlockIds, type TransactionPlace, type Written } from './transaction-index.ts';
 
 export type { TransactionPlace };
@@ -23,7 +27,7 @@ export type { TransactionPlace };
 export interface ExecutedBlock {
   readonly height: Height;
   readonly hash: Hash;
-  readonly changes: readonly RecordChange[];
+  readonly pages: SealedPages;
   readonly receipts: readonly Receipt[];
   readonly events: readonly LedgerEvent[];
   /** The epoch that begins above it, when it closes one. */
@@ -46,8 +50,9 @@ const APPLIED = Uint8Array.of(0);
 
 export class ExecutedBlocks {
   readonly #tables: Tables;
-  /** Where the records of the state are. */
-  readonly stateTable: StateTable;
+  readonly #pages: StatePages;
+  /** What genesis put there, until it is written with the first block. */
+  #genesis: SealedPages | undefined;
   #waiting: ExecutedBlock[] = [];
   readonly #blockAt: (of: Height) => Uint8Array | undefined;
   readonly #index: TransactionIndex;
@@ -59,7 +64,7 @@ export class ExecutedBlocks {
     this.#tables = tables;
     this.#blockAt = blockAt;
     this.#index = new TransactionIndex(tables);
-    this.stateTable = stateTable(tables);
+    this.#pages = StatePages.open(tables, stateName(tables));
   }
 
   /** What the tables stand for; undefined before the first write. */
@@ -68,6 +73,40 @@ export class ExecutedBlocks {
     if (meta === undefined) return undefined;
     const reader = new Reader(meta);
     return { height: reader.u53(), transactions: reader.u53() };
+  }
+
+  /** The state the tables stand for, of which nothing is loaded but the top. Errors: `storage.corrupt`. */
+  openState(genesis: Genesis): LedgerState {
+    const applied = this.applied();
+    if (applied === undefined) {
+      const { state, pages } = this.seal(LedgerState.fromGenesis(genesis, PagedRecords.open(this.#pages)), 0);
+      this.#genesis = pages;
+      return state;
+    }
+    const { stored } = this.#pages;
+    if (stored === undefined || stored.at !== applied.height)
+      throw new LedgerError(
+        'storage.corrupt',
+        `blocks are applied up to ${applied.height}, the state is that of ${stored?.at ?? 'no height'}`,
+      );
+    const records = PagedRecords.open(this.#pages, stored.top);
+    const state = LedgerState.of(records);
+    if (!state.ok || !records.tree.isWhole)
+      throw new LedgerError(
+        'storage.corrupt',
+        `the stored state cannot be read: ${state.ok ? 'its top is another one' : state.message}`,
+      );
+    return state.value;
+  }
+
+  /** Ends the pages of a height. The state may come back with pages moved. */
+  seal(state: LedgerState, at: number): { readonly state: LedgerState; readonly pages: SealedPages } {
+    const records = this.#pages.tidy(state.records as PagedRecords);
+    const pages = this.#pages.seal(records.top, at);
+    if (records === state.records) return { state, pages };
+    const moved = LedgerState.of(records);
+    if (!moved.ok) throw new RangeError(`a state that was only moved: ${moved.message}`);
+    return { state: moved.value, pages };
   }
 
   receipt(id: Hash): Receipt | undefined {
@@ -136,25 +175,25 @@ export class ExecutedBlocks {
   }
 
   /**
-   * Writes the blocks up to a height in one batch, behind `before`, which is written with the first batch of all.
-   * `transactions` counts those of every block added so far and before.
+   * Writes the blocks up to a height in one batch. `transactions` counts those of every block added so far and before;
+   * states below `keepFrom` are looked at no more.
    */
-  async write(upTo: number, transactions: number, before: () => readonly Change[]): Promise<void> {
+  async write(upTo: number, transactions: number, keepFrom: number): Promise<void> {
     const due = this.#waiting.filter((block) => block.height <= upTo);
     const last = due.at(-1);
     if (last === undefined) return;
     const left = this.#waiting.filter((block) => block.height > upTo);
-    const changes: Change[] = this.applied() === undefined ? [...before()] : [];
-    for (const block of due) {
-      changes.push(...tracesOf(block));
-      for (const { key, value } of block.changes) changes.push({ table: this.stateTable, key, value });
-    }
+    const pages = due.map((block) => block.pages);
+    if (this.#genesis !== undefined) pages.unshift(this.#genesis);
+    const changes: Change[] = [...due.flatMap(tracesOf), ...this.#pages.changes(pages, keepFrom)];
     const index = this.#index.add(idsOf(due));
     changes.push(...index.changes);
     const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
     changes.push(appliedChange({ height: last.height, transactions: transactions - above }));
     await this.#tables.commit(changes);
     index.written();
+    this.#pages.written(pages, keepFrom);
+    this.#genesis = undefined;
     // Blocks may have been added while the batch was written.
     this.#waiting = this.#waiting.filter((block) => block.height > last.height);
     for (const block of due) for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));

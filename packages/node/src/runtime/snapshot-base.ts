@@ -1,6 +1,6 @@
 /**
  * What a node that took over a snapshot remembers of it: the anchor below which it has no states, and which of two
- * tables holds the records. The new state is gathered in the table that is not in use and taken into use by one
+ * stores of pages holds the state. The new state is gathered in the store that is not in use and taken into use by one
  * small batch, so that a crash finds the one or the other, whole.
  */
 import { decode } from '@itc/core/bytes/reader.js';
@@ -11,13 +11,13 @@ import type { Change, Tables } from '../ports.ts';
 
 export interface SnapshotBase {
   readonly anchor: StableCertificate;
-  /** Table of the records in use. */
-  readonly stateTable: StateTable;
+  /** Store of the state in use. */
+  readonly state: StateName;
 }
 
-export type StateTable = (typeof STATE_TABLES)[number];
+export type StateName = (typeof STATES)[number];
 
-const STATE_TABLES = ['state', 'state-2'] as const;
+const STATES = ['state', 'state-2'] as const;
 /** Key in the table `meta`; 0 is that of `ExecutedBlocks`. */
 const KEY = Uint8Array.of(1);
 
@@ -26,27 +26,27 @@ export function snapshotBase(tables: Tables): SnapshotBase | undefined {
   const stored = tables.table('meta').get(KEY);
   if (stored === undefined) return undefined;
   const base = decode((reader): SnapshotBase => {
-    const [first, second] = STATE_TABLES;
-    return { stateTable: reader.bool() ? second : first, anchor: readStable(reader) };
+    const [first, second] = STATES;
+    return { state: reader.bool() ? second : first, anchor: readStable(reader) };
   }, stored);
   if (!base.ok)
     throw new LedgerError('storage.corrupt', `the anchor of the state does not decode: ${base.message}`);
   return base.value;
 }
 
-/** Table of the records in use. */
-export function stateTable(tables: Tables): StateTable {
-  return snapshotBase(tables)?.stateTable ?? STATE_TABLES[0];
+/** Store of the state in use. */
+export function stateName(tables: Tables): StateName {
+  return snapshotBase(tables)?.state ?? STATES[0];
 }
 
 /** Where the next state is gathered. */
-export function otherStateTable(tables: Tables): StateTable {
-  const [first, second] = STATE_TABLES;
-  return stateTable(tables) === first ? second : first;
+export function otherStateName(tables: Tables): StateName {
+  const [first, second] = STATES;
+  return stateName(tables) === first ? second : first;
 }
 
-export function snapshotBaseChange({ stateTable: table, anchor }: SnapshotBase): Change {
-  const writer = new Writer(512).bool(table === STATE_TABLES[1]);
+export function snapshotBaseChange({ state, anchor }: SnapshotBase): Change {
+  const writer = new Writer(512).bool(state === STATES[1]);
   writeStable(writer, anchor);
   return { table: 'meta', key: KEY, value: writer.finish() };
 }

@@ -8,7 +8,6 @@ import { ZERO_HASH } from '@itc/core/crypto/hash.js';
 import { encodeCertificate } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, height } from '@itc/core/ledger/ids.js';
-import { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import type { Chain } from './chain.ts';
@@ -33,13 +32,14 @@ export async function installSnapshot(o: {
   const { anchor, certificate } = staging.manifest;
   const { block } = staging;
   if (block === undefined) throw new RangeError('the block of the anchor is not in');
-  const state = await assemble(tables, staging);
+  await assertRoot(tables, staging);
   try {
     await log.skipTo(anchor.height);
     log.append(anchor.height, block, encodeCertificate(certificate));
     await log.sync();
     await tables.commit([
-      snapshotBaseChange({ anchor, stateTable: staging.stateTable }),
+      snapshotBaseChange({ anchor, state: staging.state }),
+      ...staging.adopt(),
       // Transactions below the anchor are in nobody's proof: the count goes on from those that were seen here.
       appliedChange({ height: anchor.height, transactions: chain.transactionCount }),
       { table: 'hashes', key: heightKey(anchor.height), value: anchor.hash },
@@ -53,14 +53,13 @@ export async function installSnapshot(o: {
     throw error;
   }
   await tables.flush();
-  await chain.reopen(state);
+  await chain.reopen();
   await StateStaging.clear(tables);
 }
 
-async function assemble(tables: Tables, staging: StateStaging): Promise<LedgerState> {
+async function assertRoot(tables: Tables, staging: StateStaging): Promise<void> {
   const { anchor } = staging.manifest;
-  const state = LedgerState.fromRecords(tables.table(staging.stateTable).range());
-  if (state.ok && equalBytes(state.value.root, anchor.stateRoot)) return state.value;
+  if (equalBytes(staging.root, anchor.stateRoot)) return;
   await StateStaging.clear(tables);
   throw new LedgerError(
     'storage.corrupt',

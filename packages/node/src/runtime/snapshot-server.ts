@@ -53,6 +53,8 @@ interface Held {
   manifest: Uint8Array | undefined;
   /** When it was first and last fetched from; undefined when never. */
   use: { readonly first: number; last: number } | undefined;
+  /** The chain need not keep the state any more. */
+  readonly release: () => void;
 }
 
 interface Account {
@@ -96,6 +98,11 @@ export class SnapshotServer {
     transport.open({ ...CHANNELS.stateRequest, receive: (peer, bytes) => this.#receive(peer, bytes) });
     transport.listen({ disconnected: ({ id }) => void this.#accounts.delete(id) });
     chain.onCommitted(() => this.#hold());
+    // The states before are gone with the pages they were in.
+    chain.onReplaced(() => {
+      for (const { release } of this.#held) release();
+      this.#held = [];
+    });
   }
 
   /** Heights of the anchors there are, oldest first. */
@@ -124,7 +131,16 @@ export class SnapshotServer {
       if (state === undefined || stored === undefined || !equalBytes(state.root, anchor.stateRoot)) continue;
       const { block, certificate } = stored;
       const header = readHeader(new Reader(block));
-      this.#held.push({ anchor, state, header, certificate, block, manifest: undefined, use: undefined });
+      this.#held.push({
+        anchor,
+        state,
+        header,
+        certificate,
+        block,
+        manifest: undefined,
+        use: undefined,
+        release: chain.hold(anchor.height),
+      });
     }
     this.#release();
   }
@@ -134,7 +150,9 @@ export class SnapshotServer {
     const older = this.#held.slice(0, -RECENT_MAX).filter(({ use }) => {
       return use !== undefined && now - use.last < LEASE_IDLE_MS && now - use.first < LEASE_MS_MAX;
     });
-    this.#held = [...older.slice(-LEASED_MAX), ...this.#held.slice(-RECENT_MAX)];
+    const held = [...older.slice(-LEASED_MAX), ...this.#held.slice(-RECENT_MAX)];
+    for (const each of this.#held) if (!held.includes(each)) each.release();
+    this.#held = held;
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {

@@ -4,6 +4,7 @@
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { Writer } from '@itc/core/bytes/writer.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import type { KeyPrefix } from '@itc/core/crypto/state-tree.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import {
@@ -15,9 +16,11 @@ import {
   type SnapshotChunk,
   type SnapshotManifest,
 } from '@itc/core/state/snapshot.js';
+import { PagedRecords } from '@itc/core/state/paged-records.js';
 import type { Change, Table, Tables } from '../ports.ts';
+import { forgetChange, StatePages, stateTables } from '../storage/state-pages.ts';
 import { heightKey } from './executed-blocks.ts';
-import { otherStateTable, type StateTable } from './snapshot-base.ts';
+import { otherStateName, type StateName } from './snapshot-base.ts';
 
 export type PieceId =
   | { readonly kind: 'block' }
@@ -28,19 +31,25 @@ export type PieceId =
 const STAGING_TABLE = 'state-sync';
 const MANIFEST_KEY = Uint8Array.of(0);
 const BLOCK_KEY = Uint8Array.of(1);
-const REMOVED_AT_ONCE = 8_192;
+const REMOVED_AT_ONCE = 512;
 
 export class StateStaging {
   readonly manifest: SnapshotManifest;
   readonly prefixes: readonly KeyPrefix[];
   /** Where the records are gathered. */
-  readonly stateTable: StateTable;
+  readonly state: StateName;
   readonly #tables: Tables;
+  readonly #pages: StatePages;
+  #records: PagedRecords;
+  /** Pieces come from several peers; their pages follow one another. */
+  #turn: Promise<void> = Promise.resolve();
 
   private constructor(tables: Tables, manifest: SnapshotManifest) {
     this.#tables = tables;
     this.manifest = manifest;
-    this.stateTable = otherStateTable(tables);
+    this.state = otherStateName(tables);
+    this.#pages = StatePages.open(tables, this.state);
+    this.#records = PagedRecords.open(this.#pages, this.#pages.stored?.top);
     const prefixes = chunkPrefixes(manifest.depths);
     if (prefixes === undefined)
       throw new RangeError('the manifest was decoded, so its chunks cover every key');
@@ -69,9 +78,9 @@ export class StateStaging {
   /** Removes every trace of a state that was begun, or of the one that was in use before the present one. */
   static async clear(tables: Tables): Promise<void> {
     // The manifest goes first: what is left after a crash then belongs to nothing, and the next begin removes it.
-    await tables.commit([{ table: STAGING_TABLE, key: MANIFEST_KEY, value: undefined }]);
-    await emptyTable(tables, STAGING_TABLE);
-    await emptyTable(tables, otherStateTable(tables));
+    const state = otherStateName(tables);
+    await tables.commit([{ table: STAGING_TABLE, key: MANIFEST_KEY, value: undefined }, forgetChange(state)]);
+    for (const table of [STAGING_TABLE, ...stateTables(state)]) await emptyTable(tables, table);
   }
 
   /** Everything there is to fetch, the block first: the smallest proof that a peer means it. */
@@ -108,12 +117,28 @@ export class StateStaging {
   }
 
   async addChunk(index: number, chunk: SnapshotChunk): Promise<void> {
-    const changes: Change[] = [note({ kind: 'chunk', index })];
-    for (const { key, value } of chunk.entries) changes.push({ table: this.stateTable, key, value });
-    await this.#tables.commit(changes);
+    const turn = this.#turn.then(async () => {
+      this.#records = this.#records.load(chunk.entries);
+      const sealed = [this.#pages.seal(this.#records.top, 0)];
+      await this.#tables.commit([note({ kind: 'chunk', index }), ...this.#pages.changes(sealed, 0)]);
+      this.#pages.written(sealed, 0);
+    });
+    // Who fails hears of it; the others go on.
+    this.#turn = turn.catch(() => undefined);
+    await turn;
   }
 
-  /** For the batch that takes the state into use. */
+  /** Of the records that are in. */
+  get root(): Hash {
+    return this.#records.tree.root;
+  }
+
+  /** For the batch that takes the state into use, as that of the anchor's height. */
+  adopt(): Change[] {
+    return this.#pages.changes([this.#pages.seal(this.#records.top, this.manifest.anchor.height)], 0);
+  }
+
+  /** For the same batch: no piece is waited for any more. */
   forget(): Change[] {
     return this.pieces()
       .map((piece): Change => ({ table: STAGING_TABLE, key: keyOf(piece), value: undefined }))

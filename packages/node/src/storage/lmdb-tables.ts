@@ -33,6 +33,12 @@ class LmdbTable implements Table {
     return value === undefined ? undefined : plain(value);
   }
 
+  view<T>(key: Uint8Array, read: (value: Uint8Array) => T): T | undefined {
+    // In a buffer that the next read uses again.
+    const value = this.database.getBinaryFast(key);
+    return value === undefined ? undefined : read(value);
+  }
+
   has(key: Uint8Array): boolean {
     return this.database.doesExist(key);
   }

@@ -11,6 +11,11 @@ class MemoryTable implements Table {
     return this.#values.get(toHex(key))?.value.slice();
   }
 
+  view<T>(key: Uint8Array, read: (value: Uint8Array) => T): T | undefined {
+    const entry = this.#values.get(toHex(key));
+    return entry && read(entry.value);
+  }
+
   has(key: Uint8Array): boolean {
     return this.#values.has(toHex(key));
   }

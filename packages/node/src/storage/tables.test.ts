@@ -52,6 +52,22 @@ function contract(name: string, open: (folder: string) => Promise<Tables>): void
     assert.equal(read?.constructor, Uint8Array);
   });
 
+  test(`${name}: a view shows the value while it is read, and nothing where there is none`, async () => {
+    await using at = await temporary();
+    await using tables = await open(at.folder);
+    const value = new Uint8Array(20_000).map((_, i) => i & 255);
+    await tables.commit([{ table: 'a', key: bytes(1), value }]);
+    const table = tables.table('a');
+    assert.deepEqual(
+      table.view(bytes(1), (seen) => [seen.length, ...seen.subarray(19_998)]),
+      [20_000, 30, 31],
+    );
+    assert.equal(
+      table.view(bytes(2), () => assert.fail()),
+      undefined,
+    );
+  });
+
   test(`${name}: ranges are in byte order, half open, either way, limited`, async () => {
     await using at = await temporary();
     await using tables = await open(at.folder);

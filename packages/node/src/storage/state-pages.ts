@@ -1,0 +1,423 @@
+/**
+ * Pages of the state in tables (spec PAGES-7 to PAGES-11). Pages are never changed: those of a block go behind those of the
+ * block before, many of them in one value of a table, because writing in a row costs a tenth of writing here and there. What
+ * no state refers to any more goes by whole segments of such values; where a segment is mostly of that kind, the rest of it is
+ * appended anew. One batch of the tables takes a state into use, so that a crash finds the old one or the new one.
+ */
+import { toHex } from '@itc/core/bytes/hex.js';
+import { decode } from '@itc/core/bytes/reader.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { asHash, HASH_BYTES } from '@itc/core/crypto/hash.js';
+import type { PageStore } from '@itc/core/crypto/paged-state-tree.js';
+import type { StateHasher } from '@itc/core/crypto/state-hasher.js';
+import { serialHasher } from '@itc/core/crypto/state-hasher.js';
+import { pageLength } from '@itc/core/crypto/state-page.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { StateKey } from '@itc/core/state/keys.js';
+import type { KeyIndex, PagedRecords, PagedTop, RecordPages } from '@itc/core/state/paged-records.js';
+import { idBytes, idText, RecordMap } from '@itc/core/state/record-map.js';
+import type { Change, Table, Tables } from '../ports.ts';
+import { PageCache } from './page-cache.ts';
+
+/** Four pages of LMDB less its head: more in one value is read in vain, less costs more values. */
+const EXTENT_BYTES = 16_368;
+/** A location is the number of an extent and where in it a page begins. */
+const EXTENT_SPAN = 65_536;
+const SEGMENT_EXTENTS = 1_024;
+/** Bytes beside the state that are not worth tidying. */
+const SLACK_BYTES = 16 << 20;
+const CACHE_BYTES = 64 << 20;
+const EXTENT_READ_MAX = 64 << 20;
+const SEGMENTS_MAX = 1 << 20;
+
+export interface StatePagesOptions {
+  readonly hasher?: StateHasher;
+  /** Of clean pages kept in memory. Default 64 MiB. */
+  readonly cacheBytes?: number;
+  /** Default 16 MiB. */
+  readonly slackBytes?: number;
+}
+
+interface Segment {
+  /** Bytes that the newest state refers to. */
+  live: number;
+  total: number;
+}
+
+/** What came up between two heights, to be written with what else belongs to the upper one. */
+export interface SealedPages {
+  readonly at: number;
+  readonly top: PagedTop;
+  readonly nextExtent: number;
+  readonly extents: readonly { readonly number: number; readonly pages: readonly Uint8Array[] }[];
+  /** Change of live and of all bytes by segment. */
+  readonly deltas: ReadonlyMap<number, Readonly<Segment>>;
+  readonly keys: readonly { readonly key: StateKey; readonly change: 'added' | 'removed' }[];
+}
+
+/** What the tables stand for. */
+interface Stored {
+  readonly at: number;
+  readonly top: PagedTop;
+  readonly nextExtent: number;
+  readonly segments: ReadonlyMap<number, Readonly<Segment>>;
+}
+
+const NOTHING: Stored = { at: 0, top: { tree: undefined, counts: [] }, nextExtent: 0, segments: new Map() };
+
+export class StatePages implements PageStore, KeyIndex, RecordPages {
+  readonly tree: RecordPages['tree'];
+  readonly keys: KeyIndex = this;
+  readonly #name: string;
+  readonly #slack: number;
+  readonly #table: Table;
+  readonly #keyTable: Table;
+  readonly #cache: PageCache;
+  /** Appended and not written. */
+  readonly #fresh = new Map<number, Uint8Array>();
+  #stored: Stored;
+  /** As `#stored.segments`, with what is not written. */
+  readonly #segments: Map<number, Segment>;
+  /** Since the last seal. */
+  #extents: { number: number; pages: Uint8Array[] }[] = [];
+  #extentBytes = EXTENT_BYTES;
+  #nextExtent: number;
+  #deltas = new Map<number, Segment>();
+  #keys: { key: StateKey; change: 'added' | 'removed' }[] = [];
+  /** Keys that came or went at heights that are not written or still looked at, by the height. */
+  #noted = RecordMap.empty<number>();
+  #notedAt: { readonly at: number; readonly labels: readonly string[] }[] = [];
+  /** Since when the newest state refers to nothing in a segment. */
+  readonly #emptied = new Map<number, number>();
+  readonly #tidied = new Set<number>();
+  #victim: { readonly segment: number; next: number } | undefined;
+  #appended = 0;
+
+  private constructor(tables: Tables, name: string, options: StatePagesOptions) {
+    this.#name = name;
+    this.#slack = options.slackBytes ?? SLACK_BYTES;
+    this.#table = tables.table(pageTable(name));
+    this.#keyTable = tables.table(keyTable(name));
+    this.#cache = new PageCache(options.cacheBytes ?? CACHE_BYTES);
+    this.tree = { pages: this, hasher: options.hasher ?? serialHasher };
+    this.#stored = storedIn(tables, name) ?? NOTHING;
+    this.#nextExtent = this.#stored.nextExtent;
+    this.#segments = new Map([...this.#stored.segments].map(([number, segment]) => [number, { ...segment }]));
+    const current = Math.floor(this.#nextExtent / SEGMENT_EXTENTS);
+    for (const [number, { live }] of this.#segments)
+      if (live === 0 && number < current) this.#emptied.set(number, this.#stored.at);
+  }
+
+  /** Errors: `storage.corrupt`. */
+  static open(tables: Tables, name: string, options: StatePagesOptions = {}): StatePages {
+    return new StatePages(tables, name, options);
+  }
+
+  /** The state that was written last, and the height given with it; undefined before the first one. */
+  get stored(): { readonly at: number; readonly top: PagedTop } | undefined {
+    return this.#stored === NOTHING ? undefined : this.#stored;
+  }
+
+  /** Of pages in memory: those that were read, and those that wait to be written. */
+  get memory(): { readonly cached: number; readonly waiting: number } {
+    let waiting = 0;
+    for (const page of this.#fresh.values()) waiting += page.length;
+    return { cached: this.#cache.bytes, waiting };
+  }
+
+  /** What the newest state refers to, and what there is. */
+  get bytes(): Readonly<Segment> {
+    return sumOf(this.#segments.values());
+  }
+
+  read(location: number): Uint8Array {
+    const known = this.#fresh.get(location) ?? this.#cache.get(location);
+    if (known !== undefined) return known;
+    const extent = Math.floor(location / EXTENT_SPAN);
+    const page = this.#table.view(extentKey(extent), (bytes) => pageIn(bytes, location % EXTENT_SPAN));
+    if (page === undefined)
+      throw new LedgerError('storage.corrupt', `page ${location} of the ${this.#name} is not there`);
+    this.#cache.set(location, page);
+    return page;
+  }
+
+  append(page: Uint8Array): number {
+    if (this.#extentBytes + page.length > EXTENT_BYTES && this.#extentBytes > 0) {
+      this.#extents.push({ number: this.#nextExtent, pages: [] });
+      this.#nextExtent += 1;
+      this.#extentBytes = 0;
+    }
+    const { number, pages } = this.#extents.at(-1) as { number: number; pages: Uint8Array[] };
+    const location = number * EXTENT_SPAN + this.#extentBytes;
+    pages.push(page);
+    this.#extentBytes += page.length;
+    this.#appended += page.length;
+    this.#fresh.set(location, page);
+    this.#account(number, page.length, page.length);
+    return location;
+  }
+
+  release(location: number, bytes: number): void {
+    this.#account(Math.floor(location / EXTENT_SPAN), -bytes, 0);
+  }
+
+  moves(location: number): boolean {
+    return (
+      this.#victim !== undefined &&
+      Math.floor(location / EXTENT_SPAN / SEGMENT_EXTENTS) === this.#victim.segment
+    );
+  }
+
+  *range(prefix: Uint8Array): Iterable<Uint8Array> {
+    const noted = this.#noted.entries(idText(prefix))[Symbol.iterator]();
+    const end = above(prefix);
+    let next = noted.next();
+    for (const { key } of this.#keyTable.range({ start: prefix, ...(end && { end }) })) {
+      const text = idText(key);
+      for (; next.done !== true && next.value[0] < text; next = noted.next()) yield idBytes(next.value[0]);
+      if (next.done !== true && next.value[0] === text) next = noted.next();
+      yield key;
+    }
+    for (; next.done !== true; next = noted.next()) yield idBytes(next.value[0]);
+  }
+
+  note(key: StateKey, change: 'added' | 'removed'): void {
+    this.#keys.push({ key, change });
+  }
+
+  /** Ends what belongs to one height: the state there, and every page appended and released since the last call. */
+  seal(top: PagedTop, at: number): SealedPages {
+    const sealed: SealedPages = {
+      at,
+      top,
+      nextExtent: this.#nextExtent,
+      extents: this.#extents,
+      deltas: this.#deltas,
+      keys: this.#keys,
+    };
+    const labels = this.#keys.map(({ key }) => idText(key));
+    if (labels.length > 0) {
+      this.#noted = this.#noted.setAll(labels.map((label) => [label, at] as const));
+      this.#notedAt.push({ at, labels });
+    }
+    this.#extents = [];
+    this.#extentBytes = EXTENT_BYTES;
+    this.#deltas = new Map();
+    this.#keys = [];
+    return sealed;
+  }
+
+  /**
+   * For the batch that takes the last of these states into use; they follow on what was written before. States below
+   * `keepFrom` are looked at no more.
+   */
+  changes(sealed: readonly SealedPages[], keepFrom: number): Change[] {
+    const next = this.#after(sealed);
+    const changes: Change[] = [];
+    for (const { extents, keys } of sealed) {
+      for (const { number, pages } of extents)
+        changes.push({ table: pageTable(this.#name), key: extentKey(number), value: joined(pages) });
+      for (const { key, change } of keys)
+        changes.push({ table: keyTable(this.#name), key, value: change === 'added' ? NO_BYTES : undefined });
+    }
+    const segments = new Map(next.segments);
+    for (const number of this.#droppable(keepFrom)) {
+      segments.delete(number);
+      for (let extent = number * SEGMENT_EXTENTS; extent < (number + 1) * SEGMENT_EXTENTS; extent += 1)
+        changes.push({ table: pageTable(this.#name), key: extentKey(extent), value: undefined });
+    }
+    changes.push(storedChange(this.#name, { ...next, segments }));
+    return changes;
+  }
+
+  /** That batch is written. */
+  written(sealed: readonly SealedPages[], keepFrom: number): void {
+    const next = this.#after(sealed);
+    const segments = new Map(next.segments);
+    for (const number of this.#droppable(keepFrom)) {
+      segments.delete(number);
+      this.#segments.delete(number);
+      this.#emptied.delete(number);
+      this.#tidied.delete(number);
+    }
+    this.#stored = { ...next, segments };
+    // The segment that is written to may be empty for now.
+    const current = Math.floor(next.nextExtent / SEGMENT_EXTENTS);
+    for (const [number, { live }] of segments) {
+      if (live > 0 || number >= current) this.#emptied.delete(number);
+      else if (!this.#emptied.has(number)) this.#emptied.set(number, next.at);
+    }
+    for (const { extents } of sealed) {
+      for (const { number, pages } of extents) {
+        let location = number * EXTENT_SPAN;
+        for (const page of pages) {
+          this.#fresh.delete(location);
+          this.#cache.set(location, page);
+          location += page.length;
+        }
+      }
+    }
+    this.#forgetKeys(Math.min(keepFrom, next.at));
+  }
+
+  /**
+   * The same records, after moving some pages out of the segment that has the least to lose, when what no state refers to
+   * takes more than the state: about as much at a time as was appended since the last call.
+   */
+  tidy(records: PagedRecords): PagedRecords {
+    let budget = 2 * this.#appended;
+    this.#appended = 0;
+    this.#victim ??= this.#chosen();
+    const pages: Uint8Array[] = [];
+    for (let victim = this.#victim; victim !== undefined && budget > 0; victim.next += 1) {
+      if (victim.next >= (victim.segment + 1) * SEGMENT_EXTENTS) {
+        const moved = records.moved(pages);
+        this.#tidied.add(victim.segment);
+        this.#victim = undefined;
+        return moved;
+      }
+      const extent = this.#table.view(extentKey(victim.next), (bytes) => bytes.slice());
+      for (let at = 0; extent !== undefined && at < extent.length; at += pageLength(extent, at))
+        pages.push(pageIn(extent, at));
+      budget -= extent?.length ?? 0;
+    }
+    return pages.length === 0 ? records : records.moved(pages);
+  }
+
+  #chosen(): { readonly segment: number; next: number } | undefined {
+    const full = [...this.#segments].filter(([, { live }]) => live > 0);
+    const { live, total } = sumOf(full.map(([, segment]) => segment));
+    if (total <= 2 * live + this.#slack) return undefined;
+    const isWritten = (segment: number): boolean =>
+      (segment + 1) * SEGMENT_EXTENTS <= this.#stored.nextExtent && !this.#tidied.has(segment);
+    const [least] = full
+      .filter(([segment]) => isWritten(segment))
+      .sort(([, a], [, b]) => a.live / a.total - b.live / b.total);
+    return least && { segment: least[0], next: least[0] * SEGMENT_EXTENTS };
+  }
+
+  #droppable(keepFrom: number): number[] {
+    return [...this.#emptied].flatMap(([number, since]) => (since <= keepFrom ? [number] : []));
+  }
+
+  #after(sealed: readonly SealedPages[]): Stored {
+    const last = sealed.at(-1);
+    if (last === undefined) return this.#stored;
+    const segments = new Map([...this.#stored.segments].map(([number, each]) => [number, { ...each }]));
+    for (const { deltas } of sealed) for (const [number, delta] of deltas) add(segments, number, delta);
+    return { at: last.at, top: last.top, nextExtent: last.nextExtent, segments };
+  }
+
+  #forgetKeys(upTo: number): void {
+    for (let first = this.#notedAt[0]; first !== undefined && first.at <= upTo; first = this.#notedAt[0]) {
+      const { at, labels } = first;
+      const gone = labels.filter((label) => this.#noted.get(label) === at);
+      this.#noted = this.#noted.setAll(gone.map((label) => [label, undefined] as const));
+      this.#notedAt.shift();
+    }
+  }
+
+  #account(extent: number, live: number, total: number): void {
+    const number = Math.floor(extent / SEGMENT_EXTENTS);
+    add(this.#segments, number, { live, total });
+    add(this.#deltas, number, { live, total });
+  }
+}
+
+/** Names of the tables that hold a state. */
+export function stateTables(name: string): readonly string[] {
+  return [pageTable(name), keyTable(name)];
+}
+
+/** For a batch that makes a store be as if it had never been, beside emptying its tables. */
+export function forgetChange(name: string): Change {
+  return { table: 'meta', key: metaKey(name), value: undefined };
+}
+
+const NO_BYTES = new Uint8Array(0);
+const pageTable = (name: string): string => `${name}-pages`;
+const keyTable = (name: string): string => `${name}-keys`;
+/** In the table `meta`, where other keys are single bytes. */
+const metaKey = (name: string): Uint8Array => new Writer(32).u8(2).text(name).finish();
+const extentKey = (number: number): Uint8Array => new Writer(8).u53(number).finish();
+
+/** A copy of the page that begins here; bytes that cannot be one are damage. */
+function pageIn(bytes: Uint8Array, at: number): Uint8Array {
+  const length = at + 4 <= bytes.length ? pageLength(bytes, at) : 0;
+  if (length <= 6 || at + length > bytes.length || length > EXTENT_READ_MAX)
+    throw new LedgerError(
+      'storage.corrupt',
+      `there is no page at byte ${at} of ${toHex(bytes.subarray(0, 8))}…`,
+    );
+  return new Uint8Array(bytes.subarray(at, at + length));
+}
+
+function joined(pages: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pages.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const page of pages) {
+    bytes.set(page, at);
+    at += page.length;
+  }
+  return bytes;
+}
+
+function add(segments: Map<number, Segment>, number: number, { live, total }: Readonly<Segment>): void {
+  const segment = segments.get(number);
+  if (segment === undefined) segments.set(number, { live, total });
+  else {
+    segment.live += live;
+    segment.total += total;
+  }
+}
+
+function sumOf(segments: Iterable<Readonly<Segment>>): Segment {
+  const sum = { live: 0, total: 0 };
+  for (const { live, total } of segments) {
+    sum.live += live;
+    sum.total += total;
+  }
+  return sum;
+}
+
+/** The first key behind all that begin with the prefix; undefined when there is none. */
+function above(prefix: Uint8Array): Uint8Array | undefined {
+  const last = prefix.findLastIndex((byte) => byte < 255);
+  if (last < 0) return undefined;
+  return prefix.slice(0, last + 1).with(last, (prefix[last] as number) + 1);
+}
+
+function storedChange(name: string, { at, top, nextExtent, segments }: Stored): Change {
+  const { tree, counts } = top;
+  const writer = new Writer(256 + 24 * segments.size).u53(at).bool(tree !== undefined);
+  if (tree !== undefined) writer.fixed(tree.hash, HASH_BYTES).u53(tree.count).u53(tree.location);
+  writer.list(counts, (w, count) => w.u53(count)).u53(nextExtent);
+  writer.u32(segments.size);
+  for (const [number, { live, total }] of segments) writer.u53(number).u53(live).u53(total);
+  return { table: 'meta', key: metaKey(name), value: writer.finish() };
+}
+
+function storedIn(tables: Tables, name: string): Stored | undefined {
+  const bytes = tables.table('meta').get(metaKey(name));
+  if (bytes === undefined) return undefined;
+  const stored = decode((reader): Stored => {
+    const at = reader.u53();
+    const tree = reader.bool()
+      ? { hash: asHash(reader.fixed(HASH_BYTES).slice()), count: reader.u53(), location: reader.u53() }
+      : undefined;
+    const counts = reader.list(256, (r) => r.u53());
+    const nextExtent = reader.u53();
+    const segments = new Map<number, Segment>();
+    const length = reader.u32();
+    if (length > SEGMENTS_MAX) reader.refuse('decode.too-long', `expected at most ${SEGMENTS_MAX} segments`);
+    for (let i = 0; i < length; i += 1)
+      segments.set(reader.u53(), { live: reader.u53(), total: reader.u53() });
+    return { at, top: { tree, counts }, nextExtent, segments };
+  }, bytes);
+  if (!stored.ok)
+    throw new LedgerError(
+      'storage.corrupt',
+      `what is kept of the ${name} does not decode: ${stored.message}`,
+    );
+  return stored.value;
+}
