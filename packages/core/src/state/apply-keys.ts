@@ -18,7 +18,9 @@ import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import type { GuardiansRecord, RecoveryVote } from './guardians-record.ts';
 import { STATE_LIMITS } from './limits.ts';
+import { exchangeDeposit, NO_DEPOSIT, releaseDeposit } from './record-deposit.ts';
 import { idText } from './record-map.ts';
+import { recordBytes } from './records.ts';
 import type { Rules } from './rules.ts';
 import { signaturesOf, type OpenedTransaction } from './verified-transaction.ts';
 
@@ -75,11 +77,22 @@ function guardianshipFlaw(sender: Address, { guardians, threshold, delay }: Guar
   return undefined;
 }
 
-/** The first key alone is what an account without a record has: one state, one set of records. */
-function setKeys(draft: Draft, account: Address, set: KeySet): void {
+/** The last check before the first write. The first key alone is what an account without a record has: one state, one set of records. */
+function setKeys(draft: Draft, account: Address, set: KeySet, payer: Address): Flaw {
   const [only] = set.keys;
   const isFirst = set.keys.length === 1 && only !== undefined && equalBytes(addressOf(only.key), account);
-  draft.set('keys', idText(account), isFirst ? undefined : set);
+  const id = idText(account);
+  const held = draft.get('keys', id)?.deposit;
+  if (isFirst) {
+    if (held !== undefined) releaseDeposit(draft, held);
+    draft.set('keys', id, undefined);
+    return undefined;
+  }
+  const bytes = recordBytes('keys', { ...set, deposit: NO_DEPOSIT });
+  const deposit = exchangeDeposit(draft, held, payer, bytes);
+  if (!deposit.ok) return deposit;
+  draft.set('keys', id, { ...set, deposit: deposit.value });
+  return undefined;
 }
 
 function applyRotate(
@@ -87,9 +100,8 @@ function applyRotate(
   sender: Address,
   { keys }: BodyOf<'rotate-keys'>,
 ): Result<LedgerEventBody, ErrorCode> {
-  const flaw = keysFlaw(keys);
+  const flaw = keysFlaw(keys) ?? setKeys(draft, sender, keys, sender);
   if (flaw !== undefined) return flaw;
-  setKeys(draft, sender, keys);
   dropRecovery(draft, sender);
   return ok({ kind: 'keys-rotated', account: sender, keys });
 }
@@ -107,10 +119,25 @@ function applySetGuardians(
   body: BodyOf<'set-guardians'>,
 ): Result<LedgerEventBody, ErrorCode> {
   const { guardians, threshold, delay } = body;
-  const record =
-    guardians.length === 0 ? undefined : { guardians, threshold, delay, votes: [], pending: undefined };
-  draft.set('guardians', idText(sender), record);
+  const id = idText(sender);
+  const held = draft.get('guardians', id)?.deposit;
+  if (guardians.length === 0) {
+    if (held !== undefined) releaseDeposit(draft, held);
+    draft.set('guardians', id, undefined);
+  } else {
+    const record = { guardians, threshold, delay, votes: [], pending: undefined };
+    const deposit = exchangeDeposit(draft, held, sender, longestBytes(body));
+    if (!deposit.ok) return deposit;
+    draft.set('guardians', id, { ...record, deposit: deposit.value });
+  }
   return ok({ kind: 'guardians-set', account: sender, guardians, threshold, delay });
+}
+
+/** Bytes of the record when everyone has voted and enough agree. */
+function longestBytes({ guardians, threshold, delay }: Guardianship): number {
+  const votes = guardians.map((guardian) => ({ guardian, choice: ZERO_HASH }));
+  const pending = { keys: ZERO_HASH, readyAt: millis(0) };
+  return recordBytes('guardians', { guardians, threshold, delay, votes, pending, deposit: NO_DEPOSIT });
 }
 
 function applyRecover(
@@ -158,6 +185,7 @@ function applyVeto(
 function applyFinish(
   draft: Draft,
   context: BlockContext,
+  sender: Address,
   { account, keys }: BodyOf<'finish-recovery'>,
 ): Result<LedgerEventBody, ErrorCode> {
   const record = draft.get('guardians', idText(account));
@@ -168,7 +196,8 @@ function applyFinish(
     return refused('recovery.keys', 'these are not the keys the guardians have agreed on');
   if (context.time < pending.readyAt)
     return refused('recovery.early', `possible from ${pending.readyAt}, this block is of ${context.time}`);
-  setKeys(draft, account, keys);
+  const flaw = setKeys(draft, account, keys, sender);
+  if (flaw !== undefined) return flaw;
   draft.set('guardians', idText(account), { ...record, votes: [], pending: undefined });
   return ok({ kind: 'recovered', account, keys });
 }
@@ -216,5 +245,7 @@ export const KEYS_RULES: Rules<KeysBody['kind']> = {
     apply: (draft, context, { sender }, body) => applyRecover(draft, context, sender, body),
   },
   'veto-recovery': { apply: (draft, _, { sender }, body) => applyVeto(draft, sender, body) },
-  'finish-recovery': { apply: (draft, context, _, body) => applyFinish(draft, context, body) },
+  'finish-recovery': {
+    apply: (draft, context, { sender }, body) => applyFinish(draft, context, sender, body),
+  },
 };

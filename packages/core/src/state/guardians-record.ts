@@ -1,19 +1,37 @@
-/** What the ledger remembers of an account's guardians (spec STATE-15). */
+/** What the ledger remembers of the keys of an account, and of its guardians (spec STATE-15). */
 import type { Reader } from '../bytes/reader.ts';
 import type { Writer } from '../bytes/writer.ts';
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
+import { readKeySet, writeKeySet, type KeySet } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import { readGuardianship, writeGuardianship, type Guardianship } from '../ledger/bodies/keys.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import { readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
+
+/** Absent while the first key acts alone. */
+export interface KeysRecord extends KeySet {
+  readonly deposit: RecordDeposit;
+}
+
+export function writeKeysRecord(writer: Writer, record: KeysRecord): void {
+  writeKeySet(writer, record);
+  writeDepositOf(writer, record.deposit);
+}
+
+export function readKeysRecord(reader: Reader): KeysRecord {
+  return { ...readKeySet(reader), deposit: readDepositOf(reader) };
+}
 
 export interface GuardiansRecord extends Guardianship {
   /** At most one per guardian, ascending by guardian. */
   readonly votes: readonly RecoveryVote[];
   /** Since enough of them agree. */
   readonly pending: PendingRecovery | undefined;
+  /** For the longest form of the record, so that votes cost nobody a deposit. */
+  readonly deposit: RecordDeposit;
 }
 
 export interface RecoveryVote {
@@ -28,7 +46,7 @@ export interface PendingRecovery {
   readonly readyAt: Millis;
 }
 
-/** guardianship ‖ [ guardian 32 ‖ choice 32 ] ‖ bool (keys 32 ‖ readyAt u53). */
+/** guardianship ‖ [ guardian 32 ‖ choice 32 ] ‖ bool (keys 32 ‖ readyAt u53) ‖ deposit. */
 export function writeGuardiansRecord(writer: Writer, record: GuardiansRecord): void {
   writeGuardianship(writer, record);
   writer.list(record.votes, (w, { guardian, choice }) =>
@@ -36,6 +54,7 @@ export function writeGuardiansRecord(writer: Writer, record: GuardiansRecord): v
   );
   writer.bool(record.pending !== undefined);
   if (record.pending !== undefined) writer.fixed(record.pending.keys, HASH_BYTES).u53(record.pending.readyAt);
+  writeDepositOf(writer, record.deposit);
 }
 
 export function readGuardiansRecord(reader: Reader): GuardiansRecord {
@@ -55,7 +74,7 @@ export function readGuardiansRecord(reader: Reader): GuardiansRecord {
   if (votes.some((vote) => !guardians.some((guardian) => equalBytes(guardian, vote.guardian))))
     reader.refuse('decode.out-of-range', 'expected votes of guardians only');
   const pending = reader.bool() ? { keys: readHash(reader), readyAt: millis(reader.u53()) } : undefined;
-  return { ...guardianship, votes, pending };
+  return { ...guardianship, votes, pending, deposit: readDepositOf(reader) };
 }
 
 function ascending(reader: Reader, addresses: readonly Address[]): void {

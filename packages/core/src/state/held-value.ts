@@ -35,8 +35,8 @@ const HELD: HeldBy = {
   turn: nothing,
   // At most `subnetStakesMax` per subnet, each with a stake.
   stake: stakeIn,
-  keys: nothing,
-  guardians: nothing,
+  keys: deposit,
+  guardians: deposit,
   // Paid for by the record they name.
   expiry: nothing,
 };

@@ -5,7 +5,7 @@ import { ZERO_HASH } from '../crypto/hash.ts';
 import { checkPublicKey } from '../crypto/verify.ts';
 import { keySetHash, keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import { decodeTransaction } from '../ledger/transaction.ts';
-import { millis } from '../ledger/ids.ts';
+import { millis, SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Body } from '../ledger/body.ts';
 import { keyPair } from '../testing/keys.ts';
@@ -15,6 +15,7 @@ import { transfer, World, type Person } from '../testing/state-world.ts';
 import { precheck } from './admission.ts';
 import type { VerifiedTransaction } from './verified-transaction.ts';
 import { decodeRecord, encodeRecord } from './records.ts';
+import { NO_DEPOSIT } from './record-deposit.ts';
 import { STATE_LIMITS } from './limits.ts';
 
 /** With real keys: those of the fakes are no points of a curve, and an account would not take them. */
@@ -315,7 +316,8 @@ test('STATE-15.9: records of keys and guardians that contradict themselves are r
     const decoded = decodeRecord(kind, bytes);
     return decoded.ok ? 'ok' : decoded.code;
   };
-  const keys = (set: KeySet): string => decodes('keys', encodeRecord('keys', set));
+  const keys = (set: KeySet): string =>
+    decodes('keys', encodeRecord('keys', { ...set, deposit: NO_DEPOSIT }));
   assert.equal(keys(keySetOf([alice.key, bob.key])), 'ok');
   assert.equal(keys({ keys: [{ key: alice.key, weight: 1 }], threshold: 2 }), 'decode.out-of-range');
   const record = {
@@ -324,6 +326,7 @@ test('STATE-15.9: records of keys and guardians that contradict themselves are r
     delay: millis(DELAY),
     votes: [],
     pending: undefined,
+    deposit: NO_DEPOSIT,
   };
   const guarded = (changes: Partial<Parameters<typeof encodeRecord<'guardians'>>[1]>): string =>
     decodes('guardians', encodeRecord('guardians', { ...record, ...changes }));
@@ -332,4 +335,38 @@ test('STATE-15.9: records of keys and guardians that contradict themselves are r
   assert.equal(guarded({ threshold: 4 }), 'decode.out-of-range');
   assert.equal(guarded({ guardians: record.guardians.toReversed() }), 'decode.not-canonical');
   assert.equal(guarded({ votes: [{ guardian: alice.address, choice: ZERO_HASH }] }), 'decode.out-of-range');
+});
+
+test('STATE-15.10: keys and guardians hold a deposit for their longest form, and give it back when they go', () => {
+  const w = new World(['treasurer'], 10n, { depositPerByte: 100n });
+  const [treasurer] = w.people as [Person];
+  for (const who of [alice, bob, carol, dave, erin]) w.send(treasurer, transfer(who, 10_000_000_000n));
+  const spent = (act: () => void): bigint => {
+    const before = w.balance(alice);
+    act();
+    return before - w.balance(alice);
+  };
+  const held = (): bigint =>
+    (w.state.keys(alice.address)?.deposit.amount ?? 0n) +
+    (w.state.guardians(alice.address)?.deposit.amount ?? 0n);
+  assert.ok(spent(() => w.send(alice, guard())) > held());
+  const guardsHold = held();
+  w.send(carol, recover(lost));
+  w.send(dave, recover(lost));
+  assert.equal(held(), guardsHold, 'votes cost no deposit');
+  wait(w, DELAY);
+  assert.equal(w.send(bob, finish(lost)), 'ok');
+  assert.deepEqual(w.state.keys(alice.address)?.deposit.payer, bob.address);
+  const bobs = w.balance(bob);
+  assert.equal(sendShared(w, alice.address, [bob], rotate(keySetOf([alice.key]))), 'ok');
+  assert.ok(w.balance(bob) > bobs, 'the deposit went back to who paid it');
+  assert.equal(held(), guardsHold);
+  w.send(alice, guard({ guardians: [], threshold: 0, delay: millis(0) }));
+  assert.equal(held(), 0n);
+  assert.equal(w.state.supply(), SUPPLY);
+  // Who cannot pay the deposit keeps the keys it has.
+  const poor = someone(77);
+  w.send(treasurer, transfer(poor, 10_000n));
+  assert.equal(w.send(poor, rotate(lost)), 'transaction.deposit');
+  assert.equal(w.state.keys(poor.address), undefined);
 });

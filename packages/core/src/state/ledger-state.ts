@@ -8,14 +8,13 @@ import { ok, refused, type Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import type { StateProof, StateTreeView } from '../crypto/state-tree.ts';
-import type { KeySet } from '../ledger/account-keys.ts';
 import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { countedId, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
-import type { GuardiansRecord } from './guardians-record.ts';
+import type { GuardiansRecord, KeysRecord } from './guardians-record.ts';
 import { heldBy } from './held-value.ts';
 import { MemoryRecords } from './memory-records.ts';
 import { idBytes, idText } from './record-map.ts';
@@ -149,7 +148,7 @@ export class LedgerState implements StateView {
   }
 
   /** Absent while the key whose hash the address is acts alone. */
-  keys(address: Address): KeySet | undefined {
+  keys(address: Address): KeysRecord | undefined {
     return this.records.record('keys', idText(address));
   }
 

@@ -177,16 +177,17 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
         ),
     }),
   ),
-  keys: anyKeySet,
+  keys: fc.tuple(anyKeySet, held).map(([set, deposit]) => ({ ...set, deposit })),
   guardians: fc
     .record({
       guardianship: anyGuardianship.filter(({ guardians }) => guardians.length > 0),
+      deposit: held,
       choices: fc.array(fc.option(hash, { nil: undefined }), { minLength: 8, maxLength: 8 }),
       pending: fc.option(fc.record({ keys: hash, readyAt: counter.map(millis) }, { noNullPrototype: true }), {
         nil: undefined,
       }),
     })
-    .map(({ guardianship, choices, pending }) => ({
+    .map(({ guardianship, choices, pending, deposit }) => ({
       ...guardianship,
       threshold: 1 + (guardianship.threshold % guardianship.guardians.length),
       votes: guardianship.guardians.flatMap((guardian, i) => {
@@ -194,6 +195,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
         return choice === undefined ? [] : [{ guardian, choice }];
       }),
       pending,
+      deposit,
     })),
 };
 

@@ -4,7 +4,6 @@ import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signature.ts';
-import { readKeySet, writeKeySet, type KeySet } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -23,7 +22,14 @@ import {
   type Escrow,
   type OpenWithdrawals,
 } from './escrow-record.ts';
-import { readGuardiansRecord, writeGuardiansRecord, type GuardiansRecord } from './guardians-record.ts';
+import {
+  readGuardiansRecord,
+  readKeysRecord,
+  writeGuardiansRecord,
+  writeKeysRecord,
+  type GuardiansRecord,
+  type KeysRecord,
+} from './guardians-record.ts';
 import { readExpiryEntry, writeExpiryEntry, type ExpiryEntry } from './expiry.ts';
 import type { RecordKind } from './keys.ts';
 import {
@@ -144,7 +150,7 @@ export interface RecordTypes {
   deposit: DepositRecord;
   withdrawals: OpenWithdrawals;
   expiry: ExpiryEntry;
-  keys: KeySet;
+  keys: KeysRecord;
   guardians: GuardiansRecord;
   membership: Membership;
   stake: MemberStakeRecord;
@@ -356,7 +362,7 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   deposit: { write: writeDepositRecord, read: readDepositRecord },
   withdrawals: { write: writeOpenWithdrawals, read: readOpenWithdrawals },
   expiry: { write: writeExpiryEntry, read: readExpiryEntry },
-  keys: { write: writeKeySet, read: readKeySet },
+  keys: { write: writeKeysRecord, read: readKeysRecord },
   guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
   membership: { write: writeMembership, read: readMembership },
   stake: { write: writeMemberStakeRecord, read: readMemberStakeRecord },

@@ -2,6 +2,7 @@
 import { concatBytes } from '../bytes/hex.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
+import { verificationCost } from '../crypto/cost.ts';
 import type { Hash } from '../crypto/hash.ts';
 import { ED25519, SIGNATURE_DOMAINS, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
@@ -108,6 +109,13 @@ function unsigned(): Result<never, ErrorCode> {
 export function signaturesOf(tx: Transaction): readonly Cosigner[] {
   const { key, signature, cosigners } = tx;
   return cosigners === undefined ? [{ key, signature }] : [{ key, signature }, ...cosigners];
+}
+
+/** What checking all of them costs, see `verificationCost`. */
+export function verificationCostOf({ tx }: OpenedTransaction): number {
+  let cost = verificationCost(tx.key.algorithm);
+  for (const { key } of tx.cosigners ?? []) cost += verificationCost(key.algorithm);
+  return cost;
 }
 
 /**

@@ -38,6 +38,8 @@ export interface AccountLanes {
   count: number;
   /** Sum of what its entries may take. */
   spend: bigint;
+  /** Of its entries, those that change its keys. */
+  rotations: number;
 }
 
 /** At most this much leaves the account when the transaction is executed. */

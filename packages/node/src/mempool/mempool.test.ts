@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { verificationCost } from '@itc/core/crypto/cost.js';
+import { ZERO_HASH } from '@itc/core/crypto/hash.js';
+import { keySetOf } from '@itc/core/ledger/account-keys.js';
+import { asAddress } from '@itc/core/ledger/address.js';
 import type { Body } from '@itc/core/ledger/body.js';
+import { amount, height } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { encodeTransaction } from '@itc/core/ledger/transaction.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
-import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
-import { checkpoint, make, stateWith, type Draft } from '../testing/pool.ts';
+import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import { schemeKeyPair } from '@itc/core/testing/schemes.js';
+import { checkpoint, keyOf, make, stateWith, type Draft } from '../testing/pool.ts';
 import { Heap } from './heap.ts';
 import { Mempool, MEMPOOL_LIMITS, type MempoolLimits } from './mempool.ts';
 
@@ -192,3 +200,68 @@ test('a heap gives everything back in order', () => {
 function codeOf(result: ReturnType<Mempool['add']>): string {
   return result.ok ? 'ok' : result.code;
 }
+
+const rotation: Body = { kind: 'rotate-keys', keys: keySetOf([keyOf(9)]) };
+
+test('NODE-3.10: behind a change of keys nothing of its account goes into the same block, nor into the next while it is on its way', () => {
+  const pool = new Mempool();
+  addAll(pool, [
+    { sender: 1, nonce: 0, fee: 500 },
+    { sender: 1, nonce: 1, fee: 500, body: rotation },
+    { sender: 1, nonce: 2, fee: 500 },
+    { sender: 1, nonce: 0, lane: 1, fee: 400 },
+    { sender: 2, nonce: 0, fee: 10 },
+  ]);
+  const first = pool.take(stateWith(), ALL);
+  assert.deepEqual(names(first), ['1:0', '1:1', '2:0']);
+  const exclude = new Set(first.map(({ name }) => name));
+  assert.deepEqual(names(pool.take(stateWith(), { ...ALL, exclude })), []);
+});
+
+test('NODE-3.10: nor behind the end of a recovery of it', () => {
+  const pool = new Mempool();
+  const { sender } = make({ sender: 1, nonce: 0, fee: 1 });
+  const finish: Body = { kind: 'finish-recovery', account: sender, keys: keySetOf([keyOf(9)]) };
+  addAll(pool, [
+    { sender: 1, nonce: 0, fee: 10 },
+    { sender: 2, nonce: 0, fee: 500, body: finish },
+  ]);
+  assert.deepEqual(names(pool.take(stateWith(), ALL)), ['2:0']);
+});
+
+test('NODE-3.10: after it, what the former keys have signed leaves', () => {
+  const pool = new Mempool();
+  addAll(pool, [
+    { sender: 1, nonce: 0, fee: 500, body: rotation },
+    { sender: 1, nonce: 1, fee: 500 },
+    { sender: 1, nonce: 0, lane: 3, fee: 500 },
+    { sender: 2, nonce: 0, fee: 10 },
+  ]);
+  const executed = make({ sender: 1, nonce: 0, fee: 500, body: rotation });
+  pool.committed([executed], stateWith({ 1: [1] }, 0, {}, { 1: 9 }), 1);
+  assert.deepEqual(names(pool.take(stateWith({ 1: [1] }, 0, {}, { 1: 9 }), ALL)), ['2:0']);
+  assert.equal(pool.size, 1);
+  addAll(pool, [{ sender: 3, nonce: 0, fee: 10 }]);
+  pool.refresh(stateWith({}, 0, {}, { 3: 9 }));
+  assert.equal(pool.size, 1);
+});
+
+test('CRYPTO-11.3: a block holds no more signatures than can be checked in time', () => {
+  const pool = new Mempool();
+  const { bytes } = schemeKeyPair(3, 1).key;
+  const count = LIMITS.blockVerificationMax / verificationCost(3);
+  for (let nonce = 0; nonce < count + 5; nonce += 1) {
+    const encoded = encodeTransaction({
+      key: { algorithm: 3, bytes },
+      lane: 0,
+      nonce,
+      fee: amount(1000n),
+      validUntil: height(1000),
+      body: { kind: 'transfer', to: asAddress(new Uint8Array(32)), amount: amount(1n) },
+      signature: new Uint8Array(2420),
+    });
+    const verified = verifyTransaction(ZERO_HASH, encoded, () => true);
+    assert.ok(verified.ok && pool.add(verified.value, stateWith()).ok);
+  }
+  assert.equal(pool.take(stateWith(), { ...ALL, bytesMax: 1 << 22 }).length, count);
+});

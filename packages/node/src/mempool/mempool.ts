@@ -6,6 +6,7 @@
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { idText } from '@itc/core/state/record-map.js';
+import { signersFlaw } from '@itc/core/state/apply-keys.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { spendOf, type AccountLanes, type Entry, type Lane } from './entry.ts';
@@ -174,6 +175,10 @@ export class Mempool {
       const account = this.#accounts.get(name);
       if (account !== undefined) this.#shed(account, state.record('account', name)?.balance ?? 0n);
     }
+    for (const { account, tx } of transactions) {
+      if (tx.body.kind === 'rotate-keys') this.#dropUnentitled(account, state);
+      if (tx.body.kind === 'finish-recovery') this.#dropUnentitled(idText(tx.body.account), state);
+    }
     if (this.#checkpointCount > 0) this.#dropStaleCheckpoints(state);
     // Expiry is swept now and then: an expired transaction only costs its place.
     if (height % SWEEP_BLOCKS !== 0) return;
@@ -186,8 +191,17 @@ export class Mempool {
     for (const account of this.#accounts.values()) {
       for (const lane of account.lanes.values()) this.#advance(lane, nextNonce(lane, state));
       this.#shed(account, state.record('account', account.name)?.balance ?? 0n);
+      this.#dropUnentitled(account.name, state);
     }
     this.#dropStaleCheckpoints(state);
+  }
+
+  /** What keys have signed that do not act for the account any more leaves. */
+  #dropUnentitled(name: string, state: LedgerState): void {
+    const keys = state.record('keys', name);
+    for (const lane of this.#accounts.get(name)?.lanes.values() ?? [])
+      for (const entry of lane.entries.values())
+        if (signersFlaw(keys, entry.transaction) !== undefined) this.#remove(entry);
   }
 
   #addCheckpoint(transaction: VerifiedTransaction, price: number): Result<void, ErrorCode> {
@@ -252,7 +266,7 @@ export class Mempool {
   #laneOf({ tx, account: name }: VerifiedTransaction, next: number): Lane {
     let account = this.#accounts.get(name);
     if (account === undefined) {
-      account = { name, lanes: new Map(), count: 0, spend: 0n };
+      account = { name, lanes: new Map(), count: 0, spend: 0n, rotations: 0 };
       this.#accounts.set(name, account);
     }
     let lane = account.lanes.get(tx.lane);
@@ -272,6 +286,7 @@ export class Mempool {
     lane.entries.set(entry.transaction.tx.nonce, entry);
     lane.account.count += 1;
     lane.account.spend += entry.spend;
+    if (isRotation(entry.transaction)) lane.account.rotations += 1;
     this.#enter(entry);
     this.#note(entry);
     this.#extend(lane);
@@ -382,6 +397,7 @@ export class Mempool {
     lane.entries.delete(transaction.tx.nonce);
     lane.account.count -= 1;
     lane.account.spend -= entry.spend;
+    if (isRotation(transaction)) lane.account.rotations -= 1;
   }
 
   #dropEmpty(lane: Lane): void {
@@ -389,6 +405,10 @@ export class Mempool {
     this.#laneCount -= 1;
     if (lane.account.lanes.size === 0) this.#accounts.delete(lane.account.name);
   }
+}
+
+function isRotation({ tx }: VerifiedTransaction): boolean {
+  return tx.body.kind === 'rotate-keys';
 }
 
 function isClearlyBetter(one: VerifiedTransaction, other: VerifiedTransaction): boolean {

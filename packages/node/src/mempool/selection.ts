@@ -2,8 +2,10 @@
  * Which waiting transactions a proposal takes (spec NODE-3.1, NODE-3.3): by price, at the same price one of each account
  * in turns, in each lane by nonce, and none that could not pay.
  */
+import { LIMITS } from '@itc/core/ledger/limits.js';
+import { idText } from '@itc/core/state/record-map.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
-import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
+import { verificationCostOf, type VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { AccountLanes, Entry, Lane } from './entry.ts';
 import { Heap } from './heap.ts';
 
@@ -41,7 +43,13 @@ export class Selection {
   /** Nonce to go on with in lanes that were begun. */
   readonly #begun = new Map<Lane, number>();
   readonly #offered = new Set<Lane>();
+  /**
+   * Accounts whose keys change in this block, or in one on its way: what else of theirs waits is signed by keys that may not
+   * count any more, and would be refused without paying.
+   */
+  readonly #closed = new Set<string>();
   #bytes = 0;
+  #cost = 0;
 
   constructor(state: LedgerState, options: TakeOptions) {
     this.#state = state;
@@ -78,7 +86,9 @@ export class Selection {
       const best = turns.pop();
       if (best === undefined) return;
       const { entry, round } = best;
-      const { taken } = this.#purse((entry.lane as Lane).account);
+      const { account } = entry.lane as Lane;
+      const { taken } = this.#purse(account);
+      if (this.#closed.has(account.name)) continue;
       if (round < taken) {
         // Another lane of the account had its turn meanwhile.
         turns.push({ entry, round: taken });
@@ -117,6 +127,7 @@ export class Selection {
   #next(lane: Lane): Entry | undefined {
     const { exclude, height = 0 } = this.#o;
     const purse = this.#purse(lane.account);
+    if (this.#closed.has(lane.account.name)) return undefined;
     let nonce = this.#begun.get(lane) ?? lane.next;
     for (; nonce < lane.gap; nonce += 1) {
       const entry = lane.entries.get(nonce) as Entry;
@@ -139,6 +150,9 @@ export class Selection {
     const purse = this.#purse(lane.account);
     purse.taken += 1;
     if (purse.left !== undefined) purse.left -= entry.spend;
+    const { body } = entry.transaction.tx;
+    if (body.kind === 'rotate-keys') this.#closed.add(lane.account.name);
+    if (body.kind === 'finish-recovery') this.#closed.add(idText(body.account));
   }
 
   #purse(account: AccountLanes): Purse {
@@ -147,19 +161,31 @@ export class Selection {
       const balance = this.#state.record('account', account.name)?.balance ?? 0n;
       purse = { left: account.spend <= balance ? undefined : balance, taken: 0 };
       this.#purses.set(account, purse);
+      if (account.rotations > 0 && this.#isRotating(account)) this.#closed.add(account.name);
     }
     return purse;
+  }
+
+  /** Whether a block on its way changes the keys of the account. */
+  #isRotating({ lanes }: AccountLanes): boolean {
+    for (const { entries } of lanes.values())
+      for (const { transaction } of entries.values())
+        if (transaction.tx.body.kind === 'rotate-keys' && this.#o.exclude.has(transaction.name)) return true;
+    return false;
   }
 
   #fits({ transaction }: Entry): boolean {
     const { bytesMax, countMax } = this.#o;
     return (
-      this.taken.length < countMax && this.#bytes + transaction.encoded.length + FRAMING_BYTES <= bytesMax
+      this.taken.length < countMax &&
+      this.#bytes + transaction.encoded.length + FRAMING_BYTES <= bytesMax &&
+      this.#cost + verificationCostOf(transaction) <= LIMITS.blockVerificationMax
     );
   }
 
   #push({ transaction }: Entry): void {
     this.taken.push(transaction);
     this.#bytes += transaction.encoded.length + FRAMING_BYTES;
+    this.#cost += verificationCostOf(transaction);
   }
 }

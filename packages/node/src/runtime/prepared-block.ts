@@ -19,6 +19,7 @@ import {
   judgeTransaction,
   openTransaction,
   signingPrefix,
+  verificationCostOf,
   type OpenedTransaction,
   type VerifiedTransaction,
 } from '@itc/core/state/verified-transaction.js';
@@ -138,6 +139,12 @@ export async function prepareBlock(
     opened[i] = read.value;
     unknown.push(i);
   }
+  const cost = opened.reduce((sum, transaction) => sum + verificationCostOf(transaction), 0);
+  if (cost > LIMITS.blockVerificationMax)
+    return refused(
+      'decode.too-long',
+      `expected signatures of a cost of at most ${LIMITS.blockVerificationMax}, got ${cost}`,
+    );
   if (pool !== 'certified' && unknown.length > 0) {
     const verdicts = await verifySigned(
       pool,

@@ -11,11 +11,13 @@ import { verifyTransaction, type VerifiedTransaction } from '@itc/core/state/ver
 
 const PLENTY = 1_000_000_000n;
 
-/** What the pool asks of a state: the next nonces of senders, what they have, and the last checkpoint of a subnet. */
+/** What the pool asks of a state: the next nonces of senders, what they have, who acts for them, and the last checkpoint of a subnet. */
 export function stateWith(
   nonces: Readonly<Record<number, readonly number[]>> = {},
   lastSequence = 0,
   balances: Readonly<Record<number, bigint>> = {},
+  /** Accounts that another sender's key acts for. */
+  rotated: Readonly<Record<number, number>> = {},
 ): LedgerState {
   const byAddress = new Map(
     Object.entries(nonces).map(([sender, list]) => [idText(senderOf(Number(sender))), list]),
@@ -23,18 +25,24 @@ export function stateWith(
   const purses = new Map(
     Object.entries(balances).map(([sender, balance]) => [idText(senderOf(Number(sender))), balance]),
   );
+  const keys = new Map(
+    Object.entries(rotated).map(([sender, key]) => [
+      idText(senderOf(Number(sender))),
+      { keys: [{ key: keyOf(key), weight: 1 }], threshold: 1 },
+    ]),
+  );
   const view = {
-    record: (_kind: 'account', name: string) => ({
-      balance: amount(purses.get(name) ?? PLENTY),
-      nonces: byAddress.get(name) ?? [],
-    }),
+    record: (kind: 'account' | 'keys', name: string) =>
+      kind === 'keys'
+        ? keys.get(name)
+        : { balance: amount(purses.get(name) ?? PLENTY), nonces: byAddress.get(name) ?? [] },
     subnet: () => ({ lastSequence }),
   };
   return view as unknown as LedgerState;
 }
 
 /** Senders are numbers below 2^24. */
-function keyOf(sender: number): Transaction['key'] {
+export function keyOf(sender: number): Transaction['key'] {
   const bytes = new Uint8Array(32).fill(sender);
   bytes[30] = sender >> 8;
   bytes[31] = sender >> 16;
