@@ -1,28 +1,64 @@
 /**
- * Payloads from offer to final, through 4 validator processes and a subnet of 4 members: three are processes, the
- * fourth runs here, takes the payloads and hears when each is final (its checkpoint is committed on the main
- * chain and applied by this member). Each member verifies every device signature itself.
+ * Payloads from a device's hand to final, through 4 validator processes and a subnet of 4 members: three are processes, the
+ * fourth runs here, is the gateway that checks every device's signature, and hears when each payload is final (its checkpoint
+ * is committed on the main chain and applied by this member). The other members audit (spec DAG-13).
  */
-import { toHex } from '@itc/core/bytes/hex.js';
-import type { Payload } from '@itc/core/ledger/payload.js';
-import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signReadings } from './dag-verify.ts';
-import { arrivalsOf, burstsOf, loadFigures, openLoop, type Completion, type LoadSamples } from './load.ts';
-import { diskWarning, keysOf, Network } from './network.ts';
-import { measured } from './processor-time.ts';
-import { figure, type BenchOptions, type Result } from './result.ts';
+import { Devices, EntryGateway } from './dag-entry.ts';
+import { PayloadLoad, type LoadShape } from './dag-load.ts';
+import { benchRejoin } from './dag-rejoin.ts';
+import { loadFigures } from './load.ts';
+import { diskWarning, Network, type NetworkNode } from './network.ts';
+import { kindsOf, UsageMeter } from './processor-time.ts';
+import { figure, percentile, type BenchOptions, type Result } from './result.ts';
 
-const VALIDATORS = 4;
+export const VALIDATORS = 4;
 const MEMBERS = 4;
-const DEVICES = 200;
-const POW_BITS = 8;
+export const DEVICES = 200;
+export const POW_BITS = 8;
 const READY_MS = 20_000;
-const DRAIN_MS = 60_000;
-const IN_FLIGHT = 4_096;
-const OPEN_LOAD = 0.5;
+/** A home's worth, and enough for a rate of ten thousand at two seconds. */
+const IN_FLIGHT = [4_096, 24_576];
+const OPEN_LOADS = [0.5, 0.8];
+/** Signatures made before a load, at most: as many as two cores check in its time. */
+const RATE_MAX = 12_000;
+
+/** The members that run in this process, ready to take payloads. */
+export async function openEntries(
+  nodes: readonly NetworkNode[],
+): Promise<
+  AsyncDisposable & { readonly gateways: readonly EntryGateway[]; readonly nodes: readonly NodeProcess[] }
+> {
+  const opened: NodeProcess[] = [];
+  const close = async (): Promise<void> => {
+    for (const node of opened) await node.stop();
+  };
+  try {
+    for (const { config } of nodes) {
+      const node = await NodeProcess.open({ config });
+      opened.push(node);
+      await node.start();
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const gateways = opened.map((node) => new EntryGateway(node));
+  return { gateways, nodes: opened, [Symbol.asyncDispose]: close };
+}
+
+export async function ready(subnet: Subnet | undefined): Promise<void> {
+  if (subnet === undefined) throw new Error('the member here has no subnet');
+  const deadline = performance.now() + READY_MS;
+  for (;;) {
+    const { state, reason } = subnet.status();
+    if (state === 'following' && reason === undefined) return;
+    if (performance.now() > deadline) throw new Error(`the member here is not ready: ${reason ?? state}`);
+    await sleep(50);
+  }
+}
 
 export async function benchFinality(options: BenchOptions): Promise<Result[]> {
   const { quick, seed, log } = options;
@@ -35,174 +71,42 @@ export async function benchFinality(options: BenchOptions): Promise<Result[]> {
     accounts: 1,
     powBits: POW_BITS,
   });
-  const last = network.nodes.length - 1;
-  const here = network.nodes[last];
-  if (here === undefined) throw new Error('the network has no nodes');
+  const others = network.nodes.slice(0, -1);
   log(`starting ${VALIDATORS} validators and ${MEMBERS - 1} members, and one member here`);
-  const started = network.start(network.nodes.slice(0, last));
-  await using node = await NodeProcess.open({ config: here.config });
-  await node.start();
+  const started = network.start(others);
+  await using entries = await openEntries(network.nodes.slice(-1));
   await started;
-  const { subnet } = node;
-  if (subnet === undefined) throw new Error('the member here has no subnet');
-  await ready(subnet);
+  for (const { subnet } of entries.nodes) await ready(subnet);
 
-  const inFlight = quick ? 1_024 : IN_FLIGHT;
-  const shape = quick
+  const devices = new Devices({ chain: network.chain, seed, count: DEVICES });
+  const load = new PayloadLoad(entries.gateways, [devices]);
+  const meter = new UsageMeter([...kindsOf(network), { kind: 'the entry member', pids: [process.pid] }]);
+  const shape: LoadShape = quick
     ? { rampMs: 500, durationMs: 2_500, windows: 1 }
-    : { rampMs: 3_000, durationMs: 9_000, windows: 3 };
-  const source = new PayloadSource(network, seed);
-  const load = new PayloadLoad(subnet);
-  source.prepare(quick ? 2_000 : 30_000);
-  log(`closed loop, ${inFlight} in flight`);
-  // This process is a member too; handing in payloads costs it little beside that.
-  const pids = [...network.pids, process.pid];
-  const { value: closed, usedMs } = await measured(pids, () => load.closed({ ...shape, source, inFlight }));
-  log(`${closed.total} payloads final`);
-  const reached = figure('', '', closed.throughput).value;
-  const perSecond = Math.max(50, Math.round((reached * OPEN_LOAD) / 50) * 50 || 0);
-  source.prepare(Math.ceil((perSecond * (shape.rampMs + shape.durationMs)) / 1_000));
-  log(`open loop at ${perSecond} per s`);
-  const open = await load.open({ ...shape, source, perSecond });
+    : { rampMs: 4_000, durationMs: 9_000, windows: 3 };
+  const perLoad = ((shape.rampMs + shape.durationMs) / 1_000) * (quick ? 2_000 : RATE_MAX);
   const what = { what: 'payloads final', latency: 'finality' };
-  return [
-    ...loadFigures({ ...what, at: `closed loop, ${inFlight} in flight`, samples: closed }),
-    ...(usedMs === undefined
-      ? []
-      : [
-          figure('processor time of all processes per final payload', 'µs', [
-            (1_000 * usedMs) / closed.total,
-          ]),
-        ]),
-    ...loadFigures({ ...what, at: `open loop at ${perSecond} per s`, samples: open }),
-  ];
-}
-
-async function ready(subnet: Subnet): Promise<void> {
-  const deadline = performance.now() + READY_MS;
-  for (;;) {
-    const { state, reason } = subnet.status();
-    if (state === 'following' && reason === undefined) return;
-    if (performance.now() > deadline) throw new Error(`the member here is not ready: ${reason ?? state}`);
-    await sleep(50);
+  const results: Result[] = [];
+  let reached = 0;
+  for (const inFlight of quick ? [1_024] : IN_FLIGHT) {
+    await devices.prepare(perLoad);
+    const at = `closed loop, ${inFlight} in flight`;
+    log(at);
+    const samples = await load.closed({ ...shape, inFlight, meter });
+    reached = Math.max(reached, percentile(samples.throughput, 0.5));
+    results.push(...loadFigures({ ...what, at, samples }));
+    for (const { kind, us } of meter.perOperation())
+      results.push(figure(`processor time of ${kind} per final payload, ${inFlight} in flight`, 'µs', [us]));
   }
-}
-
-/** Payloads of many devices in turn, signed before they are needed. */
-class PayloadSource {
-  readonly #network: Network;
-  readonly #devices: readonly KeyPair[];
-  #made = 0;
-  #ready: Payload[] = [];
-  #taken = 0;
-
-  constructor(network: Network, seed: number) {
-    this.#network = network;
-    this.#devices = Array.from({ length: DEVICES }, (_, i) => keysOf(seed, `device ${i}`));
+  for (const part of quick ? OPEN_LOADS.slice(0, 1) : OPEN_LOADS) {
+    const perSecond = Math.max(50, Math.round((reached * part) / 50) * 50 || 0);
+    await devices.prepare(Math.ceil((perSecond * (shape.rampMs + shape.durationMs)) / 1_000));
+    const at = `open loop at ${perSecond} per s`;
+    log(at);
+    results.push(...loadFigures({ ...what, at, samples: await load.open({ ...shape, perSecond }) }));
   }
-
-  prepare(count: number): void {
-    this.#ready = this.#ready.slice(this.#taken);
-    this.#taken = 0;
-    while (this.#ready.length < count) this.#ready.push(this.#make());
-  }
-
-  next(): Payload {
-    const payload = this.#ready[this.#taken] ?? this.#make();
-    this.#taken += 1;
-    return payload;
-  }
-
-  #make(): Payload {
-    const device = this.#devices[this.#made % DEVICES] as KeyPair;
-    const sequence = Math.floor(this.#made / DEVICES) + 1;
-    this.#made += 1;
-    return signReadings({ chain: this.#network.chain, device, sequence, readings: 1 });
-  }
-}
-
-interface LoadShape {
-  readonly source: PayloadSource;
-  readonly rampMs: number;
-  readonly durationMs: number;
-  readonly windows: number;
-}
-
-class PayloadLoad {
-  readonly #subnet: Subnet;
-  readonly #started = new Map<string, number>();
-  #completions: Completion[] = [];
-
-  constructor(subnet: Subnet) {
-    this.#subnet = subnet;
-    subnet.listen({
-      progress: ({ stage, payloads }) => {
-        if (stage !== 'final') return;
-        const done = performance.now();
-        for (const payload of payloads) {
-          const id = toHex(payload);
-          const started = this.#started.get(id);
-          if (started === undefined) continue;
-          this.#started.delete(id);
-          this.#completions.push({ started, done });
-        }
-      },
-    });
-  }
-
-  async closed(o: LoadShape & { readonly inFlight: number }): Promise<LoadSamples> {
-    const from = performance.now() + o.rampMs;
-    const to = from + o.durationMs;
-    while (performance.now() < to) {
-      this.#check();
-      while (this.#started.size < o.inFlight && this.#offer(o.source)) {
-        // As many as the member takes.
-      }
-      await sleep(2);
-    }
-    const completions = await this.#finish();
-    const samples = burstsOf(completions, { from, to });
-    if (samples.operations > 0) return samples;
-    // On a machine too busy for two checkpoints in the time, the whole load and its drain have to tell.
-    const start = completions.reduce((first, { started }) => Math.min(first, started), to);
-    return arrivalsOf(completions, { from: start, to, windows: 1 });
-  }
-
-  async open(o: LoadShape & { readonly perSecond: number }): Promise<LoadSamples> {
-    const from = performance.now() + o.rampMs;
-    const to = from + o.durationMs;
-    const offer = (count: number): void => {
-      this.#check();
-      for (let i = 0; i < count; i += 1) this.#offer(o.source);
-    };
-    await openLoop(offer, { perSecond: o.perSecond, durationMs: o.rampMs + o.durationMs, stepMs: 5 });
-    return arrivalsOf(await this.#finish(), { from, to, windows: o.windows });
-  }
-
-  #check(): void {
-    if (this.#subnet.failure !== undefined)
-      throw new Error('the member here has stopped', { cause: this.#subnet.failure });
-  }
-
-  #offer(source: PayloadSource): boolean {
-    const payload = source.next();
-    const taken = this.#subnet.offer(payload);
-    // A payload that finds no room is lost to its sequence; the next one of its device goes on.
-    if (taken.ok) this.#started.set(toHex(payload.id), performance.now());
-    return taken.ok;
-  }
-
-  /** Waits for all that is under way. */
-  async #finish(): Promise<readonly Completion[]> {
-    const deadline = performance.now() + DRAIN_MS;
-    while (this.#started.size > 0) {
-      this.#check();
-      if (performance.now() > deadline)
-        throw new Error(`${this.#started.size} payloads were not final ${DRAIN_MS} ms after the load`);
-      await sleep(20);
-    }
-    const completions = this.#completions;
-    this.#completions = [];
-    return completions;
-  }
+  results.push(
+    ...(await benchRejoin({ ...options, load, devices, chain: network.chain, capacity: reached })),
+  );
+  return results;
 }

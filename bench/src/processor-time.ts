@@ -33,3 +33,50 @@ export async function measured<T>(
   const after = processorMs(pids);
   return { value, usedMs: before === undefined || after === undefined ? undefined : after - before };
 }
+
+export interface ProcessKind {
+  readonly kind: string;
+  readonly pids: readonly number[];
+}
+
+/** Validators and members of a network, as far as they are processes. */
+export function kindsOf(network: {
+  readonly nodes: readonly { readonly name: string; readonly role: string }[];
+  pidOf(name: string): number | undefined;
+}): ProcessKind[] {
+  return ['validator', 'member'].map((role) => ({
+    kind: `all ${role}s`,
+    pids: network.nodes.flatMap((node) => (node.role === role ? (network.pidOf(node.name) ?? []) : [])),
+  }));
+}
+
+/** Processor time by kind of process between the first and the last note of a load, per operation done between them. */
+export class UsageMeter {
+  readonly #kinds: readonly ProcessKind[];
+  #notes: { readonly operations: number; readonly usedMs: readonly (number | undefined)[] }[] = [];
+
+  constructor(kinds: readonly ProcessKind[]) {
+    this.#kinds = kinds;
+  }
+
+  restart(): void {
+    this.#notes = [];
+  }
+
+  note(operations: number): void {
+    this.#notes.push({ operations, usedMs: this.#kinds.map(({ pids }) => processorMs(pids)) });
+  }
+
+  /** Microseconds; all kinds together first. Empty where there is no /proc, or without two notes. */
+  perOperation(): { readonly kind: string; readonly us: number }[] {
+    const first = this.#notes[0];
+    const last = this.#notes.at(-1);
+    if (first === undefined || last === undefined || last.operations === first.operations) return [];
+    const each = this.#kinds.map(({ kind }, i) => {
+      const used = (last.usedMs[i] ?? Number.NaN) - (first.usedMs[i] ?? Number.NaN);
+      return { kind, us: (1_000 * used) / (last.operations - first.operations) };
+    });
+    const all = { kind: 'all processes', us: each.reduce((sum, { us }) => sum + us, 0) };
+    return Number.isNaN(all.us) ? [] : [all, ...each];
+  }
+}

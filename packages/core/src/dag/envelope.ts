@@ -195,6 +195,17 @@ export function envelopeHash(bodyHash: Hash, nonce: number): Hash {
   return hashTagged('envelope', bodyHash, nonceBytes(nonce));
 }
 
+/** The hash of an envelope with its payloads, by its header alone: whoever holds it already need not read on. */
+export function peekEnvelopeHash(bytes: Uint8Array): Hash | undefined {
+  const read = (reader: Reader): Envelope => {
+    const envelope = readEnvelope(reader);
+    reader.fixed(reader.remaining);
+    return envelope;
+  };
+  const header = decode(read, bytes);
+  return header.ok ? envelopeHash(envelopeBodyHash(header.value), header.value.nonce) : undefined;
+}
+
 /** What the issuer signs: domain ‖ 0x00 ‖ chain ‖ envelope hash. */
 export function envelopeSigningBytes(chain: Hash, hash: Hash): Uint8Array {
   return concatBytes(utf8Encode(SIGNATURE_DOMAINS.envelope), Uint8Array.of(0), chain, hash);

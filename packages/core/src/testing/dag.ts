@@ -10,6 +10,8 @@ import {
   type MemberMessage,
   type ProposalMessage,
 } from '../dag/messages.ts';
+import { accusationPayload } from '../dag/accusation.ts';
+import { isAlwaysChecked } from '../dag/audit.ts';
 import { sealDraft } from '../dag/draft.ts';
 import type { Committed, Delivery, Draft, Effects, Input, MemberOptions } from '../dag/effects.ts';
 import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '../dag/envelope.ts';
@@ -17,7 +19,13 @@ import { Graph } from '../dag/graph.ts';
 import { Member } from '../dag/member.ts';
 import { powSearch } from '../dag/proof-of-work.ts';
 import type { LogRecord } from '../dag/records.ts';
-import { verifyEnvelope, type VerifiedEnvelope, type VerifyContext } from '../dag/verify.ts';
+import {
+  envelopeSignatures,
+  judgeEnvelope,
+  screenEnvelope,
+  type VerifiedEnvelope,
+  type VerifyContext,
+} from '../dag/verify.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { amount, height, millis, type Millis } from '../ledger/ids.ts';
@@ -67,7 +75,8 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-export function payloadOf(device: string, sequence: number, content = 'x'): Payload {
+/** A reading; `forged`: with a signature that is not its device's. */
+export function payloadOf(device: string, sequence: number, content = 'x', forged = false): Payload {
   const signer = keyNamed(`device ${device}`);
   const unsigned: UnsignedPayload = {
     signer,
@@ -76,7 +85,8 @@ export function payloadOf(device: string, sequence: number, content = 'x'): Payl
     contentType: 'senml+json',
     content: utf8Encode(content),
   };
-  const bytes = encodePayload(unsigned, toySign(signer, payloadSigningBytes(CHAIN, unsigned)));
+  const by = forged ? keyNamed('a forger') : signer;
+  const bytes = encodePayload(unsigned, toySign(by, payloadSigningBytes(CHAIN, unsigned)));
   const parsed = parsePayload(CHAIN, bytes);
   if (!parsed.ok) throw new Error(parsed.message);
   return parsed.value;
@@ -210,6 +220,8 @@ export class TestSubnet {
   /** While cut, certificates are dropped and nothing is fed back. */
   chainCut = false;
   readonly powBits: number;
+  /** Whether a member checks the signature of payload `index` of an envelope that comes to it. */
+  audits: (member: number, index: number) => boolean = () => true;
   /** Returns false for messages that are lost. */
   passes: (from: number, to: number) => boolean = () => true;
   readonly #queue: { from: number; to: number; bytes: Uint8Array }[] = [];
@@ -289,6 +301,7 @@ export class TestSubnet {
     }
     for (const want of effects.want) {
       if (want.kind === 'envelope') this.issue(index, []);
+      else if (want.kind === 'accuse') this.issue(index, [this.accusation(index, want.content)]);
       else if (want.kind === 'committed') this.#fed[index] = want.from - 1;
       else if (want.kind === 'deposits') node.depositsTold = want.from - 1;
       else if (want.kind === 'serve-checkpoint') {
@@ -317,6 +330,13 @@ export class TestSubnet {
     return envelope;
   }
 
+  /** An accusation by a member, as its shell signs it. */
+  accusation(index: number, content: Uint8Array): Payload {
+    const signer = this.members[index]?.key as PublicKey;
+    const sign = (bytes: Uint8Array): Uint8Array => toySign(signer, bytes);
+    return accusationPayload({ chain: CHAIN, signer, sign, number: 1, content });
+  }
+
   /** Everything that is on the way, until nothing is. */
   settle(): void {
     for (let n = 0; this.#queue.length > 0; n += 1) {
@@ -343,9 +363,23 @@ export class TestSubnet {
   hand(to: number, from: number, encoded: Uint8Array, reply: boolean): Effects | undefined {
     const node = this.node(to);
     const requested = reply && node.member.expectsFrom(from);
-    const verified = verifyEnvelope(this.context(node), encoded, toyVerify, requested);
-    if (!verified.ok) return undefined;
-    return this.step(to, { kind: 'envelope', from, envelope: verified.value, reply });
+    const screened = screenEnvelope(this.context(node), encoded, requested);
+    if (!screened.ok) return undefined;
+    const { payloads } = screened.value;
+    const chosen = [...payloads.keys()].filter(
+      (i) => isAlwaysChecked(payloads[i] as Payload) || this.audits(to, i),
+    );
+    const verdicts = envelopeSignatures(screened.value, chosen).map(({ key, message, signature }) =>
+      toyVerify(key, message, signature),
+    );
+    const judged = judgeEnvelope(screened.value, verdicts, chosen);
+    if (judged.kind === 'refused') return undefined;
+    const { envelope } = judged;
+    if (judged.kind === 'forged') {
+      this.step(to, { kind: 'forged', envelope, index: judged.index });
+      if (judged.isInvalid || !requested) return undefined;
+    }
+    return this.step(to, { kind: 'envelope', from, envelope, reply });
   }
 
   /** Lets time pass in steps of 50 ms. */

@@ -13,7 +13,10 @@ import {
   type VerifiedEnvelope,
   type VerifyContext,
 } from '@itc/core/dag/verify.js';
+import { idText } from '@itc/core/bytes/id-text.js';
 import type { Auditor } from '@itc/core/dag/audit.js';
+import { peekEnvelopeHash } from '@itc/core/dag/envelope.js';
+import type { EnvelopeRequest } from '@itc/core/dag/messages.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
@@ -44,6 +47,8 @@ export class SubnetInbox {
   readonly #o: InboxOptions;
   readonly #ingress: Ingress;
   #checking = 0;
+  /** Hashes of those whose signatures are being checked. */
+  readonly #arriving = new Set<string>();
   #stopped = false;
 
   constructor(options: InboxOptions) {
@@ -71,9 +76,22 @@ export class SubnetInbox {
     }
   }
 
+  /** Of a request, what is not here already with its signatures being checked; undefined when that is all. */
+  stillMissing(request: EnvelopeRequest): EnvelopeRequest | undefined {
+    const hashes = request.hashes.filter((hash) => !this.#isArriving(hash));
+    return hashes.length === 0 ? undefined : { ...request, hashes };
+  }
+
+  #isArriving(hash: Hash): boolean {
+    return this.#arriving.has(idText(hash));
+  }
+
   #screen({ from, encoded, wanted }: RawEnvelope): ScreenedEnvelope | undefined {
+    // Who answers a request sends what may have come meanwhile: most of what is heard twice is stopped by its header.
+    const hash = peekEnvelopeHash(encoded);
+    if (hash !== undefined && (this.#isArriving(hash) || this.#o.holds(hash))) return undefined;
     const envelope = screenEnvelope(this.#o.context(), encoded, wanted);
-    if (envelope.ok) return this.#o.holds(envelope.value.hash) ? undefined : envelope.value;
+    if (envelope.ok) return envelope.value;
     this.#o.logger.debug({ from, code: envelope.code }, `envelope refused: ${envelope.message}`);
     return undefined;
   }
@@ -96,6 +114,7 @@ export class SubnetInbox {
   async #verify(items: readonly IngressItem[]): Promise<void> {
     const cost = items.reduce((sum, { screened }) => sum + costOf(screened), 0);
     this.#checking += cost;
+    for (const { screened } of items) this.#arriving.add(idText(screened.hash));
     try {
       const now = this.#o.clock.monotonicMs();
       const chosen = items.map(({ screened }) => this.#o.auditor.choose(screened.payloads, now));
@@ -108,12 +127,14 @@ export class SubnetInbox {
         const count = (checks[i] as unknown[]).length;
         const judged = judgeEnvelope(screened, verdicts.slice(at, at + count), chosen[i]);
         at += count;
+        this.#arriving.delete(idText(screened.hash));
         this.#take(judged, raw);
       }
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       this.#o.logger.debug({ code: error.code }, error.message);
     } finally {
+      for (const { screened } of items) this.#arriving.delete(idText(screened.hash));
       this.#checking -= cost;
     }
     this.check();

@@ -400,7 +400,9 @@ export class Subnet {
     queueMicrotask(() => this.#feedCommitted(this.#member.status().checkpoint + 1));
   }
 
-  #send({ to, message }: Outgoing): void {
+  #send({ to, message: meant }: Outgoing): void {
+    const message = meant.kind === 'envelope-request' ? this.#inbox.stillMissing(meant) : meant;
+    if (message === undefined) return;
     const bytes = encodeMessage(message);
     const bulk = message.kind === 'envelope' || message.kind === 'envelopes';
     const channel = (bulk ? CHANNELS.envelope : CHANNELS.member).number;
