@@ -23,8 +23,16 @@ const PRIVATE_FRAME = Buffer.from('302e020100300506032b657004220420', 'hex');
 const PUBLIC_FRAME = Buffer.from('302a300506032b6570032100', 'hex');
 
 export function keyPair(seed: number): KeyPair {
-  return keyPairFromSecret(createHash('sha256').update(`itc test key ${seed}`).digest());
+  let pair = made.get(seed);
+  if (pair === undefined) {
+    pair = keyPairFromSecret(createHash('sha256').update(`itc test key ${seed}`).digest());
+    made.set(seed, pair);
+  }
+  return pair;
 }
+
+/** Making one costs as much as several signatures, and worlds ask for the same ones over and over. */
+const made = new Map<number, KeyPair>();
 
 /** From the 32-byte secret of RFC 8032. */
 export function keyPairFromSecret(secret: Uint8Array): KeyPair {
