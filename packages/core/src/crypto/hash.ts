@@ -57,6 +57,8 @@ export const TAGS = {
   stateKey: 'ITC1:state-key',
   batchLeaf: 'ITC1:batch-leaf',
   batch: 'ITC1:batch',
+  ownership: 'ITC1:ownership',
+  group: 'ITC1:group',
   grant: 'ITC1:grant',
   subnet: 'ITC1:subnet',
   checkpoint: 'ITC1:checkpoint',
@@ -68,8 +70,12 @@ export const TAGS = {
   lane: 'ITC1:lane',
   mmr: 'ITC1:mmr',
   transactions: 'ITC1:transactions',
+  rental: 'ITC1:rental',
+  rentalTerms: 'ITC1:rental-terms',
   withdrawal: 'ITC1:withdrawal',
   keySet: 'ITC1:key-set',
+  sponsorship: 'ITC1:sponsorship',
+  stream: 'ITC1:stream',
 } as const;
 
 export type Tag = keyof typeof TAGS;

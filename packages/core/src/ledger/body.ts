@@ -6,6 +6,10 @@ import type { BodyCodecs } from './bodies/codec.ts';
 import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
 import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
 import { MEMBERSHIP_CODECS, type MembershipBody } from './bodies/membership.ts';
+import { RENTAL_CODECS, type RentalBody } from './bodies/rental.ts';
+import { PARAMETERS_CODECS, type ParametersBody } from './bodies/parameters.ts';
+import { SPONSOR_CODECS, type SponsorBody } from './bodies/sponsor.ts';
+import { STREAM_CODECS, type StreamBody } from './bodies/stream.ts';
 import { SUBNET_CODECS, type SubnetBody } from './bodies/subnet.ts';
 import { TRANSFER_CODECS, type TransferBody } from './bodies/transfer.ts';
 import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
@@ -13,11 +17,15 @@ import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
 export type Body =
   | TransferBody
   | DeviceBody
+  | RentalBody
   | AccessBody
   | SubnetBody
   | ValidatorBody
   | KeysBody
-  | MembershipBody;
+  | MembershipBody
+  | SponsorBody
+  | StreamBody
+  | ParametersBody;
 
 export type BodyKind = Body['kind'];
 
@@ -42,11 +50,29 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   transfers: 14,
   deposit: 15,
   withdraw: 16,
+  'open-sponsorship': 34,
+  'fund-sponsorship': 35,
+  'change-sponsorship': 36,
+  'close-sponsorship': 37,
+  'open-stream': 38,
+  'fund-stream': 39,
+  'settle-stream': 40,
+  'close-stream': 41,
+  'parameter-vote': 42,
   'rotate-keys': 20,
   'set-guardians': 21,
   recover: 22,
   'veto-recovery': 23,
   'finish-recovery': 24,
+  'offer-rental': 44,
+  'withdraw-offer': 45,
+  rent: 46,
+  'rental-start': 47,
+  'rental-use': 48,
+  'rental-stop': 49,
+  'end-rental': 50,
+  'claim-damage': 51,
+  'answer-claim': 52,
   'found-subnet': 60,
   'join-subnet': 61,
   'leave-subnet': 62,
@@ -65,8 +91,12 @@ const CODECS: BodyCodecs<Body> = {
   ...ACCESS_CODECS,
   ...SUBNET_CODECS,
   ...VALIDATOR_CODECS,
+  ...SPONSOR_CODECS,
+  ...STREAM_CODECS,
+  ...PARAMETERS_CODECS,
   ...KEYS_CODECS,
   ...MEMBERSHIP_CODECS,
+  ...RENTAL_CODECS,
 };
 
 const KIND_OF: readonly (BodyKind | undefined)[] = KINDS.reduce<(BodyKind | undefined)[]>((table, kind) => {

@@ -47,11 +47,16 @@ export const LIMITS = {
   envelopePayloadsMax: 512,
   envelopeBytesMax: 524_288,
   payloadBytesMax: 16_384,
+  /** A device's word inside a transaction, about a rental: a payload with little in it. */
+  deviceWordBytesMax: 512,
   anchorsMax: 32,
   coneEnvelopesMax: 20_000,
   /** Sequence numbers a lane may arrive out of order before the oldest are refused. */
   laneWindow: 1024,
   powBitsMax: 24,
+  /** Sponsorships: kinds of transactions, and devices or accounts by name. */
+  sponsoredKindsMax: 64,
+  sponsoredListMax: 64,
   /** Of 10 000 base units of fees, how many may burn: all of them. */
   burnShareMax: 10_000,
   /** Genesis. */

@@ -8,7 +8,9 @@ import { checkpointWeight, senderFlaw } from './apply-subnet.ts';
 import { Draft } from './draft.ts';
 import type { LedgerState } from './ledger-state.ts';
 import { STATE_LIMITS } from './limits.ts';
+import { EMPTY_ACCOUNT, type Account, type Parameters } from './records.ts';
 import { ruleOf } from './rules.ts';
+import { allowanceFlaw, takeFromSponsor } from './sponsored.ts';
 import type { OpenedTransaction, VerifiedTransaction } from './verified-transaction.ts';
 
 /**
@@ -46,37 +48,48 @@ export function precheck(
   }
   const account = state.account(sender);
   const next = account?.nonces[tx.lane] ?? 0;
+  const { sponsor } = tx;
   // What may be free must not wait in numbers.
   const aheadMax = body.kind === 'restart' ? 0 : STATE_LIMITS.nonceAheadMax;
   const rule = ruleOf(body);
   const flaw =
     signersFlaw(state.keys(sender), transaction) ??
     nonceFlaw(next, tx.nonce, aheadMax) ??
-    feeFlaw(state.parameters.feePerByte, account?.balance ?? amount(0n), transaction) ??
+    (sponsor === undefined
+      ? feeFlaw(state.parameters, account, transaction)
+      : allowanceFlaw(new Draft(state), context, transaction, sponsor)) ??
     rule.flaw?.(sender, body) ??
     rule.proved?.(state, context, transaction, body);
   return flaw ?? ok(undefined);
 }
 
 /**
- * Nonce and fee; then the fee goes to the pool of the epoch and the lane advances, whatever becomes of the body.
- * When a check fails nothing changes: a transaction that was never due costs its sender nothing.
+ * Nonce and fee; then the fee goes to the pool of the epoch and the lane advances, whatever becomes of the body. Gives what was
+ * taken. When a check fails nothing changes: a transaction that was never due costs nobody anything.
  */
-export function takeFee(draft: Draft, transaction: VerifiedTransaction): Flaw {
+export function takeFee(
+  draft: Draft,
+  context: BlockContext,
+  transaction: VerifiedTransaction,
+): Result<Amount, ErrorCode> {
   const { tx, sender } = transaction;
-  const account = draft.account(sender);
-  const next = account.nonces[tx.lane] ?? 0;
+  const { sponsor } = tx;
+  const before = draft.get('account', transaction.account);
+  const next = before?.nonces[tx.lane] ?? 0;
   const flaw =
     signersFlaw(draft.get('keys', transaction.account), transaction) ??
     nonceFlaw(next, tx.nonce, 0) ??
-    feeFlaw(draft.feePerByte, account.balance, transaction);
+    (sponsor === undefined ? feeFlaw(draft.parameters, before, transaction) : undefined);
   if (flaw !== undefined) return flaw;
-  const nonces = account.nonces.slice();
+  const taken = sponsor === undefined ? ok(tx.fee) : takeFromSponsor(draft, context, transaction, sponsor);
+  if (!taken.ok) return taken;
+  const { balance, nonces: known } = before ?? EMPTY_ACCOUNT;
+  const nonces = known.slice();
   while (nonces.length < tx.lane) nonces.push(0);
   nonces[tx.lane] = next + 1;
-  draft.setAccount(sender, { balance: amount(account.balance - tx.fee), nonces });
-  draft.fees += tx.fee;
-  return undefined;
+  draft.setAccount(sender, { balance: sponsor === undefined ? amount(balance - tx.fee) : balance, nonces });
+  draft.fees += taken.value;
+  return taken;
 }
 
 export function expiryFlaw(context: Pick<BlockContext, 'height'>, { tx }: OpenedTransaction): Flaw {
@@ -94,14 +107,23 @@ function nonceFlaw(next: number, nonce: number, ahead: number): Flaw {
   );
 }
 
-function feeFlaw(feePerByte: Amount, balance: Amount, { tx, encoded }: OpenedTransaction): Flaw {
-  const price = tx.body.kind === 'restart' ? 0n : feePerByte * BigInt(encoded.length);
+function feeFlaw(
+  parameters: Pick<Parameters, 'feePerByte' | 'accountPrice'>,
+  account: Account | undefined,
+  { tx, encoded }: OpenedTransaction,
+): Flaw {
+  const isFree = tx.body.kind === 'restart';
+  const price = isFree ? 0n : parameters.feePerByte * BigInt(encoded.length);
   if (tx.fee < price)
     return refused(
       'transaction.fee',
       `expected at least ${price} for ${encoded.length} bytes, got ${tx.fee}`,
     );
+  const balance = account?.balance ?? 0n;
   if (balance < tx.fee)
     return refused('transaction.balance', `the fee is ${tx.fee}, the balance is ${balance}`);
+  // Where bytes are free, a nonce would still be a new account.
+  if (account === undefined && !isFree && parameters.accountPrice > 0n)
+    return refused('transaction.balance', 'the sender has no account yet, and nobody pays for one');
   return undefined;
 }

@@ -175,7 +175,7 @@ function standing(draft: Draft, votes: readonly WeightVote[], at: Height): Weigh
 }
 
 /** Weight in this epoch of the validator an account has bonded; none for culprits. */
-function votingWeight(draft: Draft, account: Address): number {
+export function votingWeight(draft: Draft, account: Address): number {
   const record = draft.get('validator', idText(account));
   return record === undefined || record.jailed ? 0 : weightIn(draft.epoch.validators, record.key);
 }

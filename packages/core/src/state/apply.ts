@@ -58,6 +58,7 @@ export function applyTransaction(
   index: number,
 ): { readonly receipt: Receipt; readonly event: LedgerEvent | undefined } {
   const { fee, result } = execute(draft, context, transaction);
+  draft.purse = undefined;
   const { height, time } = context;
   const { id } = transaction;
   const { kind } = transaction.tx.body;
@@ -102,11 +103,11 @@ function execute(
   // A restart may be free, so it is asked here whether it is due: a refused one must leave nothing behind.
   const refusal = body.kind === 'restart' ? restartFlaw(draft, context, transaction) : undefined;
   if (refusal !== undefined) return { fee: NO_FEE, result: refusal };
-  const admission = takeFee(draft, transaction);
-  if (admission !== undefined) return { fee: NO_FEE, result: admission };
+  const taken = takeFee(draft, context, transaction);
+  if (!taken.ok) return { fee: NO_FEE, result: taken };
   const rule = ruleOf(body);
   return {
-    fee: tx.fee,
+    fee: taken.value,
     result: rule.flaw?.(sender, body) ?? rule.apply(draft, context, transaction, body),
   };
 }

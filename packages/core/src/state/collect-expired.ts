@@ -3,11 +3,14 @@ import type { BlockContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { EndEvent, LedgerEventBody } from './events.ts';
 import { GRANT_EXPIRY } from './apply-grant.ts';
+import { SPONSOR_EXPIRY } from './apply-sponsor.ts';
+import { STREAM_EXPIRY } from './apply-stream.ts';
 import { firstNotDue, isExpiring, type ExpiringKind } from './expiry.ts';
 import { parseStateKey } from './keys.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { idText } from './record-map.ts';
 import type { RecordTypes } from './records.ts';
+import { RENTAL_EXPIRY } from './rental-settlement.ts';
 
 /**
  * What a kind does at its end; `id` is an id text. Afterwards the record is gone (`dropExpiring`) or goes later (`setExpiring`): a
@@ -23,7 +26,12 @@ export type Expire<K extends ExpiringKind> = (
 /** Of a group of kinds. */
 export type Expiry<K extends ExpiringKind> = { readonly [P in K]: Expire<P> };
 
-const EXPIRY: Expiry<ExpiringKind> = { ...GRANT_EXPIRY };
+const EXPIRY: Expiry<ExpiringKind> = {
+  ...GRANT_EXPIRY,
+  ...RENTAL_EXPIRY,
+  ...SPONSOR_EXPIRY,
+  ...STREAM_EXPIRY,
+};
 
 /** In the order of their times, a bounded number per block; the rest goes with the next ones. */
 export function collectExpired(

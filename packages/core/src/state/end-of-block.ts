@@ -13,6 +13,7 @@ import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import type { Draft } from './draft.ts';
 import { elect, weightIn } from './election.ts';
 import type { BlockContext } from './block-context.ts';
+import { changeParameters } from './apply-parameters.ts';
 import { collectExpired } from './collect-expired.ts';
 import type { EndEvent, LedgerEventBody } from './events.ts';
 import { idBytes } from './record-map.ts';
@@ -29,7 +30,7 @@ function endHeight(draft: Draft, at: Height): readonly LedgerEventBody[] {
   if (electsAt(at)) return electNext(draft, at);
   if (at % LIMITS.checkpointInterval !== 0) return [];
   // Those who decided up to here are paid, then the next ones take over.
-  return [...payOut(draft), ...promote(draft, at), ...releaseBonds(draft, at)];
+  return [...payOut(draft), ...promote(draft, at), ...releaseBonds(draft, at), ...changeParameters(draft)];
 }
 
 /**
@@ -78,15 +79,16 @@ function promote(draft: Draft, at: Height): readonly LedgerEventBody[] {
 }
 
 /**
- * Fees and reward, split by weight. What does not divide stays for the next time, and so does a culprit's share, which
+ * Fees, less what burns of them, and reward, split by weight. What does not divide stays for the next time, and so does a culprit's share, which
  * it gets no more.
  */
 function payOut(draft: Draft): readonly LedgerEventBody[] {
   const record = draft.epoch;
-  const { rewardPerCheckpoint } = draft.parameters;
+  const { rewardPerCheckpoint, burnShare } = draft.parameters;
   const reward = record.reserve < rewardPerCheckpoint ? record.reserve : rewardPerCheckpoint;
-  const pot = record.fees + reward;
-  if (pot === 0n) return [];
+  const burned = (record.fees * BigInt(burnShare)) / 10_000n;
+  const pot = record.fees - burned + reward;
+  if (pot === 0n && burned === 0n) return [];
   const accounts = accountsByKey(draft);
   const { total } = quorumOf(record.validators.map(({ weight }) => weight));
   const shares = record.validators.flatMap(({ key, weight }) => {
@@ -100,8 +102,15 @@ function payOut(draft: Draft): readonly LedgerEventBody[] {
     draft.credit(share.validator, share.amount);
     fees -= share.amount;
   }
-  draft.setEpoch({ ...record, fees: amount(fees), reserve: amount(record.reserve - reward) });
-  return [{ kind: 'rewards-paid', fees: record.fees, reward: amount(reward), shares }];
+  draft.setEpoch({
+    ...record,
+    fees: amount(fees),
+    reserve: amount(record.reserve - reward),
+    burned: amount(record.burned + burned),
+  });
+  return [
+    { kind: 'rewards-paid', fees: record.fees, burned: amount(burned), reward: amount(reward), shares },
+  ];
 }
 
 /**

@@ -8,7 +8,10 @@ import type { StatementKind } from '../ledger/evidence.ts';
 import type { Amount, Epoch, Height, Millis } from '../ledger/ids.ts';
 import type { TransferOutput } from '../ledger/bodies/transfer.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
+import type { TokenEventBody } from './events-token.ts';
+import type { AccessEventBody, DeviceLifeEventBody } from './events-device.ts';
 import type { MembershipEventBody } from './events-membership.ts';
+import type { RentalEventBody } from './events-rental.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
 export type LedgerEvent = LedgerEventBody & {
@@ -28,6 +31,8 @@ export interface Cost {
   readonly kind: 'deposit-held' | 'deposit-returned' | 'account-opened';
   /** Whose money: a sponsor's where one pays. */
   readonly account: Address;
+  /** Out of this budget, or back into it, rather than the balance of the account. */
+  readonly sponsorship?: Hash;
   readonly amount: Amount;
 }
 
@@ -55,24 +60,6 @@ export type LedgerEventBody =
       /** The built-in ITC that went to the device's account. */
       readonly deposit: Amount;
     }
-  | {
-      readonly kind: 'granted';
-      readonly device: Address;
-      readonly owner: Address;
-      readonly subject: Address;
-      readonly actions: number;
-      readonly levelMax: number;
-      readonly notBefore: Millis;
-      readonly expiresAt: Millis;
-    }
-  | {
-      /** By itself, at its time. */
-      readonly kind: 'grant-expired';
-      readonly device: Address;
-      readonly owner: Address;
-      readonly subject: Address;
-    }
-  | { readonly kind: 'revoked'; readonly device: Address; readonly owner: Address; readonly subject: Address }
   | {
       readonly kind: 'subnet-created';
       readonly subnet: Hash;
@@ -119,8 +106,12 @@ export type LedgerEventBody =
       readonly to: Address;
       readonly amount: Amount;
     }
+  | DeviceLifeEventBody
+  | AccessEventBody
   | KeysEventBody
+  | RentalEventBody
   | MembershipEventBody
+  | TokenEventBody
   | ValidatorEventBody;
 
 type KeysEventBody =
@@ -200,6 +191,7 @@ type ValidatorEventBody =
       readonly kind: 'rewards-paid';
       /** What had been collected, and what the reserve added. */
       readonly fees: Amount;
+      readonly burned: Amount;
       readonly reward: Amount;
       readonly shares: readonly { readonly validator: Address; readonly amount: Amount }[];
     }

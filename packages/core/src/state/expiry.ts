@@ -10,6 +10,9 @@ import type { Draft } from './draft.ts';
 import { parseStateKey, stateKey, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import { idBytes, idText } from './record-map.ts';
 import type { RecordTypes } from './records.ts';
+import { rentalDue } from './rental-record.ts';
+import { endOfDay } from './sponsor-record.ts';
+import { endsAt } from './stream-record.ts';
 import { releaseDeposit, type RecordDeposit } from './record-deposit.ts';
 
 /** Time and position are in the key of the entry. */
@@ -24,6 +27,15 @@ export interface ExpiryEntry {
  */
 const EXPIRES_AT = {
   grant: ({ expiresAt }: RecordTypes['grant']): Millis | undefined => expiresAt,
+  delegation: ({ expiresAt }: RecordTypes['delegation']): Millis | undefined => expiresAt,
+  sale: ({ expiresAt }: RecordTypes['sale']): Millis | undefined => expiresAt,
+  'device-recovery': ({ expiresAt }: RecordTypes['device-recovery']): Millis | undefined => expiresAt,
+  sponsorship: ({ terms }: RecordTypes['sponsorship']): Millis | undefined => terms.expiresAt,
+  sponsored: (used: RecordTypes['sponsored']): Millis | undefined => endOfDay(used),
+  stream: (stream: RecordTypes['stream']): Millis | undefined => endsAt(stream),
+  'rental-offer': ({ expiresAt }: RecordTypes['rental-offer']): Millis | undefined => expiresAt,
+  rental: (rental: RecordTypes['rental']): Millis | undefined => rentalDue(rental),
+  settlement: ({ until }: RecordTypes['settlement']): Millis | undefined => until,
 } as const;
 
 export type ExpiringKind = keyof typeof EXPIRES_AT;

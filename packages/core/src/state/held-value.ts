@@ -2,6 +2,7 @@
 import type { RecordKind } from './keys.ts';
 import { stakeIn } from './membership-record.ts';
 import type { RecordDeposit } from './record-deposit.ts';
+import { rentalHeld } from './rental-record.ts';
 import type { RecordTypes } from './records.ts';
 import { stakeOf } from './validator-record.ts';
 
@@ -21,6 +22,9 @@ const HELD: HeldBy = {
   batch: (batch) => deposit(batch) + BigInt(batch.count - batch.claimed) * batch.depositPerDevice,
   device: deposit,
   grant: deposit,
+  'rental-offer': deposit,
+  rental: (rental) => deposit(rental) + rentalHeld(rental),
+  settlement: (settlement) => deposit(settlement) + settlement.held,
   subnet: deposit,
   // At most `candidatesMax`, each with a bond.
   validator: stakeOf,
@@ -30,6 +34,12 @@ const HELD: HeldBy = {
   deposit: deposit,
   // Hold the value they wait to pay, at least `subnetValueMin` each.
   withdrawals: nothing,
+  model: deposit,
+  // The price is paid when it is accepted.
+  sale: deposit,
+  'device-recovery': deposit,
+  group: deposit,
+  delegation: deposit,
   // Paid for by their subnet.
   membership: nothing,
   turn: nothing,
@@ -37,6 +47,11 @@ const HELD: HeldBy = {
   stake: stakeIn,
   keys: deposit,
   guardians: deposit,
+  sponsorship: (sponsorship) => deposit(sponsorship) + sponsorship.balance,
+  sponsored: deposit,
+  stream: (stream) => deposit(stream) + (stream.funded - stream.paid),
+  // One for each parameter.
+  'parameter-votes': nothing,
   // Paid for by the record they name.
   expiry: nothing,
 };

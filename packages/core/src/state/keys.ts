@@ -6,7 +6,7 @@ import type { Brand } from '../bytes/result.ts';
 import { concatBytes } from '../bytes/hex.ts';
 import { idText } from '../bytes/id-text.ts';
 import { Writer } from '../bytes/writer.ts';
-import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import { HASH_BYTES, hashTagged, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
 
 /** Kind byte ‖ id. */
@@ -26,9 +26,21 @@ export const RECORD_KINDS = {
   escrow: 9,
   deposit: 10,
   withdrawals: 11,
+  model: 15,
+  sale: 16,
+  'device-recovery': 17,
+  group: 18,
+  delegation: 19,
+  sponsorship: 21,
+  sponsored: 22,
+  stream: 23,
   expiry: 24,
-  keys: 20,
-  guardians: 21,
+  'parameter-votes': 25,
+  keys: 12,
+  guardians: 13,
+  'rental-offer': 28,
+  rental: 29,
+  settlement: 30,
   membership: 36,
   stake: 37,
   turn: 38,
@@ -52,9 +64,21 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   escrow: HASH_BYTES,
   deposit: HASH_BYTES + COUNTER_BYTES,
   withdrawals: HASH_BYTES + COUNTER_BYTES,
+  model: 2 * HASH_BYTES,
+  sale: HASH_BYTES,
+  'device-recovery': HASH_BYTES,
+  group: 2 * HASH_BYTES,
+  delegation: 3 * HASH_BYTES,
+  sponsorship: HASH_BYTES,
+  sponsored: 2 * HASH_BYTES,
+  stream: HASH_BYTES,
   expiry: COUNTER_BYTES + HASH_BYTES,
+  'parameter-votes': 1,
   keys: HASH_BYTES,
   guardians: HASH_BYTES,
+  'rental-offer': HASH_BYTES,
+  rental: HASH_BYTES,
+  settlement: HASH_BYTES,
   membership: HASH_BYTES,
   stake: 2 * HASH_BYTES,
   turn: HASH_BYTES + COUNTER_BYTES,
@@ -80,8 +104,13 @@ export const EPOCH_KEY: StateKey = stateKey('epoch');
 export const accountKey = (address: Address): StateKey => stateKey('account', address);
 /** A device is named by the address of its own key. */
 export const deviceKey = (device: Address): StateKey => stateKey('device', device);
-/** One grant per device and subject; all grants of a device are neighbours. */
-export const grantKey = (device: Address, subject: Address): StateKey => stateKey('grant', device, subject);
+/** One grant per device or group and subject; all grants of a device are neighbours. */
+export const grantKey = (scope: Uint8Array, subject: Address): StateKey => stateKey('grant', scope, subject);
+/** One per device or group, subject and delegator; all that a subject holds of a device are neighbours. */
+export const delegationKey = (scope: Uint8Array, subject: Address, granter: Address): StateKey =>
+  stateKey('delegation', scope, subject, granter);
+/** All groups of an owner are neighbours. */
+export const groupKey = (owner: Address, group: Hash): StateKey => stateKey('group', owner, group);
 export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
 /** Named by the account that bonds, not by the consensus key. */
 export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
@@ -89,6 +118,12 @@ export const validatorKey = (address: Address): StateKey => stateKey('validator'
 /** Of the account; absent while its first key alone acts. */
 export const keysKey = (address: Address): StateKey => stateKey('keys', address);
 export const guardiansKey = (address: Address): StateKey => stateKey('guardians', address);
+
+export const sponsorshipKey = (id: Hash): StateKey => stateKey('sponsorship', id);
+/** What was used of it today by a device or account, or by all when none is named. */
+export const sponsoredKey = (id: Hash, subject: Uint8Array = ZERO_HASH): StateKey =>
+  stateKey('sponsored', id, subject);
+export const streamKey = (id: Hash): StateKey => stateKey('stream', id);
 
 /** A subnet and the number of a deposit, or the sequence of a checkpoint with withdrawals: the id of those records. */
 export const countedId = (subnet: Hash, counter: number): Uint8Array =>

@@ -15,12 +15,26 @@ export const STATE_LIMITS = {
   /** Milliseconds of block time from the guardians' agreement until it takes effect: time for a veto, a year at most. */
   recoveryDelayMinMs: 10_000,
   recoveryDelayMaxMs: 31_536_000_000,
+  /** What a recovery of a device waits for its owner's veto until the owner chooses another delay: a week. */
+  deviceRecoveryMs: 604_800_000,
+  /** From then on, how long it may be finished: a month. */
+  deviceRecoveryOpenMs: 2_592_000_000,
+  /** How long an offer of a device stands at most: three months. */
+  offerMsMax: 7_776_000_000,
+  /** Groups of one owner, and delegations of one device or group to one subject: whoever looks for access looks through them. */
+  groupsMax: 64,
+  delegationsToMax: 16,
+  /** Milliseconds from a payer's notice to the end of a stream: a year at most. */
+  streamNoticeMaxMs: 31_536_000_000,
   /** Records that go at the end of one block because their time has come. */
   expiriesPerBlock: 256,
   /** Keys with stake in one subnet: members, candidates, and those who leave. */
   subnetStakesMax: 64,
   /** Changes of members of a subnet that are remembered. */
   memberTurnsKept: 32,
+  /** The longest rental, a year, and the longest time to start, claim or answer, 30 days; in milliseconds. */
+  rentalMsMax: 31_536_000_000,
+  rentalWindowMsMax: 2_592_000_000,
   /** Snapshots: records of one chunk, and bytes of its encoding. */
   snapshotChunkRecordsMax: 1024,
   snapshotChunkBytesMax: 4_194_304,

@@ -12,6 +12,7 @@ import type { ErrorCode } from '../ledger/errors.ts';
 import { readAddress } from '../ledger/fields.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import type { Draft } from './draft.ts';
+import type { Cost } from './events.ts';
 import { idText } from '../bytes/id-text.ts';
 
 /** A field `deposit` of every record that holds one. */
@@ -83,11 +84,11 @@ export function holdDeposits(
     value,
   );
   if (!paid.ok) return paid;
-  const account = paid.value;
-  noteOpened(draft, account, opening);
+  const source = paid.value;
+  noteOpened(draft, source, opening);
   for (const price of prices)
-    if (price > 0n) draft.costs.push({ kind: 'deposit-held', account, amount: amount(price) });
-  return ok(prices.map((price) => ({ payer: account, amount: amount(price) })));
+    if (price > 0n) draft.costs.push({ kind: 'deposit-held', ...source, amount: amount(price) });
+  return ok(prices.map((price) => ({ payer: source.account, amount: amount(price) })));
 }
 
 /**
@@ -139,14 +140,17 @@ export function accountsPrice(draft: Draft, accounts: readonly Address[]): bigin
   return accountPrice * BigInt(absent.size);
 }
 
-function noteOpened(draft: Draft, account: Address, price: bigint): void {
+function noteOpened(draft: Draft, source: Source, price: bigint): void {
   if (price === 0n) return;
   draft.fees += price;
-  draft.costs.push({ kind: 'account-opened', account, amount: amount(price) });
+  draft.costs.push({ kind: 'account-opened', ...source, amount: amount(price) });
 }
 
-/** From the sponsor, where one pays for what the sender adds to the state; gives the account whose money it was. */
-function payForState(draft: Draft, payer: Address, price: bigint, value: bigint): Result<Address, ErrorCode> {
+/** Whose money it was, and out of which budget where it was none of a balance. */
+type Source = Pick<Cost, 'account' | 'sponsorship'>;
+
+/** From the sponsor, where one pays for what the sender adds to the state. */
+function payForState(draft: Draft, payer: Address, price: bigint, value: bigint): Result<Source, ErrorCode> {
   const { purse } = draft;
   const isSponsored = purse !== undefined && equalBytes(purse.sender, payer);
   const { balance } = draft.account(payer);
@@ -155,13 +159,16 @@ function payForState(draft: Draft, payer: Address, price: bigint, value: bigint)
       'transaction.balance',
       `expected at least ${value} after the fee, the balance is ${balance}`,
     );
-  if (price === 0n) return ok(isSponsored ? purse.payer : payer);
-  if (isSponsored) return purse.take(draft, price) ?? ok(purse.payer);
+  if (isSponsored) {
+    const flaw = price === 0n ? undefined : purse.take(draft, price);
+    return flaw ?? ok({ account: purse.payer, sponsorship: purse.sponsorship });
+  }
+  if (price === 0n) return ok({ account: payer });
   if (balance < value + price)
     return refused(
       'transaction.deposit',
       `what this adds to the state costs ${price}, the balance after fee and amount is ${balance - value}`,
     );
   draft.debit(payer, price);
-  return ok(payer);
+  return ok({ account: payer });
 }

@@ -7,10 +7,34 @@ import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signatu
 import type { Address } from '../ledger/address.ts';
 import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { ACTIONS_ALL } from '../ledger/bodies/access.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
 import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
+import {
+  readDelegationRecord,
+  readGrantRecord,
+  readGroupRecord,
+  writeDelegationRecord,
+  writeGrantRecord,
+  writeGroupRecord,
+  type DelegationRecord,
+  type GrantRecord,
+  type GroupRecord,
+} from './access-record.ts';
+import {
+  readDevice,
+  readDeviceRecovery,
+  readModelRecord,
+  readSale,
+  writeDevice,
+  writeDeviceRecovery,
+  writeModelRecord,
+  writeSale,
+  type Device,
+  type DeviceRecovery,
+  type Model,
+  type Sale,
+} from './device-record.ts';
 import {
   readDepositRecord,
   readEscrow,
@@ -40,8 +64,32 @@ import {
   type Membership,
   type MemberStakeRecord,
 } from './membership-record.ts';
+import { readParameterVotes, writeParameterVotes, type ParameterVotes } from './parameter-votes-record.ts';
+import {
+  readSponsoredDay,
+  readSponsorship,
+  writeSponsoredDay,
+  writeSponsorship,
+  type SponsoredDay,
+  type Sponsorship,
+} from './sponsor-record.ts';
+import { readStream, writeStream, type Stream } from './stream-record.ts';
 import { NO_DEPOSIT, readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
+import {
+  readRental,
+  readRentalOffer,
+  readSettlement,
+  writeRental,
+  writeRentalOffer,
+  writeSettlement,
+  type Rental,
+  type RentalOffer,
+  type Settlement,
+} from './rental-record.ts';
 import { readValidatorRecord, writeValidatorRecord, type ValidatorRecord } from './validator-record.ts';
+
+export type { DelegationRecord, GrantRecord, GroupRecord } from './access-record.ts';
+export type { Device, DeviceRecovery, Model, Sale } from './device-record.ts';
 
 /** What genesis fixed for the state machine; all but the chain and bondPerWeight can be voted on (spec STATE-21). */
 export interface Parameters {
@@ -71,6 +119,8 @@ export interface Account {
 export interface Maker {
   readonly name: string;
   readonly registeredAt: Height;
+  /** Signs the batches; none: the account's word is all there is. */
+  readonly attestation: PublicKey | undefined;
   readonly deposit: RecordDeposit;
 }
 
@@ -84,31 +134,8 @@ export interface Batch {
   readonly depositPerDevice: Amount;
   readonly claimed: number;
   readonly registeredAt: Height;
-  readonly deposit: RecordDeposit;
-}
-
-export interface Device {
-  /** Its address is the device's address. */
-  readonly key: PublicKey;
-  readonly owner: Address;
-  readonly batch: Hash;
-  readonly model: Hash;
-  /** Time of the block that claimed it. */
-  readonly claimedAt: Millis;
-  readonly deposit: RecordDeposit;
-}
-
-/** Device and subject are in the key. No record: no grant, provably. */
-export interface GrantRecord {
-  /** The owner who granted. A grant counts only while this is the device's owner. */
-  readonly granter: Address;
-  /** OR of `ACTIONS`, never 0. */
-  readonly actions: number;
-  /** 0 to 254. */
-  readonly levelMax: number;
-  readonly notBefore: Millis;
-  /** The first moment at which it no longer holds; the record goes with the first block from then on. */
-  readonly expiresAt: Millis;
+  /** The maker's attestation key that signed it. */
+  readonly attestation: PublicKey | undefined;
   readonly deposit: RecordDeposit;
 }
 
@@ -143,13 +170,25 @@ export interface RecordTypes {
   batch: Batch;
   device: Device;
   grant: GrantRecord;
+  'rental-offer': RentalOffer;
+  rental: Rental;
+  settlement: Settlement;
   subnet: Subnet;
   epoch: EpochRecord;
   validator: ValidatorRecord;
   escrow: Escrow;
   deposit: DepositRecord;
   withdrawals: OpenWithdrawals;
+  model: Model;
+  sale: Sale;
+  'device-recovery': DeviceRecovery;
+  group: GroupRecord;
+  delegation: DelegationRecord;
   expiry: ExpiryEntry;
+  sponsorship: Sponsorship;
+  sponsored: SponsoredDay;
+  stream: Stream;
+  'parameter-votes': ParameterVotes;
   keys: KeysRecord;
   guardians: GuardiansRecord;
   membership: Membership;
@@ -224,6 +263,7 @@ function readAccount(reader: Reader): Account {
 
 function writeMaker(writer: Writer, maker: Maker): void {
   writer.text(maker.name).u53(maker.registeredAt);
+  writeOptionalKey(writer, maker.attestation);
   writeDepositOf(writer, maker.deposit);
 }
 
@@ -231,8 +271,18 @@ function readMaker(reader: Reader): Maker {
   return {
     name: reader.text(LIMITS.textBytesMax),
     registeredAt: height(reader.u53()),
+    attestation: readOptionalKey(reader),
     deposit: readDepositOf(reader),
   };
+}
+
+function writeOptionalKey(writer: Writer, key: PublicKey | undefined): void {
+  writer.bool(key !== undefined);
+  if (key !== undefined) writePublicKey(writer, key);
+}
+
+function readOptionalKey(reader: Reader): PublicKey | undefined {
+  return reader.bool() ? readPublicKey(reader) : undefined;
 }
 
 function writeBatch(writer: Writer, batch: Batch): void {
@@ -244,6 +294,7 @@ function writeBatch(writer: Writer, batch: Batch): void {
     .u64(batch.depositPerDevice)
     .u32(batch.claimed)
     .u53(batch.registeredAt);
+  writeOptionalKey(writer, batch.attestation);
   writeDepositOf(writer, batch.deposit);
 }
 
@@ -256,6 +307,7 @@ function readBatch(reader: Reader): Batch {
     depositPerDevice: amount(reader.u64()),
     claimed: reader.u32(),
     registeredAt: height(reader.u53()),
+    attestation: readOptionalKey(reader),
     deposit: readDepositOf(reader),
   };
   if (batch.claimed > batch.count)
@@ -264,51 +316,6 @@ function readBatch(reader: Reader): Batch {
       `expected at most ${batch.count} claimed devices, got ${batch.claimed}`,
     );
   return batch;
-}
-
-function writeDevice(writer: Writer, device: Device): void {
-  writePublicKey(writer, device.key);
-  writer
-    .fixed(device.owner, HASH_BYTES)
-    .fixed(device.batch, HASH_BYTES)
-    .fixed(device.model, HASH_BYTES)
-    .u53(device.claimedAt);
-  writeDepositOf(writer, device.deposit);
-}
-
-function readDevice(reader: Reader): Device {
-  return {
-    key: readPublicKey(reader),
-    owner: readAddress(reader),
-    batch: readHash(reader),
-    model: readHash(reader),
-    claimedAt: millis(reader.u53()),
-    deposit: readDepositOf(reader),
-  };
-}
-
-function writeGrantRecord(writer: Writer, grant: GrantRecord): void {
-  writer
-    .fixed(grant.granter, HASH_BYTES)
-    .u16(grant.actions)
-    .u8(grant.levelMax)
-    .u53(grant.notBefore)
-    .u53(grant.expiresAt);
-  writeDepositOf(writer, grant.deposit);
-}
-
-function readGrantRecord(reader: Reader): GrantRecord {
-  const grant: GrantRecord = {
-    granter: readAddress(reader),
-    actions: reader.u16(),
-    levelMax: reader.u8(),
-    notBefore: millis(reader.u53()),
-    expiresAt: millis(reader.u53()),
-    deposit: readDepositOf(reader),
-  };
-  if (grant.actions === 0 || (grant.actions & ~ACTIONS_ALL) !== 0)
-    reader.refuse('decode.out-of-range', `expected known actions, got ${grant.actions}`);
-  return grant;
 }
 
 function writeSubnet(writer: Writer, subnet: Subnet): void {
@@ -356,12 +363,24 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   device: { write: writeDevice, read: readDevice },
   grant: { write: writeGrantRecord, read: readGrantRecord },
   subnet: { write: writeSubnet, read: readSubnet },
+  'rental-offer': { write: writeRentalOffer, read: readRentalOffer },
+  rental: { write: writeRental, read: readRental },
+  settlement: { write: writeSettlement, read: readSettlement },
   epoch: { write: writeEpochRecord, read: readEpochRecord },
   validator: { write: writeValidatorRecord, read: readValidatorRecord },
   escrow: { write: writeEscrow, read: readEscrow },
   deposit: { write: writeDepositRecord, read: readDepositRecord },
   withdrawals: { write: writeOpenWithdrawals, read: readOpenWithdrawals },
+  model: { write: writeModelRecord, read: readModelRecord },
+  sale: { write: writeSale, read: readSale },
+  'device-recovery': { write: writeDeviceRecovery, read: readDeviceRecovery },
+  group: { write: writeGroupRecord, read: readGroupRecord },
+  delegation: { write: writeDelegationRecord, read: readDelegationRecord },
   expiry: { write: writeExpiryEntry, read: readExpiryEntry },
+  sponsorship: { write: writeSponsorship, read: readSponsorship },
+  sponsored: { write: writeSponsoredDay, read: readSponsoredDay },
+  stream: { write: writeStream, read: readStream },
+  'parameter-votes': { write: writeParameterVotes, read: readParameterVotes },
   keys: { write: writeKeysRecord, read: readKeysRecord },
   guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
   membership: { write: writeMembership, read: readMembership },

@@ -10,12 +10,17 @@ import { EVIDENCE_RULES } from './apply-evidence.ts';
 import { GRANT_RULES } from './apply-grant.ts';
 import { KEYS_RULES } from './apply-keys.ts';
 import { MEMBERSHIP_RULES } from './apply-membership.ts';
+import { RENTAL_RULES } from './apply-rental.ts';
+import { PARAMETERS_RULES } from './apply-parameters.ts';
+import { SPONSOR_RULES } from './apply-sponsor.ts';
+import { STREAM_RULES } from './apply-stream.ts';
 import { SUBNET_RULES } from './apply-subnet.ts';
 import { VALIDATOR_RULES } from './apply-validator.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import type { LedgerState } from './ledger-state.ts';
+import { CLAIM_RULES } from './rental-settlement.ts';
 import type { OpenedTransaction, VerifiedTransaction } from './verified-transaction.ts';
 
 export interface Rule<B extends Body> {
@@ -53,8 +58,13 @@ const RULES: Rules<BodyKind> = {
   ...ESCROW_RULES,
   ...VALIDATOR_RULES,
   ...EVIDENCE_RULES,
+  ...SPONSOR_RULES,
+  ...STREAM_RULES,
+  ...PARAMETERS_RULES,
   ...KEYS_RULES,
   ...MEMBERSHIP_RULES,
+  ...RENTAL_RULES,
+  ...CLAIM_RULES,
 };
 
 /** The rule of a body's own kind. */
