@@ -1,5 +1,6 @@
 /** What goes into a subnet member and what comes out (spec DAG-9). */
 import type { Hash } from '../crypto/hash.ts';
+import type { PublicKey } from '../crypto/signature.ts';
 import type { CheckpointCertificate } from '../ledger/checkpoint.ts';
 import type { Deposit, Withdrawal } from '../ledger/escrow.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
@@ -17,10 +18,19 @@ import type { VerifiedEnvelope } from './verify.ts';
 export interface MemberOptions {
   readonly chain: Hash;
   readonly subnet: Hash;
-  /** At most 32; fixed for the life of the member object. */
+  /** At most 32: those who decide the first checkpoint. Behind a turn they are others (`Member.members`). */
   readonly members: ValidatorSet;
   /** Own index; −1 follows without issuing or voting. */
   readonly self: number;
+  /** Own key, for a member by stake: its index changes with the members. */
+  readonly own?: PublicKey;
+  /**
+   * Members by stake: who decides behind a checkpoint that ends a turn, if others than before. The main chain knows it when the
+   * checkpoint before has been committed, which is when it is asked.
+   */
+  readonly turnAfter?: (sequence: number) => ValidatorSet | undefined;
+  /** Whether the main chain waits for checkpoints of this subnet, though it may have nothing to say: for a turn. */
+  readonly isAwaited?: () => boolean;
   /** Base bits of proof of work at genesis, and the least ever. */
   readonly powBits: number;
   /** Uniform in [0, 1), from a seeded generator. */
@@ -127,6 +137,8 @@ export interface Effects {
   readonly joined: VerifiedEnvelope[];
   readonly evidence: Equivocation[];
   readonly refused: RefusedEnvelope[];
+  /** Own envelopes that are void, because the members have changed: their payloads may go into others. */
+  readonly givenUp: VerifiedEnvelope[];
 }
 
 /** To one member, or to all others. */
@@ -279,5 +291,6 @@ export function noEffects(): Effects {
     joined: [],
     evidence: [],
     refused: [],
+    givenUp: [],
   };
 }

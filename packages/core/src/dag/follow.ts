@@ -7,7 +7,8 @@ import type { Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { indicesOf } from '../ledger/validators.ts';
+import { endsMemberTurn } from '../ledger/member-turns.ts';
+import { indicesOf, type ValidatorSet } from '../ledger/validators.ts';
 import { Deposits } from './deposits.ts';
 import type { Committed, Delivery, Effects, MemberOptions } from './effects.ts';
 import type { Graph } from './graph.ts';
@@ -16,6 +17,7 @@ import { evaluate, type Evaluation } from './order.ts';
 import { appliedRecord } from './records.ts';
 import { keyOf } from './slab.ts';
 import type { Solidifier } from './solidify.ts';
+import { turnRecord, type MemberTurn } from './turn.ts';
 
 /** Bodies of a known list that are fetched at a time. */
 const FETCH_WINDOW = 256;
@@ -24,9 +26,14 @@ const GRACE_MS = 300;
 const LIST_RETRY_MS = 1_000;
 
 export class Follow {
-  readonly #options: MemberOptions;
-  readonly #graph: Graph;
-  readonly #solidifier: Solidifier;
+  #options: MemberOptions;
+  #graph: Graph;
+  #solidifier: Solidifier;
+  readonly #turned: (turn: MemberTurn, effects: Effects) => void;
+  /** Of our own log, by the checkpoint behind which they begin. */
+  readonly loggedTurns: Map<number, ValidatorSet> = new Map();
+  /** While the log is read, only the log says who decides. */
+  restoring = false;
   readonly #queue: Committed[] = [];
   /** The list of envelopes of the first in the queue, once a peer has told it. */
   #ids: readonly Hash[] | undefined;
@@ -47,7 +54,20 @@ export class Follow {
   /** Set when the committed checkpoint is not what its own envelopes give: beyond the fault assumption. */
   divergence: string | undefined;
 
-  constructor(options: MemberOptions, graph: Graph, solidifier: Solidifier) {
+  /** `turned`: other members decide from here on; it comes back with `rebind`. */
+  constructor(
+    options: MemberOptions,
+    graph: Graph,
+    solidifier: Solidifier,
+    turned: (turn: MemberTurn, effects: Effects) => void = () => undefined,
+  ) {
+    this.#options = options;
+    this.#graph = graph;
+    this.#solidifier = solidifier;
+    this.#turned = turned;
+  }
+
+  rebind(options: MemberOptions, graph: Graph, solidifier: Solidifier): void {
     this.#options = options;
     this.#graph = graph;
     this.#solidifier = solidifier;
@@ -115,12 +135,20 @@ export class Follow {
 
   /** An own proposal, or what a given one should come to: it says which deposits it credits. */
   evaluate(places: readonly number[], given?: SubnetCheckpoint): Evaluation | undefined {
-    const { subnet, powBits } = this.#options;
+    const { subnet, powBits, members } = this.#options;
     const { deposits } = this;
     const credited = given === undefined ? deposits.due() : deposits.upTo(given.value?.deposits ?? 0);
     if (credited === undefined) return undefined;
     const lastTime = this.checkpoint?.time ?? 0;
-    return evaluate(this.#graph, { id: subnet, powBits, lastTime }, places, credited);
+    const next = this.#nextMembers(this.#graph.anchors.head + 1);
+    return evaluate(this.#graph, { id: subnet, powBits, lastTime, members, next }, places, credited);
+  }
+
+  #nextMembers(sequence: number): ValidatorSet | undefined {
+    if (!endsMemberTurn(sequence)) return undefined;
+    return (
+      this.loggedTurns.get(sequence) ?? (this.restoring ? undefined : this.#options.turnAfter?.(sequence))
+    );
   }
 
   /** Credits deposits our main chain has not told yet: asked for, once a second. */
@@ -155,6 +183,7 @@ export class Follow {
     const envelopes = order.map((place) => this.#graph.slab.envelope(place));
     const { withdrawals } = evaluation.lanes.ledger;
     const delivery: Delivery = { committed, hash, envelopes, applied, ignored, withdrawals };
+    if (evaluation.turn !== undefined) effects.persist.push(turnRecord(evaluation.turn));
     effects.persist.push(appliedRecord(committed));
     effects.deliver.push(delivery);
     this.#graph.advance(evaluation.lanes, {
@@ -172,6 +201,7 @@ export class Follow {
     this.#cursor = 0;
     this.#blockedSince = undefined;
     this.#askListAt = 0;
+    if (evaluation.turn !== undefined) this.#turned(evaluation.turn, effects);
     // Room again for what the shell could not hand over before: half a queue at a time, and whatever was asked before.
     if (!this.#turnedAway || this.#queue.length > LIMITS.committedQueueMax / 2) return;
     this.#turnedAway = false;

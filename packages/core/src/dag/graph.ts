@@ -46,6 +46,17 @@ export interface GraphOptions {
   readonly powBits: number;
   /** For the secrets of its tables: strangers choose hashes, not where they lie. */
   readonly random?: () => number;
+  /** Where a set of members goes on from; absent for the first one. */
+  readonly past?: GraphPast;
+}
+
+/** What one set of members leaves to the next. */
+export interface GraphPast {
+  readonly lanes: LaneTable;
+  readonly anchors: Anchors;
+  readonly finals: FinalEnvelopes;
+  /** Last checkpoint of the set before: what is anchored below it is void. */
+  readonly since: number;
 }
 
 export class Graph {
@@ -56,6 +67,8 @@ export class Graph {
   readonly fresh: TipPool = new TipPool();
   readonly finals: FinalEnvelopes;
   readonly anchors: Anchors;
+  /** Last checkpoint of the members before these; 0 for the first ones. */
+  readonly since: number;
   #lanes: LaneTable;
   /** Places accepted since it was last emptied by the owner. */
   readonly accepted: number[] = [];
@@ -79,11 +92,14 @@ export class Graph {
     this.#self = options.self;
     this.powBits = options.powBits;
     this.weights = new Weights(stake, quorum.strong);
-    this.anchors = new Anchors(options.subnet, options.powBits, options.random);
-    this.finals = new FinalEnvelopes(options.random);
+    const { past } = options;
+    this.since = past?.since ?? 0;
+    this.anchors = past?.anchors ?? new Anchors(options.subnet, options.powBits, options.random);
+    this.finals = past?.finals ?? new FinalEnvelopes(options.random);
     this.#index = new HashTable(options.random);
     this.#slots = new Slots(this.slab, stake.length);
-    this.#lanes = new LaneTable(stake);
+    this.#lanes = past?.lanes ?? new LaneTable(stake);
+    if (past !== undefined) this.weights.setWork(past.lanes.standings.map(({ workWeight }) => workWeight));
     this.pendingByMember = stake.map(() => 0);
     this.#bytesByMember = new Float64Array(stake.length);
     this.#share = stake.map((weight) =>
@@ -165,6 +181,8 @@ export class Graph {
       return { kind: 'known' };
     const anchor = this.anchors.find(envelope.anchor);
     if (anchor === undefined) return { kind: 'anchor-unknown' };
+    if (anchor.sequence < this.since)
+      return refuse('envelope.too-old', 'it was made under members that decide no longer');
     if (origin === 'gossip' && this.anchors.head - anchor.sequence > LIMITS.anchorAgeMax)
       return refuse(
         'envelope.too-old',

@@ -10,9 +10,11 @@ import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateChange } from '../crypto/state-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { laneKey, type Payload } from '../ledger/payload.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
 import { LedgerDraft, LedgerTable } from './ledger-table.ts';
 import { judgeNumber, takeNumber, WINDOW_BYTES, type SequenceWindow } from './sequence-window.ts';
 import { keyOf } from './slab.ts';
+import { encodeTurn, indexOfMember, readTurn, TURN_KEY, TURN_KIND, type MemberTurn } from './turn.ts';
 import {
   closeEpoch,
   freshStanding,
@@ -90,6 +92,22 @@ function encodeIssuerLane(lane: IssuerLane): Uint8Array {
     .finish();
 }
 
+function encodeStanding(issuer: number, standing: Standing): Uint8Array {
+  return writeStanding(new Writer(40).u8(KIND.member).u8(issuer), standing).finish();
+}
+
+function sharesOf(stake: readonly number[]): number[] {
+  const total = stake.reduce((sum, weight) => sum + weight, 0);
+  return stake.map((weight) => Math.floor((LIMITS.payloadLanesMax * weight) / total));
+}
+
+/** Lanes and standings by the indices of a next set. */
+interface Turned {
+  readonly turn: MemberTurn;
+  readonly issuerLanes: ReadonlyMap<number, IssuerLane>;
+  readonly standings: readonly Standing[];
+}
+
 /** The table as of the last checkpoint applied. Changed through a `LaneDraft` only. */
 export class LaneTable {
   tree: StateTree = StateTree.empty;
@@ -97,17 +115,25 @@ export class LaneTable {
   /** By issuer · envelopeLanesMax + lane. */
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
   /** By member. */
-  readonly standings: Standing[];
+  standings: Standing[];
   readonly ledger: LedgerTable = new LedgerTable();
-  readonly stake: readonly number[];
+  stake: readonly number[];
   /** Lanes of payloads each member may open. */
-  readonly share: readonly number[];
+  share: readonly number[];
+  /** The members since they last changed; undefined while they are those of the start. */
+  turn: MemberTurn | undefined;
 
   constructor(stake: readonly number[]) {
-    const total = stake.reduce((sum, weight) => sum + weight, 0);
     this.stake = stake;
     this.standings = stake.map(freshStanding);
-    this.share = stake.map((weight) => Math.floor((LIMITS.payloadLanesMax * weight) / total));
+    this.share = sharesOf(stake);
+  }
+
+  #take(turn: MemberTurn): void {
+    this.turn = turn;
+    this.stake = turn.members.map((member) => member.weight);
+    this.standings = this.stake.map(freshStanding);
+    this.share = sharesOf(this.stake);
   }
 
   get root(): Hash {
@@ -134,8 +160,16 @@ export class LaneTable {
   adopt(draft: LaneDraft): void {
     this.tree = draft.finish();
     for (const [key, lane] of draft.payloadLanes) this.payloadLanes.set(key, lane);
-    for (const [key, lane] of draft.issuerLanes) this.issuerLanes.set(key, lane);
-    for (const [i, standing] of draft.standings.entries()) this.standings[i] = standing;
+    if (draft.turned === undefined) {
+      for (const [key, lane] of draft.issuerLanes) this.issuerLanes.set(key, lane);
+      for (const [i, standing] of draft.standings.entries()) this.standings[i] = standing;
+    } else {
+      const { turn, issuerLanes, standings } = draft.turned;
+      this.#take(turn);
+      this.issuerLanes.clear();
+      for (const [key, lane] of issuerLanes) this.issuerLanes.set(key, lane);
+      this.standings = [...standings];
+    }
     this.ledger.adopt(draft.ledger);
   }
 
@@ -147,6 +181,18 @@ export class LaneTable {
   static from(stake: readonly number[], entries: readonly { key: Hash; value: Uint8Array }[]): LaneTable {
     const table = new LaneTable(stake);
     table.tree = StateTree.empty.update(entries);
+    const turn = table.tree.get(TURN_KEY);
+    if (turn !== undefined) {
+      const read = decode(
+        (reader) =>
+          reader.u8() === TURN_KIND
+            ? readTurn(reader)
+            : reader.refuse('decode.unknown-kind', 'expected the members'),
+        turn,
+      );
+      if (!read.ok) throw new Error(`the members of the snapshot are not readable: ${read.message}`);
+      table.#take(read.value);
+    }
     for (const { key, value } of entries) {
       const read = decode((reader) => table.#read(reader, key), value);
       if (!read.ok) throw new Error(`a lane of the snapshot is not readable: ${read.message}`);
@@ -172,7 +218,8 @@ export class LaneTable {
     } else if (kind === KIND.member) {
       const issuer = reader.u8();
       this.standings[issuer] = readStanding(reader);
-    } else if (!this.ledger.read(kind, reader))
+    } else if (kind === TURN_KIND) readTurn(reader);
+    else if (!this.ledger.read(kind, reader))
       reader.refuse('decode.unknown-kind', 'expected a lane, a member or value');
   }
 }
@@ -184,6 +231,9 @@ export class LaneDraft {
   readonly issuerLanes: Map<number, IssuerLane> = new Map();
   readonly standings: readonly Standing[];
   readonly ledger: LedgerDraft;
+  /** What the next set of members starts from, by its own indices; undefined when the members stay. */
+  turned: Turned | undefined;
+  #opened = 0;
   #tree: StateTree | undefined;
 
   constructor(base: LaneTable, subnet: Hash) {
@@ -197,8 +247,7 @@ export class LaneDraft {
     const { name } = laneNameOf(payload);
     const lane = this.payloadLanes.get(name) ?? this.#base.payloadLanes.get(name);
     if (lane !== undefined) return judgeNumber(lane, payload.sequence);
-    const { opened } = this.standings[issuer] as Standing;
-    return opened < (this.#base.share[issuer] as number) ? 'applied' : 'lanes-full';
+    return this.#mayOpen(issuer) ? 'applied' : 'lanes-full';
   }
 
   /** Applies a payload once: the sequence is above the window's end and has not been seen (spec DAG-7.2). */
@@ -208,9 +257,9 @@ export class LaneDraft {
     if (lane === undefined) {
       const held = this.#base.payloadLanes.get(name);
       if (held === undefined) {
-        const standing = this.standings[issuer] as Standing;
-        if (standing.opened >= (this.#base.share[issuer] as number)) return 'lanes-full';
-        standing.opened += 1;
+        if (!this.#mayOpen(issuer)) return 'lanes-full';
+        (this.standings[issuer] as Standing).opened += 1;
+        this.#opened += 1;
         lane = { key, high: 0, window: new Uint8Array(WINDOW_BYTES) };
       } else {
         const verdict = judgeNumber(held, payload.sequence);
@@ -222,6 +271,13 @@ export class LaneDraft {
     const verdict = judgeNumber(lane, payload.sequence);
     if (verdict === 'applied') takeNumber(lane, payload.sequence);
     return verdict;
+  }
+
+  /** Within its share; lanes that members opened who have left are still there. */
+  #mayOpen(issuer: number): boolean {
+    const { opened } = this.standings[issuer] as Standing;
+    const lanes = this.#base.payloadLanes.size + this.#opened;
+    return opened < (this.#base.share[issuer] as number) && lanes < LIMITS.payloadLanesMax;
   }
 
   /** From now on what this member issues is ignored. A second accusation changes nothing. */
@@ -250,6 +306,43 @@ export class LaneDraft {
     if (isEpochEnd(sequence)) closeEpoch(this.standings, this.#base.stake, powBits);
   }
 
+  /** The members change behind this checkpoint: after `judge`, before `finish`. Who leaves takes nothing along. */
+  turn(from: ValidatorSet, turn: MemberTurn): void {
+    const issuerLanes = new Map<number, IssuerLane>();
+    const moved = new Map<number, number>();
+    const standings = turn.members.map(({ key, weight }, index) => {
+      const before = indexOfMember(from, key);
+      if (before < 0) return freshStanding();
+      moved.set(before, index);
+      const standing = this.standings[before] as Standing;
+      return { ...standing, workWeight: Math.min(weight, standing.workWeight) };
+    });
+    for (const lane of this.#everyIssuerLane()) {
+      const issuer = moved.get(lane.issuer);
+      if (issuer !== undefined)
+        issuerLanes.set(issuer * LIMITS.envelopeLanesMax + lane.lane, { ...lane, issuer });
+    }
+    this.turned = { turn, issuerLanes, standings };
+  }
+
+  #everyIssuerLane(): IterableIterator<IssuerLane> {
+    return new Map([...this.#base.issuerLanes, ...this.issuerLanes]).values();
+  }
+
+  /** Everything under the old indices goes, then what the next set starts from is written; of two changes to a key the later counts. */
+  #turnChanges({ turn, issuerLanes, standings }: Turned): StateChange[] {
+    const changes: StateChange[] = [];
+    for (const lane of this.#everyIssuerLane())
+      changes.push({ key: issuerLaneKey(lane.issuer, lane.lane), value: undefined });
+    for (const issuer of this.standings.keys()) changes.push({ key: memberKey(issuer), value: undefined });
+    for (const lane of issuerLanes.values())
+      changes.push({ key: issuerLaneKey(lane.issuer, lane.lane), value: encodeIssuerLane(lane) });
+    for (const [issuer, standing] of standings.entries())
+      changes.push({ key: memberKey(issuer), value: encodeStanding(issuer, standing) });
+    changes.push({ key: TURN_KEY, value: encodeTurn(turn) });
+    return changes;
+  }
+
   /** The tree with all changes; computed once. */
   finish(): StateTree {
     if (this.#tree !== undefined) return this.#tree;
@@ -260,9 +353,9 @@ export class LaneDraft {
       changes.push({ key: issuerLaneKey(lane.issuer, lane.lane), value: encodeIssuerLane(lane) });
     for (const [issuer, standing] of this.standings.entries()) {
       if (isSameStanding(standing, this.#base.standings[issuer] as Standing)) continue;
-      const value = writeStanding(new Writer(40).u8(KIND.member).u8(issuer), standing).finish();
-      changes.push({ key: memberKey(issuer), value });
+      changes.push({ key: memberKey(issuer), value: encodeStanding(issuer, standing) });
     }
+    if (this.turned !== undefined) changes.push(...this.#turnChanges(this.turned));
     this.#tree = this.#base.tree.update(changes);
     return this.#tree;
   }

@@ -10,8 +10,7 @@ import type { Deposit } from '../ledger/escrow.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Payload } from '../ledger/payload.ts';
-import { quorumOf } from '../ledger/validators.ts';
-import { Accusations } from './accusations.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
 import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
 import { depositRecord } from './deposits.ts';
 import { makeDraft } from './draft.ts';
@@ -28,9 +27,8 @@ import {
   type Timing,
   type VertexView,
 } from './effects.ts';
-import { Follow } from './follow.ts';
-import { Graph } from './graph.ts';
-import { Intake } from './intake.ts';
+import type { Follow } from './follow.ts';
+import type { Graph } from './graph.ts';
 import { IssueRate } from './issue-rate.ts';
 import {
   voteSigningBytes,
@@ -45,11 +43,13 @@ import { balanceKey } from './ledger-records.ts';
 import type { BalanceProof } from './balance-proof.ts';
 import type { LedgerTable } from './ledger-table.ts';
 import { voteRecord, type LogRecord } from './records.ts';
+import { OwnPast } from './own-past.ts';
+import { assemble, isOfTurn, renew } from './parts.ts';
 import { explain, snapshotOf, statusOf, survey, vertices, type MemberParts } from './report.ts';
 import { restoreRecords } from './restore.ts';
 import { AnswerBudget, answerRequest, ANSWERS, laneHeads } from './serve.ts';
 import { keyOf } from './slab.ts';
-import { Solidifier } from './solidify.ts';
+import { isOfSet, type MemberTurn } from './turn.ts';
 import type { AnchorView, VerifiedEnvelope } from './verify.ts';
 
 /** Evaluations kept for one sequence: proposals are few, and each can be worked out again. */
@@ -58,13 +58,7 @@ const EVALUATIONS_MAX = 8;
 const APPROVE_DOUBLINGS_MAX = 7;
 
 export class Member {
-  readonly #options: MemberOptions;
   readonly #timing: Timing;
-  readonly #graph: Graph;
-  readonly #solidifier: Solidifier;
-  readonly #intake: Intake;
-  readonly #accusations: Accusations;
-  readonly #follow: Follow;
   readonly #parts: MemberParts;
   #election: Election;
   readonly #evaluations = new Map<string, Evaluation>();
@@ -76,35 +70,45 @@ export class Member {
   #redeliver: readonly Delivery[] = [];
   #headsAt = -1;
   readonly #answeredAt = new Map<number, number>();
-  /** Members heard from, while our own past is not certain. */
-  readonly #heard = new Set<number>();
-  #certainOfPast: boolean;
+  readonly #past: OwnPast;
   readonly #rate = new IssueRate();
-  readonly #answers: AnswerBudget;
+  #answers: AnswerBudget;
+  /** Void since a turn, and not told to the shell yet. */
+  #givenUp: VerifiedEnvelope[] = [];
   #approval = { target: '', at: 0, doublings: 0 };
 
   constructor(options: MemberOptions) {
-    const { members, self } = options;
+    const { members } = options;
     if (members.length > LIMITS.subnetMembersMax) throw new RangeError('a subnet has at most 32 members');
-    this.#options = options;
     this.#timing = { ...TIMING, ...options.timing };
-    this.#graph = new Graph(options);
-    this.#solidifier = new Solidifier({ members: members.length, self, timing: this.#timing });
-    this.#accusations = new Accusations(this.#graph, self);
-    this.#intake = new Intake(this.#graph, this.#solidifier, this.#accusations, self);
-    this.#follow = new Follow(options, this.#graph, this.#solidifier);
+    this.#parts = assemble(options, this.#timing, (turn) => this.#turn(turn));
     this.#answers = new AnswerBudget(members.length);
     this.#election = this.#newElection();
     const restored = options.restore ?? [];
-    this.#certainOfPast = (restored.length > 0 && options.pastUncertain !== true) || members.length === 1;
-    const parts = {
-      graph: this.#graph,
-      solidifier: this.#solidifier,
-      intake: this.#intake,
-      follow: this.#follow,
-    };
-    this.#parts = parts;
+    this.#past = new OwnPast((restored.length > 0 && options.pastUncertain !== true) || members.length === 1);
     if (restored.length > 0) this.#restore(restored);
+  }
+
+  get #options(): MemberOptions {
+    return this.#parts.options;
+  }
+
+  get #graph(): Graph {
+    return this.#parts.graph;
+  }
+
+  get #follow(): Follow {
+    return this.#parts.follow;
+  }
+
+  /** Those who decide the next checkpoint; indices everywhere are by this set. Another object when they have changed. */
+  get members(): ValidatorSet {
+    return this.#options.members;
+  }
+
+  /** Own index among them, −1 for a follower. */
+  get self(): number {
+    return this.#options.self;
   }
 
   /** For `verifyEnvelope`: which anchors are known, and how old they are. */
@@ -114,7 +118,7 @@ export class Member {
 
   /** Whether an 'envelopes' message of this peer answers a request of ours: then age is not judged. */
   expectsFrom(peer: number): boolean {
-    return this.#solidifier.expectsFrom(peer);
+    return this.#parts.solidifier.expectsFrom(peer);
   }
 
   /** Whether an envelope is here already, pending or lately final: gossip brings each more than once. */
@@ -127,19 +131,22 @@ export class Member {
     const { now } = input;
     effects.deliver.push(...this.#redeliver);
     this.#redeliver = [];
+    effects.givenUp.push(...this.#givenUp.splice(0));
     switch (input.kind) {
       case 'tick':
         this.#tick(now, effects);
         break;
       case 'envelope': {
         const { envelope, from, reply } = input;
-        const origin = this.#solidifier.originOf(envelope.hash, from, reply);
-        if (reply) this.#solidifier.spend(from, now);
-        this.#intake.receive({ envelope, from, origin }, now, effects);
+        if (!this.#isOfSet(envelope)) break;
+        const origin = this.#parts.solidifier.originOf(envelope.hash, from, reply);
+        if (reply) this.#parts.solidifier.spend(from, now);
+        this.#parts.intake.receive({ envelope, from, origin }, now, effects);
         break;
       }
       case 'forged':
-        this.#accusations.found(input.envelope, input.index, now, effects);
+        if (this.#isOfSet(input.envelope))
+          this.#parts.accusations.found(input.envelope, input.index, now, effects);
         break;
       case 'own':
         this.#issue(input.envelope, now, effects);
@@ -154,13 +161,14 @@ export class Member {
         this.#learnDeposits(input.deposits, now, effects);
         break;
       case 'located':
-        this.#intake.located(input, now, effects);
+        this.#parts.intake.located(input, now, effects);
         break;
     }
     this.#follow.run(now, this.#evaluations, effects, (anchor) => this.#applied(anchor, now, effects));
+    effects.givenUp.push(...this.#givenUp.splice(0));
     this.#judgeOpen(now, effects);
-    for (let i = 0; i < this.#intake.ownAccepted; i += 1) this.#rate.accepted();
-    this.#intake.ownAccepted = 0;
+    for (let i = 0; i < this.#parts.intake.ownAccepted; i += 1) this.#rate.accepted();
+    this.#parts.intake.ownAccepted = 0;
     return effects;
   }
 
@@ -190,7 +198,7 @@ export class Member {
   draftObstacle(): string | undefined {
     if (this.#options.self < 0) return 'a follower issues nothing';
     if (this.#follow.divergence !== undefined) return this.#follow.divergence;
-    if (!this.#certainOfPast)
+    if (!this.#past.isCertain)
       return 'two thirds of the stake have to tell first what they hold of us, lest we issue a sequence twice';
     if (this.#graph.isCrowded()) return 'too many of our envelopes are not final yet';
     return undefined;
@@ -220,7 +228,7 @@ export class Member {
       });
       return;
     }
-    this.#intake.receive({ envelope, from: self, origin: 'own' }, now, effects);
+    this.#parts.intake.receive({ envelope, from: self, origin: 'own' }, now, effects);
     if (this.#graph.place(envelope.hash) === undefined) return;
     if (envelope.payloads.length > 0) this.#rate.issued(now);
     effects.send.push({ to: 'all', message: { kind: 'envelope', encoded: envelope.encoded } });
@@ -266,8 +274,9 @@ export class Member {
     return { kind: 'heads', checkpoint: this.#graph.anchors.head, heads };
   }
 
-  /** Asks for what the other has beyond us, and tells it what we have beyond it. */
+  /** Asks for what the other has beyond us, and tells it what we have beyond it. Heads under other members name other people. */
   #compareHeads(from: number, message: HeadsMessage, now: number, effects: Effects): void {
+    if (!isOfTurn(this.#options, this.#graph, message.checkpoint)) return;
     const { members } = this.#options;
     const theirs = new Map<number, number>();
     // Chasing single parents back through what is final elsewhere would never end: the main chain comes first.
@@ -277,7 +286,7 @@ export class Member {
       theirs.set(head.issuer * LIMITS.envelopeLanesMax + head.lane, head.sequence);
       if (isFarAhead || head.sequence <= this.#graph.sequenceOf(head.issuer, head.lane)) continue;
       if (this.#graph.locate(head.hash) === undefined)
-        this.#solidifier.want(head.hash, { announcer: from, certified: false, now });
+        this.#parts.solidifier.want(head.hash, { announcer: from, certified: false, now });
     }
     const ahead = laneHeads(this.#graph, members.length).some(
       (head) => head.sequence > (theirs.get(head.issuer * LIMITS.envelopeLanesMax + head.lane) ?? 0),
@@ -288,24 +297,7 @@ export class Member {
       this.#answeredAt.set(from, now);
       effects.send.push({ to: from, message: this.#heads() });
     }
-    if (!this.#certainOfPast) this.#learnPast(from, message);
-  }
-
-  /**
-   * Starting without records, we may have issued before and forgotten it. Whoever holds an own envelope of ours tells its
-   * sequence; once two thirds of the stake have spoken and all they hold is here, going on cannot equivocate.
-   */
-  #learnPast(from: number, message: HeadsMessage): void {
-    const { members, self } = this.#options;
-    const unknown = message.heads.some(
-      (head) => head.issuer === self && head.sequence > this.#graph.sequenceOf(self, head.lane),
-    );
-    if (unknown) return;
-    this.#heard.add(from);
-    if (self >= 0) this.#heard.add(self);
-    let stake = 0;
-    for (const member of this.#heard) stake += members[member]?.weight ?? 0;
-    if (stake >= quorumOf(members.map((member) => member.weight)).strong) this.#certainOfPast = true;
+    this.#past.hear(from, message, this.#options, this.#graph);
   }
 
   #takeProposal(from: number, message: ProposalMessage, now: number, effects: Effects): void {
@@ -382,7 +374,7 @@ export class Member {
     if ('unknown' in anchors) {
       for (const anchor of anchors.unknown) {
         if (this.#graph.finals.find(anchor) === undefined)
-          this.#solidifier.want(anchor, { announcer: proposer, certified: false, now });
+          this.#parts.solidifier.want(anchor, { announcer: proposer, certified: false, now });
       }
       return false;
     }
@@ -410,7 +402,7 @@ export class Member {
     this.#evaluations.clear();
     this.#rejected.clear();
     this.#election = this.#newElection();
-    this.#intake.anchored(anchor, now, effects);
+    this.#parts.intake.anchored(anchor, now, effects);
     for (const { from, message } of this.#early.splice(0)) this.#replayEarly(from, message, now, effects);
   }
 
@@ -422,15 +414,15 @@ export class Member {
   #tick(now: number, effects: Effects): void {
     this.#exchangeHeads(now, effects);
     this.#askForMissing(now, effects);
-    this.#accusations.ask(now, effects);
+    this.#parts.accusations.ask(now, effects);
     const { payloadsAccepted, anyAccepted, unapproved, ownWaitMs } = survey(
       this.#graph,
       this.#options.self,
       now,
     );
     this.#rate.waiting(now, ownWaitMs);
-    const depositsWait = this.#follow.deposits.waiting.length > 0;
-    // A deposit into a quiet subnet: empty envelopes carry its checkpoint.
+    const depositsWait = this.#mainChainWaits;
+    // A deposit into a quiet subnet, or a turn: empty envelopes carry its checkpoint.
     const quiet = depositsWait && !anyAccepted ? 'deposits' : undefined;
     this.#wantApproval(unapproved === undefined ? quiet : keyOf(unapproved), now, effects);
     if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
@@ -442,6 +434,11 @@ export class Member {
     if (busy && due) this.#propose(now, effects);
     const certificate = election.submission(now);
     if (certificate !== undefined) effects.submit.push(certificate);
+  }
+
+  /** For a checkpoint of ours, whether there are payloads or not. */
+  get #mainChainWaits(): boolean {
+    return this.#follow.deposits.waiting.length > 0 || this.#options.isAwaited?.() === true;
   }
 
   #propose(now: number, effects: Effects): void {
@@ -457,7 +454,7 @@ export class Member {
     }
     // Signed before a crash and forgotten what: the round passes.
     if (election.signedIn(round) !== undefined || election.certificate !== undefined) return;
-    const depositsWait = this.#follow.deposits.waiting.length > 0;
+    const depositsWait = this.#mainChainWaits;
     const anchors = chooseAnchors(this.#graph, LIMITS.coneEnvelopesMax, depositsWait);
     const evaluation = anchors && this.#follow.evaluate(anchors);
     if (evaluation === undefined) return;
@@ -472,7 +469,7 @@ export class Member {
   }
 
   #exchangeHeads(now: number, effects: Effects): void {
-    const quiet = this.#graph.slab.count === 0 && this.#certainOfPast;
+    const quiet = this.#graph.slab.count === 0 && this.#past.isCertain;
     const pause = quiet ? this.#timing.headsIdleMs : this.#timing.headsMs;
     if (this.#headsAt >= 0 && now - this.#headsAt < pause) return;
     this.#headsAt = now;
@@ -480,12 +477,12 @@ export class Member {
   }
 
   #askForMissing(now: number, effects: Effects): void {
-    if (this.#solidifier.missingCount === 0) return;
+    if (this.#parts.solidifier.missingCount === 0) return;
     if (this.#graph.finals.forgotten) {
-      const hashes = this.#solidifier.unasked();
+      const hashes = this.#parts.solidifier.unasked();
       if (hashes.length > 0) effects.want.push({ kind: 'lookup', hashes });
     }
-    const asks = this.#solidifier.due(now);
+    const asks = this.#parts.solidifier.due(now);
     if (asks.length === 0) return;
     const heads = laneHeads(this.#graph, this.#options.members.length);
     for (const { to, hashes } of asks)
@@ -503,9 +500,24 @@ export class Member {
     effects.want.push({ kind: 'envelope' });
   }
 
+  #isOfSet(envelope: VerifiedEnvelope): boolean {
+    return this.#options.turnAfter === undefined || isOfSet(this.#options.members, envelope);
+  }
+
+  /** Others decide: everything that goes by index is made anew, and what was not final is void. */
+  #turn(turn: MemberTurn): void {
+    this.#givenUp.push(...renew(this.#parts, this.#timing, turn));
+    this.#answers = new AnswerBudget(turn.members.length);
+    this.#early.length = 0;
+    this.#answeredAt.clear();
+    this.#past.forgetHeard();
+    this.#approval = { target: '', at: 0, doublings: 0 };
+  }
+
   #restore(records: readonly LogRecord[]): void {
-    const { deliveries, votes } = restoreRecords(this.#options, this.#parts, records);
+    const { deliveries, votes } = restoreRecords(this.#parts, records, (turn) => this.#turn(turn));
     this.#redeliver = deliveries;
+    this.#givenUp = this.#givenUp.filter((envelope) => !this.holds(envelope.hash));
     this.#election = this.#newElection();
     for (const vote of votes) {
       if (vote.sequence !== this.#election.sequence) continue;
@@ -531,7 +543,7 @@ export class Member {
     const obstacle = this.isBarred
       ? 'barred: this member was shown to have forged payloads'
       : this.draftObstacle();
-    const own = { obstacle, perSecond: this.#rate.perSecond, barred: this.#accusations.barred };
+    const own = { obstacle, perSecond: this.#rate.perSecond, barred: this.#parts.accusations.barred };
     return statusOf(this.#parts, this.#election, own);
   }
 
@@ -551,7 +563,7 @@ export class Member {
 
   /** False while others have yet to tell what they hold of us: our own records of it are lost. */
   get isCertainOfPast(): boolean {
-    return this.#certainOfPast;
+    return this.#past.isCertain;
   }
 
   /** Number of the newest deposit this member was told of or has credited: the shell goes on behind it. */

@@ -14,6 +14,8 @@ import type { Payload } from '../ledger/payload.ts';
 import { isVoucher } from '../ledger/value-order.ts';
 import type { AppliedPayload, IgnoredPayload } from './effects.ts';
 import type { Graph } from './graph.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
+import type { MemberTurn } from './turn.ts';
 import { LaneDraft, type PayloadOutcome } from './lanes.ts';
 import type { ValueRefusal } from './ledger-table.ts';
 import { PARENT_STRIDE, type Slab } from './slab.ts';
@@ -29,6 +31,8 @@ export interface Evaluation {
   readonly lanes: LaneDraft;
   readonly applied: readonly AppliedPayload[];
   readonly ignored: readonly IgnoredPayload[];
+  /** Behind this checkpoint others decide. */
+  readonly turn: MemberTurn | undefined;
 }
 
 /**
@@ -226,7 +230,14 @@ function applyPayload(
  */
 export function evaluate(
   graph: Graph,
-  subnet: { readonly id: Hash; readonly powBits: number; readonly lastTime: number },
+  subnet: {
+    readonly id: Hash;
+    readonly powBits: number;
+    readonly lastTime: number;
+    /** When others decide behind this checkpoint: who decides up to it, and who then. */
+    readonly members?: ValidatorSet;
+    readonly next?: ValidatorSet | undefined;
+  },
   anchors: readonly number[],
   deposits: readonly Deposit[] = [],
 ): Evaluation | undefined {
@@ -268,6 +279,9 @@ export function evaluate(
   }
   const sequence = previous.sequence + 1;
   lanes.judge(conducts, sequence, subnet.powBits);
+  const { members, next } = subnet;
+  const turn = members && next && { members: next, first: sequence + 1 };
+  if (turn !== undefined) lanes.turn(members as ValidatorSet, turn);
   const elapsedMs = subnet.lastTime === 0 ? 0 : time - subnet.lastTime;
   const { powBits } = previous;
   const value = lanes.ledger.value();
@@ -285,5 +299,5 @@ export function evaluate(
     powBits: nextPowBits({ powBits, base: subnet.powBits, envelopes: order.length, elapsedMs }),
     ...(value === undefined ? {} : { value }),
   };
-  return { checkpoint, hash: checkpointHash(checkpoint), order, lanes, applied, ignored };
+  return { checkpoint, hash: checkpointHash(checkpoint), order, lanes, applied, ignored, turn };
 }

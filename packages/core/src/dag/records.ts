@@ -18,7 +18,7 @@ import type { Committed } from './effects.ts';
 import type { Anchor } from './history.ts';
 
 export interface LogRecord {
-  readonly kind: 'envelope' | 'vote' | 'applied' | 'snapshot' | 'deposit';
+  readonly kind: 'envelope' | 'vote' | 'applied' | 'snapshot' | 'deposit' | 'turn';
   readonly bytes: Uint8Array;
 }
 
@@ -28,6 +28,7 @@ const KINDS = [
   'applied',
   'snapshot',
   'deposit',
+  'turn',
 ] as const satisfies readonly LogRecord['kind'][];
 
 /** One byte of kind and the bytes, for a log that stores plain byte strings. */
@@ -113,12 +114,14 @@ function many<T>(reader: Reader, countMax: number, read: () => T): T[] {
   return items;
 }
 
+/** The set of members is the longest. */
+const ENTRY_BYTES_MAX = 2_048;
 const ENTRIES_MAX =
   LIMITS.payloadLanesMax +
   LIMITS.subnetMembersMax * (LIMITS.envelopeLanesMax + 1) +
   LIMITS.subnetBalancesMax +
   LIMITS.subnetVoucherLanesMax +
-  1;
+  2;
 
 function readSnapshot(reader: Reader): Snapshot {
   const hash = (): Hash => asHash(reader.fixed(HASH_BYTES).slice());
@@ -127,7 +130,7 @@ function readSnapshot(reader: Reader): Snapshot {
     checkpoint: reader.bool() ? readCheckpoint(reader) : undefined,
     envelopesFinal: reader.u53(),
     payloadsApplied: reader.u53(),
-    entries: many(reader, ENTRIES_MAX, () => ({ key: hash(), value: reader.bytes(1024).slice() })),
+    entries: many(reader, ENTRIES_MAX, () => ({ key: hash(), value: reader.bytes(ENTRY_BYTES_MAX).slice() })),
     anchors: many(reader, LIMITS.anchorsKeptMax, () => {
       const anchor = { hash: hash(), sequence: reader.u53(), powBits: reader.u8() };
       if (reader.bool()) {

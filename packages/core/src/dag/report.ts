@@ -3,7 +3,8 @@ import type { Hash } from '../crypto/hash.ts';
 import { millis } from '../ledger/ids.ts';
 import { depositRecord } from './deposits.ts';
 import type { Election } from './checkpoint.ts';
-import type { Explanation, MemberStatus, VertexView } from './effects.ts';
+import type { Accusations } from './accusations.ts';
+import type { Explanation, MemberOptions, MemberStatus, VertexView } from './effects.ts';
 import type { Follow } from './follow.ts';
 import type { Graph } from './graph.ts';
 import type { Intake } from './intake.ts';
@@ -13,10 +14,13 @@ import type { Solidifier } from './solidify.ts';
 import { adjustmentOf } from './standing.ts';
 import { isLazy } from './tips.ts';
 
+/** What a member is made of; all but the last is made anew when its members change. */
 export interface MemberParts {
-  readonly graph: Graph;
-  readonly solidifier: Solidifier;
-  readonly intake: Intake;
+  options: MemberOptions;
+  graph: Graph;
+  solidifier: Solidifier;
+  accusations: Accusations;
+  intake: Intake;
   readonly follow: Follow;
 }
 

@@ -68,8 +68,7 @@ function electNext(draft: Draft, id: Hash, subnet: Subnet, membership: Membershi
 function takeTurn(draft: Draft, id: Hash, before: Subnet, { terms }: Membership): Subnet {
   const { next, ...rest } = before;
   const subnet: Subnet = next === undefined ? before : { ...rest, members: next };
-  // Collected first: what is paid changes what is walked.
-  for (const [member, record] of [...stakesOf(draft, id)]) {
+  for (const [member, record] of stakesOf(draft, id)) {
     const due = dueNow(record, subnet, terms.stakePerWeight, subnet.lastHeight);
     payBack(draft, id, member, record, due, subnet);
   }
