@@ -1,14 +1,11 @@
-/** Value between accounts, and the makers among them (spec STATE-3, STATE-4). Checks come before the first write. */
-import { ok, refused, type Result } from '../bytes/result.ts';
+/** Value between accounts (spec STATE-3). Checks come before the first write. */
+import { ok, type Result } from '../bytes/result.ts';
 import type { Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import type { BodyOf } from '../ledger/body.ts';
-import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
-import { holdDeposit, NO_DEPOSIT, openAccounts } from './record-deposit.ts';
-import { idText } from './record-map.ts';
-import { recordBytes, type Maker } from './records.ts';
+import { openAccounts } from './record-deposit.ts';
 import type { Rules } from './rules.ts';
 
 /** The fee is off the balance already. */
@@ -42,32 +39,7 @@ export function applyTransfers(
   return ok({ kind: 'distributed', from: sender, outputs });
 }
 
-export function makerFlaw(body: BodyOf<'register-maker'>): Flaw {
-  if (body.name === '') return refused('maker.malformed', 'expected a name');
-  return undefined;
-}
-
-export function applyRegisterMaker(
-  draft: Draft,
-  context: BlockContext,
-  sender: Address,
-  body: BodyOf<'register-maker'>,
-): Result<LedgerEventBody, ErrorCode> {
-  const id = idText(sender);
-  if (draft.get('maker', id) !== undefined)
-    return refused('maker.exists', 'the sender is registered already');
-  const maker: Maker = { name: body.name, registeredAt: context.height, deposit: NO_DEPOSIT };
-  const deposit = holdDeposit(draft, sender, recordBytes('maker', maker));
-  if (!deposit.ok) return deposit;
-  draft.set('maker', id, { ...maker, deposit: deposit.value });
-  return ok({ kind: 'maker-registered', maker: sender, name: body.name });
-}
-
-export const ACCOUNT_RULES: Rules<'transfer' | 'transfers' | 'register-maker'> = {
+export const ACCOUNT_RULES: Rules<'transfer' | 'transfers'> = {
   transfer: { apply: (draft, _, { sender }, body) => applyTransfer(draft, sender, body) },
   transfers: { apply: (draft, _, { sender }, body) => applyTransfers(draft, sender, body) },
-  'register-maker': {
-    flaw: (_, body) => makerFlaw(body),
-    apply: (draft, context, { sender }, body) => applyRegisterMaker(draft, context, sender, body),
-  },
 };

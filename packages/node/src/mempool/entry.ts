@@ -1,4 +1,5 @@
 /** What the pool keeps of a transaction, and of the lane and account it waits in. */
+import type { Body, BodyKind, BodyOf } from '@itc/core/ledger/body.js';
 import type { Transaction } from '@itc/core/ledger/transaction.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 
@@ -12,12 +13,21 @@ export interface Entry {
   readonly number: number;
   /** What it may take from its account. */
   readonly spend: bigint;
+  /** What it costs its sponsor, where it has one. */
+  readonly charge: Charge | undefined;
   /** How many of its account waited when it came: at the same price, those of whoever has most go first. */
   readonly rank: number;
   /** Everything before it in its lane is here or executed, so that it could be executed. */
   isDue: boolean;
   /** False when it has left; it may still be in a heap then. */
   isHere: boolean;
+}
+
+/** Names are id texts; the subject is whose budget of the day is used. */
+export interface Charge {
+  readonly sponsorship: string;
+  readonly subject: string;
+  readonly value: bigint;
 }
 
 /** What waits in one nonce lane of one account. */
@@ -42,33 +52,22 @@ export interface AccountLanes {
   rotations: number;
 }
 
-/** At most this much leaves the account when the transaction is executed. */
-export function spendOf({ fee, body }: Transaction): bigint {
-  switch (body.kind) {
-    case 'transfer':
-    case 'deposit':
-    case 'bond':
-      return fee + body.amount;
-    case 'transfers':
-      return body.outputs.reduce((sum, { amount }) => sum + amount, BigInt(fee));
-    case 'register-batch':
-      return fee + BigInt(body.batch.count) * body.batch.depositPerDevice;
-    case 'register-maker':
-    case 'claim':
-    case 'grant':
-    case 'revoke':
-    case 'create-subnet':
-    case 'checkpoint':
-    case 'unbond':
-    case 'weight-vote':
-    case 'evidence':
-    case 'restart':
-    case 'withdraw':
-    case 'rotate-keys':
-    case 'set-guardians':
-    case 'recover':
-    case 'veto-recovery':
-    case 'finish-recovery':
-      return fee;
-  }
+/** What leaves the balance beside the fee, by kind; of most kinds nothing does. */
+const VALUE_OF: { readonly [K in BodyKind]?: (body: BodyOf<K>) => bigint } = {
+  transfer: ({ amount }) => amount,
+  transfers: ({ outputs }) => outputs.reduce((sum, { amount }) => sum + amount, 0n),
+  deposit: ({ amount }) => amount,
+  bond: ({ amount }) => amount,
+  'register-batch': ({ batch }) => BigInt(batch.count) * batch.depositPerDevice,
+  'open-sponsorship': ({ amount }) => amount,
+  'fund-sponsorship': ({ amount }) => amount,
+  'open-stream': ({ amount }) => amount,
+  'fund-stream': ({ amount }) => amount,
+};
+
+/** At most this much leaves the account when the transaction is executed, deposits of records aside. */
+export function spendOf({ fee, body, sponsor }: Transaction): bigint {
+  const valueOf = VALUE_OF[body.kind] as ((body: Body) => bigint) | undefined;
+  const value = valueOf?.(body) ?? 0n;
+  return sponsor === undefined ? fee + value : value;
 }

@@ -13,10 +13,11 @@ import { spendOf, type AccountLanes, type Entry, type Lane } from './entry.ts';
 import { Eviction } from './eviction.ts';
 import { Heap } from './heap.ts';
 import { Selection, type TakeOptions } from './selection.ts';
+import { chargeOf, SponsoredPlaces, SPONSORED_LIMITS, type SponsoredLimits } from './sponsored-places.ts';
 
 export type { TakeOptions };
 
-export interface MempoolLimits {
+export interface MempoolLimits extends SponsoredLimits {
   readonly countMax: number;
   readonly bytesMax: number;
   readonly perAccountMax: number;
@@ -30,6 +31,7 @@ export const MEMPOOL_LIMITS: MempoolLimits = {
   perAccountMax: 10_000,
   checkpointsMax: 256,
   checkpointsPerSubnetMax: 32,
+  ...SPONSORED_LIMITS,
 };
 
 /** A replacement pays a tenth more per byte, so that nobody has a nonce checked and passed on over and over for next to nothing. */
@@ -50,6 +52,7 @@ export class Mempool {
   /** By subnet. */
   readonly #checkpoints = new Map<string, Set<Entry>>();
   #checkpointCount = 0;
+  readonly #sponsored: SponsoredPlaces;
   #laneCount = 0;
   /** The next entry of each lane that can go on, with some that have left. */
   #heads = new Heap<Entry>(dearestFirst);
@@ -57,9 +60,12 @@ export class Mempool {
   #eviction: Eviction | undefined;
   #bytes = 0;
   #numbered = 0;
+  /** In force when it was last looked at what is below it. */
+  #feePerByte: bigint | undefined;
 
   constructor(limits: MempoolLimits = MEMPOOL_LIMITS) {
     this.#limits = limits;
+    this.#sponsored = new SponsoredPlaces(limits);
   }
 
   get size(): number {
@@ -117,6 +123,12 @@ export class Mempool {
         `with what waits already the account needs ${owed}, the balance is ${balance}`,
       );
     }
+    const charge = chargeOf(transaction, state);
+    if (tx.sponsor !== undefined) {
+      if (charge === undefined) return refused('sponsor.unknown', 'no sponsorship pays for this');
+      const flaw = this.#sponsored.flaw(charge, state, rival);
+      if (flaw !== undefined) return flaw;
+    }
     const isDue = tx.nonce <= (lane?.gap ?? next);
     const rank = rival?.rank ?? count;
     const room = { transaction, lane, price, rank, isDue };
@@ -127,7 +139,17 @@ export class Mempool {
     const number = this.#numbered;
     this.#numbered += 1;
     this.#insert(
-      { transaction, price, rank, number, spend, isDue, isHere: true, lane: this.#laneOf(transaction, next) },
+      {
+        transaction,
+        price,
+        rank,
+        number,
+        spend,
+        charge,
+        isDue,
+        isHere: true,
+        lane: this.#laneOf(transaction, next),
+      },
       rival,
     );
     return ok(undefined);
@@ -179,9 +201,11 @@ export class Mempool {
       if (tx.body.kind === 'rotate-keys') this.#dropUnentitled(account, state);
       if (tx.body.kind === 'finish-recovery') this.#dropUnentitled(idText(tx.body.account), state);
     }
+    this.#dropUnsponsored(transactions, state);
     if (this.#checkpointCount > 0) this.#dropStaleCheckpoints(state);
     // Expiry is swept now and then: an expired transaction only costs its place.
     if (height % SWEEP_BLOCKS !== 0) return;
+    this.#dropUnpayable(state);
     for (const entry of this.#entries.values())
       if (entry.transaction.tx.validUntil <= height) this.#remove(entry);
   }
@@ -194,6 +218,33 @@ export class Mempool {
       this.#dropUnentitled(account.name, state);
     }
     this.#dropStaleCheckpoints(state);
+    this.#dropUnpayable(state);
+  }
+
+  /** Budgets these transactions used, or changed. */
+  #dropUnsponsored(transactions: readonly VerifiedTransaction[], state: LedgerState): void {
+    const touched = new Set<string>();
+    for (const { tx } of transactions) {
+      if (tx.sponsor !== undefined) touched.add(idText(tx.sponsor));
+      const { body } = tx;
+      if (body.kind === 'change-sponsorship' || body.kind === 'close-sponsorship')
+        touched.add(idText(body.sponsorship));
+    }
+    for (const id of touched) for (const entry of this.#sponsored.overdrawn(id, state)) this.#remove(entry);
+  }
+
+  /** What no sponsor pays any more, and what is below the price since that has risen. */
+  #dropUnpayable(state: LedgerState): void {
+    for (const id of this.#sponsored.ids)
+      for (const entry of this.#sponsored.overdrawn(id, state)) this.#remove(entry);
+    const { feePerByte } = state.parameters;
+    if (feePerByte === this.#feePerByte) return;
+    this.#feePerByte = feePerByte;
+    for (const entry of this.#entries.values()) {
+      const { tx, encoded } = entry.transaction;
+      const isPaid = tx.body.kind !== 'checkpoint' && tx.body.kind !== 'restart';
+      if (isPaid && tx.fee < feePerByte * BigInt(encoded.length)) this.#remove(entry);
+    }
   }
 
   /** What keys have signed that do not act for the account any more leaves. */
@@ -225,6 +276,7 @@ export class Mempool {
       price,
       number,
       spend: 0n,
+      charge: undefined,
       rank: 0,
       isDue: true,
       isHere: true,
@@ -286,6 +338,7 @@ export class Mempool {
     lane.entries.set(entry.transaction.tx.nonce, entry);
     lane.account.count += 1;
     lane.account.spend += entry.spend;
+    this.#sponsored.enter(entry);
     if (isRotation(entry.transaction)) lane.account.rotations += 1;
     this.#enter(entry);
     this.#note(entry);
@@ -397,6 +450,7 @@ export class Mempool {
     lane.entries.delete(transaction.tx.nonce);
     lane.account.count -= 1;
     lane.account.spend -= entry.spend;
+    this.#sponsored.leave(entry);
     if (isRotation(transaction)) lane.account.rotations -= 1;
   }
 

@@ -136,8 +136,8 @@ export class Selection {
         continue;
       }
       this.#begun.set(lane, nonce);
-      const { fee, validUntil } = entry.transaction.tx;
-      const canPay = purse.left === undefined || purse.left >= fee;
+      const { fee, sponsor, validUntil } = entry.transaction.tx;
+      const canPay = sponsor !== undefined || purse.left === undefined || purse.left >= fee;
       return canPay && validUntil >= height ? entry : undefined;
     }
     this.#begun.set(lane, nonce);

@@ -37,6 +37,7 @@ export function stateWith(
         ? keys.get(name)
         : { balance: amount(purses.get(name) ?? PLENTY), nonces: byAddress.get(name) ?? [] },
     subnet: () => ({ lastSequence }),
+    parameters: { feePerByte: 0n, accountPrice: 0n },
   };
   return view as unknown as LedgerState;
 }
