@@ -9,10 +9,16 @@ import { Gateway } from '@itc/edge/gateway.js';
 import type { EventHub } from '@itc/node/api/events.js';
 import type { Routes } from '@itc/node/api/server.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
+import type { Finding } from '@itc/node/runtime/concerns.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
+
+/** More than a subnet makes final in some seconds, for half a minute. */
+const VAULT_MANY = 20_000;
+const VAULT_AFTER_MS = 30_000;
 
 export interface GatewayHost {
   readonly routes: readonly Routes[];
+  findings(): readonly Finding[];
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -64,6 +70,19 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
   const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
   return {
     routes: [gatewayRoutes({ gateway, ledger, chain, guard })],
+    findings: () =>
+      vault.openCount < VAULT_MANY
+        ? []
+        : [
+            {
+              code: 'vault-grows',
+              part: 'gateway',
+              what: `${vault.openCount} payloads in the vault are not final`,
+              todo: 'see what is said of its subnet; nothing is lost, and devices go on sending until the vault is full',
+              serious: false,
+              afterMs: VAULT_AFTER_MS,
+            },
+          ],
     async start() {
       await gateway.start();
     },

@@ -36,8 +36,23 @@ export interface NodeStatus {
     readonly reason?: string;
   };
   readonly subnets: readonly SubnetStatus[];
+  /** What is not as it should be with the answering node, serious things first. */
+  readonly concerns?: readonly Concern[];
   /** Of the devnet's front only. */
   readonly processes?: readonly ProcessStatus[];
+}
+
+export interface Concern {
+  /** The same for the same thing. */
+  readonly code: string;
+  /** `chain`, `disk`, `peers`, `gateway`, or `subnet NAME`. */
+  readonly part: string;
+  /** In a sentence, and what to do about it. */
+  readonly what: string;
+  readonly todo: string;
+  readonly since: number;
+  /** The process does not do its work because of it. */
+  readonly serious: boolean;
 }
 
 export interface PeerStatus {
@@ -147,6 +162,8 @@ export interface ProcessStatus {
   readonly role: string;
   readonly pid?: number;
   readonly state: 'running' | 'stopped' | 'exited';
+  /** When it came into this state. */
+  readonly since: number;
   readonly restarts: number;
   readonly reason?: string;
   readonly url?: string;

@@ -46,7 +46,8 @@ async function run(call: Call): Promise<number> {
   let gateway: GatewayHost | undefined;
   // A member or validator is up sooner without the code of a gateway.
   if (config.role === 'gateway') gateway = (await import('../gateway-host.ts')).openGateway(node, hub);
-  const api = new NodeApi({ node, hub, routes: [...(gateway?.routes ?? []), ...pinRoutes(node)] });
+  const routes = [...(gateway?.routes ?? []), ...pinRoutes(node)];
+  const api = new NodeApi({ node, hub, routes, findings: () => gateway?.findings() ?? [] });
   await node.start();
   await gateway?.start();
   await api.start();

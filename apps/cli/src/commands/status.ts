@@ -1,8 +1,8 @@
-/** `itc status`: what runs and, where something does not, why. */
-import type { NodeStatus } from '@itc/client/api.js';
+/** `itc status`: what runs and, where something does not, why, since when, and what to do. */
+import type { Concern, NodeStatus, ProcessStatus } from '@itc/client/api.js';
 import { openClient } from '../wallet.ts';
-import type { Command } from '../terminal/command.ts';
-import { formatCount, table } from '../terminal/output.ts';
+import type { Call, Command } from '../terminal/command.ts';
+import { formatCount, formatDuration, table } from '../terminal/output.ts';
 
 export const status: Command = {
   name: 'status',
@@ -12,22 +12,97 @@ Height, view, quorum, subnets and processes, each with a reason where something 
 Exit code 0 when the system is ready, 1 when it is not.
 
 Options:
-  --why   only what is not well`,
+  --why   for each node what is not as it should be, since when, and what to do; one line when all is well. Asks every
+          process of a devnet, or the one at --api. Exit code 1 when something keeps a node from its work (marked !), or
+          a process of the devnet does not run; 0 when all is well or only deserves a look.`,
   options: { why: { type: 'boolean' } },
   run: async (call) => {
     const answer = await openClient(call.api).status();
+    if (call.options['why'] === true) return why(call, answer);
     const reasons = reasonsOf(answer);
     const head = answer.ready ? 'ready' : `NOT READY  ${answer.reason ?? ''}`;
-    const lines =
-      call.options['why'] === true
-        ? reasons.length === 0
-          ? ['all is well']
-          : reasons
-        : [head, ...facts(answer), ...(reasons.length > 0 ? ['', 'Not well:', ...reasons] : [])];
-    call.output.result(call.options['why'] === true ? { ready: answer.ready, reasons } : answer, lines);
+    call.output.result(answer, [
+      head,
+      ...facts(answer),
+      ...(reasons.length > 0 ? ['', 'Not well:', ...reasons] : []),
+    ]);
     return answer.ready ? 0 : 1;
   },
 };
+
+interface NodeConcerns {
+  readonly name: string;
+  readonly role: string;
+  readonly healthy: boolean;
+  readonly concerns: readonly Concern[];
+}
+
+async function why(call: Call, answer: NodeStatus): Promise<number> {
+  const { processes } = answer;
+  const nodes = processes === undefined ? [concernsOf(answer)] : await Promise.all(processes.map(ask));
+  const healthy = nodes.every((node) => node.healthy);
+  const many = nodes.length === 1 ? '' : ` with ${nodes.length} nodes`;
+  const lines = nodes.flatMap(({ name, concerns }) => concerns.flatMap((one) => explained(name, one)));
+  call.output.result(
+    { healthy, ready: answer.ready, nodes },
+    lines.length > 0 ? lines : [`all is well${many}: height ${formatCount(answer.height)}`],
+  );
+  return healthy ? 0 : 1;
+}
+
+function concernsOf({ name, role, ready, reason, concerns = [], time }: NodeStatus): NodeConcerns {
+  // A node says in one or the other way that it does not do its work.
+  const isSaid = ready || concerns.some(({ serious }) => serious);
+  const all = isSaid
+    ? concerns
+    : [
+        {
+          code: 'not-ready',
+          part: 'chain',
+          what: reason ?? 'not ready',
+          todo: 'wait',
+          since: time,
+          serious: true,
+        },
+        ...concerns,
+      ];
+  return { name, role, healthy: !all.some(({ serious }) => serious), concerns: all };
+}
+
+/** One process of a devnet, by itself: what runs, or what its supervisor knows. */
+async function ask({ name, role, state, reason, url, since }: ProcessStatus): Promise<NodeConcerns> {
+  const down = (what: string): NodeConcerns => ({
+    name,
+    role,
+    healthy: false,
+    concerns: [
+      {
+        code: 'down',
+        part: 'process',
+        what,
+        todo: `itc devnet start ${name}; its log tells more`,
+        since,
+        serious: true,
+      },
+    ],
+  });
+  if (state !== 'running') return down(reason ?? `it is ${state}`);
+  if (url === undefined) return { name, role, healthy: true, concerns: [] };
+  try {
+    return concernsOf(await openClient(url).status());
+  } catch {
+    return down(`it runs, and does not answer at ${url}`);
+  }
+}
+
+function explained(name: string, { part, what, todo, since, serious }: Concern): string[] {
+  const lasting = formatDuration(Math.max(0, Date.now() - since));
+  return [
+    `${serious ? '!' : '-'} ${name}  ${part}: ${what}`,
+    `    since ${new Date(since).toISOString().slice(0, 19)}Z (${lasting})`,
+    `    do: ${todo}`,
+  ];
+}
 
 function facts(answer: NodeStatus): string[] {
   const { quorum, subnets, processes = [] } = answer;

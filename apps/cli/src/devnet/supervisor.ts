@@ -16,6 +16,8 @@ export interface ProcessStatus {
   readonly subnet?: string;
   readonly pid?: number;
   readonly state: 'running' | 'stopped' | 'exited';
+  /** When it came into this state, milliseconds since 1970. */
+  readonly since: number;
   readonly restarts: number;
   /** What to do about it, when it is not running. */
   readonly reason?: string;
@@ -31,6 +33,7 @@ interface Child {
   readonly launch: Launch;
   running: ChildProcess | undefined;
   state: ProcessStatus['state'];
+  since: number;
   restarts: number;
   reason: string | undefined;
   /** True while we are the one who ends it. */
@@ -74,6 +77,7 @@ export class Supervisor {
       launch,
       running: undefined,
       state: 'stopped',
+      since: Date.now(),
       restarts: known?.restarts ?? 0,
       reason: undefined,
       stopping: false,
@@ -146,6 +150,7 @@ export class Supervisor {
     });
     child.running = running;
     child.state = 'running';
+    child.since = Date.now();
     child.reason = undefined;
     child.stopping = false;
     child.startedAt = performance.now();
@@ -175,6 +180,7 @@ export class Supervisor {
     end: { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly message: string },
   ): void {
     const { name } = child.launch.process;
+    child.since = Date.now();
     if (child.stopping) {
       child.state = 'stopped';
       child.reason = `stopped; start it again with: itc devnet start ${name}`;
@@ -224,6 +230,7 @@ function statusOf(child: Child): ProcessStatus {
     ...(described.subnet === undefined ? {} : { subnet: described.subnet }),
     ...(child.running?.pid === undefined ? {} : { pid: child.running.pid }),
     state: child.state,
+    since: child.since,
     restarts: child.restarts,
     ...(child.reason === undefined ? {} : { reason: child.reason }),
   };

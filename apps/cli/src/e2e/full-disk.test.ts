@@ -16,8 +16,8 @@ import { Processes } from './processes.ts';
 
 installNativeCrypto();
 
-/** The tables keep 16 MiB free, and stop before the others. */
-const DISK_BYTES = 64 << 20;
+/** The tables keep 16 MiB free, and stop before the others; below 64 MiB free is worth a word. */
+const DISK_BYTES = 128 << 20;
 const VICTIM = 1;
 const PAYEE = keyPair(110);
 const LATE = millis(8_000_000_000_000);
@@ -35,13 +35,28 @@ function moveTo(disk: SmallDisk, network: Processes): void {
   network.change(VICTIM, { dataDir });
 }
 
+/** A validator is not ready without a disk; a member is, and its subnet is not. */
 async function saysWhy(network: Processes): Promise<void> {
-  const { reason } = await until('its status says why', async () => {
+  const reason = await until('its status says why', async () => {
     const status = await network.client(VICTIM).status();
-    return status.ready ? undefined : status;
+    return status.reason ?? status.subnets[0]?.reason;
   });
   assert.match(String(reason), /no space is left|bytes are free/);
   assert.match(String(reason), /nothing new is taken, what is here is kept; it goes on when there is room/);
+  const why = await run(['status', '--why', '--api', network.url(VICTIM)]);
+  assert.equal(why.code, 1);
+  assert.match(why.stdout, /^! n1  [^\n]*(no space is left|bytes are free)/m);
+  assert.match(why.stdout, /^ {4}do: make room on the volume of \S+; it goes on by itself$/m);
+  assert.match(why.stdout, /^ {4}since \d{4}-[^\n]*Z \(\d/m);
+}
+
+async function saysAllIsWell(network: Processes): Promise<void> {
+  const why = await until('all is well', async () => {
+    const ran = await run(['status', '--why', '--api', network.url(VICTIM)]);
+    return ran.stdout.startsWith('all is well') ? ran : undefined;
+  });
+  assert.equal(why.code, 0);
+  assert.match(why.stdout, /^all is well: height [\d ,]+\n$/);
 }
 
 test('NODE-4.9: a validator whose disk is full refuses transactions and keeps what it has, the others go on; with room it goes on by itself, to the same states', async (context) => {
@@ -72,7 +87,7 @@ test('NODE-4.9: a validator whose disk is full refuses transactions and keeps wh
   );
 
   disk.empty();
-  await network.ready(VICTIM);
+  await saysAllIsWell(network);
   await until('it has caught up', async () => (await network.client(VICTIM).status()).height >= height);
   assert.ok((await pay(refused)).height > height);
   await network.end(VICTIM);
@@ -86,7 +101,7 @@ test('NODE-4.9: a validator whose disk is full refuses transactions and keeps wh
   assert.equal(ours?.hash, theirs?.hash);
 });
 
-test('SUBNET-3.1, SUBNET-3.2, SUBNET-5.5: a member whose disk is full refuses payloads and keeps what it has, also when it is killed; with room it goes on by itself, to the same state', async (context) => {
+test('SUBNET-3.1, SUBNET-3.2, SUBNET-5.5, SUBNET-5.6: a member whose disk is full refuses payloads and keeps what it has, also when it is killed; with room it goes on by itself, to the same state', async (context) => {
   using disk = smallDisk(context);
   if (disk === undefined) return;
   await using network = await Processes.create({ validators: 1, members: 4 });
@@ -132,6 +147,7 @@ test('SUBNET-3.1, SUBNET-3.2, SUBNET-5.5: a member whose disk is full refuses pa
 
   disk.empty();
   await isPaid(VICTIM, 2);
+  await saysAllIsWell(network);
   await pay(VICTIM);
   await isPaid(3, 3);
 

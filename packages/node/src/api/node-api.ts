@@ -3,8 +3,10 @@ import { Type } from 'typebox';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
+import type { Timer } from '../ports.ts';
 import type { NodeProcess } from '../runtime/process.ts';
-import { BlockRate, statusOf } from '../runtime/status.ts';
+import { Concerns, findingsOf, type Concern, type Finding } from '../runtime/concerns.ts';
+import { BlockRate, statusOf, type StatusAnswer } from '../runtime/status.ts';
 import { chainRoutes, summarise } from './chain-routes.ts';
 import { EventHub, eventRoutes } from './events.ts';
 import { explainRoutes } from './explain-routes.ts';
@@ -23,7 +25,12 @@ export interface NodeApiOptions {
   readonly hub: EventHub;
   /** Of a gateway: devices, payloads, commands. */
   readonly routes?: readonly Routes[];
+  /** What is not as it should be beyond what the node itself knows. */
+  readonly findings?: () => readonly Finding[];
 }
+
+/** Since when something is so, is known this exactly. */
+const LOOK_MS = 1_000;
 
 export class NodeApi {
   readonly hub: EventHub;
@@ -31,11 +38,15 @@ export class NodeApi {
   readonly #node: NodeProcess;
   readonly #server: ApiServer;
   readonly #rate = new BlockRate();
+  readonly #concerns = new Concerns();
+  readonly #findings: () => readonly Finding[];
+  #look: Timer | undefined;
 
   constructor(options: NodeApiOptions) {
     const { node, hub } = options;
     this.#node = node;
     this.hub = hub;
+    this.#findings = options.findings ?? (() => []);
     this.metrics = createMetrics(node.config.name);
     this.#observe();
     const { subnet, subnetStore } = node;
@@ -88,15 +99,23 @@ export class NodeApi {
     });
   }
 
-  status(): ReturnType<typeof statusOf> {
-    return statusOf(this.#node, VERSION, this.#rate);
+  status(): StatusAnswer & { concerns: Concern[] } {
+    const facts = statusOf(this.#node, VERSION, this.#rate);
+    const findings = [...findingsOf(this.#node, facts), ...this.#findings()];
+    return { ...facts, concerns: this.#concerns.observe(findings, facts.time) };
   }
 
-  start(): Promise<void> {
-    return this.#server.start();
+  async start(): Promise<void> {
+    await this.#server.start();
+    const look = (): void => {
+      this.status();
+      this.#look = this.#node.clock.after(LOOK_MS, look);
+    };
+    look();
   }
 
   async stop(): Promise<void> {
+    this.#look?.cancel();
     this.hub.close();
     await this.#server.stop();
   }

@@ -81,6 +81,15 @@ export const SubnetStatus = Type.Object({
   reason: Type.Optional(Type.String()),
 });
 
+export const ConcernStatus = Type.Object({
+  code: Type.String({ description: 'what kind of thing; the same for the same thing' }),
+  part: Type.String({ description: 'chain, disk, peers, gateway, or subnet NAME' }),
+  what: Type.String(),
+  todo: Type.String({ description: 'what to do about it' }),
+  since: Time,
+  serious: Type.Boolean({ description: 'the process does not do its work because of it' }),
+});
+
 export const Status = Type.Object({
   ready: Type.Boolean(),
   reason: Type.Optional(Type.String()),
@@ -108,6 +117,9 @@ export const Status = Type.Object({
     reason: Type.Optional(Type.String()),
   }),
   subnets: Type.Array(SubnetStatus),
+  concerns: Type.Optional(
+    Type.Array(ConcernStatus, { description: 'what is not as it should be, serious things first' }),
+  ),
   consensus: Type.Optional(
     Type.Unknown({ description: 'the replica’s own view of itself; validators only' }),
   ),

@@ -9,7 +9,7 @@ import type { Static } from 'typebox';
 import type { Status, SubnetStatus } from '../api/schemas.ts';
 import type { NodeProcess } from './process.ts';
 
-type StatusAnswer = Static<typeof Status>;
+export type StatusAnswer = Omit<Static<typeof Status>, 'concerns'>;
 
 /** Without a block for this long, the chain stands still: heartbeats come every five seconds. */
 const STILL_MS = 12_000;

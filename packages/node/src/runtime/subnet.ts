@@ -174,6 +174,11 @@ export class Subnet {
     return this.#sync.progress ?? this.#o.retention.reason;
   }
 
+  /** While a snapshot of others comes in, how far it is. */
+  get snapshotProgress(): string | undefined {
+    return this.#sync.progress;
+  }
+
   /** No room on the disk: it does not take anything in. */
   get isFull(): boolean {
     return this.#disk.error !== undefined;
