@@ -4,6 +4,7 @@ import type { Writer } from '../bytes/writer.ts';
 import { ACCESS_CODECS, type AccessBody } from './bodies/access.ts';
 import type { BodyCodecs } from './bodies/codec.ts';
 import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
+import { DEVICE_LIFE_CODECS, type DeviceLifeBody } from './bodies/device-life.ts';
 import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
 import { MEMBERSHIP_CODECS, type MembershipBody } from './bodies/membership.ts';
 import { RENTAL_CODECS, type RentalBody } from './bodies/rental.ts';
@@ -17,6 +18,7 @@ import { VALIDATOR_CODECS, type ValidatorBody } from './bodies/validator.ts';
 export type Body =
   | TransferBody
   | DeviceBody
+  | DeviceLifeBody
   | RentalBody
   | AccessBody
   | SubnetBody
@@ -73,6 +75,18 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   'end-rental': 50,
   'claim-damage': 51,
   'answer-claim': 52,
+  'register-model': 25,
+  'set-attestation': 26,
+  'offer-device': 27,
+  'accept-device': 28,
+  'withdraw-device': 29,
+  'mark-device': 30,
+  'recover-device': 31,
+  'set-device-recovery': 32,
+  'set-group': 33,
+  'grant-group': 66,
+  delegate: 67,
+  'revoke-access': 68,
   'found-subnet': 60,
   'join-subnet': 61,
   'leave-subnet': 62,
@@ -88,6 +102,7 @@ export const KINDS: readonly BodyKind[] = (Object.keys(BODY_CODES) as BodyKind[]
 const CODECS: BodyCodecs<Body> = {
   ...TRANSFER_CODECS,
   ...DEVICE_CODECS,
+  ...DEVICE_LIFE_CODECS,
   ...ACCESS_CODECS,
   ...SUBNET_CODECS,
   ...VALIDATOR_CODECS,

@@ -11,11 +11,18 @@ import { millis, type Millis } from './ids.ts';
 import { readAddress, readHash } from './fields.ts';
 
 const VERSION = 1;
+/** Version 1 of an answer had no colour temperature. */
+const ANSWER_VERSION = 2;
+/** What a lamp may be asked for; what it has, its model says. */
+export const KELVIN_MIN = 1_000;
+export const KELVIN_MAX = 20_000;
 
 export type Action =
   | { readonly kind: 'on' }
   | { readonly kind: 'off' }
-  | { readonly kind: 'level'; readonly level: number };
+  | { readonly kind: 'level'; readonly level: number }
+  /** In kelvin, 1 000 to 20 000. */
+  | { readonly kind: 'colour-temperature'; readonly kelvin: number };
 
 export interface Command {
   readonly device: Address;
@@ -35,6 +42,13 @@ export const REFUSALS = [
   'not-allowed',
   'proof',
   'stale-proof',
+  /** The device was reported stolen, or retired: nobody commands it. */
+  'stolen',
+  'retired',
+  /** The grant holds at other hours of the week. */
+  'off-schedule',
+  /** The grant was for so many commands, and they were given. */
+  'used-up',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -48,6 +62,8 @@ export interface Acknowledgement {
   readonly on: boolean;
   /** 0 to 254. */
   readonly level: number;
+  /** Of lamps that have a colour temperature; 0 on the wire where there is none. */
+  readonly kelvin?: number;
   readonly time: Millis;
 }
 
@@ -63,29 +79,40 @@ export function encodeCommand(command: Command): Uint8Array {
     case 'level':
       writer.u8(2).u8(command.action.level);
       break;
+    case 'colour-temperature':
+      writer.u8(3).u16(command.action.kelvin);
+      break;
   }
   return writer.u53(command.notAfter).finish();
 }
 
 function readAction(reader: Reader): Action {
   const kind = reader.u8();
+  if (kind === 3) return { kind: 'colour-temperature', kelvin: readKelvin(reader) };
   const level = reader.u8();
   if (level > 254) reader.refuse('decode.out-of-range', `expected a level up to 254, got ${level}`);
   if (kind === 2) return { kind: 'level', level };
-  if (kind > 2) return reader.refuse('decode.unknown-kind', `expected an action from 0 to 2, got ${kind}`);
+  if (kind > 2) return reader.refuse('decode.unknown-kind', `expected an action from 0 to 3, got ${kind}`);
   if (level !== 0) reader.refuse('decode.not-canonical', 'expected level 0 where the action has none');
   return { kind: kind === 1 ? 'on' : 'off' };
 }
 
-function readVersion(reader: Reader): void {
+function readKelvin(reader: Reader): number {
+  const kelvin = reader.u16();
+  if (kelvin < KELVIN_MIN || kelvin > KELVIN_MAX)
+    reader.refuse('decode.out-of-range', `expected ${KELVIN_MIN} to ${KELVIN_MAX} kelvin, got ${kelvin}`);
+  return kelvin;
+}
+
+function readVersion(reader: Reader, expected: number): void {
   const version = reader.u8();
-  if (version !== VERSION)
-    reader.refuse('decode.unknown-kind', `expected version ${VERSION}, got ${version}`);
+  if (version !== expected)
+    reader.refuse('decode.unknown-kind', `expected version ${expected}, got ${version}`);
 }
 
 export function decodeCommand(bytes: Uint8Array): Result<Command, DecodeCode> {
   return decode((reader) => {
-    readVersion(reader);
+    readVersion(reader, VERSION);
     return { device: readAddress(reader), action: readAction(reader), notAfter: millis(reader.u53()) };
   }, bytes);
 }
@@ -93,28 +120,33 @@ export function decodeCommand(bytes: Uint8Array): Result<Command, DecodeCode> {
 export function encodeAcknowledgement(acknowledgement: Acknowledgement): Uint8Array {
   const { outcome } = acknowledgement;
   return new Writer(64)
-    .u8(VERSION)
+    .u8(ANSWER_VERSION)
     .fixed(acknowledgement.command, HASH_BYTES)
     .u8(outcome.kind === 'done' ? 0 : REFUSALS.indexOf(outcome.reason) + 1)
     .bool(acknowledgement.on)
     .u8(acknowledgement.level)
+    .u16(acknowledgement.kelvin ?? 0)
     .u53(acknowledgement.time)
     .finish();
 }
 
 export function decodeAcknowledgement(bytes: Uint8Array): Result<Acknowledgement, DecodeCode> {
   return decode((reader) => {
-    readVersion(reader);
+    readVersion(reader, ANSWER_VERSION);
     const command = readHash(reader);
     const code = reader.u8();
     const reason = REFUSALS[code - 1];
     if (code > 0 && reason === undefined)
       reader.refuse('decode.unknown-kind', `expected an outcome from 0 to ${REFUSALS.length}, got ${code}`);
+    const on = reader.bool();
+    const level = reader.u8();
+    const kelvin = reader.u16();
     return {
       command,
       outcome: reason === undefined ? { kind: 'done' } : { kind: 'refused', reason },
-      on: reader.bool(),
-      level: reader.u8(),
+      on,
+      level,
+      ...(kelvin !== 0 && { kelvin }),
       time: millis(reader.u53()),
     };
   }, bytes);

@@ -75,8 +75,9 @@ export const LIMITS = {
   /** Windows of a weekly schedule, and devices of a group. */
   scheduleWindowsMax: 4,
   groupDevicesMax: 32,
-  /** Signers of commands that a device remembers at a time. */
+  /** Signers of commands that a device remembers at a time, and grants whose uses it counts. */
   commandLanesMax: 64,
+  useCountsMax: 64,
   /** Subnet DAG: lanes of one member, and of all members together (a member's share follows its stake). */
   envelopeLanesMax: 16,
   subnetLanesMax: 64,

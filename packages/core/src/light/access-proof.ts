@@ -1,8 +1,9 @@
 /** What shows a device that a signer may command it: a certified header, its owner's record, a grant or none (spec LIGHT-5). */
 import { equalBytes } from '../bytes/hex.ts';
-import { decode, type DecodeCode } from '../bytes/reader.ts';
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import { refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
+import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import {
   readStateProof,
   writeStateProof,
@@ -18,10 +19,23 @@ import {
   type Certificate,
   type Header,
 } from '../ledger/block.ts';
+import { readAddress, readHash } from '../ledger/fields.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { deviceKey, grantKey, stateKeyHash, type StateKey } from '../state/keys.ts';
+import { delegationKey, deviceKey, grantKey, groupKey, stateKeyHash, type StateKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
 import { readHops, writeHops, type EpochHop } from './epoch-hop.ts';
+
+/** A record with what proves it, or that there is none. */
+export interface Shown {
+  readonly record: Uint8Array | undefined;
+  readonly proof: StateProof;
+}
+
+/** A record that is there. */
+export interface ShownRecord {
+  readonly record: Uint8Array;
+  readonly proof: StateProof;
+}
 
 export interface AccessProof {
   /** From genesis to the set that certified the header; a device that has come further passes over the first ones. */
@@ -29,13 +43,33 @@ export interface AccessProof {
   readonly header: Header;
   readonly certificate: Certificate;
   /** Record of the device under the header's state root. */
-  readonly device: { readonly record: Uint8Array; readonly proof: StateProof };
-  /** Not for the owner. For anybody else: the grant's record, or the proof that there is none. */
-  readonly grant: { readonly record: Uint8Array | undefined; readonly proof: StateProof } | undefined;
+  readonly device: ShownRecord;
+  /** Not for the owner. For anybody else: the owner's grant, or the proof that the subject has none for this device. */
+  readonly grant: Shown | undefined;
+  /** Where the grant is for a group: its record, under the device's owner and this id. */
+  readonly group?: ShownRecord & { readonly id: Hash };
+  /** From the holder of the grant down to the subject; each is to the next one's granter. */
+  readonly delegations: readonly ShownDelegation[];
 }
 
+export interface ShownDelegation extends ShownRecord {
+  readonly granter: Address;
+}
+
+/** Which of a subject's grants a proof shows. */
+export interface AccessPath {
+  /** The group it is for; absent: this device. */
+  readonly group?: Hash;
+  /** Who delegated, from the holder of the owner's grant down; nobody: the owner granted to the subject. */
+  readonly granters: readonly Address[];
+}
+
+const OWN_GRANT: AccessPath = { granters: [] };
+
 /**
- * The prover's side, from the tree whose root stands in the header. Undefined when the device has no record.
+ * The prover's side, from the tree whose root stands in the header. Undefined when the device has no record, and when the path
+ * names a group or a delegation that is not there; `findAccess` finds one that is. Without a path: the subject's own grant for
+ * this device, or that there is none.
  */
 export function proveAccess(o: {
   readonly tree: StateTreeView;
@@ -44,42 +78,78 @@ export function proveAccess(o: {
   readonly certificate: Certificate;
   readonly device: Address;
   readonly subject: Address;
+  readonly path?: AccessPath;
 }): AccessProof | undefined {
   if (!equalBytes(o.tree.root, o.header.stateRoot))
     throw new RangeError('the header commits to another state');
-  const show = (key: StateKey): { readonly record: Uint8Array | undefined; readonly proof: StateProof } => {
+  const show = (key: StateKey): Shown => {
     const hash = stateKeyHash(key);
     return { record: o.tree.get(hash), proof: o.tree.prove(hash) };
   };
-  const { record, proof } = show(deviceKey(o.device));
-  if (record === undefined) return undefined;
-  const device = decodeRecord('device', record);
+  const shown = present(show(deviceKey(o.device)));
+  if (shown === undefined) return undefined;
+  const device = decodeRecord('device', shown.record);
   if (!device.ok) throw new RangeError(`stored device record: ${device.message}`);
-  const isOwner = equalBytes(device.value.owner, o.subject);
+  const { header, certificate, hops = [] } = o;
+  const base = { hops, header, certificate, device: shown };
+  if (equalBytes(device.value.owner, o.subject)) return { ...base, grant: undefined, delegations: [] };
+
+  const { group, granters } = o.path ?? OWN_GRANT;
+  const scope = group ?? o.device;
+  const grant = show(grantKey(scope, granters[0] ?? o.subject));
+  if (group === undefined && granters.length === 0) return { ...base, grant, delegations: [] };
+  if (grant.record === undefined) return undefined;
+  const groupShown = group === undefined ? undefined : present(show(groupKey(device.value.owner, group)));
+  if (group !== undefined && groupShown === undefined) return undefined;
+  const delegations: ShownDelegation[] = [];
+  for (const [i, granter] of granters.entries()) {
+    const link = present(show(delegationKey(scope, granters[i + 1] ?? o.subject, granter)));
+    if (link === undefined) return undefined;
+    delegations.push({ granter, ...link });
+  }
   return {
-    hops: o.hops ?? [],
-    header: o.header,
-    certificate: o.certificate,
-    device: { record, proof },
-    grant: isOwner ? undefined : show(grantKey(o.device, o.subject)),
+    ...base,
+    grant,
+    ...(group && groupShown && { group: { id: group, ...groupShown } }),
+    delegations,
   };
 }
 
-const VERSION = 2;
+function present({ record, proof }: Shown): ShownRecord | undefined {
+  return record && { record, proof };
+}
+
+/** Version 2 had neither groups nor delegations. */
+const VERSION = 3;
+
+/** What follows the device: nothing, the absence of a grant, a grant for the device, a grant for a group. */
+const FORM = { owner: 0, grant: 1, absence: 2, group: 3 } as const;
 
 export function encodeAccessProof(access: AccessProof): Uint8Array {
   const writer = new Writer(2048).u8(VERSION);
   writeHops(writer, access.hops);
   writeHeader(writer, access.header);
   writeCertificate(writer, access.certificate);
-  writer.bytes(access.device.record);
-  writeStateProof(writer, access.device.proof);
-  const { grant } = access;
-  // 0 owner, 1 the grant follows, 2 the absence of a grant follows.
-  writer.u8(grant === undefined ? 0 : grant.record === undefined ? 2 : 1);
-  if (grant?.record !== undefined) writer.bytes(grant.record);
-  if (grant !== undefined) writeStateProof(writer, grant.proof);
+  writeShown(writer, access.device);
+  const { grant, group, delegations } = access;
+  if (grant === undefined) return writer.u8(FORM.owner).finish();
+  if (grant.record === undefined) {
+    writeStateProof(writer.u8(FORM.absence), grant.proof);
+    return writer.finish();
+  }
+  writer.u8(group === undefined ? FORM.grant : FORM.group);
+  if (group !== undefined) writeShown(writer.fixed(group.id, HASH_BYTES), group);
+  writeShown(writer, { record: grant.record, proof: grant.proof });
+  writer.list(delegations, (w, link) => writeShown(w.fixed(link.granter, HASH_BYTES), link));
   return writer.finish();
+}
+
+function writeShown(writer: Writer, { record, proof }: ShownRecord): void {
+  writeStateProof(writer.bytes(record), proof);
+}
+
+function readShown(reader: Reader): ShownRecord {
+  return { record: reader.bytes(LIMITS.recordBytesMax).slice(), proof: readStateProof(reader) };
 }
 
 export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, DecodeCode> {
@@ -93,11 +163,26 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
     const hops = readHops(reader);
     const header = readHeader(reader);
     const certificate = readCertificate(reader);
-    const device = { record: reader.bytes(LIMITS.recordBytesMax).slice(), proof: readStateProof(reader) };
+    const base = { hops, header, certificate, device: readShown(reader) };
     const form = reader.u8();
-    if (form > 2) reader.refuse('decode.unknown-kind', `expected a grant form from 0 to 2, got ${form}`);
-    if (form === 0) return { hops, header, certificate, device, grant: undefined };
-    const record = form === 1 ? reader.bytes(LIMITS.recordBytesMax).slice() : undefined;
-    return { hops, header, certificate, device, grant: { record, proof: readStateProof(reader) } };
+    switch (form) {
+      case FORM.owner:
+        return { ...base, grant: undefined, delegations: [] };
+      case FORM.absence:
+        return { ...base, grant: { record: undefined, proof: readStateProof(reader) }, delegations: [] };
+      case FORM.grant:
+        return { ...base, ...readChain(reader) };
+      case FORM.group:
+        return { ...base, group: { id: readHash(reader), ...readShown(reader) }, ...readChain(reader) };
+      default:
+        return reader.refuse('decode.unknown-kind', `expected a form from 0 to ${FORM.group}, got ${form}`);
+    }
   }, bytes);
+}
+
+function readChain(reader: Reader): { grant: Shown; delegations: ShownDelegation[] } {
+  return {
+    grant: readShown(reader),
+    delegations: reader.list(LIMITS.delegationsMax, (r) => ({ granter: readAddress(r), ...readShown(r) })),
+  };
 }

@@ -6,19 +6,17 @@ import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import { verifyStateProof } from '../crypto/state-tree.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
-import { decodeCommand, type Action, type Command, type Refusal } from '../ledger/command.ts';
+import { decodeCommand, type Command, type Refusal } from '../ledger/command.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
-import { ACTIONS } from '../ledger/bodies/access.ts';
-import { deviceKey, grantKey, stateKeyHash } from '../state/keys.ts';
-import { decodeRecord, type Device, type GrantRecord } from '../state/records.ts';
+import { judgeAccess, type CountedUse } from './access.ts';
 import type { AccessProof } from './access-proof.ts';
 import { followChain } from './certified.ts';
 import type { ReplayWindows } from './replay.ts';
 import type { Trust } from './trust.ts';
+import type { UseCounts } from './use-counts.ts';
 
 export interface CommandInput {
   readonly trust: Trust;
@@ -33,6 +31,8 @@ export interface CommandInput {
   readonly now: Millis;
   /** Marked when the command is accepted; the caller makes it durable before acting. */
   readonly replay: ReplayWindows;
+  /** As with the windows. Left out by a device that cannot count: grants for so many commands are not obeyed then. */
+  readonly uses?: UseCounts;
   readonly verify: SignatureVerifier;
   /** For devices with a clock: how old the proof's header may be, in milliseconds. */
   readonly proofAgeMsMax?: number;
@@ -73,6 +73,7 @@ export function verifyCommand(o: CommandInput): CommandVerdict {
   if (!allowed.ok) return refusal(proven.value, payload.id, allowed);
 
   o.replay.mark(signer, payload.sequence, command.notAfter, now);
+  o.uses?.take(allowed.value, now);
   return { kind: 'accepted', trust: proven.value, id: payload.id, command, payload, signer };
 }
 
@@ -125,55 +126,25 @@ function checkHeader(o: CommandInput): Step<Trust> {
   return advanced;
 }
 
-function checkAccess(o: CommandInput, signer: Address, command: Command, now: Millis): Step<void> {
+/** The counts that obeying adds to. */
+function checkAccess(
+  o: CommandInput,
+  signer: Address,
+  command: Command,
+  now: Millis,
+): Step<readonly CountedUse[]> {
   if (command.notAfter < now) return refused('expired', 'the command was valid only earlier');
-  const device = provenDevice(o);
-  if (!device.ok) return device;
-  if (equalBytes(device.value.owner, signer)) {
-    // One form only: a grant the owner does not need could be anything.
-    return o.access.grant === undefined ? ok(undefined) : refused('proof', 'the owner needs no grant');
-  }
-  const grant = provenGrant(o, signer);
-  if (!grant.ok) return grant;
-  const { granter, actions, levelMax, notBefore, expiresAt } = grant.value;
-  if (!equalBytes(granter, device.value.owner))
-    return refused('not-granted', 'an earlier owner gave this grant');
-  if (now < notBefore || now >= expiresAt) return refused('not-granted', 'the grant is not in force now');
-  return checkAction(command.action, actions, levelMax);
-}
-
-function provenDevice(o: CommandInput): Step<Device> {
-  const { header, device } = o.access;
-  if (!verifyStateProof(header.stateRoot, stateKeyHash(deviceKey(o.device)), device.record, device.proof)) {
-    return refused('proof', 'the record of the device is not in the certified state');
-  }
-  const record = decodeRecord('device', device.record);
-  return record.ok ? record : refused('proof', record.message);
-}
-
-function provenGrant(o: CommandInput, signer: Address): Step<GrantRecord> {
-  const { header, grant } = o.access;
-  if (grant === undefined) return refused('proof', 'the signer is not the owner, and no grant is shown');
-  const key = stateKeyHash(grantKey(o.device, signer));
-  if (!verifyStateProof(header.stateRoot, key, grant.record, grant.proof)) {
-    return refused('proof', 'what is shown about the grant is not in the certified state');
-  }
-  if (grant.record === undefined) return refused('not-granted', 'the signer has no grant for this device');
-  const record = decodeRecord('grant', grant.record);
-  return record.ok ? record : refused('proof', record.message);
-}
-
-function checkAction(action: Action, actions: number, levelMax: number): Step<void> {
-  switch (action.kind) {
-    case 'on':
-    case 'off':
-      return (actions & ACTIONS.onOff) !== 0
-        ? ok(undefined)
-        : refused('not-allowed', 'the grant does not cover on and off');
-    case 'level':
-      if ((actions & ACTIONS.level) === 0) return refused('not-allowed', 'the grant does not cover levels');
-      return action.level <= levelMax
-        ? ok(undefined)
-        : refused('not-allowed', `the grant allows levels up to ${levelMax}`);
+  const { access, device } = o;
+  const allowed = judgeAccess({ access, device, signer, action: command.action, now });
+  if (!allowed.ok || allowed.value.length === 0) return allowed;
+  switch (o.uses?.check(allowed.value, now)) {
+    case undefined:
+      return refused('not-allowed', 'this device does not count uses');
+    case 'used-up':
+      return refused('used-up', 'the commands of this grant were given');
+    case 'full':
+      return refused('used-up', 'no room is left to count another grant');
+    case 'left':
+      return allowed;
   }
 }

@@ -11,7 +11,9 @@ import {
   type Claim,
   type DeviceBatch,
 } from '../ledger/bodies/device.ts';
+import { attestationFlaw } from './apply-maker.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
+import { firstOwned } from './device-record.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { STATE_LIMITS } from './limits.ts';
@@ -33,11 +35,13 @@ export function applyRegisterBatch(
   sender: Address,
   batch: DeviceBatch,
 ): Result<LedgerEventBody, ErrorCode> {
-  if (draft.get('maker', idText(sender)) === undefined)
-    return refused('maker.unknown', 'only a maker registers batches');
+  const maker = draft.get('maker', idText(sender));
+  if (maker === undefined) return refused('maker.unknown', 'only a maker registers batches');
   const id = batchId(sender, batch.root);
   if (draft.get('batch', idText(id)) !== undefined)
     return refused('batch.exists', 'a batch of this maker has this root');
+  const flaw = attestationFlaw(draft, context, { sender, maker, batch });
+  if (flaw !== undefined) return flaw;
   // As bigints the product cannot wrap: 2^24 devices times 2^64 units is far beyond any balance, and refused.
   const deposit = BigInt(batch.count) * batch.depositPerDevice;
   const { root, count, model, depositPerDevice } = batch;
@@ -49,6 +53,7 @@ export function applyRegisterBatch(
     depositPerDevice,
     claimed: 0,
     registeredAt: context.height,
+    attestation: maker.attestation,
     deposit: NO_DEPOSIT,
   };
   const held = holdDeposit(draft, sender, recordBytes('batch', record), { value: deposit });
@@ -70,20 +75,21 @@ export function claimFlaw({ verify }: Pick<BlockContext, 'verify'>, claim: Claim
 }
 
 /**
- * Whoever holds the voucher becomes the owner, once. What can be looked up is asked before what must be computed.
- * The deposit goes to the device's own account: it is what the device pays its way with.
+ * Whether this claim makes the sender the owner; gives the batch it is from. What can be looked up is asked before what must be
+ * computed. A sponsor asks it before it pays for a claim.
  */
-export function applyClaim(
+export function provenClaim(
   draft: Draft,
-  context: BlockContext,
+  context: Pick<BlockContext, 'chain' | 'verify'>,
   sender: Address,
   claim: Claim,
-): Result<LedgerEventBody, ErrorCode> {
+): Result<Batch, ErrorCode> {
   const batch = draft.get('batch', idText(claim.batch));
   if (batch === undefined) return refused('batch.unknown', 'the claim names a batch that is not registered');
   const device = addressOf(claim.device);
-  if (draft.get('device', idText(device)) !== undefined)
-    return refused('device.claimed', 'this device has an owner');
+  const known = draft.get('device', idText(device));
+  if (known?.state === 'retired') return refused('device.retired', 'the life of this device is over');
+  if (known !== undefined) return refused('device.claimed', 'this device has an owner');
   const flaw = claimFlaw(context, claim);
   if (flaw !== undefined) return flaw;
   const leaf = batchLeaf(claim.device, claim.claimKey);
@@ -95,14 +101,32 @@ export function applyClaim(
   if (!context.verify(claim.claimKey, claimSigningBytes(context.chain, claim.device, sender), claim.proof)) {
     return refused('claim.signature', 'expected the claim key’s signature for this sender on this chain');
   }
-  const record: Device = {
+  return ok(batch);
+}
+
+/**
+ * Whoever holds the voucher becomes the owner, once. The deposit goes to the device's own account: it is what the device pays its way
+ * with.
+ */
+export function applyClaim(
+  draft: Draft,
+  context: BlockContext,
+  sender: Address,
+  claim: Claim,
+): Result<LedgerEventBody, ErrorCode> {
+  const proven = provenClaim(draft, context, sender, claim);
+  if (!proven.ok) return proven;
+  const { value: batch } = proven;
+  const device = addressOf(claim.device);
+  const record: Device = firstOwned({
     key: claim.device,
     owner: sender,
     batch: claim.batch,
     model: batch.model,
     claimedAt: context.time,
+    recoveryDelay: STATE_LIMITS.deviceRecoveryMs,
     deposit: NO_DEPOSIT,
-  };
+  });
   const held = holdDeposit(draft, sender, recordBytes('device', record), {
     accounts: batch.depositPerDevice === 0n ? [] : [device],
   });
@@ -123,6 +147,7 @@ export function applyClaim(
 
 export const DEVICE_RULES: Rules<'register-batch' | 'claim'> = {
   'register-batch': {
+    signs: true,
     flaw: (_, { batch }) => batchFlaw(batch),
     apply: (draft, context, { sender }, { batch }) => applyRegisterBatch(draft, context, sender, batch),
   },

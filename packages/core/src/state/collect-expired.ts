@@ -2,6 +2,8 @@
 import type { BlockContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { EndEvent, LedgerEventBody } from './events.ts';
+import { ACCESS_EXPIRY } from './apply-access.ts';
+import { DEVICE_LIFE_EXPIRY } from './apply-device-life.ts';
 import { GRANT_EXPIRY } from './apply-grant.ts';
 import { SPONSOR_EXPIRY } from './apply-sponsor.ts';
 import { STREAM_EXPIRY } from './apply-stream.ts';
@@ -28,6 +30,8 @@ export type Expiry<K extends ExpiringKind> = { readonly [P in K]: Expire<P> };
 
 const EXPIRY: Expiry<ExpiringKind> = {
   ...GRANT_EXPIRY,
+  ...ACCESS_EXPIRY,
+  ...DEVICE_LIFE_EXPIRY,
   ...RENTAL_EXPIRY,
   ...SPONSOR_EXPIRY,
   ...STREAM_EXPIRY,

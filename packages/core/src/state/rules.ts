@@ -3,7 +3,9 @@ import type { Result } from '../bytes/result.ts';
 import type { Address } from '../ledger/address.ts';
 import type { Body, BodyKind, BodyOf } from '../ledger/body.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
+import { ACCESS_RULES } from './apply-access.ts';
 import { ACCOUNT_RULES } from './apply-account.ts';
+import { DEVICE_LIFE_RULES } from './apply-device-life.ts';
 import { DEVICE_RULES } from './apply-device.ts';
 import { ESCROW_RULES } from './apply-escrow.ts';
 import { EVIDENCE_RULES } from './apply-evidence.ts';
@@ -14,6 +16,7 @@ import { RENTAL_RULES } from './apply-rental.ts';
 import { PARAMETERS_RULES } from './apply-parameters.ts';
 import { SPONSOR_RULES } from './apply-sponsor.ts';
 import { STREAM_RULES } from './apply-stream.ts';
+import { MAKER_RULES } from './apply-maker.ts';
 import { SUBNET_RULES } from './apply-subnet.ts';
 import { VALIDATOR_RULES } from './apply-validator.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
@@ -52,8 +55,11 @@ export type Rules<K extends BodyKind> = { readonly [P in K]: Rule<BodyOf<P>> };
 
 const RULES: Rules<BodyKind> = {
   ...ACCOUNT_RULES,
+  ...MAKER_RULES,
   ...DEVICE_RULES,
+  ...DEVICE_LIFE_RULES,
   ...GRANT_RULES,
+  ...ACCESS_RULES,
   ...SUBNET_RULES,
   ...ESCROW_RULES,
   ...VALIDATOR_RULES,

@@ -16,7 +16,12 @@ import { LIMITS } from '../limits.ts';
 import type { BodyCodecs } from './codec.ts';
 
 export type DeviceBody =
-  | { readonly kind: 'register-maker'; readonly name: string }
+  | {
+      readonly kind: 'register-maker';
+      readonly name: string;
+      /** Signs the maker's batches, away from the account that pays for them; none: the account's word is all there is. */
+      readonly attestation?: PublicKey;
+    }
   | { readonly kind: 'register-batch'; readonly batch: DeviceBatch }
   | { readonly kind: 'claim'; readonly claim: Claim };
 
@@ -28,6 +33,8 @@ export interface DeviceBatch {
   readonly model: Hash;
   /** The built-in ITC each device brings to its first owner's account; taken from the maker for the whole batch. */
   readonly depositPerDevice: Amount;
+  /** By the maker's attestation key over `attestationSigningBytes`; absent where the maker has none. */
+  readonly attestation?: Uint8Array;
 }
 
 export interface Claim {
@@ -82,25 +89,35 @@ export function claimSigningBytes(chain: Hash, device: PublicKey, owner: Address
 
 export const DEVICE_CODECS: BodyCodecs<DeviceBody> = {
   'register-maker': {
-    write: (writer, body) => writer.text(body.name),
-    read: (reader) => ({ kind: 'register-maker', name: reader.text(LIMITS.textBytesMax) }),
+    write: (writer, { name, attestation }) => {
+      writer.text(name).bool(attestation !== undefined);
+      if (attestation !== undefined) writePublicKey(writer, attestation);
+    },
+    read: (reader) => {
+      const name = reader.text(LIMITS.textBytesMax);
+      return { kind: 'register-maker', name, ...(reader.bool() && { attestation: readPublicKey(reader) }) };
+    },
   },
   'register-batch': {
-    write: (writer, { batch }) =>
-      writer
-        .fixed(batch.root, HASH_BYTES)
-        .u32(batch.count)
-        .fixed(batch.model, HASH_BYTES)
-        .u64(batch.depositPerDevice),
-    read: (reader) => ({
-      kind: 'register-batch',
-      batch: {
+    write: (writer, { batch }) => {
+      const { root, count, model, depositPerDevice, attestation } = batch;
+      writer.fixed(root, HASH_BYTES).u32(count).fixed(model, HASH_BYTES).u64(depositPerDevice);
+      writer.bool(attestation !== undefined);
+      if (attestation !== undefined) writer.fixed(attestation, SIGNATURE_BYTES);
+    },
+    read: (reader) => {
+      const batch = {
         root: readHash(reader),
         count: reader.u32(),
         model: readHash(reader),
         depositPerDevice: amount(reader.u64()),
-      },
-    }),
+      };
+      const isAttested = reader.bool();
+      return {
+        kind: 'register-batch',
+        batch: { ...batch, ...(isAttested && { attestation: reader.fixed(SIGNATURE_BYTES).slice() }) },
+      };
+    },
   },
   claim: {
     write: (writer, { claim }) => {

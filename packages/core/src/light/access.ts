@@ -1,0 +1,146 @@
+/**
+ * Whether what an access proof shows allows a command (spec LIGHT-5, LIGHT-10): judged by the device itself, link by link, in
+ * plain integers. The deposits in records are amounts beyond them, so they are passed over.
+ */
+import { equalBytes } from '../bytes/hex.ts';
+import { decode, type Reader } from '../bytes/reader.ts';
+import { ok, refused, type Result } from '../bytes/result.ts';
+import type { Hash } from '../crypto/hash.ts';
+import { verifyStateProof } from '../crypto/state-tree.ts';
+import type { Address } from '../ledger/address.ts';
+import type { Action, Refusal } from '../ledger/command.ts';
+import type { Millis } from '../ledger/ids.ts';
+import { termsRefusal } from '../ledger/terms.ts';
+import {
+  isChain,
+  rootOfGroup,
+  termsIn,
+  type AccessChain,
+  type DelegationLink,
+} from '../state/access-chain.ts';
+import { readDelegationHead, readGrantHead, readGroupHead } from '../state/access-record.ts';
+import { readDeviceHead, type DeviceHead } from '../state/device-record.ts';
+import { delegationKey, deviceKey, grantKey, groupKey, stateKeyHash, type StateKey } from '../state/keys.ts';
+import { DEPOSIT_BYTES } from '../state/record-deposit.ts';
+import type { AccessProof, Shown } from './access-proof.ts';
+
+type Step<T> = Result<T, Refusal>;
+
+export interface AccessQuestion {
+  readonly access: AccessProof;
+  readonly device: Address;
+  readonly signer: Address;
+  readonly action: Action;
+  /** Of the chain, as far as the device knows. */
+  readonly now: Millis;
+}
+
+/** A grant whose uses are counted: the device has to have some left. */
+export interface CountedUse {
+  readonly serial: number;
+  /** All there are. */
+  readonly uses: number;
+  /** Until then the count is kept. */
+  readonly expiresAt: Millis;
+}
+
+/** The header is certified already. Gives the counts that one use of the access adds to. */
+export function judgeAccess(o: AccessQuestion): Step<readonly CountedUse[]> {
+  const device = shown(o.access, deviceKey(o.device), o.access.device, readDeviceHead);
+  if (!device.ok) return device;
+  if (device.value === undefined) return refused('proof', 'the record of the device is not shown');
+  const { state, owner } = device.value;
+  if (state === 'stolen') return refused('stolen', 'the device was reported stolen');
+  if (state === 'retired') return refused('retired', 'the device was retired');
+  if (equalBytes(owner, o.signer)) {
+    // One form only: a grant the owner does not need could be anything.
+    return o.access.grant === undefined ? ok([]) : refused('proof', 'the owner needs no grant');
+  }
+  const chain = provenChain(o, device.value);
+  return chain.ok ? judgeTerms(chain.value, o) : chain;
+}
+
+/** What every link allows. */
+function judgeTerms(
+  chain: AccessChain,
+  { action, now }: Pick<AccessQuestion, 'action' | 'now'>,
+): Step<readonly CountedUse[]> {
+  const counted: CountedUse[] = [];
+  for (const terms of termsIn(chain)) {
+    const reason = termsRefusal(terms, action, now);
+    if (reason !== undefined) return refused(reason, REASONS[reason]);
+    const { uses, serial, expiresAt } = terms;
+    if (uses !== undefined) counted.push({ serial, uses, expiresAt });
+  }
+  return ok(counted);
+}
+
+const REASONS = {
+  'not-granted': 'the grant is not in force now',
+  'off-schedule': 'the grant holds at other hours of the week',
+  'not-allowed': 'the grant does not cover this',
+} as const;
+
+function provenChain(o: AccessQuestion, device: DeviceHead): Step<AccessChain> {
+  const { access } = o;
+  if (access.grant === undefined)
+    return refused('proof', 'the signer is not the owner, and no grant is shown');
+  const scope: Uint8Array = access.group?.id ?? o.device;
+  const holder = access.delegations[0]?.granter ?? o.signer;
+  const grant = shown(access, grantKey(scope, holder), access.grant, readGrantHead);
+  if (!grant.ok) return grant;
+  if (grant.value === undefined) return refused('not-granted', 'the signer has no grant for this device');
+  const root = provenRoot(o, device);
+  if (!root.ok) return root;
+  const delegations = provenDelegations(o, scope);
+  if (!delegations.ok) return delegations;
+  const chain: AccessChain = { grant: grant.value, delegations: delegations.value };
+  return isChain(root.value, chain)
+    ? ok(chain)
+    : refused('not-granted', 'what is granted counts no more: by an earlier owner, or cut off above');
+}
+
+function provenRoot(
+  { access, device: address }: AccessQuestion,
+  device: DeviceHead,
+): Step<{ readonly owner: Address; readonly basis: number }> {
+  const { group } = access;
+  if (group === undefined) return ok({ owner: device.owner, basis: device.transfers });
+  const record = shown(access, groupKey(device.owner, group.id), group, readGroupHead);
+  if (!record.ok) return record;
+  const root = record.value && rootOfGroup(record.value, device, address);
+  return root === undefined ? refused('not-granted', 'the device is not in this group') : ok(root);
+}
+
+function provenDelegations(
+  { access, signer }: AccessQuestion,
+  scope: Uint8Array,
+): Step<readonly DelegationLink[]> {
+  const links: DelegationLink[] = [];
+  for (const [i, link] of access.delegations.entries()) {
+    const subject = access.delegations[i + 1]?.granter ?? signer;
+    const record = shown(access, delegationKey(scope, subject, link.granter), link, readDelegationHead);
+    if (!record.ok) return record;
+    if (record.value === undefined) return refused('proof', 'a delegation is not shown');
+    links.push({ granter: link.granter, record: record.value });
+  }
+  return ok(links);
+}
+
+/** What the state holds at a key, without the deposit at its end. */
+function shown<T>(
+  { header }: { readonly header: { readonly stateRoot: Hash } },
+  key: StateKey,
+  { record, proof }: Shown,
+  read: (reader: Reader) => T,
+): Step<T | undefined> {
+  if (!verifyStateProof(header.stateRoot, stateKeyHash(key), record, proof))
+    return refused('proof', 'what is shown is not in the certified state');
+  if (record === undefined) return ok(undefined);
+  const decoded = decode((reader) => {
+    const head = read(reader);
+    reader.fixed(DEPOSIT_BYTES);
+    return head;
+  }, record);
+  return decoded.ok ? decoded : refused('proof', decoded.message);
+}
