@@ -7,6 +7,7 @@ import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
 import { DEVICE_LIFE_CODECS, type DeviceLifeBody } from './bodies/device-life.ts';
 import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
 import { MEMBERSHIP_CODECS, type MembershipBody } from './bodies/membership.ts';
+import { FIRMWARE_CODECS, type FirmwareBody } from './bodies/firmware.ts';
 import { RENTAL_CODECS, type RentalBody } from './bodies/rental.ts';
 import { PARAMETERS_CODECS, type ParametersBody } from './bodies/parameters.ts';
 import { SPONSOR_CODECS, type SponsorBody } from './bodies/sponsor.ts';
@@ -20,6 +21,7 @@ export type Body =
   | DeviceBody
   | DeviceLifeBody
   | RentalBody
+  | FirmwareBody
   | AccessBody
   | SubnetBody
   | ValidatorBody
@@ -75,6 +77,12 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   'end-rental': 50,
   'claim-damage': 51,
   'answer-claim': 52,
+  'create-channel': 53,
+  'rotate-channel': 54,
+  'release-firmware': 55,
+  'approve-release': 56,
+  'roll-out': 57,
+  'report-installs': 58,
   'register-model': 25,
   'set-attestation': 26,
   'offer-device': 27,
@@ -112,6 +120,7 @@ const CODECS: BodyCodecs<Body> = {
   ...KEYS_CODECS,
   ...MEMBERSHIP_CODECS,
   ...RENTAL_CODECS,
+  ...FIRMWARE_CODECS,
 };
 
 const KIND_OF: readonly (BodyKind | undefined)[] = KINDS.reduce<(BodyKind | undefined)[]>((table, kind) => {

@@ -49,6 +49,9 @@ export const LIMITS = {
   payloadBytesMax: 16_384,
   /** A device's word inside a transaction, about a rental: a payload with little in it. */
   deviceWordBytesMax: 512,
+  /** Firmware: keys of one role, and other product lines a release depends on. */
+  roleKeysMax: 8,
+  releaseDependenciesMax: 4,
   anchorsMax: 32,
   coneEnvelopesMax: 20_000,
   /** Sequence numbers a lane may arrive out of order before the oldest are refused. */

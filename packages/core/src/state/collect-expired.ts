@@ -1,4 +1,5 @@
 /** What happens to records whose time has come (spec STATE-18). */
+import { FIRMWARE_EXPIRY } from './apply-firmware.ts';
 import type { BlockContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { EndEvent, LedgerEventBody } from './events.ts';
@@ -33,6 +34,7 @@ const EXPIRY: Expiry<ExpiringKind> = {
   ...ACCESS_EXPIRY,
   ...DEVICE_LIFE_EXPIRY,
   ...RENTAL_EXPIRY,
+  ...FIRMWARE_EXPIRY,
   ...SPONSOR_EXPIRY,
   ...STREAM_EXPIRY,
 };

@@ -11,6 +11,7 @@ import type { ValidatorSet } from '../ledger/validators.ts';
 import type { TokenEventBody } from './events-token.ts';
 import type { AccessEventBody, DeviceLifeEventBody } from './events-device.ts';
 import type { MembershipEventBody } from './events-membership.ts';
+import type { FirmwareEventBody } from './events-firmware.ts';
 import type { RentalEventBody } from './events-rental.ts';
 
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
@@ -110,6 +111,7 @@ export type LedgerEventBody =
   | AccessEventBody
   | KeysEventBody
   | RentalEventBody
+  | FirmwareEventBody
   | MembershipEventBody
   | TokenEventBody
   | ValidatorEventBody;

@@ -10,6 +10,7 @@ import type { Draft } from './draft.ts';
 import { parseStateKey, stateKey, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import { idBytes, idText } from './record-map.ts';
 import type { RecordTypes } from './records.ts';
+import { installsDue } from './firmware-record.ts';
 import { rentalDue } from './rental-record.ts';
 import { endOfDay } from './sponsor-record.ts';
 import { endsAt } from './stream-record.ts';
@@ -36,6 +37,7 @@ const EXPIRES_AT = {
   'rental-offer': ({ expiresAt }: RecordTypes['rental-offer']): Millis | undefined => expiresAt,
   rental: (rental: RecordTypes['rental']): Millis | undefined => rentalDue(rental),
   settlement: ({ until }: RecordTypes['settlement']): Millis | undefined => until,
+  installs: (installs: RecordTypes['installs']): Millis | undefined => installsDue(installs),
 } as const;
 
 export type ExpiringKind = keyof typeof EXPIRES_AT;

@@ -25,6 +25,9 @@ const HELD: HeldBy = {
   'rental-offer': deposit,
   rental: (rental) => deposit(rental) + rentalHeld(rental),
   settlement: (settlement) => deposit(settlement) + settlement.held,
+  channel: deposit,
+  release: deposit,
+  installs: deposit,
   subnet: deposit,
   // At most `candidatesMax`, each with a bond.
   validator: stakeOf,

@@ -35,6 +35,10 @@ export const STATE_LIMITS = {
   /** The longest rental, a year, and the longest time to start, claim or answer, 30 days; in milliseconds. */
   rentalMsMax: 31_536_000_000,
   rentalWindowMsMax: 2_592_000_000,
+  /** Firmware: releases of one product line that are remembered, bytes of an image, and how long a report of installs stays. */
+  releasesKeptMax: 16,
+  firmwareBytesMax: 1_073_741_824,
+  installsKeptMs: 31_536_000_000,
   /** Snapshots: records of one chunk, and bytes of its encoding. */
   snapshotChunkRecordsMax: 1024,
   snapshotChunkBytesMax: 4_194_304,

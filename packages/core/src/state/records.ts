@@ -76,6 +76,17 @@ import {
 import { readStream, writeStream, type Stream } from './stream-record.ts';
 import { NO_DEPOSIT, readDepositOf, writeDepositOf, type RecordDeposit } from './record-deposit.ts';
 import {
+  readChannel,
+  readInstalls,
+  readRelease,
+  writeChannel,
+  writeInstalls,
+  writeRelease,
+  type Channel,
+  type Installs,
+  type Release,
+} from './firmware-record.ts';
+import {
   readRental,
   readRentalOffer,
   readSettlement,
@@ -173,6 +184,9 @@ export interface RecordTypes {
   'rental-offer': RentalOffer;
   rental: Rental;
   settlement: Settlement;
+  channel: Channel;
+  release: Release;
+  installs: Installs;
   subnet: Subnet;
   epoch: EpochRecord;
   validator: ValidatorRecord;
@@ -366,6 +380,9 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   'rental-offer': { write: writeRentalOffer, read: readRentalOffer },
   rental: { write: writeRental, read: readRental },
   settlement: { write: writeSettlement, read: readSettlement },
+  channel: { write: writeChannel, read: readChannel },
+  release: { write: writeRelease, read: readRelease },
+  installs: { write: writeInstalls, read: readInstalls },
   epoch: { write: writeEpochRecord, read: readEpochRecord },
   validator: { write: writeValidatorRecord, read: readValidatorRecord },
   escrow: { write: writeEscrow, read: readEscrow },

@@ -9,6 +9,7 @@ import { DEVICE_LIFE_RULES } from './apply-device-life.ts';
 import { DEVICE_RULES } from './apply-device.ts';
 import { ESCROW_RULES } from './apply-escrow.ts';
 import { EVIDENCE_RULES } from './apply-evidence.ts';
+import { FIRMWARE_RULES } from './apply-firmware.ts';
 import { GRANT_RULES } from './apply-grant.ts';
 import { KEYS_RULES } from './apply-keys.ts';
 import { MEMBERSHIP_RULES } from './apply-membership.ts';
@@ -71,6 +72,7 @@ const RULES: Rules<BodyKind> = {
   ...MEMBERSHIP_RULES,
   ...RENTAL_RULES,
   ...CLAIM_RULES,
+  ...FIRMWARE_RULES,
 };
 
 /** The rule of a body's own kind. */
