@@ -68,6 +68,19 @@ test('DAG-5.3 DAG-3.6: scenario epochs goes through an epoch of weights, with pe
   assert.ok(report.equivocations > 0);
 });
 
+test('DAG-13.4 DAG-13.6: in scenario forger a member that forges payloads is barred by all, after a few that were not looked at; roots stay equal', () => {
+  for (const seed of [1, 2, 3]) {
+    const report = runDagSeed(seed, readDagScenario('forger'));
+    assert.equal(report.violation, undefined);
+    assert.equal(report.barred, 1, `seed ${seed}`);
+    const told = report.faults['lie: forged payloads'] ?? 0;
+    assert.ok(
+      report.forged < told / 2 && report.forged <= 24,
+      `${report.forged} of ${told} forgeries applied`,
+    );
+  }
+});
+
 test('DAG-8.6: every way to lie is told in the seeds', () => {
   const told = new Set<string>();
   for (let seed = 1; seed <= 60 && told.size < LIES.length; seed += 1)

@@ -6,13 +6,13 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
-import { LIES, Liar, type Lie } from './dag/liar.ts';
+import { DEVICES, LIES, Liar, type Lie } from './dag/liar.ts';
 import { DagNode, type NodeOptions, type Sabotage } from './dag/node.ts';
 import { MainChain } from './dag/main-chain.ts';
 import { payloadOf } from './dag/payloads.ts';
 import { Post } from './dag/post.ts';
 import { installQuickHash } from './dag/quick-hash.ts';
-import { fakeHash, fakeKey } from './fake-crypto.ts';
+import { fakeHash, fakeKey, fakeVerify } from './fake-crypto.ts';
 import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan } from './faults.ts';
 import { Random } from './random.ts';
 import { World } from './world.ts';
@@ -45,6 +45,10 @@ export interface SeedReport {
   readonly healedMs: number;
   /** From a payload's arrival at an honest gateway until it is applied there, 99th percentile. */
   readonly finalityP99Ms: number;
+  /** Liars that every honest member has barred. */
+  readonly barred: number;
+  /** Payloads applied that their device did not sign. */
+  readonly forged: number;
   /** How often each kind of fault took place. */
   readonly faults: Readonly<Record<string, number>>;
 }
@@ -56,7 +60,6 @@ const subnet = fakeHash(Uint8Array.of(2));
 const POW_BITS = 1;
 /** After the last fault, everything is final at everyone within this time. */
 const LIVENESS_MS = 120_000;
-const DEVICES = 6;
 
 function membersOf(count: number): ValidatorSet {
   return sortValidators(Array.from({ length: count }, (_, i) => ({ key: fakeKey(i + 1), weight: 100 })));
@@ -95,6 +98,7 @@ class Run {
   readonly #slots = new Map<string, string>();
   readonly #votes = new Map<string, string>();
   #equivocations = 0;
+  #forged = 0;
   /** Payloads on their way: gateway and arrival. */
   readonly #arrivals = new Map<string, { readonly gateway: number; readonly at: number }>();
   readonly #finality: number[] = [];
@@ -146,6 +150,7 @@ class Run {
         },
         liar: this.#isByzantine(index) ? this.#liarOf(index, members) : undefined,
         random: random.fork(),
+        audits: new Random(seed * 64 + index),
         sabotage: options.sabotage,
       });
     }
@@ -210,6 +215,8 @@ class Run {
       equivocations: this.#equivocations,
       healedMs,
       finalityP99Ms: this.#finality.sort((a, b) => a - b)[Math.floor(0.99 * this.#finality.length)] ?? 0,
+      barred: this.#barred()[0]?.length ?? 0,
+      forged: this.#forged,
       faults: this.#world.tally.counts,
     };
   }
@@ -289,7 +296,7 @@ class Run {
     if (message.kind === 'envelope') {
       const made = this.#post.verify(message.encoded);
       if (made === undefined) throw new Violation(`member ${from} sent an envelope that is refused`);
-      const { envelope, hash } = made;
+      const { envelope, hash } = made.envelope;
       this.#once(this.#slots, `${from}/${envelope.lane}/${envelope.sequence}`, toHex(hash), 'equivocates');
     } else if (message.kind === 'vote')
       this.#once(
@@ -317,6 +324,8 @@ class Run {
       if (this.#reference.length !== sequence - 1)
         throw new Violation(`checkpoint ${sequence} is delivered before ${this.#reference.length + 1}`);
       this.#reference.push({ hash, ids, applied });
+      for (const { payload } of delivery.applied)
+        if (!fakeVerify(payload.signer, payload.signedBytes, payload.signature)) this.#forged += 1;
       for (const id of applied) {
         if (this.#appliedOnce.has(id))
           throw new Violation(`a payload is applied twice, again in ${sequence}`);
@@ -349,11 +358,18 @@ class Run {
     }
   }
 
+  /** By honest member, whom it has barred. */
+  #barred(): (readonly number[])[] {
+    return this.#actors.slice(this.#byzantine).map((actor) => actor?.member.status().barred ?? []);
+  }
+
   /** Whatever was sent, nobody holds more than the rules allow. */
   #checkBounds(): void {
     for (let node = this.#byzantine; node < this.#count; node += 1) {
       const { pending, unsolid, missing, tips } = (this.#actors[node] as DagNode).member.status();
       const held = { pending, unsolid, missing, tips };
+      const wrongly = this.#barred()[0]?.find((member) => !this.#isByzantine(member));
+      if (wrongly !== undefined) throw new Violation(`honest member ${wrongly} is barred`);
       const within =
         pending <= LIMITS.pendingEnvelopesMax &&
         unsolid <= LIMITS.unsolidEnvelopesMax &&

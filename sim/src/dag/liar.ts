@@ -16,11 +16,13 @@ import { lanesOf, type VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import { fakeSign } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import type { Action } from '../world.ts';
+import { payloadOf } from './payloads.ts';
 import type { Post } from './post.ts';
 
 type Message = Uint8Array;
@@ -49,6 +51,8 @@ export const LIES = [
   'times ahead',
   /** Says nothing to some, or to all. */
   'silence',
+  /** Payloads their devices did not sign, one among good ones. */
+  'forged payloads',
   /** Bytes that mean nothing, and what others said before. */
   'garbage and echoes',
 ] as const;
@@ -58,6 +62,9 @@ export type Lie = (typeof LIES)[number];
 const SEARCH_MAX = 1 << 18;
 const PARASITE_LENGTH = 25;
 const ECHOES_MAX = 32;
+/** Devices there are, and numbers none of them gets to. */
+export const DEVICES = 6;
+const FORGED_NUMBERS = [400, 500] as const;
 
 interface Chain {
   readonly lane: number;
@@ -70,6 +77,7 @@ interface Shape {
   readonly parents: readonly Hash[];
   readonly anchor?: Hash;
   readonly time?: number;
+  readonly payloads?: readonly Payload[];
   /** Does not become the head of the lane: the next takes the same slot. */
   readonly aside?: boolean;
 }
@@ -159,6 +167,8 @@ export class Liar {
         return this.#lazy(6, [this.#o.random.pick(this.#others)], 3);
       case 'times ahead':
         return this.#ahead();
+      case 'forged payloads':
+        return this.#forge();
       case 'garbage and echoes':
         return this.#noise();
       case 'silence':
@@ -266,6 +276,7 @@ export class Liar {
     const issuer = members[index]?.key;
     const member = this.#member;
     if (issuer === undefined || member === undefined) return undefined;
+    const { payloads = [] } = shape;
     const anchor = shape.anchor ?? this.#anchor;
     const known = member.anchors.find(anchor) ?? { powBits };
     const time = Math.max(chain.time, shape.time ?? this.#now);
@@ -283,8 +294,8 @@ export class Liar {
       parents: (distinct.length === 0 ? [subnet] : distinct).sort(compareBytes),
       time: millis(time),
       anchor,
-      payloadRoot: payloadRootOf([]),
-      payloadCount: 0,
+      payloadRoot: payloadRootOf(payloads.map(({ bytes }) => bytes)),
+      payloadCount: payloads.length,
     };
     const bodyHash = envelopeBodyHash(body);
     const bits = bitsNeeded(known, index, 0, powBits);
@@ -292,10 +303,7 @@ export class Liar {
     const nonce = powSearch({ bodyHash, bits, start, tries: SEARCH_MAX });
     if (nonce === undefined) return undefined;
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(issuer, bytes);
-    const made = sealDraft(
-      { body, bodyHash, bits, payloads: [] },
-      { chain: network, self: index, nonce, sign },
-    );
+    const made = sealDraft({ body, bodyHash, bits, payloads }, { chain: network, self: index, nonce, sign });
     if (shape.aside !== true) {
       chain.sequence += 1;
       chain.head = made.hash;
@@ -360,6 +368,17 @@ export class Liar {
     const released = this.#private.splice(0);
     return [...released, ...(end === undefined ? [] : [end])].flatMap((made) =>
       this.#send(this.#others, made),
+    );
+  }
+
+  /** Numbers ahead of what the devices of a run come to, and near enough that nobody has to look. */
+  #forge(): Action<Message>[] {
+    this.#did('forged payloads');
+    const { random, chain } = this.#o;
+    const payload = payloadOf(chain, random.below(DEVICES), random.between(...FORGED_NUMBERS), true);
+    return this.#send(
+      this.#others,
+      this.#make(this.#chain(5), { parents: this.#tips(2), payloads: [payload] }),
     );
   }
 

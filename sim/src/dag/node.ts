@@ -1,6 +1,8 @@
 /** A member with its shell: a log, segments of final envelopes, a vault of payloads, a view of the main chain. */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import { accusationPayload } from '@itc/core/dag/accusation.js';
+import { Auditor } from '@itc/core/dag/audit.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
@@ -37,6 +39,8 @@ export interface NodeOptions {
   /** What it does against the rules; absent for an honest one. */
   readonly liar: Liar | undefined;
   readonly random: Random;
+  /** What a member audits, so that the rest of a run does not depend on how much that is. */
+  readonly audits: Random;
   readonly sabotage: Sabotage | undefined;
 }
 
@@ -64,11 +68,14 @@ const COMMIT_MS = 200;
 /** A new envelope at most this often per node. */
 const PACK_MS = 150;
 const PACK_MAX = 20;
+/** Of payloads in others' envelopes that nobody has to look at. */
+const AUDIT_SHARE = 0.1;
 
 export class DagNode implements Actor<Message> {
   readonly member: Member;
   readonly #index: number;
   readonly #options: NodeOptions;
+  readonly #auditor: Auditor;
   readonly #world: World<Message>;
   readonly #disk: Disk;
   readonly #others: readonly number[];
@@ -85,6 +92,12 @@ export class DagNode implements Actor<Message> {
     this.#options = options;
     this.#world = world;
     this.#disk = disk;
+    this.#auditor = new Auditor({
+      share: AUDIT_SHARE,
+      perSecond: 0,
+      random: () => options.audits.next(),
+      laneHigh: (payload) => this.member.laneHigh(payload),
+    });
     this.#others = options.members.flatMap((_, node) => (node === index ? [] : [node]));
     const key = options.members[index]?.key;
     if (key === undefined) throw new RangeError(`there is no member ${index}`);
@@ -139,9 +152,18 @@ export class DagNode implements Actor<Message> {
   }
 
   #hand(now: number, from: number, encoded: Uint8Array, reply: boolean): Action<Message>[] {
-    const envelope = this.#options.post.verify(encoded);
-    if (envelope === undefined) return [];
-    return this.#step({ kind: 'envelope', from, envelope, reply, now: this.#time(now) });
+    const opened = this.#options.post.verify(encoded);
+    if (opened === undefined) return [];
+    const { envelope, forged } = opened;
+    const take = (): Action<Message>[] =>
+      this.#step({ kind: 'envelope', from, envelope, reply, now: this.#time(now) });
+    if (forged.length === 0) return take();
+    const chosen = this.#auditor.choose(envelope.payloads, now);
+    const index = chosen.find((i) => forged.includes(i));
+    if (index === undefined) return take();
+    const isWanted = reply && this.member.expectsFrom(from);
+    const accused = this.#step({ kind: 'forged', envelope, index, now: this.#time(now) });
+    return isWanted ? [...accused, ...take()] : accused;
   }
 
   #step(input: Input): Action<Message>[] {
@@ -183,6 +205,11 @@ export class DagNode implements Actor<Message> {
         case 'envelope':
           actions.push({ kind: 'do', what: 'draft', run: () => this.#pack(this.#world.now, true) });
           break;
+        case 'accuse': {
+          const { content } = want;
+          actions.push({ kind: 'do', what: 'accuse', run: () => this.#accuse(content) });
+          break;
+        }
         case 'committed':
           actions.push({ kind: 'do', what: 'rewind', run: () => void (this.#fed = want.from - 1) });
           break;
@@ -254,6 +281,19 @@ export class DagNode implements Actor<Message> {
     vault.sync();
   }
 
+  /** When one is being worked on already, it is wanted again in a moment. */
+  #accuse(content: Uint8Array): void {
+    const { chain, members } = this.#options;
+    const signer = members[this.#index]?.key;
+    if (signer === undefined || this.#working) return;
+    const sign = (bytes: Uint8Array): Uint8Array => fakeSign(signer, bytes);
+    const payload = accusationPayload({ chain, signer, sign, number: 1, content });
+    const draft = this.member.draft([payload], this.#time(this.#world.now));
+    if (draft === undefined) return;
+    this.#working = true;
+    this.#world.later(this.#index, WORK_MS, (later) => this.#finish(draft, later));
+  }
+
   #pack(now: number, evenEmpty: boolean): void {
     if (this.#working) return;
     const payloads: Payload[] = [];
@@ -265,7 +305,10 @@ export class DagNode implements Actor<Message> {
       else if (i === this.#vaultFrom) this.#vaultFrom += 1;
     }
     if (payloads.length === 0 && !evenEmpty) return;
-    const draft = this.member.draft(payloads, this.#time(now));
+    // Who may not issue payloads may approve.
+    const draft =
+      this.member.draft(payloads, this.#time(now)) ??
+      (evenEmpty ? this.member.draft([], this.#time(now)) : undefined);
     if (draft === undefined) return;
     this.#packedAt = now;
     this.#working = true;

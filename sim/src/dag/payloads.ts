@@ -13,7 +13,8 @@ import { fakeKey, fakeSign } from '../fake-crypto.ts';
 /** Devices have key numbers beyond those of members. */
 const FIRST_DEVICE = 100;
 
-export function payloadOf(chain: Hash, device: number, sequence: number): Payload {
+/** `forged`: signed by somebody else. */
+export function payloadOf(chain: Hash, device: number, sequence: number, forged = false): Payload {
   const signer = fakeKey(FIRST_DEVICE + device);
   const unsigned: UnsignedPayload = {
     signer,
@@ -22,7 +23,8 @@ export function payloadOf(chain: Hash, device: number, sequence: number): Payloa
     contentType: 'senml+json',
     content: Uint8Array.of(device, sequence & 255, sequence >> 8),
   };
-  const signature = fakeSign(signer, payloadSigningBytes(chain, unsigned));
+  const by = forged ? fakeKey(FIRST_DEVICE - 1) : signer;
+  const signature = fakeSign(by, payloadSigningBytes(chain, unsigned));
   const parsed = parsePayload(chain, encodePayload(unsigned, signature));
   if (!parsed.ok) throw new Error(parsed.message);
   return parsed.value;

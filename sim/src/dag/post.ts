@@ -4,10 +4,22 @@
  */
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { decodeMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { verifyEnvelope, type VerifiedEnvelope } from '@itc/core/dag/verify.js';
+import {
+  envelopeSignatures,
+  judgeEnvelope,
+  screenEnvelope,
+  type VerifiedEnvelope,
+} from '@itc/core/dag/verify.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
 import { fakeVerify } from '../fake-crypto.ts';
 import { quickHash } from './quick-hash.ts';
+
+/** An envelope every member may take, and which of its payloads are forged: who looks at one of these sees it. */
+export interface Opened {
+  readonly envelope: VerifiedEnvelope;
+  readonly forged: readonly number[];
+}
 
 export class Post {
   readonly #context: {
@@ -18,7 +30,7 @@ export class Post {
   };
   readonly #messages = new WeakMap<Uint8Array, SubnetMessage | 'unreadable'>();
   /** By content: an answer carries the same bytes in another array. */
-  readonly #envelopes = new Map<string, VerifiedEnvelope | 'refused'>();
+  readonly #envelopes = new Map<string, Opened | 'refused'>();
 
   constructor(context: {
     readonly chain: Hash;
@@ -40,14 +52,31 @@ export class Post {
   }
 
   /** Without anchors, whose age and bits each member judges by its own view when it inserts. */
-  verify(encoded: Uint8Array): VerifiedEnvelope | undefined {
+  verify(encoded: Uint8Array): Opened | undefined {
     const key = Buffer.from(quickHash(encoded)).toString('latin1');
-    let envelope = this.#envelopes.get(key);
-    if (envelope === undefined) {
-      const verified = verifyEnvelope(this.#context, encoded, fakeVerify, true);
-      envelope = verified.ok ? verified.value : 'refused';
-      this.#envelopes.set(key, envelope);
+    let opened = this.#envelopes.get(key);
+    if (opened === undefined) {
+      opened = this.#judge(encoded);
+      this.#envelopes.set(key, opened);
     }
-    return envelope === 'refused' ? undefined : envelope;
+    return opened === 'refused' ? undefined : opened;
   }
+
+  #judge(encoded: Uint8Array): Opened | 'refused' {
+    const screened = screenEnvelope(this.#context, encoded, true);
+    if (!screened.ok) return 'refused';
+    const verdicts = envelopeSignatures(screened.value).map(({ key, message, signature }) =>
+      fakeVerify(key, message, signature),
+    );
+    const judged = judgeEnvelope(screened.value, verdicts);
+    if (judged.kind === 'refused' || (judged.kind === 'forged' && judged.isInvalid)) return 'refused';
+    const { payloads } = screened.value;
+    const forged =
+      judged.kind === 'admitted' ? [] : [...payloads.keys()].filter((i) => isForged(payloads[i]));
+    return { envelope: judged.envelope, forged };
+  }
+}
+
+function isForged(payload: Payload | undefined): boolean {
+  return payload !== undefined && !fakeVerify(payload.signer, payload.signedBytes, payload.signature);
 }

@@ -25,6 +25,7 @@ import { encodeAccusation, readAccusation } from './accusation.ts';
 import { AUDIT, Auditor, isAlwaysChecked } from './audit.ts';
 import type { Evaluation } from './order.ts';
 import { evaluate } from './order.ts';
+import { judgeNumber, takeNumber } from './sequence-window.ts';
 import { envelopeSignatures, judgeEnvelope, screenEnvelope, type VerifiedEnvelope } from './verify.ts';
 
 installNativeSha256();
@@ -101,6 +102,8 @@ const auditor = (o: { share?: number; perSecond?: number; high?: number; seed?: 
 const many = (count: number, sequence = 10): Payload[] =>
   Array.from({ length: count }, (_, i) => payloadOf('a', sequence + (i % 7)));
 
+const FOUR_HUNDRED = many(400);
+
 test('DAG-13.2: checked are all payloads that open a lane or leap ahead in one, whatever the share', () => {
   const payloads = many(50);
   assert.equal(auditor({ share: 0.01 }).choose(payloads, 0).length, 50);
@@ -120,8 +123,7 @@ test('DAG-13.2: checked are all payloads that open a lane or leap ahead in one, 
 test('DAG-13.2: of ordinary payloads a share is checked that nobody can foresee, and all of them while there are few', () => {
   fc.assert(
     fc.property(fc.double({ min: 0.05, max: 1, noNaN: true }), fc.integer(), (share, seed) => {
-      const payloads = many(400);
-      const chosen = auditor({ share, seed, high: 10 }).choose(payloads, 0);
+      const chosen = auditor({ share, seed, high: 10 }).choose(FOUR_HUNDRED, 0);
       const [mean, spread] = [400 * share, 6 * Math.sqrt(400 * share * (1 - share)) + 3];
       assert.ok(Math.abs(chosen.length - mean) <= spread, `${chosen.length} of 400 at ${share}`);
       assert.deepEqual(
@@ -131,14 +133,14 @@ test('DAG-13.2: of ordinary payloads a share is checked that nobody can foresee,
     }),
     { numRuns: 50 },
   );
-  const first = auditor({ share: 0.1, seed: 1, high: 10 }).choose(many(400), 0);
-  assert.notDeepEqual(first, auditor({ share: 0.1, seed: 2, high: 10 }).choose(many(400), 0));
+  const first = auditor({ share: 0.1, seed: 1, high: 10 }).choose(FOUR_HUNDRED, 0);
+  assert.notDeepEqual(first, auditor({ share: 0.1, seed: 2, high: 10 }).choose(FOUR_HUNDRED, 0));
   const quiet = auditor({ share: 0.05, perSecond: 100, high: 10 });
   for (let second = 0; second < 5; second += 1)
-    assert.equal(quiet.choose(many(100), second * 1_000).length, 100);
+    assert.equal(quiet.choose(FOUR_HUNDRED.slice(0, 100), second * 1_000).length, 100);
   const busy = auditor({ share: 0.05, perSecond: 100, high: 10 });
   let checked = 0;
-  for (let at = 0; at < 4_000; at += 100) checked += busy.choose(many(400), at).length;
+  for (let at = 0; at < 4_000; at += 100) checked += busy.choose(FOUR_HUNDRED, at).length;
   assert.ok(checked > 4 * 100 && checked < 0.15 * 16_000, `${checked} of 16000`);
 });
 
@@ -261,6 +263,8 @@ test('DAG-13.4: the second accusation of a member changes nothing', () => {
 function subnetWithForger(): { subnet: TestSubnet; forged: VerifiedEnvelope } {
   const subnet = new TestSubnet(members);
   subnet.audits = (member) => member === 1;
+  // Until all have heard of each other nobody issues.
+  subnet.run(200);
   const forged = subnet.issue(0, [payloadOf('a', 1), payloadOf('b', 1, 'x', true)]) as VerifiedEnvelope;
   return { subnet, forged };
 }
@@ -317,6 +321,29 @@ test('DAG-13.3: an accusation that gets lost is made again, and a restart rememb
   assert.deepEqual(subnet.node(2).member.status().barred, [0]);
   const fresh = subnet.create(3, subnet.node(3).member.snapshot());
   assert.deepEqual(fresh.status().barred, [0]);
+});
+
+test('DAG-13.6: of a hundred liars half have at most three forgeries pass three auditors, and hardly one more than 24', () => {
+  const auditors = [1, 2, 3].map((seed) => auditor({ share: AUDIT.share, seed, high: 10 }));
+  const passed = Array.from({ length: 400 }, () => {
+    for (let count = 0; ; count += 1)
+      if (auditors.some((each) => each.choose(FOUR_HUNDRED.slice(0, 1), 0).length > 0)) return count;
+  }).sort((a, b) => a - b);
+  assert.ok((passed[200] as number) <= 3, `the middle one ${passed[200]}`);
+  assert.ok((passed[392] as number) <= 24, `two in a hundred ${passed[392]}`);
+});
+
+test('DAG-13.6: forgeries nobody has to look at make a device’s next number stale with the third, not before', () => {
+  const own = 11;
+  for (const [forgeries, outcome] of [
+    [1, 'applied'],
+    [2, 'applied'],
+    [3, 'stale'],
+  ] as const) {
+    const lane = { high: own - 1, window: new Uint8Array(LIMITS.laneWindow / 8) };
+    for (let i = 0; i < forgeries; i += 1) takeNumber(lane, lane.high + AUDIT.aheadMax);
+    assert.equal(judgeNumber(lane, own), outcome, `${forgeries} forgeries`);
+  }
 });
 
 test('DAG-13.2: an envelope with a forged order about value is refused by everybody, asked for or not', () => {

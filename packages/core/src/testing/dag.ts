@@ -20,6 +20,7 @@ import { Member } from '../dag/member.ts';
 import { powSearch } from '../dag/proof-of-work.ts';
 import type { LogRecord } from '../dag/records.ts';
 import {
+  accusationIn,
   envelopeSignatures,
   judgeEnvelope,
   screenEnvelope,
@@ -136,7 +137,10 @@ export function envelopeOf(members: ValidatorSet, fields: EnvelopeFields): Verif
     parents: [...parents].sort(compareBytes),
     time: millis(time ?? START),
   };
-  return sealToy({ body, bodyHash: envelopeBodyHash(body), bits, payloads }, issuer, key);
+  const accusation = accusationIn({ chain: CHAIN, subnet: SUBNET, members }, payloads);
+  if (!accusation.ok && payloads.length === 1) throw new Error(accusation.message);
+  const draft = { body, bodyHash: envelopeBodyHash(body), bits, payloads };
+  return sealToy(accusation.ok ? { ...draft, accusation: accusation.value } : draft, issuer, key);
 }
 
 export function sealToy(draft: Draft, self: number, key: PublicKey): VerifiedEnvelope {
