@@ -22,6 +22,7 @@ import {
   type RentalTerms,
   type RentalWord,
 } from '../ledger/rental.ts';
+import { ownDevice } from './apply-device-life.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
@@ -70,8 +71,8 @@ function applyOffer(
   body: BodyOf<'offer-rental'>,
 ): Outcome {
   const { device, terms, expiresAt } = body;
-  const refusal = ownerFlaw(draft, sender, device);
-  if (refusal !== undefined) return refusal;
+  const own = ownDevice(draft, sender, device);
+  if (!own.ok) return own;
   if (expiresAt <= context.time)
     return refused('rental-offer.malformed', 'expected an offer that expires later');
   const id = idText(device);
@@ -297,19 +298,6 @@ function applyEnd(draft: Draft, context: BlockContext, sender: Address, device: 
   setExpiring(draft, 'rental', id, { ...rental, running: { ...running, end } });
   takeAccess(draft, device, rental);
   return ok({ kind: 'rental-given-back', ...partiesOf(device, rental), end });
-}
-
-function ownerFlaw(draft: Draft, sender: Address, address: Address): Flaw {
-  const device = draft.get('device', idText(address));
-  if (device === undefined) return refused('device.unknown', 'nobody has claimed this device');
-  if (!equalBytes(device.owner, sender)) return refused('device.not-owner', 'only the owner offers a device');
-  return undefined;
-}
-
-/** Asked before a device changes hands or goes: whoever rents it keeps it until the end. */
-export function rentedFlaw(draft: Draft, device: Address): Flaw {
-  if (draft.get('rental', idText(device)) === undefined) return undefined;
-  return refused('rental.taken', 'the device is rented; its rental must end first');
 }
 
 type RentalKind =

@@ -5,7 +5,8 @@ import { compareBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
-import { anyGuardianship, anyKeySet, anyValidatorSet } from '../testing/arbitraries.ts';
+import { anyGuardianship, anyKeySet, anySponsorshipTerms, anyValidatorSet } from '../testing/arbitraries.ts';
+import { MARKET_RECORDS } from '../testing/market-arbitraries.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import { memberSet, person } from '../testing/state-world.ts';
 import {
@@ -29,6 +30,7 @@ const held = fc.record({ payer: address, amount: value }, { noNullPrototype: tru
 const publicKey = hash.map((bytes) => ({ algorithm: 1 as const, bytes }));
 
 const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
+  ...MARKET_RECORDS,
   parameters: fc.record({
     chain: hash,
     feePerByte: value,

@@ -31,6 +31,7 @@ import type { Guardianship } from '../ledger/bodies/keys.ts';
 import type { Body } from '../ledger/body.ts';
 import type { Transaction } from '../ledger/transaction.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
+import { anyFirmwareBody, anyRentalBody } from './market-arbitraries.ts';
 
 type Arbitrary<T> = fc.Arbitrary<T>;
 
@@ -159,6 +160,8 @@ export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
 const anyMemberStake = record({ key: anyKey, amount: anyAmount, possession: anySignature });
 
 export const anyBody: Arbitrary<Body> = fc.oneof(
+  anyRentalBody,
+  anyFirmwareBody,
   record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
   record({
     kind: fc.constant('transfers' as const),
