@@ -15,6 +15,7 @@ export interface LoadShape {
 export class PayloadLoad {
   readonly gateways: readonly EntryGateway[];
   readonly #devices: readonly Devices[];
+  #perSecond = 0;
 
   /** One set of devices per gateway. */
   constructor(gateways: readonly EntryGateway[], devices: readonly Devices[]) {
@@ -43,6 +44,8 @@ export class PayloadLoad {
       await sleep(2);
     }
     const completions = await this.finish();
+    const inTime = completions.filter(({ done }) => done >= from && done < to).length;
+    this.#perSecond = (1_000 * inTime) / o.durationMs;
     const samples = burstsOf(completions, { from, to });
     if (samples.operations > 0) return samples;
     // On a machine too busy for two checkpoints in the time, the whole load and its drain have to tell.
@@ -67,6 +70,11 @@ export class PayloadLoad {
       }
     };
     await openLoop(offer, { perSecond, durationMs, stepMs: 5 });
+  }
+
+  /** Final per second over the whole time of the last closed loop. */
+  get perSecond(): number {
+    return this.#perSecond;
   }
 
   get finals(): number {

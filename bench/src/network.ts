@@ -44,7 +44,10 @@ const TMPFS_MAGIC = 0x0102_1994;
 export interface NetworkPlan {
   readonly seed: number;
   readonly validators: number;
+  /** Of each subnet. */
   readonly members: number;
+  /** Default 1. */
+  readonly subnets?: number;
   /** Accounts with a balance, beside the treasury. */
   readonly accounts: number;
   readonly powBits: number;
@@ -69,7 +72,7 @@ const RESERVE = 1_000_000n * UNITS_PER_ITC;
 export class Network implements AsyncDisposable {
   readonly genesis: Genesis;
   readonly chain: Hash;
-  readonly subnet: Hash;
+  readonly subnets: readonly Hash[];
   readonly accounts: readonly KeyPair[];
   readonly nodes: readonly NetworkNode[];
   readonly folder: string;
@@ -78,14 +81,14 @@ export class Network implements AsyncDisposable {
 
   private constructor(parts: {
     readonly genesis: Genesis;
-    readonly subnet: Hash;
+    readonly subnets: readonly Hash[];
     readonly accounts: readonly KeyPair[];
     readonly nodes: readonly NetworkNode[];
     readonly folder: string;
   }) {
     this.genesis = parts.genesis;
     this.chain = genesisHash(parts.genesis);
-    this.subnet = parts.subnet;
+    this.subnets = parts.subnets;
     this.accounts = parts.accounts;
     this.nodes = parts.nodes;
     this.folder = parts.folder;
@@ -98,17 +101,22 @@ export class Network implements AsyncDisposable {
 
   static async create(plan: NetworkPlan): Promise<Network> {
     const { seed } = plan;
+    const subnetCount = plan.subnets ?? 1;
     const roles: Role[] = [
       ...Array<Role>(plan.validators).fill('validator'),
-      ...Array<Role>(plan.members).fill('member'),
+      ...Array<Role>(plan.members * subnetCount).fill('member'),
     ];
+    /** Number of the subnet a node is in; −1 for validators. */
+    const groupOf = (i: number): number =>
+      i < plan.validators ? -1 : Math.floor((i - plan.validators) / plan.members);
     const keys = roles.map((role, i) => keysOf(seed, `${role} ${i}`));
     const accounts = Array.from({ length: plan.accounts }, (_, i) => keysOf(seed, `account ${i}`));
     const treasury = keysOf(seed, 'treasury');
-    const subnet = subnetId(treasury.address, 'home');
-    const setOf = (role: Role): ValidatorSet =>
+    const nameOf = (group: number): string => (group === 0 ? 'home' : `home-${group}`);
+    const subnets = Array.from({ length: subnetCount }, (_, i) => subnetId(treasury.address, nameOf(i)));
+    const setOf = (group: number): ValidatorSet =>
       sortValidators(
-        keys.filter((_, i) => roles[i] === role).map((pair) => ({ key: pair.publicKey, weight: 1 })),
+        keys.filter((_, i) => groupOf(i) === group).map((pair) => ({ key: pair.publicKey, weight: 1 })),
       );
     // Half of the supply for all accounts together; the rest is the treasury's.
     const share = SUPPLY / 2n / BigInt(Math.max(1, plan.accounts));
@@ -122,12 +130,14 @@ export class Network implements AsyncDisposable {
     const genesis: Genesis = {
       name: 'bench',
       time: millis(Date.now() - 1_000),
-      validators: setOf('validator'),
+      validators: setOf(-1),
       accounts: balances.sort((a, b) => compareBytes(a.address, b.address)),
       subnets:
         plan.members === 0
           ? []
-          : [{ id: subnet, name: 'home', members: setOf('member'), powBits: plan.powBits }],
+          : subnets
+              .map((id, i) => ({ id, name: nameOf(i), members: setOf(i), powBits: plan.powBits }))
+              .sort((a, b) => compareBytes(a.id, b.id)),
       feePerByte: amount(1n),
       validatorBond: amount(BOND),
       bondPerWeight: amount(BOND),
@@ -163,14 +173,28 @@ export class Network implements AsyncDisposable {
         genesisFile: join(folder, 'genesis.bin'),
         peer: { host: '127.0.0.1', port },
         api,
-        peers: peers.filter((peer) => peer.name !== name),
+        // Members of one subnet talk to each other and to the validators.
+        peers: peers.filter(
+          (peer, k) => peer.name !== name && (groupOf(i) < 0 || groupOf(k) < 0 || groupOf(k) === groupOf(i)),
+        ),
         logLevel: 'warn',
-        ...(role === 'validator' ? {} : { subnet: toHex(subnet) }),
+        ...(role === 'validator' ? {} : { subnet: toHex(subnets[groupOf(i)] as Hash) }),
       };
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify(config));
       nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}` });
     }
-    return new Network({ genesis, subnet, accounts, nodes, folder });
+    return new Network({ genesis, subnets, accounts, nodes, folder });
+  }
+
+  /** The first. */
+  get subnet(): Hash {
+    return this.subnets[0] as Hash;
+  }
+
+  /** Processes of one subnet. */
+  membersOf(subnet: number): readonly NetworkNode[] {
+    const id = toHex(this.subnets[subnet] as Hash);
+    return this.nodes.filter(({ config }) => config.subnet === id);
   }
 
   /** Spawns the given nodes and resolves when each answers that it is ready. */

@@ -10,7 +10,9 @@ import type { EventHub } from '@itc/node/api/events.js';
 import type { Routes } from '@itc/node/api/server.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
 import type { Finding } from '@itc/node/runtime/concerns.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
+import type { Subnet } from '@itc/node/runtime/subnet.js';
 
 /** More than a subnet makes final in some seconds, for half a minute. */
 const VAULT_MANY = 20_000;
@@ -21,6 +23,13 @@ export interface GatewayHost {
   findings(): readonly Finding[];
   start(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** After a restart it is not told who issued them: then signatures tell, should anybody be barred. */
+function* recentOf(subnet: Subnet): Generator<Payload> {
+  const isAnyBarred = subnet.status().barred.length > 0;
+  for (const payload of subnet.recentPayloads())
+    if (!isAnyBarred || verifyNative(payload.signer, payload.signedBytes, payload.signature)) yield payload;
 }
 
 export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
@@ -36,8 +45,14 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       sign: keys.sign,
       offer: (payload) => subnet.offer(payload),
       onProgress: (listener) => subnet.listen({ progress: listener }),
-      onHeard: (listener) => subnet.listen({ envelope: ({ payloads }) => listener(payloads) }),
-      recent: () => subnet.recentPayloads(),
+      // A gateway checks all it hears; what was forged all the same came with what others built on it, and its issuer is barred.
+      onHeard: (listener) =>
+        subnet.listen({
+          envelope: ({ issuer, payloads }) => {
+            if (!subnet.bars(issuer)) listener(payloads);
+          },
+        }),
+      recent: () => recentOf(subnet),
       final: (payload) => subnet.final(payload),
     },
     vault,

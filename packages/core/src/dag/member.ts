@@ -189,6 +189,11 @@ export class Member {
     return this.#graph.lanes.standings[this.#options.self]?.barred === true;
   }
 
+  /** Whether a member was shown to have forged payloads, by a checkpoint or by what is on its way into one. */
+  bars(member: number): boolean {
+    return this.#parts.accusations.isBarred(member);
+  }
+
   /** The last final number of a payload's lane, for the choice of what to audit. */
   laneHigh(payload: Pick<Payload, 'signer' | 'device'>): number | undefined {
     return this.#graph.lanes.laneHigh(payload);
@@ -540,9 +545,7 @@ export class Member {
   }
 
   status(): MemberStatus {
-    const obstacle = this.isBarred
-      ? 'barred: this member was shown to have forged payloads'
-      : this.draftObstacle();
+    const obstacle = this.isBarred ? 'barred for forged payloads' : this.draftObstacle();
     const own = { obstacle, perSecond: this.#rate.perSecond, barred: this.#parts.accusations.barred };
     return statusOf(this.#parts, this.#election, own);
   }

@@ -229,7 +229,7 @@ export class NodeProcess implements AsyncDisposable {
       });
       this.subnet = new Subnet({
         retention,
-        ...(config.auditShare === undefined ? {} : { auditShare: config.auditShare }),
+        ...auditOf(config),
         ...(bytesTarget === undefined ? {} : { logBytesMax: logBytes(bytesTarget) }),
         chain,
         subnet: id,
@@ -458,6 +458,12 @@ export class NodeProcess implements AsyncDisposable {
     for (const batch of encodeBatches([encodeTransaction({ ...unsigned, signature })]))
       this.#toValidators(batch);
   }
+}
+
+/** A gateway keeps what it hears of other gateways and shows it to its owner: it checks all of it (spec DAG-13.1). */
+function auditOf({ role, auditShare }: NodeConfig): { readonly auditShare?: number } {
+  if (role === 'gateway') return { auditShare: 1 };
+  return auditShare === undefined ? {} : { auditShare };
 }
 
 function deciding(chain: Chain): ReadonlySet<PeerId> {

@@ -184,6 +184,11 @@ export class Subnet {
     return this.#disk.error !== undefined;
   }
 
+  /** Whether payloads of this member count no more. */
+  bars(member: number): boolean {
+    return this.#member.bars(member);
+  }
+
   get waiting(): number {
     return this.#issuer.waiting;
   }
