@@ -8,7 +8,10 @@ import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
 import { anyGuardianship, anyKeySet, anySponsorshipTerms, anyValidatorSet } from '../testing/arbitraries.ts';
 import { MARKET_RECORDS } from '../testing/market-arbitraries.ts';
 import { bitmapOf } from '../ledger/validators.ts';
+import { anyColourRange, termsWith } from '../testing/device-arbitraries.ts';
+import { grantBy } from '../testing/devices.ts';
 import { memberSet, person } from '../testing/state-world.ts';
+import { DEVICE_STATES } from './device-record.ts';
 import {
   accountKey,
   deviceKey,
@@ -19,6 +22,7 @@ import {
   RECORD_KINDS,
   type RecordKind,
 } from './keys.ts';
+import { NO_DEPOSIT } from './record-deposit.ts';
 import { decodeRecord, encodeRecord, type RecordTypes } from './records.ts';
 import { newValidator } from './validator-record.ts';
 
@@ -28,6 +32,13 @@ const counter = fc.maxSafeNat();
 const value = fc.bigInt(0n, AMOUNT_MAX).map(amount);
 const held = fc.record({ payer: address, amount: value }, { noNullPrototype: true });
 const publicKey = hash.map((bytes) => ({ algorithm: 1 as const, bytes }));
+
+const knownTerms = termsWith({
+  actions: fc.integer({ min: 1, max: 15 }),
+  levelMax: fc.nat(255),
+  notBefore: counter.map(millis),
+  expiresAt: counter.map(millis),
+});
 
 const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
   ...MARKET_RECORDS,
@@ -46,6 +57,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
   maker: fc.record({
     name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
     registeredAt: counter.map(height),
+    attestation: fc.option(publicKey, { nil: undefined }),
     deposit: held,
   }),
   batch: fc
@@ -57,6 +69,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
       depositPerDevice: value,
       claimed: fc.nat(0xffff_ffff),
       registeredAt: counter.map(height),
+      attestation: fc.option(publicKey, { nil: undefined }),
       deposit: held,
     })
     .filter(({ count, claimed }) => claimed <= count),
@@ -66,16 +79,69 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     batch: hash,
     model: hash,
     claimedAt: counter.map(millis),
+    state: fc.constantFrom(...DEVICE_STATES),
+    transfers: fc.nat(0xffff_ffff),
+    ownedSince: counter.map(millis),
+    history: hash,
+    recoveryDelay: counter,
     deposit: held,
   }),
-  grant: fc.record({
-    granter: address,
-    actions: fc.integer({ min: 1, max: 15 }),
-    levelMax: fc.nat(255),
-    notBefore: counter.map(millis),
-    expiresAt: counter.map(millis),
+  grant: fc
+    .tuple(
+      knownTerms,
+      fc.record({
+        granter: address,
+        basis: counter,
+        serial: counter,
+        rental: fc.option(hash, { nil: undefined }),
+        deposit: held,
+      }),
+    )
+    .map(([terms, rest]) => ({ ...terms, ...rest })),
+  delegation: fc
+    .tuple(
+      knownTerms,
+      fc.record({
+        via: fc.option(address, { nil: undefined }),
+        basis: counter,
+        serial: counter,
+        deposit: held,
+      }),
+    )
+    .map(([terms, rest]) => ({ ...terms, ...rest })),
+  group: fc.record({
+    name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
+    place: fc.boolean(),
+    devices: fc
+      .uniqueArray(fc.record({ device: address, transfers: fc.nat(9) }, { noNullPrototype: true }), {
+        maxLength: 5,
+        selector: ({ device }) => toHex(device),
+      })
+      .map((devices) => devices.toSorted((a, b) => compareBytes(a.device, b.device))),
+    serial: counter,
     deposit: held,
   }),
+  model: fc
+    .tuple(
+      fc.record({
+        name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
+        actions: fc.nat(0xffff),
+        levelMax: fc.nat(255),
+        registeredAt: counter.map(height),
+        deposit: held,
+      }),
+      fc.option(anyColourRange),
+    )
+    .map(([model, colour]) => ({ ...model, ...(colour && { colour }) })),
+  sale: fc.record({ to: address, price: value, expiresAt: counter.map(millis), deposit: held }),
+  'device-recovery': fc
+    .record({
+      claimant: address,
+      readyAt: counter.map(millis),
+      expiresAt: counter.map(millis),
+      deposit: held,
+    })
+    .filter(({ readyAt, expiresAt }) => readyAt < expiresAt),
   epoch: fc.record({
     epoch: fc.nat(0xffff_ffff).map(epoch),
     since: counter.map(height),
@@ -161,6 +227,39 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     .record({ held: value, claimable: value, deposits: counter, credited: counter, withdrawals: counter })
     .filter(({ held, claimable, deposits, credited }) => claimable <= held && credited <= deposits),
   deposit: fc.record({ to: address, amount: value, deposit: held }),
+  sponsorship: fc.record({
+    sponsor: address,
+    name: fc.string({ unit: 'grapheme-ascii', maxLength: 64 }),
+    terms: anySponsorshipTerms,
+    balance: value,
+    deposit: held,
+  }),
+  sponsored: fc.record({ day: fc.nat(0xffff_ffff), spent: value, deposit: held }),
+  stream: fc
+    .record({
+      payer: address,
+      payee: address,
+      rate: fc.bigInt(1n, AMOUNT_MAX).map(amount),
+      period: fc.integer({ min: 1, max: 0xffff_ffff }),
+      funded: value,
+      paid: value,
+      start: counter.map(millis),
+      end: counter.map(millis),
+      notice: counter,
+      device: fc.option(address, { nil: undefined }),
+      deposit: held,
+    })
+    .filter(({ funded, paid, start, end }) => paid <= funded && start <= end),
+  'parameter-votes': fc
+    .record({
+      votes: fc.uniqueArray(
+        fc.record({ voter: address, value, castAt: counter.map(height) }, { noNullPrototype: true }),
+        { maxLength: 4, selector: ({ voter }) => toHex(voter) },
+      ),
+      next: fc.option(value, { nil: undefined }),
+    })
+    .filter(({ votes, next }) => votes.length > 0 || next !== undefined)
+    .map(({ votes, next }) => ({ votes: votes.toSorted((a, b) => compareBytes(a.voter, b.voter)), next })),
   expiry: fc.tuple(address, address).map(([device, subject]) => ({ key: grantKey(device, subject) })),
   withdrawals: fc.integer({ min: 1, max: 40 }).chain((count) =>
     fc.record({
@@ -256,10 +355,12 @@ test('STATE-1.2: records that contradict themselves are refused', () => {
     model: ZERO_HASH,
     depositPerDevice: amount(1n),
     registeredAt: height(1),
+    attestation: undefined,
+    deposit: NO_DEPOSIT,
   };
   assert.equal(codeOf('batch', encodeRecord('batch', { ...batch, claimed: 2 })), 'ok');
   assert.equal(codeOf('batch', encodeRecord('batch', { ...batch, claimed: 3 })), 'decode.out-of-range');
-  const grant = { granter: person('a').address, levelMax: 254, notBefore: millis(0), expiresAt: millis(1) };
+  const grant = grantBy(person('a').address, millis(9000));
   assert.equal(codeOf('grant', encodeRecord('grant', { ...grant, actions: 0 })), 'decode.out-of-range');
   assert.equal(codeOf('grant', encodeRecord('grant', { ...grant, actions: 16 })), 'decode.out-of-range');
 });

@@ -17,6 +17,7 @@ import {
 } from '../testing/state-world.ts';
 import { precheck } from './admission.ts';
 import { noChanges } from './ledger-state.ts';
+import { NO_DEPOSIT } from './record-deposit.ts';
 
 const alice = person('alice');
 /** A member, as gateways are. */
@@ -51,6 +52,7 @@ test('STATE-7.1: a subnet begins without checkpoints, under an id of its creator
     lastHeight: 0,
     envelopes: 0,
     payloads: 0,
+    deposit: { payer: alice.address, amount: 0n },
   });
   assert.deepEqual([...w.state.subnets()].map((entry) => entry.subnet.name).sort(), ['home', 'house']);
 });
@@ -94,6 +96,7 @@ test('STATE-8.1: the next checkpoint with a quorum is committed, without fee, no
       lastHeight: 1,
       envelopes: 3,
       payloads: 7,
+      deposit: NO_DEPOSIT,
     },
   );
   const [event] = events;

@@ -10,7 +10,7 @@ import { keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
-import { REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
+import { KELVIN_MAX, KELVIN_MIN, REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
 import { VALUE_MIN, type CheckpointValue } from '../ledger/escrow.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import type { Genesis } from '../ledger/genesis.ts';
@@ -28,9 +28,12 @@ import {
 } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Guardianship } from '../ledger/bodies/keys.ts';
+import { PARAMETER_NAMES } from '../ledger/bodies/parameters.ts';
+import type { SponsorshipTerms } from '../ledger/bodies/sponsor.ts';
 import type { Body } from '../ledger/body.ts';
 import type { Transaction } from '../ledger/transaction.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
+import { anyAccessBody, anyDeviceLifeBody } from './device-arbitraries.ts';
 import { anyFirmwareBody, anyRentalBody } from './market-arbitraries.ts';
 
 type Arbitrary<T> = fc.Arbitrary<T>;
@@ -159,7 +162,64 @@ export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
 
 const anyMemberStake = record({ key: anyKey, amount: anyAmount, possession: anySignature });
 
+const anyList = fc
+  .uniqueArray(anyAddress, { minLength: 1, maxLength: 4, selector: (address) => toHex(address) })
+  .map((list) => list.toSorted(compareBytes));
+
+export const anySponsorshipTerms: Arbitrary<SponsorshipTerms> = record({
+  kinds: fc
+    .uniqueArray(fc.nat(255), { minLength: 1, maxLength: 8 })
+    .map((kinds) => kinds.toSorted((a, b) => a - b)),
+  scope: fc.oneof(
+    record({ kind: fc.constant('batch' as const), batch: anyHash }),
+    record({ kind: fc.constant('model' as const), model: anyHash }),
+    record({ kind: fc.constant('maker' as const), maker: anyAddress }),
+    record({ kind: fc.constant('devices' as const), devices: anyList }),
+    record({ kind: fc.constant('accounts' as const), accounts: anyList }),
+  ),
+  perDevicePerDay: anyAmount,
+  perDay: anyAmount,
+  expiresAt: anyMillis,
+  paysState: fc.boolean(),
+});
+
+const anyTokenBody: Arbitrary<Body> = fc.oneof(
+  record({
+    kind: fc.constant('open-sponsorship' as const),
+    name: anyText,
+    terms: anySponsorshipTerms,
+    amount: anyAmount,
+  }),
+  record({ kind: fc.constant('fund-sponsorship' as const), sponsorship: anyHash, amount: anyAmount }),
+  record({
+    kind: fc.constant('change-sponsorship' as const),
+    sponsorship: anyHash,
+    terms: anySponsorshipTerms,
+  }),
+  record({ kind: fc.constant('close-sponsorship' as const), sponsorship: anyHash }),
+  record({
+    kind: fc.constant('open-stream' as const),
+    number: anyCounter,
+    payee: anyAddress,
+    rate: anyAmount,
+    period: u32,
+    amount: anyAmount,
+    start: anyMillis,
+    end: anyMillis,
+    notice: anyCounter,
+    device: fc.option(anyAddress, { nil: undefined }),
+  }),
+  record({ kind: fc.constant('fund-stream' as const), stream: anyHash, amount: anyAmount }),
+  record({ kind: fc.constantFrom('settle-stream' as const, 'close-stream' as const), stream: anyHash }),
+  record({
+    kind: fc.constant('parameter-vote' as const),
+    parameter: fc.constantFrom(...PARAMETER_NAMES),
+    value: anyAmount,
+  }),
+);
+
 export const anyBody: Arbitrary<Body> = fc.oneof(
+  anyTokenBody,
   anyRentalBody,
   anyFirmwareBody,
   record({ kind: fc.constant('transfer' as const), to: anyAddress, amount: anyAmount }),
@@ -168,9 +228,19 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
     outputs: fc.array(record({ to: anyAddress, amount: anyAmount }), { minLength: 1, maxLength: 4 }),
   }),
   record({ kind: fc.constant('register-maker' as const), name: anyText }),
+  record({ kind: fc.constant('register-maker' as const), name: anyText, attestation: anyKey }),
   record({
     kind: fc.constant('register-batch' as const),
-    batch: record({ root: anyHash, count: u32, model: anyHash, depositPerDevice: anyAmount }),
+    batch: fc.oneof(
+      record({ root: anyHash, count: u32, model: anyHash, depositPerDevice: anyAmount }),
+      record({
+        root: anyHash,
+        count: u32,
+        model: anyHash,
+        depositPerDevice: anyAmount,
+        attestation: anySignature,
+      }),
+    ),
   }),
   record({
     kind: fc.constant('claim' as const),
@@ -184,18 +254,8 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
       proof: anySignature,
     }),
   }),
-  record({
-    kind: fc.constant('grant' as const),
-    grant: record({
-      device: anyAddress,
-      subject: anyAddress,
-      actions: fc.nat(0xffff),
-      levelMax: fc.nat(255),
-      notBefore: anyMillis,
-      expiresAt: anyMillis,
-    }),
-  }),
-  record({ kind: fc.constant('revoke' as const), device: anyAddress, subject: anyAddress }),
+  anyDeviceLifeBody,
+  anyAccessBody,
   record({
     kind: fc.constant('create-subnet' as const),
     name: anyText,
@@ -338,11 +398,15 @@ export const anyCommand: Arbitrary<Command> = record({
     fc.constant({ kind: 'on' as const }),
     fc.constant({ kind: 'off' as const }),
     record({ kind: fc.constant('level' as const), level: fc.nat(254) }),
+    record({
+      kind: fc.constant('colour-temperature' as const),
+      kelvin: fc.integer({ min: KELVIN_MIN, max: KELVIN_MAX }),
+    }),
   ),
   notAfter: anyMillis,
 });
 
-export const anyAcknowledgement: Arbitrary<Acknowledgement> = record({
+const answerFields = {
   command: anyHash,
   outcome: fc.oneof(
     fc.constant({ kind: 'done' as const }),
@@ -351,7 +415,12 @@ export const anyAcknowledgement: Arbitrary<Acknowledgement> = record({
   on: fc.boolean(),
   level: fc.nat(254),
   time: anyMillis,
-});
+};
+
+export const anyAcknowledgement: Arbitrary<Acknowledgement> = fc.oneof(
+  record(answerFields),
+  record({ ...answerFields, kelvin: fc.integer({ min: 1, max: 0xffff }) }),
+);
 
 /**
  * The property of a strict codec: what was encoded decodes to the same value; cut short or lengthened it is

@@ -104,6 +104,8 @@ export interface SendOptions {
   readonly nonce?: number;
   readonly fee?: bigint;
   readonly validUntil?: number;
+  /** Pays the fee, and perhaps more. */
+  readonly sponsor?: Hash;
 }
 
 export interface WorldOptions {
@@ -123,6 +125,8 @@ export class World {
   readonly chain: Hash;
   state: LedgerState;
   height = 0;
+  /** Milliseconds by which blocks are later than one per second makes them. */
+  later = 0;
   readonly people: readonly Person[];
 
   /** Everybody named has 1 000 ITC unless told otherwise; the treasury holds the rest of the supply. */
@@ -158,7 +162,7 @@ export class World {
     return {
       chain: this.chain,
       height: height(this.height + 1),
-      time: millis(1_000_000 + 1000 * (this.height + 1)),
+      time: millis(1_000_000 + 1000 * (this.height + 1) + this.later),
       verify: fakeVerify,
     };
   }
@@ -173,9 +177,10 @@ export class World {
       nonce,
       fee: amount(fee),
       validUntil: height(options.validUntil ?? this.height + 100),
+      ...(options.sponsor && { sponsor: options.sponsor }),
       body,
     });
-    const fee = options.fee ?? this.genesis.feePerByte * BigInt(this.sign(unsigned(0n)).length);
+    const fee = options.fee ?? this.state.parameters.feePerByte * BigInt(this.sign(unsigned(0n)).length);
     const verified = verifyTransaction(this.chain, this.sign(unsigned(fee)), fakeVerify);
     if (!verified.ok) throw new Error(`${verified.code}: ${verified.message}`);
     return verified.value;
