@@ -380,9 +380,20 @@ test('WIRE-6.1: a level beyond 254, an action without meaning and a level where 
     return result.ok ? 'ok' : result.code;
   };
   assert.equal(codeWith(0, 2), 'decode.unknown-kind');
-  assert.equal(codeWith(33, 3), 'decode.unknown-kind');
+  assert.equal(codeWith(33, 4), 'decode.unknown-kind');
   assert.equal(codeWith(34, 255), 'decode.out-of-range');
   assert.equal(codeWith(34, 1), 'decode.not-canonical');
+});
+
+test('WIRE-6.1: a colour temperature from 1 000 to 20 000 kelvin', () => {
+  const at = (kelvin: number): string => {
+    const action = { kind: 'colour-temperature' as const, kelvin };
+    const notAfter = world().genesis.time;
+    const result = decodeCommand(encodeCommand({ device: keyPair(1).address, action, notAfter }));
+    return result.ok ? 'ok' : result.code;
+  };
+  assert.deepEqual([1_000, 20_000].map(at), ['ok', 'ok']);
+  assert.deepEqual([0, 999, 20_001, 0xffff].map(at), Array(4).fill('decode.out-of-range'));
 });
 
 test('WIRE-6.2: every refusal has the number that the specification gives it', () => {
@@ -397,6 +408,10 @@ test('WIRE-6.2: every refusal has the number that the specification gives it', (
     'not-allowed',
     'proof',
     'stale-proof',
+    'stolen',
+    'retired',
+    'off-schedule',
+    'used-up',
   ];
   assert.deepEqual([...REFUSALS], numbered);
   for (const [i, reason] of REFUSALS.entries()) {

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { equalBytes } from '../bytes/hex.ts';
-import { ZERO_HASH, hashTagged } from '../crypto/hash.ts';
+import { hashTagged } from '../crypto/hash.ts';
 import { StateTree } from '../crypto/state-tree.ts';
 import { encodeCommand } from '../ledger/command.ts';
 import { encodeGenesis } from '../ledger/genesis.ts';
@@ -19,6 +19,7 @@ import {
   type CertifiedBlock,
   type Group,
 } from '../testing/chain.ts';
+import { ownedDevice } from '../testing/devices.ts';
 import { EpochChain, groupOf } from '../testing/epochs.ts';
 import { installNativeSha256, keyPair, rememberingVerifier, verifyQuickly } from '../testing/keys.ts';
 import { decodeAccessProof, encodeAccessProof, proveAccess } from './access-proof.ts';
@@ -161,13 +162,7 @@ test('LIGHT-7.10: a reading proof of 31 validators after three changes fits four
 
 /** A lamp's record under the state root of a block of the open epoch. */
 function house(chain: EpochChain): { access: Uint8Array; block: CertifiedBlock } {
-  const record = {
-    key: device.key,
-    owner: owner.address,
-    batch: ZERO_HASH,
-    model: ZERO_HASH,
-    claimedAt: home.genesis.time,
-  };
+  const record = ownedDevice({ key: device.key, owner: owner.address, at: home.genesis.time });
   const tree = StateTree.empty.update([
     { key: stateKeyHash(deviceKey(device.address)), value: encodeRecord('device', record) },
     { key: hashTagged('stateKey', Uint8Array.of(1)), value: Uint8Array.of(1) },

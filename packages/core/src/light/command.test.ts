@@ -1,13 +1,13 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { equalBytes, toHex } from '../bytes/hex.ts';
-import { hashTagged, ZERO_HASH } from '../crypto/hash.ts';
+import { hashTagged } from '../crypto/hash.ts';
 import { StateTree, type StateChange } from '../crypto/state-tree.ts';
 import { encodeCommand, type Action, type Command } from '../ledger/command.ts';
 import { millis } from '../ledger/ids.ts';
 import { ACTIONS } from '../ledger/bodies/access.ts';
 import { deviceKey, grantKey, stateKeyHash } from '../state/keys.ts';
-import { encodeRecord, type GrantRecord } from '../state/records.ts';
+import { encodeRecord, type Device, type GrantRecord } from '../state/records.ts';
 import {
   ChainBuilder,
   certify,
@@ -16,6 +16,7 @@ import {
   world,
   type CertifiedBlock,
 } from '../testing/chain.ts';
+import { grantBy, ownedDevice } from '../testing/devices.ts';
 import {
   countingVerifier,
   installNativeSha256,
@@ -38,14 +39,11 @@ const guest = keyPair(62);
 const stranger = keyPair(63);
 const NOW = millis(GENESIS_TIME + 10_000);
 
-const grantOf = (o: Partial<GrantRecord> = {}): GrantRecord => ({
-  granter: owner.address,
-  actions: ACTIONS.onOff | ACTIONS.level,
-  levelMax: 100,
-  notBefore: millis(NOW - 5000),
-  expiresAt: millis(NOW + 5000),
-  ...o,
-});
+const grantOf = (o: Partial<GrantRecord> = {}): GrantRecord => grantBy(owner.address, NOW, o);
+
+/** The lamp as its owner claimed it. */
+const lampOf = (who: KeyPair, changes: Partial<Device> = {}): Device =>
+  ownedDevice({ key: lamp.key, owner: who.address, at: home.genesis.time, ...changes });
 
 interface House {
   readonly tree: StateTree;
@@ -54,15 +52,14 @@ interface House {
 
 /** A block whose state root knows the lamp, its owner, and the guest's grant if one is given. */
 function house(
-  o: { readonly grant?: GrantRecord; readonly owner?: KeyPair; readonly height?: number } = {},
+  o: {
+    readonly grant?: GrantRecord;
+    readonly owner?: KeyPair;
+    readonly device?: Partial<Device>;
+    readonly height?: number;
+  } = {},
 ): House {
-  const device = {
-    key: lamp.key,
-    owner: (o.owner ?? owner).address,
-    batch: ZERO_HASH,
-    model: ZERO_HASH,
-    claimedAt: home.genesis.time,
-  };
+  const device = lampOf(o.owner ?? owner, o.device);
   const changes: StateChange[] = [
     { key: stateKeyHash(deviceKey(lamp.address)), value: encodeRecord('device', device) },
   ];
@@ -214,13 +211,7 @@ test('LIGHT-5.4: attack: borrowed, hidden, forged and superfluous grants are no 
   const widened: AccessProof = { ...mine, grant: { ...mine.grant, record: wide } };
   assert.equal(outcome({ command: command(guest), access: widened }), 'proof');
   assert.equal(outcome({ command: command(owner), access: mine }), 'proof', 'the owner shows none');
-  const otherLamp = encodeRecord('device', {
-    key: lamp.key,
-    owner: stranger.address,
-    batch: ZERO_HASH,
-    model: ZERO_HASH,
-    claimedAt: home.genesis.time,
-  });
+  const otherLamp = encodeRecord('device', lampOf(stranger));
   assert.equal(
     outcome({
       command: command(stranger),
@@ -242,13 +233,7 @@ test('LIGHT-5.4: attack: a header that is not certified, or certified by too few
   const forgedTree = StateTree.empty.update([
     {
       key: stateKeyHash(deviceKey(lamp.address)),
-      value: encodeRecord('device', {
-        key: lamp.key,
-        owner: stranger.address,
-        batch: ZERO_HASH,
-        model: ZERO_HASH,
-        claimedAt: home.genesis.time,
-      }),
+      value: encodeRecord('device', lampOf(stranger)),
     },
   ]);
   const header = { ...proof.header, stateRoot: forgedTree.root };

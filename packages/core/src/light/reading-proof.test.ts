@@ -10,6 +10,7 @@ import { LIMITS } from '../ledger/limits.ts';
 import { subnetId } from '../ledger/bodies/subnet.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
+import { NO_DEPOSIT } from '../state/record-deposit.ts';
 import { encodeRecord } from '../state/records.ts';
 import {
   ChainBuilder,
@@ -348,6 +349,7 @@ test('LIGHT-3.5: members of a later subnet are proven by its record in the certi
     lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
+    deposit: NO_DEPOSIT,
   });
   const key = stateKeyHash(subnetKey(id));
   const tree = StateTree.empty.update([
@@ -371,6 +373,7 @@ test('LIGHT-3.5: members of a later subnet are proven by its record in the certi
     lastHeight: height(0),
     envelopes: 0,
     payloads: 0,
+    deposit: NO_DEPOSIT,
   });
   assert.equal(checkOf({ ...bare, subnet: { ...shown, record: forged } }), 'subnet');
   assert.equal(checkOf({ ...scene({ stateRoot: tree.root }), subnet: shown }), 'subnet');

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Hash } from '../crypto/hash.ts';
+import { ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
-import { AMOUNT_MAX, SUPPLY } from '../ledger/ids.ts';
+import { AMOUNT_MAX, millis, SUPPLY } from '../ledger/ids.ts';
+import { ownershipLink } from '../ledger/bodies/device-life.ts';
 import { batchId, batchLeaf, claimSigningBytes, endorsementSigningBytes } from '../ledger/bodies/device.ts';
 import type { Body } from '../ledger/body.ts';
 import {
@@ -48,7 +49,8 @@ test('STATE-4.1: whoever has a name becomes a maker, once', () => {
   assert.equal(w.send(maker, { kind: 'register-maker', name: '' }), 'maker.malformed');
   assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen' }), 'ok');
   assert.equal(w.send(maker, { kind: 'register-maker', name: 'Lumen 2' }), 'maker.exists');
-  assert.deepEqual(w.state.maker(maker.address), { name: 'Lumen', registeredAt: 2 });
+  const { deposit: _, ...record } = w.state.maker(maker.address) ?? assert.fail();
+  assert.deepEqual(record, { name: 'Lumen', registeredAt: 2, attestation: undefined });
 });
 
 test('STATE-4.2: only a maker registers batches', () => {
@@ -58,7 +60,8 @@ test('STATE-4.2: only a maker registers batches', () => {
 
 test('STATE-4.3: the maker pays the built-in ITC of the whole batch, and the batch holds it', () => {
   const { w, batch } = shipped(5);
-  assert.deepEqual(w.state.batch(batch.id), {
+  const { deposit: _, ...record } = w.state.batch(batch.id) ?? assert.fail();
+  assert.deepEqual(record, {
     maker: maker.address,
     root: batch.root,
     count: 5,
@@ -66,6 +69,7 @@ test('STATE-4.3: the maker pays the built-in ITC of the whole batch, and the bat
     depositPerDevice: DEPOSIT,
     claimed: 0,
     registeredAt: 2,
+    attestation: undefined,
   });
   const { fees } = w.state.epoch;
   assert.equal(w.balance(maker), 1_000_000_000_000n - 5n * DEPOSIT - fees);
@@ -105,13 +109,23 @@ test('STATE-5.1: a claim makes the sender the owner and gives the device its bui
   const { device } = batch.devices[2] as Batch['devices'][number];
   const { events } = w.block(w.transaction(alice, claimed(w, batch, 2)));
   const model = w.state.batch(batch.id)?.model;
-  assert.deepEqual(w.state.device(device.address), {
+  const { deposit: _, history, recoveryDelay, ...record } = w.state.device(device.address) ?? assert.fail();
+  const at = millis(1_003_000);
+  assert.deepEqual(record, {
     key: device.key,
     owner: alice.address,
     batch: batch.id,
     model,
-    claimedAt: 1_003_000,
+    claimedAt: at,
+    state: 'owned',
+    transfers: 0,
+    ownedSince: at,
   });
+  assert.equal(recoveryDelay, STATE_LIMITS.deviceRecoveryMs);
+  assert.deepEqual(
+    history,
+    ownershipLink(ZERO_HASH, { transfers: 0, how: 'claimed', owner: alice.address, at }),
+  );
   assert.equal(w.balance(device), DEPOSIT);
   assert.equal(w.state.batch(batch.id)?.claimed, 1);
   assert.equal(w.state.supply(), SUPPLY);

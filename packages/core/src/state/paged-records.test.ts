@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { grantBy } from '../testing/devices.ts';
+import { NO_DEPOSIT } from './record-deposit.ts';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareBytes, toHex } from '../bytes/hex.ts';
@@ -121,20 +123,16 @@ function changesOf(
     else if (kind === 'maker')
       changed.maker.set(
         id(a),
-        content === undefined ? undefined : { name: 'm', registeredAt: height(content) },
+        content === undefined
+          ? undefined
+          : { name: 'm', registeredAt: height(content), attestation: undefined, deposit: NO_DEPOSIT },
       );
     else
       changed.grant.set(
         id(a % 6) + id(b),
         content === undefined
           ? undefined
-          : {
-              granter: new Uint8Array(32) as never,
-              actions: 1,
-              levelMax: content,
-              notBefore: millis(0),
-              expiresAt: millis(9),
-            },
+          : grantBy(person('granter').address, millis(9000), { levelMax: content }),
       );
   }
   return changed;
