@@ -61,6 +61,8 @@ export const NodeConfig = Type.Object(
     retainBytes: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Of payloads in envelopes of other members, the share whose device signature is checked (spec DAG-13.2). Default 1/16; 1 checks all. */
     auditShare: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    /** Keep what happened by account, device and subnet, for `GET /api/v1/log`. Default: where people ask, not on a validator. */
+    eventLog: Type.Optional(Type.Boolean()),
     /** Bytes on disk a gateway or member keeps of its subnet's past; above that the oldest is pruned. Without it, and without the next, all is kept. */
     retainEnvelopeBytes: Type.Optional(Type.Integer({ minimum: 8_388_608 })),
     /** Age in milliseconds beyond which readings are pruned. */

@@ -16,6 +16,7 @@ import { ApiServer, refuse, type Routes } from './server.ts';
 import { SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
+import { logRoutes } from './log-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
 export const VERSION = '0.1.0';
@@ -78,6 +79,7 @@ export class NodeApi {
           nameOf: (key) => peerOf(node, key).name ?? key.slice(0, 8),
         }),
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
+        logRoutes(node.chain),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,

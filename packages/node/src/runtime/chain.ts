@@ -40,6 +40,7 @@ import type { Change, Tables } from '../ports.ts';
 import type { BlockLog } from '../storage/block-log.ts';
 import { admissible, NO_HEADS, type HeadContext } from './checkpoint-heads.ts';
 import { EpochTable, type EpochStart } from './epoch-table.ts';
+import { EventLog, type LogQuery, type PlacedEntry } from './event-log.ts';
 import { ExecutedBlocks, heightKey, type TransactionPlace } from './executed-blocks.ts';
 import { InFlightBlocks, type InFlight } from './in-flight.ts';
 import { includedIn, KeptBlocks, type Included } from './kept-blocks.ts';
@@ -63,6 +64,8 @@ export interface ChainOptions {
   readonly log: BlockLog;
   readonly tables: Tables;
   readonly verify: SignatureVerifier;
+  /** Keep what happened by whom it concerns. */
+  readonly eventLog?: boolean;
 }
 
 export class Chain {
@@ -74,6 +77,7 @@ export class Chain {
   readonly #kept: KeptBlocks;
   #epochs: EpochTable;
   #executed: ExecutedBlocks;
+  readonly #events: EventLog | undefined;
   /** Sets live as long as their epoch and are hashed once. */
   readonly #setHashes = new WeakMap<ValidatorSet, Hash>();
   #history = new MmrLog();
@@ -98,7 +102,8 @@ export class Chain {
     this.#tables = options.tables;
     this.#verify = options.verify;
     this.#kept = new KeptBlocks(options.tables);
-    this.#executed = new ExecutedBlocks(options.tables, (of) => this.#log.get(of)?.block);
+    this.#events = options.eventLog === true ? new EventLog(options.tables) : undefined;
+    this.#executed = new ExecutedBlocks(options.tables, (of) => this.#log.get(of)?.block, this.#events);
     this.#epochs = new EpochTable(options.tables, {
       epoch: epoch(0),
       since: height(1),
@@ -121,7 +126,13 @@ export class Chain {
    */
   async reopen(): Promise<void> {
     const { genesis } = this;
-    const next = new Chain({ genesis, log: this.#log, tables: this.#tables, verify: this.#verify });
+    const next = new Chain({
+      genesis,
+      log: this.#log,
+      tables: this.#tables,
+      verify: this.#verify,
+      eventLog: this.#events !== undefined,
+    });
     await next.#load();
     this.#epochs = next.#epochs;
     this.#executed = next.#executed;
@@ -255,6 +266,16 @@ export class Chain {
 
   receipt(id: Hash): Receipt | undefined {
     return this.#executed.receipt(id);
+  }
+
+  /** What happened to an account, a device or anything else with an id; undefined where no log is kept. */
+  events(query: LogQuery): PlacedEntry[] | undefined {
+    return this.#events?.find(query);
+  }
+
+  /** What to remove from that log with a block. */
+  forgetEvents(of: number): Change[] {
+    return this.#events?.removalOf(of) ?? [];
   }
 
   /** What to remove once the blocks below a height are gone: places nobody can look at any more. */
@@ -435,7 +456,16 @@ export class Chain {
     this.#transactions += transactions.length;
     this.#inFlight.committed(header.height, events);
     const opens = closesEpoch(header) ? this.#openEpoch(header, state) : undefined;
-    this.#executed.add({ height: header.height, hash: candidate.hash, pages, receipts, events, opens });
+    this.#executed.add({
+      height: header.height,
+      hash: candidate.hash,
+      time: header.time,
+      pages,
+      receipts,
+      events,
+      opens,
+      senders: transactions.map(({ sender, tx: { sponsor } }) => ({ sender, ...(sponsor && { sponsor }) })),
+    });
     return { receipts, events };
   }
 

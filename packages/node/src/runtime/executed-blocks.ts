@@ -9,7 +9,7 @@ import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { decodeBlock } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
-import { height, type Height } from '@itc/core/ledger/ids.js';
+import { height, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
@@ -17,6 +17,7 @@ import { LedgerState } from '@itc/core/state/ledger-state.js';
 import { PagedRecords } from '@itc/core/state/paged-records.js';
 import type { Change, Tables } from '../ports.ts';
 import { StatePages, type SealedPages } from '../storage/state-pages.ts';
+import type { EventLog, LoggedBlock } from './event-log.ts';
 import { epochChange, type EpochStart } from './epoch-table.ts';
 import { decodeReceipts, encodeReceipts, type StoredReceipt } from './receipt-codec.ts';
 import { stateName } from './snapshot-base.ts';
@@ -30,6 +31,9 @@ export interface ExecutedBlock {
   readonly pages: SealedPages;
   readonly receipts: readonly Receipt[];
   readonly events: readonly LedgerEvent[];
+  /** For the log of events, where one is kept: time of the block, and who sent and paid each transaction. */
+  readonly time: Millis;
+  readonly senders: LoggedBlock['senders'];
   /** The epoch that begins above it, when it closes one. */
   readonly opens: EpochStart | undefined;
 }
@@ -56,13 +60,15 @@ export class ExecutedBlocks {
   #waiting: ExecutedBlock[] = [];
   readonly #blockAt: (of: Height) => Uint8Array | undefined;
   readonly #index: TransactionIndex;
+  readonly #log: EventLog | undefined;
   /** The last block looked into: who asks for one receipt often asks for its neighbours. */
   #looked: LookedBlock | undefined;
   readonly #checkpoints = new Map<string, TransactionPlace>();
 
-  constructor(tables: Tables, blockAt: (of: Height) => Uint8Array | undefined) {
+  constructor(tables: Tables, blockAt: (of: Height) => Uint8Array | undefined, log?: EventLog) {
     this.#tables = tables;
     this.#blockAt = blockAt;
+    this.#log = log;
     this.#index = new TransactionIndex(tables);
     this.#pages = StatePages.open(tables, stateName(tables));
   }
@@ -166,7 +172,10 @@ export class ExecutedBlocks {
 
   /** Of blocks not written yet, what stays true when their state is passed over for a later one. */
   traces(): Change[] {
-    return [...this.#waiting.flatMap(tracesOf), ...this.#index.add(idsOf(this.#waiting)).changes];
+    return [
+      ...this.#waiting.flatMap((block) => this.#tracesOf(block)),
+      ...this.#index.add(idsOf(this.#waiting)).changes,
+    ];
   }
 
   add(block: ExecutedBlock): void {
@@ -185,7 +194,10 @@ export class ExecutedBlocks {
     const left = this.#waiting.filter((block) => block.height > upTo);
     const pages = due.map((block) => block.pages);
     if (this.#genesis !== undefined) pages.unshift(this.#genesis);
-    const changes: Change[] = [...due.flatMap(tracesOf), ...this.#pages.changes(pages, keepFrom)];
+    const changes: Change[] = [
+      ...due.flatMap((block) => this.#tracesOf(block)),
+      ...this.#pages.changes(pages, keepFrom),
+    ];
     const index = this.#index.add(idsOf(due));
     changes.push(...index.changes);
     const above = left.reduce((sum, { receipts }) => sum + receipts.length, 0);
@@ -198,19 +210,24 @@ export class ExecutedBlocks {
     this.#waiting = this.#waiting.filter((block) => block.height > last.height);
     for (const block of due) for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
   }
-}
 
-/** What a block leaves besides the state. */
-function tracesOf(block: ExecutedBlock): Change[] {
-  const changes: Change[] = [{ table: 'hashes', key: heightKey(block.height), value: block.hash }];
-  for (const { key, place } of checkpointsOf(block)) {
-    const value = new Writer(12).u53(place.height).u32(place.index).finish();
-    changes.push({ table: 'checkpoints', key, value });
+  /** What a block leaves besides the state. */
+  #tracesOf(block: ExecutedBlock): Change[] {
+    const changes: Change[] = [{ table: 'hashes', key: heightKey(block.height), value: block.hash }];
+    for (const { key, place } of checkpointsOf(block)) {
+      const value = new Writer(12).u53(place.height).u32(place.index).finish();
+      changes.push({ table: 'checkpoints', key, value });
+    }
+    if (block.receipts.length > 0)
+      changes.push({
+        table: 'receipts',
+        key: heightKey(block.height),
+        value: encodeReceipts(block.receipts),
+      });
+    if (block.opens !== undefined) changes.push(epochChange(block.opens));
+    if (this.#log !== undefined) changes.push(...this.#log.changesOf(block));
+    return changes;
   }
-  if (block.receipts.length > 0)
-    changes.push({ table: 'receipts', key: heightKey(block.height), value: encodeReceipts(block.receipts) });
-  if (block.opens !== undefined) changes.push(epochChange(block.opens));
-  return changes;
 }
 
 /** Key of a height in a table, in the order of heights. */

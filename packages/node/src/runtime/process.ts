@@ -265,7 +265,8 @@ export class NodeProcess implements AsyncDisposable {
     closing.push(() => tables[Symbol.asyncDispose]());
     const log = await BlockLog.open({ disk, folder: folder('blocks'), random });
     closing.push(() => log.close());
-    const chain = await Chain.open({ genesis, log, tables, verify: verifyNative });
+    const eventLog = config.eventLog ?? config.role !== 'validator';
+    const chain = await Chain.open({ genesis, log, tables, verify: verifyNative, eventLog });
     const pool = new VerifyPool({ workers: config.verifyThreads ?? 1 });
     closing.push(() => pool[Symbol.asyncDispose]());
     const admission = new Admission(

@@ -94,6 +94,6 @@ export class Pruning {
     if (stored === undefined || block?.ok !== true)
       throw new LedgerError('storage.corrupt', `block ${at} cannot be read`, { height: at });
     const receipts: Change = { table: 'receipts', key: heightKey(at), value: undefined };
-    return [keptChange(block.value, stored.certificate), receipts];
+    return [keptChange(block.value, stored.certificate), receipts, ...this.#o.chain.forgetEvents(at)];
   }
 }
