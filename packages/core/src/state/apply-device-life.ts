@@ -48,7 +48,8 @@ function rentedFlaw(draft: Draft, id: string): Flaw {
   return refused('rental.taken', 'the device is rented; wait until the rental is over');
 }
 
-function stateFlaw({ state }: Device, isFrozenToo: boolean): Flaw {
+/** Frozen, or over. */
+export function stateFlaw({ state }: Device, isFrozenToo: boolean): Flaw {
   if (state === 'retired') return refused('device.retired', 'the life of this device is over');
   if (state === 'stolen' && !isFrozenToo)
     return refused('device.stolen', 'the device was reported stolen, and has not been found');

@@ -22,7 +22,7 @@ import {
   type RentalTerms,
   type RentalWord,
 } from '../ledger/rental.ts';
-import { ownDevice } from './apply-device-life.ts';
+import { ownDevice, stateFlaw } from './apply-device-life.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
@@ -111,8 +111,8 @@ function applyRent(
     offer.expiresAt <= context.time
   )
     return refused('rental-offer.unknown', 'the device is not offered by its owner');
-  if (record.state === 'stolen')
-    return refused('device.stolen', 'nobody rents a device that was reported stolen');
+  const frozen = stateFlaw(record, false);
+  if (frozen !== undefined) return frozen;
   const { owner } = record;
   const { terms } = offer;
   if (!equalBytes(termsHash(terms), body.terms))
