@@ -1,6 +1,6 @@
 // Bundles the dashboard into apps/dashboard/dist/www: one script, one style sheet, no outside host.
 import { build } from 'esbuild';
-import { cpSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const app = fileURLToPath(new URL('../apps/dashboard', import.meta.url));
@@ -9,9 +9,15 @@ if (!existsSync(entry)) {
   console.error('The dashboard is not compiled yet: run `npm run build`.');
   process.exit(1);
 }
+const www = `${app}/dist/www`;
+if (existsSync(www))
+  for (const file of readdirSync(www)) if (file.startsWith('part-')) rmSync(`${www}/${file}`);
 await build({
-  entryPoints: [entry],
-  outfile: `${app}/dist/www/dashboard.js`,
+  entryPoints: { dashboard: entry },
+  outdir: www,
+  // What a page loads when it is opened, such as the wallet, is a part of its own.
+  splitting: true,
+  chunkNames: 'part-[hash]',
   bundle: true,
   minify: true,
   format: 'esm',
@@ -21,10 +27,10 @@ await build({
 });
 await build({
   entryPoints: [`${app}/style/main.css`],
-  outfile: `${app}/dist/www/style.css`,
+  outfile: `${www}/style.css`,
   bundle: true,
   minify: true,
   target: 'es2022',
   logLevel: 'warning',
 });
-cpSync(`${app}/public`, `${app}/dist/www`, { recursive: true });
+cpSync(`${app}/public`, www, { recursive: true });

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatDuration } from './format.ts';
 import { href, sectionOf, type Route, type Section } from './route.ts';
 import { Icon, type IconName } from './parts/icon.tsx';
+import { Later } from './parts/later.tsx';
 import { Dot } from './parts/text.tsx';
 import { blocks, clock, connection, nodeless, route, skewMs, status, statusError } from './store.ts';
 import { applyTheme, theme, type Theme } from './theme.ts';
@@ -20,6 +21,9 @@ import { PayloadPage } from './pages/payload.tsx';
 import { MissingPage, SearchPage } from './pages/search.tsx';
 import { TransactionPage } from './pages/transaction.tsx';
 
+/** Signing and encoding take more than all other pages together, so they come with the page that needs them. */
+const loadWallet = async (): Promise<() => VNode> => (await import('./pages/wallet.tsx')).WalletPage;
+
 const SECTIONS: readonly {
   readonly key: Section;
   readonly label: string;
@@ -31,6 +35,7 @@ const SECTIONS: readonly {
   { key: 'devices', label: 'Devices', href: href.devices, icon: 'devices' },
   { key: 'lamps', label: 'Lamps', href: href.lamps, icon: 'lamps' },
   { key: 'explorer', label: 'Explorer', href: href.explorer, icon: 'explorer' },
+  { key: 'wallet', label: 'Wallet', href: href.wallet, icon: 'key' },
 ];
 
 export function App(): VNode {
@@ -96,6 +101,8 @@ function PageOf({ route: here }: { readonly route: Route }): VNode {
       return <DevicePage key={here.device} device={here.device} />;
     case 'lamps':
       return <LampsPage />;
+    case 'wallet':
+      return <Later load={loadWallet} />;
     case 'explorer':
       return <ExplorerPage />;
     case 'block':

@@ -7,6 +7,7 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { ED25519, type PublicKey } from '@itc/core/crypto/signature.js';
 import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { keep, readKept } from './identity-store.ts';
 
 export interface Identity {
   readonly key: PublicKey;
@@ -21,8 +22,6 @@ type StoredKey =
   | { readonly kind: 'webcrypto'; readonly publicKey: Uint8Array; readonly privateKey: CryptoKey }
   | { readonly kind: 'portable'; readonly publicKey: Uint8Array; readonly secret: Uint8Array };
 
-const DATABASE = 'itc-dashboard';
-const STORE = 'keys';
 const SLOT = 'browser';
 
 let opened: Promise<Identity> | undefined;
@@ -34,12 +33,10 @@ export function openIdentity(): Promise<Identity> {
 }
 
 async function loadIdentity(): Promise<Identity> {
-  const database = await openDatabase();
-  const known = database === undefined ? undefined : await read(database);
+  const known = await readKept<StoredKey>(SLOT);
   if (known !== undefined) return identityOf(known, true);
   const made = await makeKey();
-  const kept = database !== undefined && (await write(database, made));
-  return identityOf(made, kept);
+  return identityOf(made, await keep(SLOT, made));
 }
 
 async function makeKey(): Promise<StoredKey> {
@@ -70,43 +67,6 @@ function identityOf(stored: StoredKey, kept: boolean): Identity {
     protection: !kept ? 'this visit only' : stored.kind === 'webcrypto' ? 'non-extractable' : 'stored',
     sign,
   };
-}
-
-/** Undefined where the browser keeps nothing (some private windows): the key then lives as long as the page. */
-function openDatabase(): Promise<IDBDatabase | undefined> {
-  return new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.addEventListener('upgradeneeded', () => request.result.createObjectStore(STORE));
-      request.addEventListener('success', () => resolve(request.result));
-      request.addEventListener('error', () => resolve(undefined));
-      request.addEventListener('blocked', () => resolve(undefined));
-    } catch {
-      resolve(undefined);
-    }
-  });
-}
-
-function read(database: IDBDatabase): Promise<StoredKey | undefined> {
-  return new Promise((resolve) => {
-    const request = database.transaction(STORE, 'readonly').objectStore(STORE).get(SLOT);
-    request.addEventListener('success', () => resolve(request.result as StoredKey | undefined));
-    request.addEventListener('error', () => resolve(undefined));
-  });
-}
-
-function write(database: IDBDatabase, key: StoredKey): Promise<boolean> {
-  return new Promise((resolve) => {
-    const change = database.transaction(STORE, 'readwrite');
-    change.addEventListener('complete', () => resolve(true));
-    change.addEventListener('error', () => resolve(false));
-    change.addEventListener('abort', () => resolve(false));
-    try {
-      change.objectStore(STORE).put(key, SLOT);
-    } catch {
-      resolve(false);
-    }
-  });
 }
 
 /** "Chrome on Linux": how the owner will recognise this browser's grant. */

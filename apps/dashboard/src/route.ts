@@ -6,6 +6,7 @@ export type Route =
   | { readonly kind: 'device'; readonly device: string }
   | { readonly kind: 'lamps' }
   | { readonly kind: 'explorer' }
+  | { readonly kind: 'wallet' }
   | { readonly kind: 'block'; readonly height: number }
   | { readonly kind: 'transaction'; readonly id: string }
   | { readonly kind: 'account'; readonly address: string }
@@ -29,6 +30,8 @@ export function parseRoute(hash: string): Route {
       return { kind: 'lamps' };
     case 'explorer':
       return { kind: 'explorer' };
+    case 'wallet':
+      return { kind: 'wallet' };
     case 'blocks':
       return /^\d{1,15}$/.test(rest) ? { kind: 'block', height: Number(rest) } : { kind: 'missing', path };
     case 'transactions':
@@ -60,6 +63,7 @@ export const href = {
   device: (device: string): string => `#/devices/${encodeURIComponent(device)}`,
   lamps: '#/lamps',
   explorer: '#/explorer',
+  wallet: '#/wallet',
   block: (height: number): string => `#/blocks/${height}`,
   transaction: (id: string): string => `#/transactions/${id}`,
   account: (address: string): string => `#/accounts/${address}`,
@@ -68,7 +72,7 @@ export const href = {
 } as const;
 
 /** Which entry of the navigation a route belongs to. */
-export type Section = 'overview' | 'graph' | 'devices' | 'lamps' | 'explorer';
+export type Section = 'overview' | 'graph' | 'devices' | 'lamps' | 'explorer' | 'wallet';
 
 export function sectionOf(route: Route): Section {
   switch (route.kind) {
@@ -76,6 +80,7 @@ export function sectionOf(route: Route): Section {
     case 'graph':
     case 'devices':
     case 'lamps':
+    case 'wallet':
       return route.kind;
     case 'device':
       return 'devices';

@@ -1,6 +1,7 @@
 /**
  * Who signs. A `Signer` hides where the secret is: in WebCrypto (which can keep it unreadable, also for us), in
- * memory, or behind a wallet. Ed25519 signatures are deterministic, so all of them give the same bytes.
+ * memory, in an authenticator (`passkey.ts`), or behind a wallet. Here are those of Ed25519, whose signatures are deterministic, so all
+ * of them give the same bytes; other schemes are in files of their own.
  */
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type PublicKey } from '@itc/core/crypto/signature.js';
@@ -11,7 +12,9 @@ export const SEED_BYTES = 32;
 export interface Signer {
   readonly publicKey: PublicKey;
   readonly address: Address;
-  /** 64 bytes over exactly these bytes. */
+  /** Bytes to reckon with in a fee, where the scheme does not fix them. */
+  readonly signatureBytes?: number;
+  /** Over exactly these bytes; as many as the scheme has, 64 of Ed25519. */
   sign(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
 }
 

@@ -1,6 +1,7 @@
 /** Building and signing transactions (spec STATE-2). */
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { SIGNATURE_BYTES } from '@itc/core/crypto/signature.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import { FIXED_SIGNATURE_BYTES, SIGNATURE_BYTES_MAX } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import type { Evidence } from '@itc/core/ledger/evidence.js';
@@ -23,6 +24,8 @@ import type { Voucher } from './voucher.ts';
 export interface TransactionOptions {
   readonly chain: Hash;
   readonly signer: Signer;
+  /** The account that acts, when its keys were changed; the signer's address when left out. */
+  readonly account?: Address;
   /** The next one of the lane. */
   readonly nonce: number;
   /** 0 to 15; 0 when left out. Senders that work in parallel take a lane each. */
@@ -39,24 +42,41 @@ export interface SignedTransaction {
   readonly transaction: Transaction;
 }
 
-/** Signs with exactly the price of the bytes as fee; every field has a fixed width, so the fee does not change the size. */
+/** Signs with the price of the bytes as fee, exactly so where the scheme fixes the length of a signature. */
 export async function buildTransaction(o: TransactionOptions, body: Body): Promise<SignedTransaction> {
   const unsigned: UnsignedTransaction = {
     key: o.signer.publicKey,
+    ...namedAccount(o),
     lane: o.lane ?? 0,
     nonce: o.nonce,
     fee: amount(0n),
     validUntil: o.validUntil,
     body,
   };
-  const { length } = encodeTransaction({ ...unsigned, signature: new Uint8Array(SIGNATURE_BYTES) });
-  // A validator that lost its disk may hold its consensus key only, so asking for a restart is free.
-  const price = body.kind === 'restart' ? 0n : o.feePerByte * BigInt(length);
-  const priced = { ...unsigned, fee: amount(price) };
-  const signature = await o.signer.sign(transactionSigningBytes(o.chain, priced));
-  const transaction: Transaction = { ...priced, signature };
-  const encoded = encodeTransaction(transaction);
-  return { id: transactionId(encoded), encoded, transaction };
+  const price = (signature: Uint8Array): Amount => {
+    // A validator that lost its disk may hold its consensus key only, so asking for a restart is free.
+    if (body.kind === 'restart') return amount(0n);
+    return amount(o.feePerByte * BigInt(encodeTransaction({ ...unsigned, signature }).length));
+  };
+  let signature = new Uint8Array(signatureBytesOf(o.signer));
+  for (;;) {
+    const priced = { ...unsigned, fee: price(signature) };
+    signature = new Uint8Array(await o.signer.sign(transactionSigningBytes(o.chain, priced)));
+    // Of some schemes the length is known only afterwards; asking once more is for the day it was guessed too low.
+    if (price(signature) > priced.fee) continue;
+    const transaction: Transaction = { ...priced, signature };
+    const encoded = encodeTransaction(transaction);
+    return { id: transactionId(encoded), encoded, transaction };
+  }
+}
+
+function signatureBytesOf({ publicKey: { algorithm }, signatureBytes }: Signer): number {
+  return signatureBytes ?? FIXED_SIGNATURE_BYTES[algorithm] ?? SIGNATURE_BYTES_MAX;
+}
+
+/** An account that is the address of the key is not named (spec WIRE-3.5). */
+export function namedAccount(o: Pick<TransactionOptions, 'signer' | 'account'>): { account?: Address } {
+  return o.account === undefined || equalBytes(o.account, o.signer.address) ? {} : { account: o.account };
 }
 
 export function transfer(to: Address, value: Amount): Body {
