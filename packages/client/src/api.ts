@@ -246,7 +246,7 @@ export interface DeviceStatus {
   readonly attested?: boolean;
   readonly online: boolean;
   readonly lastSeen?: number;
-  readonly state?: { readonly on: boolean; readonly level: number };
+  readonly state?: { readonly on: boolean; readonly level: number; readonly kelvin?: number };
   readonly latest: readonly {
     readonly name: string;
     readonly unit?: string;
@@ -347,7 +347,11 @@ export interface CommandStatus {
   readonly id: string;
   readonly device: string;
   readonly signer: string;
-  readonly action: { readonly kind: 'on' | 'off' | 'level'; readonly level?: number };
+  readonly action: {
+    readonly kind: 'on' | 'off' | 'level' | 'colour-temperature';
+    readonly level?: number;
+    readonly kelvin?: number;
+  };
   /** When each was reached; one that is absent was not reached yet: `sent` while the device is away. */
   readonly stages: {
     readonly sent?: number;
@@ -356,7 +360,7 @@ export interface CommandStatus {
     readonly final?: number;
   };
   readonly outcome?: { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: Refusal };
-  readonly state?: { readonly on: boolean; readonly level: number };
+  readonly state?: { readonly on: boolean; readonly level: number; readonly kelvin?: number };
   /** What it waits for, in words. */
   readonly waiting?: string;
   readonly height?: number;

@@ -8,6 +8,7 @@ import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { MqttBroker, type BrokerEvent } from './1-connection/mqtt/broker.ts';
 import type { Publish, PublishResult } from './1-connection/mqtt/publish.ts';
@@ -20,6 +21,7 @@ import { hashCredential } from './gateway/credential.ts';
 import { Directory } from './gateway/directory.ts';
 import { Ingest, type IngestOutcome } from './gateway/ingest.ts';
 import { Rates } from './gateway/rate.ts';
+import { visibleTo, type Visible } from './gateway/owners.ts';
 import { Readings } from './gateway/readings.ts';
 import { SignatureQueue } from './gateway/signature-queue.ts';
 import type {
@@ -52,6 +54,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Who may enrol devices without a key at this gateway: its operator, the owners it serves. Nobody if it always says no. */
   readonly mayEnrol: (caller: Address) => boolean;
+  /** Shows readings to signed requests only. Otherwise whoever reaches the API sees those of the present owner. */
+  readonly isSignedOnly?: boolean;
 }
 
 export interface Enrolment {
@@ -206,23 +210,52 @@ export class Gateway {
     return this.#directory.resolve(who);
   }
 
+  /** `caller`: who signed the request. Readings of other owners' times are not among the answers (EDGE-7.3). */
   readings(o: {
     device: string;
     limit: number;
     before?: number;
     name?: string;
+    caller?: Address;
   }): Result<ReadingView[], ErrorCode> {
-    const device = this.#directory.resolve(o.device);
-    return device === undefined
-      ? refused('not-found', `no device ${o.device}`)
-      : ok(this.#readings.list({ ...o, device }));
+    const asked = this.#asked(o);
+    return asked.ok ? ok(this.#readings.list({ ...o, ...asked.value })) : asked;
   }
 
-  series(o: { device: string; name: string; points: number }): Result<SeriesView, ErrorCode> {
+  series(o: {
+    device: string;
+    name: string;
+    points: number;
+    caller?: Address;
+  }): Result<SeriesView, ErrorCode> {
+    const asked = this.#asked(o);
+    return asked.ok ? ok(this.#readings.series({ ...o, ...asked.value })) : asked;
+  }
+
+  #asked(o: {
+    readonly device: string;
+    readonly caller?: Address;
+  }): Result<{ readonly device: Address; readonly visible?: Visible }, ErrorCode> {
     const device = this.#directory.resolve(o.device);
-    return device === undefined
-      ? refused('not-found', `no device ${o.device}`)
-      : ok(this.#readings.series({ ...o, device }));
+    if (device === undefined) return refused('not-found', `no device ${o.device}`);
+    const { ledger, now, isSignedOnly = false } = this.#o;
+    const record = ledger.device(device);
+    const known = this.#directory.get(device);
+    // Of a device that is not on the ledger the gateway itself is the keeper.
+    if (record === undefined || known === undefined) return ok({ device });
+    const { caller } = o;
+    const visible = visibleTo(
+      record,
+      this.#directory.owners(known),
+      {
+        ...(caller && { caller }),
+        mayRead: caller !== undefined && ledger.mayRead(device, caller, millis(now())),
+      },
+      isSignedOnly,
+    );
+    if (visible === undefined)
+      return refused('request.unauthorised', 'this gateway shows readings to those who sign their requests');
+    return ok({ device, visible });
   }
 
   payload(id: Hash): PayloadView | undefined {

@@ -53,6 +53,8 @@ export const EDGE_LIMITS = {
   /** Gateway. */
   deviceNameBytesMax: 64,
   devicesMax: 100_000,
+  /** Owners of one device whose readings are told apart; those of earlier ones are shown to nobody. */
+  ownersKeptMax: 64,
   enrolmentsMax: 10_000,
   /** Names of readings remembered per device for "latest". */
   latestNamesMax: 64,

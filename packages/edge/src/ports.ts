@@ -3,13 +3,25 @@ import type { Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
+import type { Action } from '@itc/core/ledger/command.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import type { Height, Millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
+import type { DeviceState } from '@itc/core/state/device-record.js';
 
 /** Of the ledger's record of a device, what the gateway looks at. */
 export interface DeviceRecord {
   readonly owner: Address;
+  /** How many owners came before. */
+  readonly transfers: number;
+  readonly ownedSince: Millis;
+  readonly state: DeviceState;
+}
+
+/** What a command wants, so that of several grants the one that allows it is shown. */
+export interface Wanted {
+  readonly action: Action;
+  readonly at: Millis;
 }
 
 /** The ledger this gateway follows (main-chain observer in the same process). Synchronous, from memory. */
@@ -18,8 +30,13 @@ export interface LedgerPort {
   readonly gateway: Address;
   head(): { readonly height: Height; readonly time: Millis };
   device(address: Address): DeviceRecord | undefined;
-  /** Encoded `AccessProof` of core/light against the newest certified header; undefined without a record of the device there. */
-  accessProof(device: Address, subject: Address): Uint8Array | undefined;
+  /**
+   * Encoded `AccessProof` of core/light against the newest certified header; undefined without a record of the device there.
+   * Without `wanted` it shows a grant that is in force, if there is one.
+   */
+  accessProof(device: Address, subject: Address, wanted?: Wanted): Uint8Array | undefined;
+  /** Whether a subject holds a grant to read what the device says now. */
+  mayRead(device: Address, subject: Address, at: Millis): boolean;
   /** Newest header ‖ its certificate, in their canonical encodings; undefined before the first block. */
   trustUpdate(): Uint8Array | undefined;
   /** Called after each new head; returns how to stop. */

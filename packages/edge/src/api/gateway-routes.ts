@@ -2,7 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import type { Result } from '@itc/core/bytes/result.js';
-import { formatAddress } from '@itc/core/ledger/address.js';
+import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { batchOf } from './ledger-port.ts';
@@ -38,7 +38,11 @@ function take<T>(result: Result<T, ErrorCode>): T {
   return result.ok ? result.value : refuse(result.code, result.message);
 }
 
-function deviceRoutes(api: Api, { gateway, chain }: GatewayRoutesOptions): void {
+function deviceRoutes(api: Api, { gateway, chain, guard }: GatewayRoutesOptions): void {
+  /** Who signed a question, where somebody did. */
+  const asking = (request: Parameters<RequestGuard['check']>[0]): { readonly caller?: Address } =>
+    request.headers.authorization === undefined ? {} : { caller: take(guard.check(request)).address };
+
   api.get(
     '/api/v1/devices',
     {
@@ -94,13 +98,15 @@ function deviceRoutes(api: Api, { gateway, chain }: GatewayRoutesOptions): void 
     {
       schema: {
         summary: 'Readings, newest first',
+        description:
+          'Readings belong to whoever owned the device when they were made. Signed (spec CLIENT-2): those of the signer’s own time, and those of now with a grant to read. Unsigned: those of the present owner, where the gateway answers its home.',
         params: Who,
         querystring: Type.Object({
           limit: Type.Optional(Type.Integer({ minimum: 1, maximum: IDS_MAX })),
           before: Type.Optional(Type.Integer({ minimum: 0, description: 'milliseconds since 1970' })),
           name: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
         }),
-        response: { 200: Type.Object({ readings: Type.Array(Reading) }), 404: Problem },
+        response: { 200: Type.Object({ readings: Type.Array(Reading) }), '4xx': Problem },
       },
     },
     (request) => {
@@ -109,6 +115,7 @@ function deviceRoutes(api: Api, { gateway, chain }: GatewayRoutesOptions): void 
         gateway.readings({
           device: request.params.device,
           limit,
+          ...asking(request),
           ...(before === undefined ? {} : { before }),
           ...(name === undefined ? {} : { name }),
         }),
@@ -127,7 +134,7 @@ function deviceRoutes(api: Api, { gateway, chain }: GatewayRoutesOptions): void 
           name: Type.String({ minLength: 1, maxLength: 128 }),
           points: Type.Optional(Type.Integer({ minimum: 2, maximum: 2_000 })),
         }),
-        response: { 200: Series, 404: Problem },
+        response: { 200: Series, '4xx': Problem },
       },
     },
     (request) => {
@@ -136,6 +143,7 @@ function deviceRoutes(api: Api, { gateway, chain }: GatewayRoutesOptions): void 
           device: request.params.device,
           name: request.query.name,
           points: request.query.points ?? 120,
+          ...asking(request),
         }),
       );
       return { ...rest, times: [...times], values: [...values] };

@@ -2,16 +2,32 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
+import type { BodyKind } from '@itc/core/ledger/body.js';
 import type { Height, Millis } from '@itc/core/ledger/ids.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { encodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
+import { mayRead, termsRefusal } from '@itc/core/ledger/terms.js';
+import { termsIn } from '@itc/core/state/access-chain.js';
+import { accessOf, findAccess, inForce, pathOf } from '@itc/core/state/find-access.js';
 import type { Chain } from '@itc/node/runtime/chain.js';
 import { Hops } from '@itc/node/runtime/hops.js';
-import type { DeviceRecord, LedgerPort } from '../ports.ts';
+import type { DeviceRecord, LedgerPort, Wanted } from '../ports.ts';
 
 /** Devices hear of a new head this often at most: a proof brings its own header along anyway. */
 const HEAD_MS_MIN = 1_000;
+
+/** What changes who may command a device. */
+const URGENT: ReadonlySet<BodyKind> = new Set<BodyKind>([
+  'grant',
+  'revoke',
+  'grant-group',
+  'delegate',
+  'revoke-access',
+  'set-group',
+  'accept-device',
+  'mark-device',
+]);
 
 export class ChainLedger implements LedgerPort {
   readonly chain: Hash;
@@ -44,12 +60,26 @@ export class ChainLedger implements LedgerPort {
     return this.#chain.state.device(address);
   }
 
-  accessProof(device: Address, subject: Address): Uint8Array | undefined {
+  accessProof(device: Address, subject: Address, wanted?: Wanted): Uint8Array | undefined {
     const newest = this.#linked();
     const state = newest === undefined ? undefined : this.#chain.stateUnder(newest.header.height);
     if (newest === undefined || state === undefined) return undefined;
-    const proof = proveAccess({ ...newest, tree: state.tree, device, subject });
+    const at = wanted?.at ?? newest.header.time;
+    const found = findAccess(state.records, {
+      device,
+      subject,
+      allows: (terms) =>
+        wanted === undefined ? inForce(terms, at) : termsRefusal(terms, wanted.action, at) === undefined,
+    });
+    const path = found === undefined ? {} : { path: pathOf(found) };
+    const proof = proveAccess({ ...newest, tree: state.tree, device, subject, ...path });
     return proof === undefined ? undefined : encodeAccessProof(proof);
+  }
+
+  mayRead(device: Address, subject: Address, at: Millis): boolean {
+    for (const found of accessOf(this.#chain.state.records, device, subject))
+      if ([...termsIn(found)].every((terms) => mayRead(terms, at))) return true;
+    return false;
   }
 
   trustUpdate(): Uint8Array | undefined {
@@ -67,9 +97,7 @@ export class ChainLedger implements LedgerPort {
     return this.#chain.onCommitted(({ block }) => {
       const now = this.#now();
       // A block that changes records others need proofs of is told at once.
-      const urgent = block.transactions.some(
-        ({ tx }) => tx.body.kind === 'revoke' || tx.body.kind === 'grant',
-      );
+      const urgent = block.transactions.some(({ tx }) => URGENT.has(tx.body.kind));
       if (!urgent && now - toldAt < HEAD_MS_MIN) return;
       toldAt = now;
       listener();

@@ -10,7 +10,11 @@ export const Stage = Type.Union([
   Type.Literal('accepted'),
   Type.Literal('final'),
 ]);
-const State = Type.Object({ on: Type.Boolean(), level: Type.Integer({ minimum: 0, maximum: 254 }) });
+const State = Type.Object({
+  on: Type.Boolean(),
+  level: Type.Integer({ minimum: 0, maximum: 254 }),
+  kelvin: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 20_000 })),
+});
 const Latest = Type.Object({
   name: Type.String(),
   unit: Type.Optional(Type.String()),
@@ -94,7 +98,11 @@ export const Command = Type.Object({
   id: Hex32,
   device: AddressText,
   signer: AddressText,
-  action: Type.Object({ kind: Type.String(), level: Type.Optional(Type.Integer()) }),
+  action: Type.Object({
+    kind: Type.String(),
+    level: Type.Optional(Type.Integer()),
+    kelvin: Type.Optional(Type.Integer()),
+  }),
   stages: Type.Object({
     sent: Type.Optional(Time),
     acknowledged: Type.Optional(Time),

@@ -10,6 +10,9 @@ import { Lamp } from './lamp.ts';
 import { Sensor } from './sensor.ts';
 import { TwoSlotStore } from './store.ts';
 
+/** Of simulated lamps, in kelvin: warm white to daylight. */
+const LAMP_COLOUR = { min: 2_200, max: 6_500 } as const;
+
 function logOf(name: string): Log {
   const line =
     (level: string) =>
@@ -34,6 +37,7 @@ function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
         verify: verifyNative,
         monotonicMs: () => performance.now(),
         reportMs: device.intervalMs,
+        colour: LAMP_COLOUR,
       });
     case 'sensor':
       return new Sensor({

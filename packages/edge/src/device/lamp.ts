@@ -5,7 +5,7 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import { encodeAcknowledgement, type Outcome } from '@itc/core/ledger/command.js';
+import { encodeAcknowledgement, type Action, type Outcome } from '@itc/core/ledger/command.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
@@ -39,6 +39,8 @@ export interface LampOptions {
   readonly onState?: (state: LampState) => void;
   /** 0: it reports its power only when it changes. */
   readonly reportMs?: number;
+  /** Colour temperatures it can show, in kelvin; what it is asked for beyond them becomes the nearest. None when left out. */
+  readonly colour?: { readonly min: number; readonly max: number };
 }
 
 const STATE = 'light';
@@ -69,7 +71,7 @@ export class Lamp {
   constructor(options: LampOptions) {
     this.#o = options;
     this.#chain = genesisHash(options.genesis);
-    this.#light = newLightState(options.genesis);
+    this.#light = newLightState(options.genesis, options.colour?.max);
     this.#trustedAt = options.monotonicMs();
     this.#trustWritten = 0;
   }
@@ -170,7 +172,7 @@ export class Lamp {
     const access = decodeAccessProof(frame.value.access);
     if (!access.ok) return this.#answer(id, { kind: 'refused', reason: 'proof' });
 
-    const { replay } = this.#light;
+    const { replay, uses } = this.#light;
     const verdict = verifyCommand({
       trust: this.#light.trust,
       device: this.#o.signer.address,
@@ -179,6 +181,7 @@ export class Lamp {
       genesis: this.#o.genesis,
       now: this.now(),
       replay,
+      uses,
       verify: this.#o.verify,
     });
     switch (verdict.kind) {
@@ -187,8 +190,8 @@ export class Lamp {
         this.#o.log.info('lamp: refused', { reason: verdict.reason, why: verdict.message });
         return this.#answer(id, { kind: 'refused', reason: verdict.reason });
       case 'accepted': {
-        const lamp = actOn(this.#light.lamp, verdict.command.action);
-        this.#believe({ trust: verdict.trust, replay, lamp });
+        const lamp = actOn(this.#light.lamp, this.#possible(verdict.command.action));
+        this.#believe({ trust: verdict.trust, replay, uses, lamp });
         // First what must not be forgotten, then the light: a lamp that lost power here obeys nobody twice.
         await this.#save();
         this.#o.onState?.(lamp);
@@ -198,14 +201,19 @@ export class Lamp {
     }
   }
 
+  #possible(action: Action): Action {
+    const { colour } = this.#o;
+    if (action.kind !== 'colour-temperature' || colour === undefined) return action;
+    return { ...action, kelvin: Math.min(Math.max(action.kelvin, colour.min), colour.max) };
+  }
+
   #believe(light: LightState): void {
     if (light.trust.last.height > this.#light.trust.last.height) this.#trustedAt = this.#o.monotonicMs();
     this.#light = light;
   }
 
   #answer(command: Hash, outcome: Outcome): void {
-    const { on, level } = this.#light.lamp;
-    const content = encodeAcknowledgement({ command, outcome, on, level, time: this.now() });
+    const content = encodeAcknowledgement({ command, outcome, ...this.#light.lamp, time: this.now() });
     void this.#client?.publishAcknowledgement(content, (bytes) => this.#remember(command, bytes));
   }
 

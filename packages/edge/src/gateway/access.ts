@@ -120,7 +120,8 @@ export class GatewayAccess implements Access<DevicePrincipal> {
     if (signature.length !== SIGNATURE_BYTES || !this.#verify(key, message, signature))
       return refuse(REASON.notAuthorised, 'the signature does not cover this challenge');
     const address = addressOf(key);
-    if (this.#ledger.device(address) === undefined)
+    const record = this.#ledger.device(address);
+    if (record === undefined || record.state === 'retired')
       return refuse(REASON.notAuthorised, 'the device is not registered to an owner');
     // Used up last, so that a login that fails for another reason can be tried again.
     if (!this.#challenges.use(challenge)) return refuse(REASON.serverBusy, 'too many logins at a time');

@@ -8,7 +8,8 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
-import { decodeAcknowledgement, decodeCommand, type Command } from '@itc/core/ledger/command.js';
+import { decodeAcknowledgement, decodeCommand, type Action, type Command } from '@itc/core/ledger/command.js';
+import { millis } from '@itc/core/ledger/ids.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { decodeAccessProof } from '@itc/core/light/access-proof.js';
@@ -17,7 +18,7 @@ import type { Row, Vault } from '../3-cyber/vault/vault.ts';
 import { encodeCommandFrame } from '../command-frame.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { reasonOf, type Log } from '../log.ts';
-import type { LedgerPort } from '../ports.ts';
+import type { LedgerPort, Wanted } from '../ports.ts';
 import { downTopic } from '../topics.ts';
 import type { DevicePrincipal } from './access.ts';
 import type { Directory } from './directory.ts';
@@ -114,7 +115,7 @@ export class CommandDesk {
       return refused('payload.signature', 'the signature does not verify');
 
     const signer = addressOf(payload.signer);
-    const access = ledger.accessProof(payload.device, signer);
+    const access = ledger.accessProof(payload.device, signer, this.#wanted(command.value.action));
     if (access === undefined)
       return refused(
         'not-ready',
@@ -137,13 +138,18 @@ export class CommandDesk {
     if (!command.ok || !equalBytes(command.value.device, payload.device)) return;
     if (this.#entries.has(toHex(payload.id)) || vault.lane(payload).check(payload.sequence) !== 'new') return;
     const signer = addressOf(payload.signer);
-    const access = ledger.accessProof(payload.device, signer);
+    const access = ledger.accessProof(payload.device, signer, this.#wanted(command.value.action));
     const record = ledger.device(payload.device);
     if (access === undefined || record === undefined) return;
     if (this.#rateFlaw(payload, signer, access, record.owner) !== undefined) return;
     const entry = this.#enter(payload, command.value, signer, now());
     this.#send(entry, access);
     await this.#store(entry, payload, false);
+  }
+
+  /** Of a signer's grants the one that allows it goes along; judged by what time the device will have. */
+  #wanted(action: Action): Wanted {
+    return { action, at: millis(Math.max(this.#o.now(), this.#o.ledger.head().time)) };
   }
 
   /** A stranger may knock, but not so often that the owner is not heard. */
@@ -271,7 +277,8 @@ export class CommandDesk {
       (a, b) => (a.view.stages.sent ?? Infinity) - (b.view.stages.sent ?? Infinity),
     )) {
       if (this.#deadline(entry.notAfter, this.#o.now()) <= this.#o.now()) continue;
-      const access = this.#o.ledger.accessProof(entry.device, entry.signer);
+      const wanted = this.#wanted(entry.view.action);
+      const access = this.#o.ledger.accessProof(entry.device, entry.signer, wanted);
       if (access !== undefined) this.#send(entry, access);
     }
   }
@@ -280,10 +287,11 @@ export class CommandDesk {
   acknowledged(payload: Payload): Row[] {
     const decoded = decodeAcknowledgement(payload.content);
     if (!decoded.ok) return [];
-    const { command, outcome, on, level, time } = decoded.value;
+    const { command, outcome, on, level, kelvin, time } = decoded.value;
+    const lamp = { on, level, ...(kelvin !== undefined && { kelvin }) };
     const { directory, now } = this.#o;
     const known = directory.meet(payload.device);
-    const rows = known === undefined ? [] : directory.stateRow(known, { on, level, time });
+    const rows = known === undefined ? [] : directory.stateRow(known, { ...lamp, time });
     const entry = this.#entries.get(toHex(command));
     if (entry === undefined || !equalBytes(entry.device, payload.device) || entry.view.outcome !== undefined)
       return rows;
@@ -293,7 +301,7 @@ export class CommandDesk {
       ...view,
       stages: { sent: answered, ...view.stages, acknowledged: answered },
       outcome,
-      state: { on, level },
+      state: lamp,
     };
     this.#close(entry);
     this.#o.changed(entry.view);

@@ -13,6 +13,7 @@ import { EDGE_LIMITS } from '../limits.ts';
 import type { LedgerPort } from '../ports.ts';
 import { readingsIn, shown } from './decode-readings.ts';
 import type { StoredCredential } from './credential.ts';
+import { presentOf, withOwner, type OwnerSpan } from './owners.ts';
 import type { DeviceView, LampState, LatestValue } from './views.ts';
 
 export interface Known {
@@ -32,6 +33,8 @@ interface DeviceRow {
   readonly owner?: string;
   readonly credential?: StoredCredential;
   readonly state?: LampState & { readonly time: number };
+  /** Owners this gateway has heard of; see `owners.ts`. */
+  readonly owners?: readonly OwnerSpan[];
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -101,7 +104,10 @@ export class Directory {
 
   /** May it publish: claimed on the ledger, or enrolled here. */
   isAdmitted(address: Address): boolean {
-    return this.#ledger.device(address) !== undefined || this.get(address)?.row.credential !== undefined;
+    const record = this.#ledger.device(address);
+    return record === undefined
+      ? this.get(address)?.row.credential !== undefined
+      : record.state !== 'retired';
   }
 
   connected(known: Known, now: number): void {
@@ -115,8 +121,26 @@ export class Directory {
   }
 
   heard(known: Known, records: readonly SenmlRecord[], receivedAt: number): void {
+    this.owners(known);
     known.lastSeen = receivedAt;
     this.#remember(known, records, receivedAt);
+  }
+
+  /**
+   * Its owners, up to the one the ledger names now. A new one is written down, and what the device last said under the one before
+   * is no longer shown as the newest.
+   */
+  owners(known: Known): readonly OwnerSpan[] {
+    const spans = known.row.owners ?? [];
+    const record = this.#ledger.device(known.address);
+    const next = record === undefined ? spans : withOwner(spans, record);
+    if (next === spans) return spans;
+    known.row = { ...known.row, owners: next };
+    const visible = presentOf(next);
+    for (const [name, { time }] of known.latest) if (!visible(time)) known.latest.delete(name);
+    // Lost, it is written again with the next word of the device.
+    this.#vault.putRows([{ table: 'devices', key: known.address, value: known.row }]).catch(() => {});
+    return next;
   }
 
   /** The row to store with the acknowledgement that told of the state. Older news than what is known changes nothing. */
@@ -177,6 +201,7 @@ export class Directory {
   view(known: Known): DeviceView {
     const { row, text, address, lastSeen } = known;
     const record = this.#ledger.device(address);
+    if (record !== undefined) this.owners(known);
     const owner = record === undefined ? row.owner : formatAddress(record.owner);
     return {
       address: text,
@@ -187,7 +212,7 @@ export class Directory {
       ...(row.credential === undefined ? {} : { attested: true }),
       online: known.connections > 0,
       ...(lastSeen === undefined ? {} : { lastSeen }),
-      ...(row.state === undefined ? {} : { state: { on: row.state.on, level: row.state.level } }),
+      ...(row.state === undefined ? {} : { state: shownState(row.state) }),
       latest: [...known.latest.values()],
     };
   }
@@ -220,6 +245,10 @@ export class Directory {
       known.latest.set(record.name, shown(record));
     }
   }
+}
+
+function shownState({ on, level, kelvin }: LampState): LampState {
+  return { on, level, ...(kelvin !== undefined && { kelvin }) };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -8,6 +8,7 @@ import type { Stage } from '../3-cyber/vault/status.ts';
 import type { Vault } from '../3-cyber/vault/vault.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { readingsIn, shown } from './decode-readings.ts';
+import type { Visible } from './owners.ts';
 import type { PayloadView, ReadingView, SeriesView, StatusesView } from './views.ts';
 
 export class Readings {
@@ -20,7 +21,14 @@ export class Readings {
   }
 
   /** Newest first by their own time; `before` leaves out what is not earlier. */
-  list(o: { device: Address; limit: number; before?: number; name?: string }): ReadingView[] {
+  list(o: {
+    device: Address;
+    limit: number;
+    before?: number;
+    name?: string;
+    /** Readings of other moments are passed over. */
+    visible?: Visible;
+  }): ReadingView[] {
     const limit = Math.min(o.limit, EDGE_LIMITS.readingsAskedMax);
     const before = o.before ?? Number.MAX_SAFE_INTEGER;
     const found: ReadingView[] = [];
@@ -33,7 +41,10 @@ export class Readings {
       if (timeMin >= before) continue;
       found.push(
         ...this.#readingsOf(id).filter(
-          (reading) => reading.time < before && (o.name === undefined || reading.name === o.name),
+          (reading) =>
+            reading.time < before &&
+            (o.name === undefined || reading.name === o.name) &&
+            (o.visible === undefined || o.visible(reading.time)),
         ),
       );
     }
@@ -41,13 +52,14 @@ export class Readings {
   }
 
   /** Means over equal spans of the newest numeric readings of one name, oldest first. */
-  series(o: { device: Address; name: string; points: number; span?: number }): SeriesView {
+  series(o: { device: Address; name: string; points: number; visible?: Visible }): SeriesView {
     const points = Math.max(1, Math.min(o.points, EDGE_LIMITS.seriesPointsMax));
     const values: { time: number; value: number }[] = [];
     let unit: string | undefined;
     for (const { id } of this.#vault.payloadsOf(o.device)) {
       for (const reading of this.#readingsOf(id)) {
         if (reading.name !== o.name || typeof reading.value !== 'number') continue;
+        if (o.visible !== undefined && !o.visible(reading.time)) continue;
         unit ??= reading.unit;
         values.push({ time: reading.time, value: reading.value });
       }

@@ -7,6 +7,8 @@ export interface LampState {
   readonly on: boolean;
   /** 0 to 254. */
   readonly level: number;
+  /** Colour temperature, of a lamp that has one. */
+  readonly kelvin?: number;
 }
 
 export type ShownValue = number | string | boolean;

@@ -1,15 +1,17 @@
 /** A gateway on a ledger and a subnet that tests move by hand, with real clients over real sockets. */
 import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
-import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
-import type { Address } from '@itc/core/ledger/address.js';
+import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
+import { ACTIONS } from '@itc/core/ledger/terms.js';
 import { encodeLinkedHeader } from '@itc/core/light/certified.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
+import { ownedBy, type Device } from '@itc/core/state/device-record.js';
 import { deviceKey, grantKey, stateKeyHash } from '@itc/core/state/keys.js';
 import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
 import {
@@ -20,6 +22,7 @@ import {
   type CertifiedBlock,
   type World,
 } from '@itc/core/testing/chain.js';
+import { grantBy, ownedDevice } from '@itc/core/testing/devices.js';
 import { installNativeSha256, keyPair, verifyQuickly, type KeyPair } from '@itc/core/testing/keys.js';
 import type { Tables } from '@itc/node/ports.js';
 import { MemoryTables } from '@itc/node/storage/memory-tables.js';
@@ -45,7 +48,8 @@ export class FakeLedger implements LedgerPort {
   readonly gateway: Address = gatewayKey.address;
   readonly #chain: ChainBuilder = new ChainBuilder(this.world);
   readonly #listeners: Set<() => void> = new Set();
-  readonly #devices: Map<string, { owner: Address }> = new Map();
+  readonly #devices: Map<string, Device> = new Map();
+  readonly #grants: Map<string, Partial<GrantRecord> | undefined> = new Map();
   #tree: StateTree = StateTree.empty;
   #head: CertifiedBlock | undefined;
 
@@ -54,25 +58,40 @@ export class FakeLedger implements LedgerPort {
   }
 
   claim(device: KeyPair, by: KeyPair): void {
-    const record = {
-      key: device.key,
-      owner: by.address,
-      batch: asHash(new Uint8Array(32)),
-      model: asHash(new Uint8Array(32)),
-      claimedAt: millis(GENESIS_TIME),
-    };
-    this.#devices.set(toHex(device.address), record);
-    this.#set(stateKeyHash(deviceKey(device.address)), encodeRecord('device', record));
+    this.#setDevice(ownedDevice({ key: device.key, owner: by.address, at: millis(GENESIS_TIME) }));
+  }
+
+  /** To another owner, now. */
+  transfer(device: KeyPair, to: KeyPair): void {
+    const record = this.#devices.get(toHex(device.address));
+    if (record === undefined) throw new Error('nobody has claimed it');
+    const at = millis(this.time);
+    this.#setDevice(ownedBy(record, { owner: to.address, how: 'transferred', at, delay: 0 }));
+  }
+
+  /** Stolen, found, retired. */
+  mark(device: KeyPair, state: Device['state']): void {
+    const record = this.#devices.get(toHex(device.address));
+    if (record !== undefined) this.#setDevice({ ...record, state });
+  }
+
+  #setDevice(record: Device): void {
+    const address = addressOf(record.key);
+    this.#devices.set(toHex(address), record);
+    this.#set(stateKeyHash(deviceKey(address)), encodeRecord('device', record));
   }
 
   grant(
     device: KeyPair,
     to: KeyPair,
-    grant: Omit<GrantRecord, 'granter'> | undefined,
+    grant: Partial<GrantRecord> | undefined,
     granter: KeyPair = owner,
   ): void {
     const value =
-      grant === undefined ? undefined : encodeRecord('grant', { ...grant, granter: granter.address });
+      grant === undefined
+        ? undefined
+        : encodeRecord('grant', grantBy(granter.address, millis(this.time), grant));
+    this.#grants.set(toHex(device.address) + toHex(to.address), grant);
     this.#set(stateKeyHash(grantKey(device.address, to.address)), value);
   }
 
@@ -96,7 +115,7 @@ export class FakeLedger implements LedgerPort {
     return { height, time };
   }
 
-  device(address: Address): { owner: Address } | undefined {
+  device(address: Address): Device | undefined {
     return this.#devices.get(toHex(address));
   }
 
@@ -104,6 +123,10 @@ export class FakeLedger implements LedgerPort {
     const { block, certificate } = this.#head ?? this.block();
     const proof = proveAccess({ tree: this.#tree, header: block.header, certificate, device, subject });
     return proof && encodeAccessProof(proof);
+  }
+
+  mayRead(device: Address, subject: Address): boolean {
+    return ((this.#grants.get(toHex(device) + toHex(subject))?.actions ?? 0) & ACTIONS.read) !== 0;
   }
 
   trustUpdate(): Uint8Array | undefined {
