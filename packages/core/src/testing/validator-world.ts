@@ -26,6 +26,7 @@ export interface ValidatorWorldOptions {
   readonly bond?: bigint;
   readonly reserve?: bigint;
   readonly rewardPerCheckpoint?: bigint;
+  readonly burnShare?: number;
 }
 
 export class ValidatorWorld extends World {
@@ -42,6 +43,7 @@ export class ValidatorWorld extends World {
       bondPerWeight: PER_WEIGHT,
       reserve: o.reserve ?? 0n,
       rewardPerCheckpoint: o.rewardPerCheckpoint ?? 0n,
+      burnShare: o.burnShare ?? 0,
     });
     this.validators = validators;
   }
