@@ -50,7 +50,8 @@ export function collectExpired(
     if (id >= end || due.length >= STATE_LIMITS.expiriesPerBlock) break;
     due.push(id);
   }
-  return due.map((id) => expire(draft, context, id));
+  // What ends may take others along: a rental its grant.
+  return due.flatMap((id) => (draft.get('expiry', id) === undefined ? [] : [expire(draft, context, id)]));
 }
 
 function expire(draft: Draft, context: Pick<BlockContext, 'height' | 'time'>, entry: string): EndEvent {
