@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Network, NetworkNode } from './network.ts';
+import { processorMs } from './processor-time.ts';
 import { figure, percentile, type Result } from './result.ts';
 import { tearTails } from './torn-tail.ts';
 
@@ -25,6 +26,8 @@ export interface Killed {
   readonly backMs: readonly number[];
   /** Until it answered at all, of the same starts. */
   readonly answersMs: readonly number[];
+  /** Processor time of the process by then: true also where much else goes on. */
+  readonly usedMs: readonly number[];
   readonly torn: number;
   /** Killed again before they were back; not among the times. */
   readonly twice: number;
@@ -45,6 +48,7 @@ export async function killAndRestart(plan: KillingPlan): Promise<Killed> {
   const { network, victims, times, random, log } = plan;
   const backMs: number[] = [];
   const answersMs: number[] = [];
+  const usedMs: number[] = [];
   let [torn, twice, last] = [0, 0, ''];
   for (let kill = 1; kill <= times; kill += 1) {
     await sleep(random() * PAUSE_MS_MAX);
@@ -66,10 +70,11 @@ export async function killAndRestart(plan: KillingPlan): Promise<Killed> {
     network.spawn(victim);
     answersMs.push(await until(plan, victim, 0, begun));
     backMs.push(await until(plan, victim, goal, begun));
+    usedMs.push(processorMs([network.pidOf(victim.name) ?? 0]) ?? Number.NaN);
     last = `${victim.name} back after ${Math.round(backMs.at(-1) as number)} ms at ${goal}`;
     if (kill % 10 === 0 || (backMs.at(-1) as number) > BACK_MS_AIM) log(`${kill} of ${times}: ${last}`);
   }
-  return { backMs, answersMs, torn, twice };
+  return { backMs, answersMs, usedMs, torn, twice };
 }
 
 /** Resolves with the time from `begun` until the process has reached the goal. */
@@ -91,11 +96,12 @@ export async function until(
   }
 }
 
-export function killFigures(what: string, { backMs, answersMs }: Killed): Result[] {
+export function killFigures(what: string, { backMs, answersMs, usedMs }: Killed): Result[] {
   const late = backMs.filter((ms) => ms > BACK_MS_AIM).length;
   return [
     figure(`${what} after SIGKILL`, 'ms', backMs),
     figure('until it answers at all', 'ms', answersMs),
+    figure('processor time of the process by then', 'ms', usedMs),
     figure('p99', 'ms', [percentile(backMs, 0.99)]),
     figure('slowest of them', 'ms', [Math.max(...backMs)]),
     figure(`back within ${BACK_MS_AIM / 1_000} s`, '%', [(100 * (backMs.length - late)) / backMs.length]),

@@ -23,6 +23,10 @@ const BENCHES: Readonly<Record<string, Entry>> = {
     summary: 'subnet: members killed 200 times under load, with torn logs',
     standard: false,
   },
+  retention: {
+    summary: 'subnet: an hour of devices against a target for the disk, with pinned ones',
+    standard: false,
+  },
   kills: {
     summary: 'main chain: validators killed 100 times under load, with torn logs',
     standard: false,

@@ -51,6 +51,8 @@ export interface NetworkPlan {
   /** Accounts with a balance, beside the treasury. */
   readonly accounts: number;
   readonly powBits: number;
+  /** Of members: bytes for the subnet's past. */
+  readonly retainEnvelopeBytes?: number;
 }
 
 export interface NetworkNode {
@@ -178,7 +180,14 @@ export class Network implements AsyncDisposable {
           (peer, k) => peer.name !== name && (groupOf(i) < 0 || groupOf(k) < 0 || groupOf(k) === groupOf(i)),
         ),
         logLevel: 'warn',
-        ...(role === 'validator' ? {} : { subnet: toHex(subnets[groupOf(i)] as Hash) }),
+        ...(role === 'validator'
+          ? {}
+          : {
+              subnet: toHex(subnets[groupOf(i)] as Hash),
+              ...(plan.retainEnvelopeBytes === undefined
+                ? {}
+                : { retainEnvelopeBytes: plan.retainEnvelopeBytes }),
+            }),
       };
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify(config));
       nodes.push({ name, role, config, url: `http://127.0.0.1:${api.port}` });

@@ -163,7 +163,7 @@ export interface ProcessStatus {
   readonly pid?: number;
   readonly state: 'running' | 'stopped' | 'exited';
   /** When it came into this state. */
-  readonly since: number;
+  readonly since?: number;
   readonly restarts: number;
   readonly reason?: string;
   readonly url?: string;

@@ -1,15 +1,10 @@
 /** `itc node`: one process of the network, as its configuration says. */
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
-import { RequestGuard } from '@itc/edge/api/request-guard.js';
-import { retentionRoutes } from '@itc/node/api/retention-routes.js';
-import type { Routes } from '@itc/node/api/server.js';
-import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
+import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { readConfig } from '@itc/node/config.js';
-import { EventHub } from '@itc/node/api/events.js';
-import { NodeApi } from '@itc/node/api/node-api.js';
 import { NodeProcess } from '@itc/node/runtime/process.js';
-import type { GatewayHost } from '../gateway-host.ts';
+import type { Face } from '../node-face.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 
 export const node: Command = {
@@ -42,37 +37,22 @@ async function run(call: Call): Promise<number> {
   if (availableParallelism() <= 4) for (const flag of FEW_PROCESSORS) setFlagsFromString(flag);
   const config = readConfig(path);
   const node = await NodeProcess.open({ config });
-  const hub = new EventHub(Date.now());
-  let gateway: GatewayHost | undefined;
-  // A member or validator is up sooner without the code of a gateway.
-  if (config.role === 'gateway') gateway = (await import('../gateway-host.ts')).openGateway(node, hub);
-  const routes = [...(gateway?.routes ?? []), ...pinRoutes(node)];
-  const api = new NodeApi({ node, hub, routes, findings: () => gateway?.findings() ?? [] });
-  await node.start();
-  await gateway?.start();
-  await api.start();
+  const face = async (): Promise<Face> => (await import('../node-face.ts')).openFace(node);
+  let shown: Face;
+  if (config.role === 'gateway') {
+    shown = await face();
+    await node.start();
+  } else {
+    // It meets its peers and catches up while the code of the API is loaded, which takes longer.
+    await node.start();
+    shown = await face();
+  }
+  await shown.start();
   await interrupted();
   node.logger.info({}, 'stopping');
-  await api.stop();
-  await gateway?.stop();
+  await shown.stop();
   await node.stop();
   return 0;
-}
-
-/** Of whoever keeps readings: how long, and for which devices longer. */
-function pinRoutes({ chain, keys, clock, subnet }: NodeProcess): Routes[] {
-  if (subnet === undefined) return [];
-  const now = (): number => clock.now();
-  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
-  return [
-    retentionRoutes({
-      chain,
-      retention: subnet.retention,
-      operator: keys.address,
-      now,
-      authorise: (request) => guard.check(request),
-    }),
-  ];
 }
 
 /** A signal, or the end of the process that supervises us: nobody should be left behind. */

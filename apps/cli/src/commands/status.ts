@@ -81,7 +81,7 @@ async function ask({ name, role, state, reason, url, since }: ProcessStatus): Pr
         part: 'process',
         what,
         todo: `itc devnet start ${name}; its log tells more`,
-        since,
+        since: since ?? Date.now(),
         serious: true,
       },
     ],

@@ -90,7 +90,7 @@ test('SUBNET-4.1: the subnets of a devnet have members, gateways and checkpoints
   });
   assert.match(
     why,
-    /200 of 400 stake is connected, \d+ is needed for a checkpoint; missing: member-\d, member-\d/,
+    /200 of 400 stake is connected, \d+ is needed for a checkpoint\n {4}since .*\n {4}do: start or reach member-\d, member-\d;/,
   );
   const explained = json(await net.itc(['tx', 'explain', stuck, '--api', gateway, '--json']));
   assert.equal(explained['kind'], 'payload');

@@ -21,9 +21,10 @@ import { turnRecord, type MemberTurn } from './turn.ts';
 
 /** Bodies of a known list that are fetched at a time. */
 const FETCH_WINDOW = 256;
-/** Before the list of a checkpoint is asked for, gossip gets its chance. */
+/** Before the list of a checkpoint is asked for, gossip gets its chance; of those below the newest nobody speaks any more. */
 const GRACE_MS = 300;
-const LIST_RETRY_MS = 1_000;
+const LIST_RETRY_MS = 500;
+const ASK_AGAIN_MS = 1_000;
 
 export class Follow {
   #options: MemberOptions;
@@ -50,7 +51,7 @@ export class Follow {
   payloadsApplied = 0;
   appliedAt = -1;
   readonly deposits: Deposits = new Deposits();
-  #depositsAt = -LIST_RETRY_MS;
+  #depositsAt = -ASK_AGAIN_MS;
   /** Set when the committed checkpoint is not what its own envelopes give: beyond the fault assumption. */
   divergence: string | undefined;
 
@@ -98,7 +99,7 @@ export class Follow {
 
   /** Asked once per gap and second; the queue takes a bounded number at a time. */
   #wantFrom(now: number, effects: Effects): void {
-    if (this.#wantedFrom === this.#next && now - this.#wantedAt < LIST_RETRY_MS) return;
+    if (this.#wantedFrom === this.#next && now - this.#wantedAt < ASK_AGAIN_MS) return;
     this.#wantedFrom = this.#next;
     this.#wantedAt = now;
     effects.want.push({ kind: 'committed', from: this.#next });
@@ -159,7 +160,7 @@ export class Follow {
   }
 
   wantDeposits(now: number, effects: Effects): void {
-    if (now - this.#depositsAt < LIST_RETRY_MS) return;
+    if (now - this.#depositsAt < ASK_AGAIN_MS) return;
     this.#depositsAt = now;
     effects.want.push({ kind: 'deposits', from: this.deposits.newest + 1 });
   }
@@ -215,7 +216,8 @@ export class Follow {
     this.#blockedSince ??= now;
     if (this.#ids === undefined) {
       if (this.#blockedSince === now) for (const anchor of checkpoint.anchors) this.#want(anchor, now);
-      if (now - this.#blockedSince >= GRACE_MS && now >= this.#askListAt) {
+      const graceMs = this.#queue.length > 1 ? 0 : GRACE_MS;
+      if (now - this.#blockedSince >= graceMs && now >= this.#askListAt) {
         this.#askListAt = now + LIST_RETRY_MS;
         effects.send.push({
           to: this.#listPeer(committed),

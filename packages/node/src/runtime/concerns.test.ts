@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { LocalNetwork, until } from '../testing/local-network.ts';
-import { Concerns, findingsOf, type Concern, type Finding } from './concerns.ts';
+import { Concerns, type Concern, type Finding } from './concerns.ts';
+import { findingsOf } from './findings.ts';
 import type { NodeProcess } from './process.ts';
 import { BlockRate, statusOf } from './status.ts';
 
