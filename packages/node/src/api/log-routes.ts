@@ -63,7 +63,10 @@ export function logRoutes(chain: Chain): Routes {
           return refuse('not-found', 'this node keeps no log of events; ask a gateway, or set eventLog');
         const last = entries.at(-1);
         return {
-          entries: entries.map((entry) => ({ cursor: cursorOf(entry), ...withoutPosition(entry) })),
+          entries: entries.map((entry) => {
+            const { position, ...rest } = entry;
+            return { cursor: `${entry.height}.${position}`, ...rest };
+          }),
           ...(last !== undefined && entries.length === limit && { next: cursorOf(last) }),
         };
       },
@@ -84,8 +87,4 @@ function placeOf(cursor: string): { readonly height: number; readonly position: 
   const [at, position] = cursor.split('.').map(Number) as [number, number];
   if (!Number.isSafeInteger(at)) return refuse('request.malformed', 'expected a cursor of an earlier answer');
   return { height: at, position };
-}
-
-function withoutPosition({ position: _, ...entry }: PlacedEntry): Omit<PlacedEntry, 'position'> {
-  return entry;
 }
