@@ -35,6 +35,16 @@ export function sha256(bytes: Uint8Array): Hash {
   return implementation(bytes) as Hash;
 }
 
+/** The digest written into `out` at `at`: a tree of thousands of nodes needs no array for each. */
+export function sha256Into(bytes: Uint8Array, out: Uint8Array, at: number): void {
+  if (textImplementation === undefined) {
+    out.set(implementation(bytes), at);
+    return;
+  }
+  const text = textImplementation(bytes);
+  for (let i = 0; i < HASH_BYTES; i += 1) out[at + i] = text.charCodeAt(i);
+}
+
 /** The digest as text, see `idText`: for trees that keep very many of them. */
 export function sha256Text(bytes: Uint8Array): string {
   return textImplementation === undefined ? idText(implementation(bytes)) : textImplementation(bytes);

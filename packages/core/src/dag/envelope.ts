@@ -9,8 +9,8 @@ import { compareBytes, concatBytes } from '../bytes/hex.ts';
 import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import type { Result } from '../bytes/result.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
-import { asHash, HASH_BYTES, hashTagged, sha256, type Hash } from '../crypto/hash.ts';
-import { merkleRoot } from '../crypto/merkle.ts';
+import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import { merkleRootOfItems } from '../crypto/merkle.ts';
 import {
   readPublicKey,
   SIGNATURE_BYTES,
@@ -212,5 +212,5 @@ export function envelopeSigningBytes(chain: Hash, hash: Hash): Uint8Array {
 }
 
 export function payloadRootOf(payloads: readonly Uint8Array[]): Hash {
-  return merkleRoot(payloads.map((payload) => sha256(payload)));
+  return merkleRootOfItems(payloads);
 }

@@ -136,19 +136,21 @@ class SignedPayload implements Payload {
     if (room.length < most) room = new Uint8Array(2 * most);
     let at = 0;
     if (signer !== undefined) {
-      room.set(ID_TAG);
-      room.set(signer, ID_TAG.length);
-      at = ID_TAG.length + PUBLIC_KEY_BYTES;
+      at = lay(ID_TAG, 0, ID_TAG.length, 0);
+      at = lay(signer, 0, PUBLIC_KEY_BYTES, at);
     }
-    room.set(STRUCTURE_START, at);
-    at += STRUCTURE_START.length;
-    room.set(this.bytes.subarray(this.#protectedAt, this.#protectedEnd), at);
-    at += this.#protectedEnd - this.#protectedAt;
-    room.set(this.#aad, at);
-    at += this.#aad.length;
-    room.set(this.bytes.subarray(this.#contentHeadAt, this.#contentEnd), at);
-    return room.subarray(0, at + this.#contentEnd - this.#contentHeadAt);
+    at = lay(STRUCTURE_START, 0, STRUCTURE_START.length, at);
+    at = lay(this.bytes, this.#protectedAt, this.#protectedEnd, at);
+    at = lay(this.#aad, 0, this.#aad.length, at);
+    return room.subarray(0, lay(this.bytes, this.#contentHeadAt, this.#contentEnd, at));
   }
+}
+
+/** Short runs by hand: a view of each would cost more than the copy. Returns where the next goes. */
+function lay(bytes: Uint8Array, from: number, to: number, at: number): number {
+  if (to - from > 128) room.set(bytes.subarray(from, to), at);
+  else for (let i = from; i < to; i += 1) room[at + i - from] = bytes[i] as number;
+  return at + to - from;
 }
 
 /** ["Signature1", …: an array of four and the first of them. */
