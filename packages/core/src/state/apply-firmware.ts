@@ -4,7 +4,6 @@
  */
 import { concatBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
-import { Writer } from '../bytes/writer.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
@@ -31,6 +30,7 @@ import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { dropExpiring, setExpiring } from './expiry.ts';
 import { isApproved, type Channel, type Installs, type Release } from './firmware-record.ts';
+import { countedId } from './keys.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { exchangeDeposit, holdDeposit, NO_DEPOSIT, releaseDeposit } from './record-deposit.ts';
 import { idBytes, idText } from './record-map.ts';
@@ -391,7 +391,7 @@ function subjectOf(channel: Hash, { maker, model }: Channel): { channel: Hash; m
 }
 
 function releaseId(channel: Hash, number: number): string {
-  return idText(concatBytes(channel, new Writer(8).u53(number).finish()));
+  return idText(countedId(channel, number));
 }
 
 export function installsId(o: {
@@ -400,7 +400,7 @@ export function installsId(o: {
   readonly subnet: Hash;
   readonly member: Address;
 }): Uint8Array {
-  return concatBytes(o.channel, new Writer(8).u53(o.number).finish(), o.subnet, o.member);
+  return concatBytes(countedId(o.channel, o.number), o.subnet, o.member);
 }
 
 type FirmwareKind =

@@ -382,9 +382,10 @@ const BEGINNING: readonly Step[] = [
   { kind: 'say', event: 'started', ago: 0, uses: 0, by: 2 },
   { kind: 'say', event: 'stopped', ago: 0, uses: 2, by: 2 },
   { kind: 'claim', by: 0, of: 0, value: 6 },
+  { kind: 'answer', by: 1, of: 0, value: 2 },
 ];
 const story: fc.Arbitrary<readonly Step[]> = fc
-  .tuple(fc.nat(5), fc.array(step, { minLength: 4, maxLength: 40 }))
+  .tuple(fc.nat(6), fc.array(step, { minLength: 4, maxLength: 40 }))
   .map(([begun, steps]) => [...BEGINNING.slice(0, begun), ...steps]);
 
 test('STATE-22.6: over any schedule of starts, stops and expiries everybody has exactly what the clauses say, and nothing is lost', () => {
