@@ -17,6 +17,7 @@ import { ApiServer, refuse, type Routes } from './server.ts';
 import { SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
+import { identityRoutes } from './identity-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
@@ -80,6 +81,7 @@ export class NodeApi {
           nameOf: (key) => peerOf(node, key).name ?? key.slice(0, 8),
         }),
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
+        identityRoutes({ chain: node.chain, hops }),
         logRoutes(node.chain),
         submissionStream({
           chain: node.chain,
