@@ -17,8 +17,8 @@ export function applyTransfer(
   const { to, amount } = body;
   const opened = openAccounts(draft, sender, amount === 0n ? [] : [to], amount);
   if (!opened.ok) return opened;
-  draft.debit(sender, amount);
-  draft.credit(to, amount);
+  draft.adjust(sender, -amount);
+  draft.adjust(to, amount);
   return ok({ kind: 'transferred', from: sender, to, amount });
 }
 
@@ -34,8 +34,8 @@ export function applyTransfers(
   const receivers = outputs.flatMap(({ to, amount }) => (amount === 0n ? [] : [to]));
   const opened = openAccounts(draft, sender, receivers, total);
   if (!opened.ok) return opened;
-  draft.debit(sender, total);
-  for (const { to, amount } of outputs) draft.credit(to, amount);
+  draft.adjust(sender, -total);
+  for (const { to, amount } of outputs) draft.adjust(to, amount);
   return ok({ kind: 'distributed', from: sender, outputs });
 }
 

@@ -59,28 +59,28 @@ export function applyTransaction(
 ): { readonly receipt: Receipt; readonly event: LedgerEvent | undefined } {
   const { fee, result } = execute(draft, context, transaction);
   draft.purse = undefined;
+  const { moves } = draft;
+  if (moves.length > 0) draft.moves = [];
   const { height, time } = context;
   const { id } = transaction;
-  const { kind } = transaction.tx.body;
+  const { sponsor, body } = transaction.tx;
+  const place = {
+    transaction: id,
+    account: transaction.sender,
+    ...(sponsor && { sponsor }),
+    height,
+    index,
+    kind: body.kind,
+  };
   if (result.ok) {
-    const receipt: Receipt = { transaction: id, height, index, kind, fee, outcome: { ok: true } };
+    const receipt: Receipt = { ...place, fee, outcome: { ok: true } };
     // The body was made for this event alone: completing it costs a tenth of copying it, and there is one per transaction.
     const event: LedgerEvent = Object.assign(result.value, { height, at: time, transaction: id, index });
-    if (draft.costs.length > 0) {
-      Object.assign(event, { costs: draft.costs });
-      draft.costs = [];
-    }
+    if (moves.length > 0) Object.assign(event, { moves });
     return { receipt, event };
   }
   const { code, message } = result;
-  const receipt: Receipt = {
-    transaction: id,
-    height,
-    index,
-    kind,
-    fee,
-    outcome: { ok: false, code, message },
-  };
+  const receipt: Receipt = { ...place, fee, outcome: { ok: false, code, message } };
   return { receipt, event: undefined };
 }
 

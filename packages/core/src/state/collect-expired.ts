@@ -72,8 +72,8 @@ function expireRecord<K extends ExpiringKind>(
 ): EndEvent {
   const record = draft.get(kind, id);
   if (record === undefined) throw new Error(`the queue names a ${kind} that is gone`);
-  const costs = draft.costs.length;
+  const made = draft.moves.length;
   // The table has the end of each kind under that kind, which the type of one lookup cannot say.
   const event = (EXPIRY[kind] as unknown as Expire<K>)(draft, context, id, record);
-  return draft.costs.length === costs ? event : { ...event, costs: draft.costs.splice(costs) };
+  return draft.moves.length === made ? event : { ...event, moves: draft.moves.splice(made) };
 }

@@ -57,11 +57,11 @@ test('STATE-18.1: a record takes its deposit from its payer by its bytes, and gi
   const price = PER_BYTE * BigInt(recordBytes('grant', record) + 64);
   assert.deepEqual(record.deposit, { payer: alice.address, amount: price });
   assert.equal(w.balance(alice), before - grant.tx.fee - price);
-  assert.deepEqual(events[0]?.costs, [{ kind: 'deposit-held', account: alice.address, amount: price }]);
+  assert.deepEqual(events[0]?.moves, [{ kind: 'deposit-held', account: alice.address, amount: price }]);
   const revoke = w.transaction(alice, { kind: 'revoke', device: lamp.address, subject: bob.address });
   const revoked = w.block(revoke);
   assert.equal(w.balance(alice), before - grant.tx.fee - revoke.tx.fee);
-  assert.deepEqual(revoked.events[0]?.costs, [
+  assert.deepEqual(revoked.events[0]?.moves, [
     { kind: 'deposit-returned', account: alice.address, amount: price },
   ]);
   assert.equal(w.state.supply(), SUPPLY);
@@ -112,7 +112,7 @@ test('STATE-18.2: who cannot pay deposit and amount together is refused, and not
   assert.ok(!holdDeposit(draft, poor.address, 0, { value: balance }).ok);
   assert.ok(!openAccounts(draft, poor.address, [person('new').address], balance).ok);
   assert.equal(draft.account(poor.address).balance, balance);
-  assert.deepEqual(draft.costs, []);
+  assert.deepEqual(draft.moves, []);
 });
 
 test('STATE-18.3: a record written again keeps its deposit and payer; one of another size exchanges it', () => {
@@ -123,7 +123,7 @@ test('STATE-18.3: a record written again keeps its deposit and payer; one of ano
   const again = w.transaction(alice, grantUntil(w, bob, 90_000));
   const { events } = w.block(again);
   assert.deepEqual(w.state.grant(lamp.address, bob.address)?.deposit, first);
-  assert.equal(events[0]?.costs, undefined);
+  assert.equal(events[0]?.moves, undefined);
   assert.equal(w.balance(alice), before - again.tx.fee);
   const body = grantUntil(w, bob, 90_000) as Extract<Body, { kind: 'grant' }>;
   assert.equal(w.send(alice, { kind: 'grant', grant: { ...body.grant, uses: 3 } }), 'ok');
@@ -165,7 +165,7 @@ test('STATE-18.5: whoever first pays to an account pays for it once; dust accoun
   const sent = w.transaction(alice, { kind: 'transfers', outputs });
   const { events } = w.block(sent);
   assert.equal(w.balance(alice), before - sent.tx.fee - 4n - 3n * ACCOUNT);
-  assert.deepEqual(events[0]?.costs, [
+  assert.deepEqual(events[0]?.moves, [
     { kind: 'account-opened', account: alice.address, amount: 3n * ACCOUNT },
   ]);
   assert.equal(w.state.epoch.fees >= 3n * ACCOUNT, true);
@@ -199,7 +199,7 @@ test('STATE-18.6: an expired grant goes with the first block from its time on, a
   const [event] = events;
   assert.equal(event?.kind, 'grant-expired');
   assert.deepEqual(
-    event?.costs?.map(({ kind, account }) => [kind, account]),
+    event?.moves?.map(({ kind, account }) => [kind, account]),
     [['deposit-returned', alice.address]],
   );
   assert.equal(w.balance(alice), before - grant.tx.fee);

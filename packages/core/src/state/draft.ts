@@ -8,7 +8,7 @@ import type { RecordKind } from './keys.ts';
 import { noChanges, type ChangedRecords, type LedgerState } from './ledger-state.ts';
 import { idBytes, idText } from './record-map.ts';
 import { EMPTY_ACCOUNT, type Account, type Parameters, type RecordTypes } from './records.ts';
-import type { Cost } from './events.ts';
+import type { Move } from './events.ts';
 import type { Purse } from './purse.ts';
 import type { ValidatorRecord } from './validator-record.ts';
 
@@ -18,8 +18,8 @@ export class Draft {
   readonly feePerByte: Amount;
   /** Taken by transactions of this block; written to the record of the epoch once, at the end of the block. */
   fees = 0n;
-  /** What the transaction at hand pays for state, and what it gives back: part of its event. */
-  costs: Cost[] = [];
+  /** What the transaction at hand has moved: part of its event. */
+  moves: Move[] = [];
   /** Pays for state in place of the sender of the transaction at hand. */
   purse: Purse | undefined;
 
@@ -95,16 +95,27 @@ export class Draft {
     return undefined;
   }
 
-  /** Adds to a balance. It cannot leave 64 bits, because the supply fits and nothing is ever created. */
+  /** Adds to a balance, for the event of the transaction at hand to tell. */
   credit(address: Address, value: bigint): void {
-    const account = this.account(address);
-    this.setAccount(address, { balance: amount(account.balance + value), nonces: account.nonces });
+    if (value === 0n) return;
+    this.adjust(address, value);
+    this.moves.push({ kind: 'received', account: address, amount: amount(value) });
   }
 
-  /** Takes from a balance that the caller has checked: `amount` refuses to go below zero. */
+  /** Takes from a balance that the caller has checked. */
   debit(address: Address, value: bigint): void {
-    const account = this.account(address);
-    this.setAccount(address, { balance: amount(account.balance - value), nonces: account.nonces });
+    if (value === 0n) return;
+    this.adjust(address, -value);
+    this.moves.push({ kind: 'paid', account: address, amount: amount(value) });
+  }
+
+  /**
+   * Changes a balance that the event tells of in another way. It cannot leave 64 bits upwards, because the supply fits and nothing is
+   * ever created; `amount` refuses to go below zero.
+   */
+  adjust(address: Address, change: bigint): void {
+    const { balance, nonces } = this.account(address);
+    this.setAccount(address, { balance: amount(balance + change), nonces });
   }
 
   /** An empty account leaves no record: one state, one set of records. */

@@ -99,7 +99,7 @@ function payOut(draft: Draft): readonly LedgerEventBody[] {
   });
   let fees = pot;
   for (const share of shares) {
-    draft.credit(share.validator, share.amount);
+    draft.adjust(share.validator, share.amount);
     fees -= share.amount;
   }
   draft.setEpoch({
@@ -129,7 +129,7 @@ function releaseBonds(draft: Draft, at: Height): readonly LedgerEventBody[] {
       const released = amount(due.reduce((sum, part) => sum + part.amount, 0n));
       const validator = asAddress(idBytes(id));
       kept = { ...record, unbonding: record.unbonding.slice(due.length) };
-      draft.credit(validator, released);
+      draft.adjust(validator, released);
       events.push({ kind: 'bond-released', validator, amount: released });
     }
     const idle = weight === 0 && kept.weight === 0 && stakeOf(kept) === 0n;

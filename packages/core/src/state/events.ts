@@ -17,7 +17,7 @@ import type { RentalEventBody } from './events-rental.ts';
 /** One per accepted transaction; a refused one has its receipt only. What the end of a block brings comes behind them. */
 export type LedgerEvent = LedgerEventBody & {
   /** Absent when there are none. */
-  readonly costs?: readonly Cost[];
+  readonly moves?: readonly Move[];
   readonly height: Height;
   /** Time of the block. */
   readonly at: Millis;
@@ -27,9 +27,12 @@ export type LedgerEvent = LedgerEventBody & {
   readonly index: number;
 };
 
-/** What an account paid for state, or got back: beside fee and amounts, all that moves ITC. */
-export interface Cost {
-  readonly kind: 'deposit-held' | 'deposit-returned' | 'account-opened';
+/**
+ * What came to a balance or left it, beside the fee. Transfers, rewards and returned bonds say it in fields of their own, so they have
+ * none of these: there are very many of them.
+ */
+export interface Move {
+  readonly kind: 'paid' | 'received' | 'deposit-held' | 'deposit-returned' | 'account-opened';
   /** Whose money: a sponsor's where one pays. */
   readonly account: Address;
   /** Out of this budget, or back into it, rather than the balance of the account. */
@@ -38,7 +41,7 @@ export interface Cost {
 }
 
 /** As the end of a block gives it. */
-export type EndEvent = LedgerEventBody & Pick<LedgerEvent, 'costs'>;
+export type EndEvent = LedgerEventBody & Pick<LedgerEvent, 'moves'>;
 
 export type LedgerEventBody =
   | { readonly kind: 'transferred'; readonly from: Address; readonly to: Address; readonly amount: Amount }

@@ -12,7 +12,7 @@ import type { ErrorCode } from '../ledger/errors.ts';
 import { readAddress } from '../ledger/fields.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import type { Draft } from './draft.ts';
-import type { Cost } from './events.ts';
+import type { Move } from './events.ts';
 import { idText } from '../bytes/id-text.ts';
 
 /** A field `deposit` of every record that holds one. */
@@ -87,7 +87,7 @@ export function holdDeposits(
   const source = paid.value;
   noteOpened(draft, source, opening);
   for (const price of prices)
-    if (price > 0n) draft.costs.push({ kind: 'deposit-held', ...source, amount: amount(price) });
+    if (price > 0n) draft.moves.push({ kind: 'deposit-held', ...source, amount: amount(price) });
   return ok(prices.map((price) => ({ payer: source.account, amount: amount(price) })));
 }
 
@@ -110,8 +110,8 @@ export function exchangeDeposit(
 /** Back to who paid; the record goes, or holds another one. */
 export function releaseDeposit(draft: Draft, deposit: RecordDeposit): void {
   if (deposit.amount === 0n) return;
-  draft.credit(deposit.payer, deposit.amount);
-  draft.costs.push({ kind: 'deposit-returned', account: deposit.payer, amount: deposit.amount });
+  draft.adjust(deposit.payer, deposit.amount);
+  draft.moves.push({ kind: 'deposit-returned', account: deposit.payer, amount: deposit.amount });
 }
 
 /**
@@ -143,11 +143,11 @@ export function accountsPrice(draft: Draft, accounts: readonly Address[]): bigin
 function noteOpened(draft: Draft, source: Source, price: bigint): void {
   if (price === 0n) return;
   draft.fees += price;
-  draft.costs.push({ kind: 'account-opened', ...source, amount: amount(price) });
+  draft.moves.push({ kind: 'account-opened', ...source, amount: amount(price) });
 }
 
 /** Whose money it was, and out of which budget where it was none of a balance. */
-type Source = Pick<Cost, 'account' | 'sponsorship'>;
+type Source = Pick<Move, 'account' | 'sponsorship'>;
 
 /** From the sponsor, where one pays for what the sender adds to the state. */
 function payForState(draft: Draft, payer: Address, price: bigint, value: bigint): Result<Source, ErrorCode> {
@@ -169,6 +169,6 @@ function payForState(draft: Draft, payer: Address, price: bigint, value: bigint)
       'transaction.deposit',
       `what this adds to the state costs ${price}, the balance after fee and amount is ${balance - value}`,
     );
-  draft.debit(payer, price);
+  draft.adjust(payer, -price);
   return ok({ account: payer });
 }

@@ -141,7 +141,7 @@ test('STATE-19.2: an owner with nothing claims, grants and revokes at the sponso
   const deposit = w.state.device(lamp.address)?.deposit.amount ?? 0n;
   const days = 2n * 1000n * BigInt(12 + 40 + 64);
   assert.equal(left(w), before - first.fee - deposit - days);
-  assert.deepEqual(first.applied.events[0]?.costs, [
+  assert.deepEqual(first.applied.events[0]?.moves, [
     { kind: 'deposit-held', account: maker.address, sponsorship, amount: deposit },
   ]);
   assert.equal(w.send(owner, grant(w), paid), 'ok');
@@ -434,7 +434,7 @@ test('STATE-19.6: in any interleaving no budget is exceeded, and what leaves the
         const { receipts, events } = w.block(...pending);
         const fees = receipts.reduce((sum, { fee }, i) => (pending[i]?.tx.sponsor ? sum + fee : sum), 0n);
         const state = events
-          .flatMap(({ costs = [] }) => costs)
+          .flatMap(({ moves = [] }) => moves)
           .filter((cost) => cost.sponsorship !== undefined && cost.kind !== 'deposit-returned')
           .reduce((sum, cost) => sum + cost.amount, 0n);
         if (w.state.count('sponsored') > 0 && used <= spentBy(w)) {

@@ -7,7 +7,7 @@ import { utf8Encode } from '../bytes/writer.ts';
 import { EMPTY_MERKLE_ROOT, MerkleTree } from '../crypto/merkle.ts';
 import { sha256, type Hash } from '../crypto/hash.ts';
 import { ED25519, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
-import { addressOf, type Address } from '../ledger/address.ts';
+import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import {
   checkpointSigningBytes,
   type CheckpointCertificate,
@@ -34,7 +34,10 @@ import { LIMITS } from '../ledger/limits.ts';
 import { applyBlock, type AppliedBlock } from '../state/apply.ts';
 import type { BlockContext } from '../state/block-context.ts';
 import type { LedgerEvent } from '../state/events.ts';
+import { RECORD_KINDS } from '../state/keys.ts';
 import { LedgerState } from '../state/ledger-state.ts';
+import { eventMovements, receiptMovements } from '../state/movements.ts';
+import { idText } from '../state/record-map.ts';
 import { verifyTransaction, type VerifiedTransaction } from '../state/verified-transaction.ts';
 
 export interface Person {
@@ -193,6 +196,7 @@ export class World {
   /** Applies one block and moves on. */
   block(...transactions: VerifiedTransaction[]): AppliedBlock {
     const applied = applyBlock(this.state, this.context, transactions);
+    checkTold(this.state, applied);
     this.state = applied.state;
     this.height += 1;
     return applied;
@@ -283,6 +287,23 @@ export class World {
       signers: bitmapOf(signers, sortedMembers.length),
       signatures: signers.map((index) => fakeSign((sortedMembers[index] as Person).key, message)),
     };
+  }
+}
+
+/** Every change of a balance is told by receipts and events (STATE-18.8): asked of every block of every test. */
+function checkTold(before: LedgerState, { state, changes, receipts, events }: AppliedBlock): void {
+  const told = new Map<string, bigint>();
+  for (const { account, change } of [
+    ...receipts.flatMap(receiptMovements),
+    ...events.flatMap(eventMovements),
+  ])
+    told.set(idText(account), (told.get(idText(account)) ?? 0n) + change);
+  for (const { key } of changes) {
+    if (key[0] !== RECORD_KINDS.account) continue;
+    const address = asAddress(key.slice(1));
+    const change = (state.account(address)?.balance ?? 0n) - (before.account(address)?.balance ?? 0n);
+    const said = told.get(idText(address)) ?? 0n;
+    if (said !== change) throw new Error(`a balance changed by ${change}, receipts and events say ${said}`);
   }
 }
 

@@ -11,7 +11,7 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
-import { decodeTransaction, transactionId } from '@itc/core/ledger/transaction.js';
+import { decodeTransaction, transactionId, senderOf } from '@itc/core/ledger/transaction.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
 import { PagedRecords } from '@itc/core/state/paged-records.js';
@@ -129,11 +129,14 @@ export class ExecutedBlocks {
     const stored = looked?.receipts[place.index];
     const opened = decodeTransaction(looked?.transactions[place.index] ?? new Uint8Array(0));
     if (stored === undefined || !opened.ok) return undefined;
+    const { sponsor, body } = opened.value;
     return {
       transaction: id,
+      account: senderOf(opened.value),
+      ...(sponsor && { sponsor }),
       height: place.height,
       index: place.index,
-      kind: opened.value.body.kind,
+      kind: body.kind,
       ...stored,
     };
   }
