@@ -1,32 +1,39 @@
 /**
- * One update of a paged state tree: changes go down the touched paths together, hashes come up level by level, all of a
- * level at once, and only then pages are written, each once, what lies below before what refers to it.
- *
- * A page holds the nodes with up to 16^k leaves, and refers to pages for those with up to 16^(k − 1): pages follow the number
- * of records, not the depth, so that they are well filled whatever the size of the tree.
+ * One update of a paged state tree. Changes go down the touched paths together. A page in which every node keeps its place is
+ * written anew as it goes by; one in which leaves come or go is taken apart and built again. Pages are appended before those
+ * that refer to them; then hashes come up level by level into the places that wait for them.
  */
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
 import { asHash, HASH_BYTES, type Hash } from './hash.ts';
-import type { TreeShape, TreeTop } from './paged-state-tree.ts';
+import {
+  classOf,
+  countOf,
+  keptAt,
+  PageBuilder,
+  type Appended,
+  type Kept,
+  type Leaf,
+  type Node,
+  type PageDraft,
+} from './page-builder.ts';
+import type { PageStore, TreeShape, TreeTop } from './paged-state-tree.ts';
 import {
   countAt,
   depthOf,
   endOf,
   hashAt,
   labelAt,
+  labelEquals,
   leftAt,
   locationAt,
   lowestKey,
   NODE,
-  PageWriter,
   readU32,
   rightAt,
   topAt,
-  valueAt,
+  valueEquals,
 } from './state-page.ts';
 import { bitAt } from './state-tree.ts';
-
-const FAN_OUT = 16;
 
 /** What happens to one key. */
 export class PageChange {
@@ -50,63 +57,24 @@ export class PageChange {
   }
 }
 
+const NO_LABEL = new Uint8Array(0);
+
 /** Looks whether a page is still of the tree and, if its store wants that (`PageStore.moves`), appends it anew. */
 export function pageMove(page: Uint8Array): PageChange {
-  return new PageChange(asHash(lowestKey(page)), NO_HASH, 'moves', depthOf(page));
+  return new PageChange(asHash(lowestKey(page)), NO_LABEL, 'moves', depthOf(page));
 }
 
-class Leaf {
-  readonly key: Hash;
-  readonly label: Uint8Array;
-  readonly value: Uint8Array;
-  hash: Uint8Array = NO_HASH;
-  hashAt = 0;
-
-  constructor({ key, label }: PageChange, value: Uint8Array) {
-    this.key = key;
-    this.label = label;
-    this.value = value;
-  }
-}
-
-class Branch {
-  readonly left: Node | undefined;
-  readonly right: Node | undefined;
-  readonly count: number;
-  hash: Uint8Array = NO_HASH;
-  hashAt = 0;
-
-  constructor(left: Node | undefined, right: Node | undefined) {
-    this.left = left;
-    this.right = right;
-    this.count = countOf(left) + countOf(right);
-  }
-}
-
-/** A node of an earlier page with everything below it, untouched; never an empty one. */
-class Kept {
-  readonly page: Uint8Array;
+/** A page below that is another one now, or nodes in its place. */
+interface Child {
   readonly at: number;
-
-  constructor(page: Uint8Array, at: number) {
-    this.page = page;
-    this.at = at;
-  }
+  readonly node: Node | undefined;
 }
 
-type Node = Leaf | Branch | Kept;
-
-const NO_HASH = new Uint8Array(HASH_BYTES);
-
-function keptAt(page: Uint8Array, at: number): Kept | undefined {
-  return page[at] === NODE.empty ? undefined : new Kept(page, at);
-}
-
-function countOf(node: Node | undefined): number {
-  if (node === undefined) return 0;
-  if (node instanceof Branch) return node.count;
-  return node instanceof Leaf ? 1 : countAt(node.page, node.at);
-}
+/** How the changes fit what a page holds: nothing to do, every node in its place, or not. */
+const SAME = 0;
+const FITS = 1;
+const BREAKS = 2;
+type Fit = typeof SAME | typeof FITS | typeof BREAKS;
 
 /** The top of the tree after the changes. */
 export function updatePages(
@@ -114,9 +82,7 @@ export function updatePages(
   top: TreeTop | undefined,
   changes: readonly PageChange[],
 ): TreeTop | undefined {
-  const update = new Update(shape);
-  const next = update.apply(top, inOrder(changes));
-  return next === 'same' ? top : next;
+  return new Update(shape, inOrder(changes)).apply(top);
 }
 
 /** Sorted by key, one per key, the last one given. */
@@ -135,73 +101,64 @@ function inOrder(changes: readonly PageChange[]): PageChange[] {
 }
 
 class Update {
+  readonly #pages: PageStore;
   readonly #shape: TreeShape;
-  readonly #leaves: Leaf[] = [];
-  /** Branches to hash, by depth. */
-  readonly #levels: Branch[][] = [];
-  #changes: readonly PageChange[] = [];
-  readonly #writers: PageWriter[] = [];
-  /** Bits that lead to the node that is being written. */
-  readonly #path = new Uint8Array(HASH_BYTES + 1);
+  readonly #changes: readonly PageChange[];
+  readonly #builder: PageBuilder;
+  /** Pages below a page that has to be taken apart, which were dealt with before that was known. */
+  readonly #done = new Map<Uint8Array, readonly Child[]>();
 
-  constructor(shape: TreeShape) {
+  constructor(shape: TreeShape, changes: readonly PageChange[]) {
     this.#shape = shape;
-  }
-
-  apply(top: TreeTop | undefined, changes: readonly PageChange[]): TreeTop | undefined | 'same' {
+    this.#pages = shape.pages;
     this.#changes = changes;
-    let next: Node | undefined;
-    if (top === undefined) {
-      next = this.#merge(undefined, 0, changes.length, 0);
-      if (next === undefined) return 'same';
-    } else {
-      const page = this.#shape.pages.read(top.location);
-      const before = new Kept(page, topAt(page));
-      next = this.#change(before, 0, changes.length, 0);
-      if (next === before && !this.#shape.pages.moves(top.location)) return 'same';
-      this.#shape.pages.release(top.location, page.length);
-    }
-    this.#hash();
-    return next === undefined ? undefined : this.#writeTop(next);
+    this.#builder = new PageBuilder(shape.pages);
   }
 
-  /** The node after changes `from` to `to` − 1, which all lie below it; the same object when nothing changed. */
-  #change(node: Node | undefined, from: number, to: number, depth: number): Node | undefined {
-    if (from === to) return node;
-    if (!(node instanceof Kept)) return this.#merge(node, from, to, depth);
-    const { page, at } = node;
-    switch (page[at] as number) {
-      case NODE.leaf:
-        return this.#merge(node, from, to, depth);
-      case NODE.page:
-        return this.#changePage(node, from, to, depth);
-      default: {
-        const split = splitAt(this.#changes, from, to, depth);
-        const leftBefore = keptAt(page, leftAt(at));
-        const rightBefore = keptAt(page, rightAt(page, at));
-        const left = this.#change(leftBefore, from, split, depth + 1);
-        const right = this.#change(rightBefore, split, to, depth + 1);
-        if (left === leftBefore && right === rightBefore) return node;
-        const isMoved = hasHashOf(left, leftBefore) && hasHashOf(right, rightBefore);
-        return this.#join(left, right, depth, isMoved ? node : undefined);
-      }
-    }
+  apply(top: TreeTop | undefined): TreeTop | undefined {
+    const all = { from: 0, to: this.#changes.length, depth: 0 };
+    const outcome = top === undefined ? this.#merge(undefined, all) : this.#visit(top.location, all);
+    if (outcome === 'same') return top;
+    const next = outcome && this.#toppedBy(outcome);
+    this.#builder.hashes.settle(this.#shape.hasher);
+    if (next === undefined) return undefined;
+    // A page below may be all that is left: then it is referred to by no other.
+    const { page, at, location } = next;
+    const start = hashAt(page, at);
+    return { hash: asHash(page.slice(start, start + HASH_BYTES)), count: countAt(page, at), location };
   }
 
-  #changePage(node: Kept, from: number, to: number, depth: number): Node | undefined {
-    const { pages } = this.#shape;
-    const location = locationAt(node.page, node.at);
-    if (!pages.moves(location) && this.#endsHere(from, to, depth)) return node;
-    const page = pages.read(location);
-    const top = new Kept(page, topAt(page));
-    const next = this.#change(top, from, to, depth);
-    if (next === top && !pages.moves(location)) return node;
-    pages.release(location, page.length);
-    return next;
+  #toppedBy(node: Node): { readonly page: Uint8Array; readonly at: number; readonly location: number } {
+    if (node.kind === 'kept' && node.page[node.at] === NODE.page)
+      return { ...node, location: locationAt(node.page, node.at) };
+    const { page, location } = node.kind === 'appended' ? node : this.#builder.append(node, 0, NO_LABEL);
+    return { page, at: topAt(page), location };
+  }
+
+  /** Changes in a page and all below it: one in its place, or what there is instead for the page above to deal with. */
+  #visit(location: number, range: Range): Node | undefined | 'same' {
+    const moves = this.#pages.moves(location);
+    if (!moves && this.#endsHere(range)) return 'same';
+    const page = this.#pages.read(location);
+    const top = topAt(page);
+    const children: Child[] = [];
+    const fit = this.#scan(page, top, range, children);
+    if (fit === SAME && !moves) return 'same';
+    this.#pages.release(location, page.length);
+    const before = countAt(page, top);
+    if (fit !== BREAKS && classOf(before + growthOf(page, children)) === classOf(before))
+      return this.#rewrite(page, range, children);
+    if (children.length > 0) this.#done.set(page, children);
+    const node = this.#change({ kind: 'kept', page, at: top }, range);
+    // As long as it stays one page, all that the page above has to do is to refer to it.
+    const count = countOf(node);
+    if (node === undefined || count <= 1 || classOf(count) !== classOf(before)) return node;
+    if (node.kind === 'kept' || node.kind === 'appended') return node;
+    return this.#builder.append(node, range.depth, (this.#changes[range.from] as PageChange).key);
   }
 
   /** Whether all changes are looks at pages further up, one of which may have been here before. */
-  #endsHere(from: number, to: number, depth: number): boolean {
+  #endsHere({ from, to, depth }: Range): boolean {
     for (let i = from; i < to; i += 1) {
       const change = this.#changes[i] as PageChange;
       if (change.value !== 'moves' || change.depth > depth) return false;
@@ -209,153 +166,171 @@ class Update {
     return true;
   }
 
-  /** A branch, unless what is left is at most one leaf. With `before`, one that had the same hash. */
-  #join(
-    left: Node | undefined,
-    right: Node | undefined,
-    depth: number,
-    before: Kept | undefined,
-  ): Node | undefined {
-    if (left === undefined && countOf(right) <= 1) return right;
-    if (right === undefined && countOf(left) <= 1) return left;
-    const branch = new Branch(left, right);
-    if (before === undefined) (this.#levels[depth] ??= []).push(branch);
-    else {
-      branch.hash = before.page;
-      branch.hashAt = hashAt(before.page, before.at);
+  /** Deals with the pages below, and says how the changes fit this one. Stops where they do not. */
+  #scan(page: Uint8Array, at: number, range: Range, children: Child[]): Fit {
+    if (range.from === range.to) return SAME;
+    switch (page[at] as number) {
+      case NODE.empty:
+      case NODE.leaf:
+        return this.#scanEnd(page, at, range);
+      case NODE.page: {
+        const node = this.#visit(locationAt(page, at), range);
+        if (node === 'same') return SAME;
+        children.push({ at, node });
+        return node?.kind === 'appended' ? FITS : BREAKS;
+      }
+      default: {
+        const [below, above] = this.#halves(range);
+        const left = this.#scan(page, leftAt(at), below, children);
+        if (left === BREAKS) return BREAKS;
+        const right = this.#scan(page, rightAt(page, at), above, children);
+        return left > right ? left : right;
+      }
     }
-    return branch;
+  }
+
+  #scanEnd(page: Uint8Array, at: number, { from, to }: Range): Fit {
+    let fit: Fit = SAME;
+    for (let i = from; i < to; i += 1) {
+      const { value, label } = this.#changes[i] as PageChange;
+      if (value === 'moves') continue;
+      const isHere = page[at] === NODE.leaf && labelEquals(page, at, label);
+      if (isHere === (value === undefined)) return BREAKS;
+      if (value !== undefined && !valueEquals(page, at, value)) fit = FITS;
+    }
+    return fit;
+  }
+
+  /** A page with the same nodes, but for values and what lies below. */
+  #rewrite(page: Uint8Array, range: Range, children: readonly Child[]): Appended {
+    const draft = this.#builder.draft(0);
+    const top = topAt(page);
+    draft.writer.start(page, top);
+    const isChanged = this.#rewriteNode(draft, { page, children, next: 0 }, top, range);
+    return this.#builder.finish(draft, !isChanged);
+  }
+
+  /** Whether the node has another hash. */
+  #rewriteNode(draft: PageDraft, from: Source, at: number, range: Range): boolean {
+    const { writer, slots } = draft;
+    const { page } = from;
+    if (range.from === range.to) {
+      writer.copy(page, at, endOf(page, at));
+      return false;
+    }
+    switch (page[at] as number) {
+      case NODE.branch: {
+        const [below, above] = this.#halves(range);
+        const start = writer.at;
+        writer.copy(page, at, leftAt(at));
+        const isLeft = this.#rewriteNode(draft, from, leftAt(at), below);
+        writer.leftDone(start);
+        const isRight = this.#rewriteNode(draft, from, rightAt(page, at), above);
+        writer.countBranch(start);
+        if (!isLeft && !isRight) return false;
+        slots.branches.push(start, range.depth);
+        return true;
+      }
+      case NODE.page: {
+        const start = writer.at;
+        writer.copy(page, at, endOf(page, at));
+        const child = from.children[from.next];
+        if (child?.at !== at) return false;
+        from.next += 1;
+        const appended = child.node as Appended;
+        writer.redirect(start, appended.count, appended.location);
+        if (appended.isSame) return false;
+        slots.references.push({ at: start, depth: range.depth, child: appended.page });
+        return true;
+      }
+      default:
+        return this.#rewriteEnd(draft, page, at, range);
+    }
+  }
+
+  #rewriteEnd({ writer, slots }: PageDraft, page: Uint8Array, at: number, { from, to }: Range): boolean {
+    for (let i = from; i < to; i += 1) {
+      const change = this.#changes[i] as PageChange;
+      const { value, label, key } = change;
+      if (value === undefined || value === 'moves' || valueEquals(page, at, value)) continue;
+      change.outcome = 'changed';
+      slots.leaves.push({ at: writer.at, key, value });
+      writer.leaf(label, value);
+      return true;
+    }
+    writer.copy(page, at, endOf(page, at));
+    return false;
+  }
+
+  /** The node after changes that all lie below it, where nodes come or go; the same object when nothing changed. */
+  #change(node: Kept | undefined, range: Range): Node | undefined {
+    if (node === undefined) return this.#merge(undefined, range);
+    const { page, at } = node;
+    if (range.from === range.to) return node;
+    switch (page[at] as number) {
+      case NODE.leaf:
+        return this.#merge(node, range);
+      case NODE.page: {
+        const done = this.#done.get(page)?.find((child) => child.at === at);
+        if (done !== undefined) return done.node;
+        const next = this.#visit(locationAt(page, at), range);
+        return next === 'same' ? node : next;
+      }
+      default: {
+        const [below, above] = this.#halves(range);
+        const leftBefore = keptAt(page, leftAt(at));
+        const rightBefore = keptAt(page, rightAt(page, at));
+        const left = this.#change(leftBefore, below);
+        const right = this.#change(rightBefore, above);
+        return left === leftBefore && right === rightBefore ? node : join(left, right);
+      }
+    }
   }
 
   /** Changes where there was at most one leaf. */
-  #merge(node: Node | undefined, from: number, to: number, depth: number): Node | undefined {
+  #merge(node: Kept | undefined, { from, to, depth }: Range): Node | undefined {
     const leaves: Keyed[] = [];
-    let waiting = node && this.#keyed(node);
+    let waiting: Keyed | undefined = node && { key: this.#shape.keyOf(labelAt(node.page, node.at)), node };
     for (let i = from; i < to; i += 1) {
       const change = this.#changes[i] as PageChange;
-      const { key, value } = change;
+      const { key, label, value } = change;
       if (value === 'moves') continue;
       const order = waiting === undefined ? 1 : compareBytes(waiting.key, key);
       if (waiting !== undefined && order < 0) leaves.push(waiting);
-      if (waiting !== undefined && order === 0) {
-        const { page, at } = waiting.node as Kept;
+      if (node !== undefined && waiting !== undefined && order === 0) {
         if (value === undefined) change.outcome = 'removed';
-        else if (equalBytes(valueAt(page, at), value)) leaves.push(waiting);
+        else if (valueEquals(node.page, node.at, value)) leaves.push(waiting);
         else {
           change.outcome = 'changed';
-          leaves.push(this.#leaf(change, value));
+          leaves.push({ key, node: { kind: 'leaf', key, label, value } });
         }
       } else if (value !== undefined) {
         change.outcome = 'added';
-        leaves.push(this.#leaf(change, value));
+        leaves.push({ key, node: { kind: 'leaf', key, label, value } });
       }
       if (order <= 0) waiting = undefined;
     }
     if (waiting !== undefined) leaves.push(waiting);
-    return this.#build(leaves, 0, leaves.length, depth);
+    return build(leaves, { from: 0, to: leaves.length, depth });
   }
 
-  #keyed(node: Node): Keyed {
-    if (!(node instanceof Kept)) throw new RangeError('a node is changed once in an update');
-    return { key: this.#shape.keyOf(labelAt(node.page, node.at)), node };
+  #halves(range: Range): readonly [Range, Range] {
+    return halvesOf(this.#changes, range);
   }
+}
 
-  #leaf(change: PageChange, value: Uint8Array): Keyed {
-    const node = new Leaf(change, value);
-    this.#leaves.push(node);
-    return { key: change.key, node };
-  }
+/** Changes below one node, and its depth. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly depth: number;
+}
 
-  #build(leaves: readonly Keyed[], from: number, to: number, depth: number): Node | undefined {
-    if (to - from <= 1) return from === to ? undefined : (leaves[from] as Keyed).node;
-    const split = splitAt(leaves, from, to, depth);
-    const left = this.#build(leaves, from, split, depth + 1);
-    return this.#join(left, this.#build(leaves, split, to, depth + 1), depth, undefined);
-  }
-
-  #hash(): void {
-    const { hasher } = this.#shape;
-    const leaves = this.#leaves;
-    if (leaves.length > 0) {
-      const values = new Uint8Array(HASH_BYTES * leaves.length);
-      hasher.values(
-        leaves.map(({ value }) => value),
-        values,
-      );
-      const input = room(leaves.length);
-      for (const [i, leaf] of leaves.entries()) {
-        copyHash(input, 2 * HASH_BYTES * i, leaf.key, 0);
-        copyHash(input, 2 * HASH_BYTES * i + HASH_BYTES, values, HASH_BYTES * i);
-      }
-      this.#hashed(0, leaves, input, new Uint8Array(HASH_BYTES * leaves.length));
-    }
-    for (let depth = this.#levels.length - 1; depth >= 0; depth -= 1) {
-      const branches = this.#levels[depth];
-      if (branches === undefined) continue;
-      const input = room(branches.length);
-      for (let i = 0; i < branches.length; i += 1) {
-        const { left, right } = branches[i] as Branch;
-        putHash(input, 2 * HASH_BYTES * i, left);
-        putHash(input, 2 * HASH_BYTES * i + HASH_BYTES, right);
-      }
-      this.#hashed(1, branches, input, new Uint8Array(HASH_BYTES * branches.length));
-    }
-  }
-
-  #hashed(domain: 0 | 1, nodes: readonly (Leaf | Branch)[], input: Uint8Array, output: Uint8Array): void {
-    this.#shape.hasher.pairs(domain, input, nodes.length, output);
-    for (let i = 0; i < nodes.length; i += 1) {
-      const node = nodes[i] as Leaf | Branch;
-      node.hash = output;
-      node.hashAt = HASH_BYTES * i;
-    }
-  }
-
-  #writeTop(node: Node): TreeTop {
-    const count = countOf(node);
-    const hash = new Uint8Array(HASH_BYTES);
-    putHash(hash, 0, node);
-    const isPage = node instanceof Kept && node.page[node.at] === NODE.page;
-    const location = isPage ? locationAt(node.page, node.at) : this.#writePage(node, 0, 0);
-    return { hash: asHash(hash), count, location };
-  }
-
-  /** Appends a page with this node at its top. `nesting` counts the pages that wait above for where it lies. */
-  #writePage(node: Node, depth: number, nesting: number): number {
-    const writer = (this.#writers[nesting] ??= new PageWriter());
-    writer.begin(this.#path, depth);
-    if (node instanceof Kept) writer.copy(node.page, node.at, endOf(node.page, node.at));
-    else this.#writeNode(writer, node, { depth, nesting, limit: classLimit(countOf(node)) });
-    return this.#shape.pages.append(writer.finish());
-  }
-
-  #writeNode(writer: PageWriter, node: Node | undefined, at: Position): void {
-    if (node === undefined) return writer.empty();
-    if (node instanceof Leaf) return writer.leaf(node.label, node.value, node.hash, node.hashAt);
-    const count = countOf(node);
-    const isBelow = count > 1 && count <= at.limit / FAN_OUT;
-    if (node instanceof Kept) {
-      const { page, at: from } = node;
-      if (!isBelow || page[from] !== NODE.branch) return writer.copy(page, from, endOf(page, from));
-      const location = this.#writePage(node, at.depth, at.nesting + 1);
-      return writer.page(count, page, hashAt(page, from), location);
-    }
-    if (isBelow) {
-      const location = this.#writePage(node, at.depth, at.nesting + 1);
-      return writer.page(count, node.hash, node.hashAt, location);
-    }
-    const { depth } = at;
-    const below = { ...at, depth: depth + 1 };
-    const branch = writer.branch(count, node.hash, node.hashAt);
-    const byte = depth >> 3;
-    const bit = 0x80 >> (depth & 7);
-    this.#path[byte] = (this.#path[byte] as number) & ~bit;
-    this.#writeNode(writer, node.left, below);
-    writer.leftDone(branch);
-    this.#path[byte] = (this.#path[byte] as number) | bit;
-    this.#writeNode(writer, node.right, below);
-    this.#path[byte] = (this.#path[byte] as number) & ~bit;
-  }
+/** A page that is written anew, and which of the pages below it have been dealt with. */
+interface Source {
+  readonly page: Uint8Array;
+  readonly children: readonly Child[];
+  next: number;
 }
 
 interface Keyed {
@@ -363,53 +338,31 @@ interface Keyed {
   readonly node: Leaf | Kept;
 }
 
-/** Where a node is written: its depth, pages begun above, and the leaves that nodes of this page have at most. */
-interface Position {
-  readonly depth: number;
-  readonly nesting: number;
-  readonly limit: number;
+function growthOf(page: Uint8Array, children: readonly Child[]): number {
+  let growth = 0;
+  for (const { at, node } of children) growth += countOf(node) - countAt(page, at);
+  return growth;
 }
 
-/** The least power of the fan-out that is not below. */
-function classLimit(count: number): number {
-  let limit = FAN_OUT;
-  while (limit < count) limit *= FAN_OUT;
-  return limit;
+/** A branch, unless what is left is at most one leaf. */
+function join(left: Node | undefined, right: Node | undefined): Node | undefined {
+  const [less, more] = [countOf(left), countOf(right)];
+  if (left === undefined && more <= 1) return right;
+  if (right === undefined && less <= 1) return left;
+  return { kind: 'branch', left, right, count: less + more };
 }
 
-/** Whether a node that was only moved to another page has the hash it had. */
-function hasHashOf(node: Node | undefined, before: Kept | undefined): boolean {
-  if (node === before) return true;
-  if (node === undefined || before === undefined || node instanceof Leaf) return false;
-  const [bytes, at] =
-    node instanceof Kept ? [node.page, hashAt(node.page, node.at)] : [node.hash, node.hashAt];
-  // A branch that is still to be hashed has none.
-  if (bytes === NO_HASH) return false;
-  const own = hashAt(before.page, before.at);
-  for (let i = 0; i < HASH_BYTES; i += 1) if (bytes[at + i] !== before.page[own + i]) return false;
-  return true;
+function build(leaves: readonly Keyed[], range: Range): Node | undefined {
+  if (range.to - range.from <= 1) return range.from === range.to ? undefined : leaves[range.from]?.node;
+  const [below, above] = halvesOf(leaves, range);
+  return join(build(leaves, below), build(leaves, above));
 }
 
-function putHash(target: Uint8Array, at: number, node: Node | undefined): void {
-  if (node === undefined) target.fill(0, at, at + HASH_BYTES);
-  else if (node instanceof Kept) copyHash(target, at, node.page, hashAt(node.page, node.at));
-  else copyHash(target, at, node.hash, node.hashAt);
-}
-
-function copyHash(target: Uint8Array, at: number, from: Uint8Array, start: number): void {
-  for (let i = 0; i < HASH_BYTES; i += 1) target[at + i] = from[start + i] as number;
-}
-
-/** Room for the inputs of a level, used again for the next. */
-let inputs = new Uint8Array(0);
-
-function room(count: number): Uint8Array {
-  if (inputs.length < 2 * HASH_BYTES * count) inputs = new Uint8Array(4 * HASH_BYTES * count);
-  return inputs;
-}
-
-/** First position whose key has bit `depth` set; all keys of the range share the bits above. */
-function splitAt(list: readonly { readonly key: Hash }[], from: number, to: number, depth: number): number {
+/** Keys of a range share the bits above its depth: those with that bit clear, and those with it set. */
+function halvesOf(
+  list: readonly { readonly key: Hash }[],
+  { from, to, depth }: Range,
+): readonly [Range, Range] {
   let low = from;
   let high = to;
   while (low < high) {
@@ -417,5 +370,8 @@ function splitAt(list: readonly { readonly key: Hash }[], from: number, to: numb
     if (bitAt((list[middle] as { readonly key: Hash }).key, depth) === 1) high = middle;
     else low = middle + 1;
   }
-  return low;
+  return [
+    { from, to: low, depth: depth + 1 },
+    { from: low, to, depth: depth + 1 },
+  ];
 }

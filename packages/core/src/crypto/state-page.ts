@@ -7,6 +7,7 @@
  *      | 2 ‖ leaves u32 ‖ hash ‖ location u64 | 3 ‖ label bytes u8 ‖ value bytes u32 ‖ hash ‖ label ‖ value
  */
 import { HASH_BYTES } from './hash.ts';
+import { PageSlab } from './page-slab.ts';
 
 export const NODE = { empty: 0, branch: 1, page: 2, leaf: 3 } as const;
 
@@ -101,6 +102,24 @@ export function valueAt(bytes: Uint8Array, at: number): Uint8Array {
   return bytes.subarray(start, start + readU32(bytes, at + 2));
 }
 
+/** Whether a leaf has this label. The last byte of a label says most. */
+export function labelEquals(bytes: Uint8Array, at: number, label: Uint8Array): boolean {
+  const { length } = label;
+  if (bytes[at + 1] !== length) return false;
+  const start = at + LEAF_BYTES;
+  for (let i = length - 1; i >= 0; i -= 1) if (bytes[start + i] !== label[i]) return false;
+  return true;
+}
+
+/** Whether a leaf holds this value. */
+export function valueEquals(bytes: Uint8Array, at: number, value: Uint8Array): boolean {
+  const { length } = value;
+  if (readU32(bytes, at + 2) !== length) return false;
+  const start = at + LEAF_BYTES + (bytes[at + 1] as number);
+  for (let i = length - 1; i >= 0; i -= 1) if (bytes[start + i] !== value[i]) return false;
+  return true;
+}
+
 /** The node a page is for. */
 export function topAt(page: Uint8Array): number {
   return HEAD_BYTES + ((depthOf(page) + 7) >> 3);
@@ -120,6 +139,8 @@ export function lowestKey(page: Uint8Array): Uint8Array {
   key.set(page.subarray(HEAD_BYTES, topAt(page)));
   return key;
 }
+
+const slab = new PageSlab();
 
 /** A page in the making. One is used again and again: what `finish` gives is a copy. */
 export class PageWriter {
@@ -145,13 +166,23 @@ export class PageWriter {
     this.#at += 1;
   }
 
-  /** What is left follows, then `leftDone` with what this gives, then what is right. */
-  branch(count: number, hash: Uint8Array, hashAt: number): number {
+  /** The head of a page that this one is to be in the place of. */
+  start(page: Uint8Array, top: number): void {
+    this.#at = 0;
+    this.copy(page, 0, top);
+  }
+
+  /** Where the next node begins. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** What is left follows, then `leftDone` with what this gives, then what is right. Hashes come later. */
+  branch(count: number): number {
     this.#room(BRANCH_BYTES);
     const at = this.#at;
     this.#bytes[at] = NODE.branch;
     writeU32(this.#bytes, at + 5, count);
-    this.#hash(at + 9, hash, hashAt);
     this.#at += BRANCH_BYTES;
     return at;
   }
@@ -160,23 +191,31 @@ export class PageWriter {
     writeU32(this.#bytes, branch + 1, this.#at - branch - BRANCH_BYTES);
   }
 
-  page(count: number, hash: Uint8Array, hashAt: number, location: number): void {
+  /** Both sides may have more leaves now, or less. */
+  countBranch(branch: number): void {
+    const count = countAt(this.#bytes, leftAt(branch)) + countAt(this.#bytes, rightAt(this.#bytes, branch));
+    writeU32(this.#bytes, branch + 5, count);
+  }
+
+  page(count: number, location: number): void {
     this.#room(PAGE_REFERENCE_BYTES);
-    const at = this.#at;
-    this.#bytes[at] = NODE.page;
-    writeU32(this.#bytes, at + 1, count);
-    this.#hash(at + 5, hash, hashAt);
-    writeLocation(this.#bytes, at + 5 + HASH_BYTES, location);
+    this.#bytes[this.#at] = NODE.page;
+    this.redirect(this.#at, count, location);
     this.#at += PAGE_REFERENCE_BYTES;
   }
 
-  leaf(label: Uint8Array, value: Uint8Array, hash: Uint8Array, hashAt: number): void {
+  /** Lets the reference at a place lead to another page. */
+  redirect(at: number, count: number, location: number): void {
+    writeU32(this.#bytes, at + 1, count);
+    writeLocation(this.#bytes, at + 5 + HASH_BYTES, location);
+  }
+
+  leaf(label: Uint8Array, value: Uint8Array): void {
     this.#room(LEAF_BYTES + label.length + value.length);
     const at = this.#at;
     this.#bytes[at] = NODE.leaf;
     this.#bytes[at + 1] = label.length;
     writeU32(this.#bytes, at + 2, value.length);
-    this.#hash(at + 6, hash, hashAt);
     this.#bytes.set(label, at + LEAF_BYTES);
     this.#bytes.set(value, at + LEAF_BYTES + label.length);
     this.#at += LEAF_BYTES + label.length + value.length;
@@ -191,11 +230,7 @@ export class PageWriter {
 
   finish(): Uint8Array {
     writeU32(this.#bytes, 0, this.#at);
-    return this.#bytes.slice(0, this.#at);
-  }
-
-  #hash(at: number, hash: Uint8Array, from: number): void {
-    for (let i = 0; i < HASH_BYTES; i += 1) this.#bytes[at + i] = hash[from + i] as number;
+    return slab.copy(this.#bytes, 0, this.#at);
   }
 
   #room(length: number): void {

@@ -24,6 +24,7 @@ import { decodeRecord, encodeRecord, type RecordTypes } from './records.ts';
 export interface KeyIndex {
   /** State keys that begin with these bytes, ascending. */
   range(prefix: Uint8Array): Iterable<Uint8Array>;
+  has(key: StateKey): boolean;
   /** The next state has a key that this one had not, or has not one that it had. */
   note(key: StateKey, change: 'added' | 'removed'): void;
 }
@@ -76,6 +77,9 @@ export class PagedRecords implements RecordStore {
   }
 
   record<K extends RecordKind>(kind: K, id: string): RecordTypes[K] | undefined {
+    // Most questions about kinds of which there are few have the answer no, and need no page for it.
+    if (this.count(kind) === 0) return undefined;
+    if (!UNORDERED.has(kind) && !this.#pages.keys.has(stateKey(kind, idBytes(id)))) return undefined;
     const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
     const value = this.tree.view(hashOf(label), label);
     return value && this.#decoded.get(kind, label, value);

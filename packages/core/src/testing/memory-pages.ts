@@ -53,6 +53,10 @@ export class MemoryKeys implements KeyIndex {
       .sort(compareBytes);
   }
 
+  has(key: StateKey): boolean {
+    return this.#keys.has(toHex(key));
+  }
+
   note(key: StateKey): void {
     this.#keys.set(toHex(key), key);
   }

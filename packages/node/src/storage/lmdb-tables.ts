@@ -34,9 +34,9 @@ class LmdbTable implements Table {
   }
 
   view<T>(key: Uint8Array, read: (value: Uint8Array) => T): T | undefined {
-    // In a buffer that the next read uses again.
+    // In a buffer that the next read uses again, and which is longer than it says.
     const value = this.database.getBinaryFast(key);
-    return value === undefined ? undefined : read(value);
+    return value && read(new Uint8Array(value.buffer, value.byteOffset, value.length));
   }
 
   has(key: Uint8Array): boolean {

@@ -2,8 +2,11 @@
  * Pages that were read lately, by what they take of memory. Two generations: what is asked for moves to the young one, and when
  * that holds half of the bytes, the old one goes as a whole. Nothing is sorted and nothing is counted per access.
  */
+import { PageSlab } from '@itc/core/crypto/page-slab.js';
+
 export class PageCache {
   readonly #bytesMax: number;
+  readonly #slab = new PageSlab();
   #young = new Map<number, Uint8Array>();
   #old = new Map<number, Uint8Array>();
   #youngBytes = 0;
@@ -25,8 +28,17 @@ export class PageCache {
     if (old === undefined) return undefined;
     this.#old.delete(location);
     this.#oldBytes -= costOf(old);
-    this.set(location, old);
-    return old;
+    // Into the buffer of the young ones: the old one would stay for it.
+    const page = this.#slab.copy(old, 0, old.length);
+    this.set(location, page);
+    return page;
+  }
+
+  /** Keeps a copy of a page that was found in `bytes`. */
+  take(location: number, bytes: Uint8Array, from: number, to: number): Uint8Array {
+    const page = this.#slab.copy(bytes, from, to);
+    this.set(location, page);
+    return page;
   }
 
   /** A location has one content for all time. */

@@ -10,12 +10,12 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES } from '@itc/core/crypto/hash.js';
 import type { PageStore } from '@itc/core/crypto/paged-state-tree.js';
 import type { StateHasher } from '@itc/core/crypto/state-hasher.js';
-import { serialHasher } from '@itc/core/crypto/state-hasher.js';
 import { pageLength } from '@itc/core/crypto/state-page.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { StateKey } from '@itc/core/state/keys.js';
 import type { KeyIndex, PagedRecords, PagedTop, RecordPages } from '@itc/core/state/paged-records.js';
 import { idBytes, idText, RecordMap } from '@itc/core/state/record-map.js';
+import { laneHasher } from '../crypto/sha256-lanes.ts';
 import type { Change, Table, Tables } from '../ports.ts';
 import { PageCache } from './page-cache.ts';
 
@@ -27,7 +27,6 @@ const SEGMENT_EXTENTS = 1_024;
 /** Bytes beside the state that are not worth tidying. */
 const SLACK_BYTES = 16 << 20;
 const CACHE_BYTES = 64 << 20;
-const EXTENT_READ_MAX = 64 << 20;
 const SEGMENTS_MAX = 1 << 20;
 
 export interface StatePagesOptions {
@@ -90,6 +89,8 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   /** Since when the newest state refers to nothing in a segment. */
   readonly #emptied = new Map<number, number>();
   readonly #tidied = new Set<number>();
+  /** Pages known to be released, by segment, so that those who tidy need not look for them. */
+  readonly #dead = new Map<number, Uint8Array>();
   #victim: { readonly segment: number; next: number } | undefined;
   #appended = 0;
 
@@ -99,7 +100,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     this.#table = tables.table(pageTable(name));
     this.#keyTable = tables.table(keyTable(name));
     this.#cache = new PageCache(options.cacheBytes ?? CACHE_BYTES);
-    this.tree = { pages: this, hasher: options.hasher ?? serialHasher };
+    this.tree = { pages: this, hasher: options.hasher ?? laneHasher() };
     this.#stored = storedIn(tables, name) ?? NOTHING;
     this.#nextExtent = this.#stored.nextExtent;
     this.#segments = new Map([...this.#stored.segments].map(([number, segment]) => [number, { ...segment }]));
@@ -134,10 +135,12 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     const known = this.#fresh.get(location) ?? this.#cache.get(location);
     if (known !== undefined) return known;
     const extent = Math.floor(location / EXTENT_SPAN);
-    const page = this.#table.view(extentKey(extent), (bytes) => pageIn(bytes, location % EXTENT_SPAN));
+    const page = this.#table.view(extentKey(extent), (bytes) => {
+      const from = location % EXTENT_SPAN;
+      return this.#cache.take(location, bytes, from, endOfPage(bytes, from));
+    });
     if (page === undefined)
       throw new LedgerError('storage.corrupt', `page ${location} of the ${this.#name} is not there`);
-    this.#cache.set(location, page);
     return page;
   }
 
@@ -158,7 +161,13 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   }
 
   release(location: number, bytes: number): void {
-    this.#account(Math.floor(location / EXTENT_SPAN), -bytes, 0);
+    const extent = Math.floor(location / EXTENT_SPAN);
+    this.#account(extent, -bytes, 0);
+    const segment = Math.floor(extent / SEGMENT_EXTENTS);
+    let dead = this.#dead.get(segment);
+    if (dead === undefined) this.#dead.set(segment, (dead = new Uint8Array(SEGMENT_EXTENTS * DEAD_BYTES)));
+    const bit = deadBit(location);
+    dead[bit >> 3] = (dead[bit >> 3] as number) | (1 << (bit & 7));
   }
 
   moves(location: number): boolean {
@@ -179,6 +188,10 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
       yield key;
     }
     for (; next.done !== true; next = noted.next()) yield idBytes(next.value[0]);
+  }
+
+  has(key: StateKey): boolean {
+    return this.#noted.get(idText(key)) !== undefined || this.#keyTable.has(key);
   }
 
   note(key: StateKey, change: 'added' | 'removed'): void {
@@ -239,6 +252,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
       this.#segments.delete(number);
       this.#emptied.delete(number);
       this.#tidied.delete(number);
+      this.#dead.delete(number);
     }
     this.#stored = { ...next, segments };
     // The segment that is written to may be empty for now.
@@ -276,12 +290,20 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
         this.#victim = undefined;
         return moved;
       }
-      const extent = this.#table.view(extentKey(victim.next), (bytes) => bytes.slice());
-      for (let at = 0; extent !== undefined && at < extent.length; at += pageLength(extent, at))
-        pages.push(pageIn(extent, at));
+      const extent = this.#table.view(extentKey(victim.next), (bytes) => new Uint8Array(bytes));
+      for (let at = 0, end = 0; extent !== undefined && at < extent.length; at = end) {
+        end = endOfPage(extent, at);
+        if (!this.#isDead(victim.next * EXTENT_SPAN + at)) pages.push(extent.subarray(at, end));
+      }
       budget -= extent?.length ?? 0;
     }
     return pages.length === 0 ? records : records.moved(pages);
+  }
+
+  #isDead(location: number): boolean {
+    const dead = this.#dead.get(Math.floor(location / EXTENT_SPAN / SEGMENT_EXTENTS));
+    const bit = deadBit(location);
+    return dead !== undefined && ((dead[bit >> 3] as number) & (1 << (bit & 7))) !== 0;
   }
 
   #chosen(): { readonly segment: number; next: number } | undefined {
@@ -334,6 +356,15 @@ export function forgetChange(name: string): Change {
   return { table: 'meta', key: metaKey(name), value: undefined };
 }
 
+/** A page begins in one of as many pieces of an extent as there are bits; two in one piece are too short to be. */
+const PIECE_BYTES = 64;
+const DEAD_BYTES: number = 16_384 / PIECE_BYTES / 8;
+
+function deadBit(location: number): number {
+  const extent = Math.floor(location / EXTENT_SPAN) % SEGMENT_EXTENTS;
+  return 8 * DEAD_BYTES * extent + Math.floor((location % EXTENT_SPAN) / PIECE_BYTES);
+}
+
 const NO_BYTES = new Uint8Array(0);
 const pageTable = (name: string): string => `${name}-pages`;
 const keyTable = (name: string): string => `${name}-keys`;
@@ -341,15 +372,15 @@ const keyTable = (name: string): string => `${name}-keys`;
 const metaKey = (name: string): Uint8Array => new Writer(32).u8(2).text(name).finish();
 const extentKey = (number: number): Uint8Array => new Writer(8).u53(number).finish();
 
-/** A copy of the page that begins here; bytes that cannot be one are damage. */
-function pageIn(bytes: Uint8Array, at: number): Uint8Array {
+/** Where the page that begins here ends; bytes that cannot be one are damage. */
+function endOfPage(bytes: Uint8Array, at: number): number {
   const length = at + 4 <= bytes.length ? pageLength(bytes, at) : 0;
-  if (length <= 6 || at + length > bytes.length || length > EXTENT_READ_MAX)
+  if (length <= 6 || at + length > bytes.length)
     throw new LedgerError(
       'storage.corrupt',
       `there is no page at byte ${at} of ${toHex(bytes.subarray(0, 8))}…`,
     );
-  return new Uint8Array(bytes.subarray(at, at + length));
+  return at + length;
 }
 
 function joined(pages: readonly Uint8Array[]): Uint8Array {

@@ -59,8 +59,8 @@ function contract(name: string, open: (folder: string) => Promise<Tables>): void
     await tables.commit([{ table: 'a', key: bytes(1), value }]);
     const table = tables.table('a');
     assert.deepEqual(
-      table.view(bytes(1), (seen) => [seen.length, ...seen.subarray(19_998)]),
-      [20_000, 30, 31],
+      table.view(bytes(1), (seen) => new Uint8Array(seen)),
+      value,
     );
     assert.equal(
       table.view(bytes(2), () => assert.fail()),
