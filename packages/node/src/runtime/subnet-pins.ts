@@ -32,6 +32,9 @@ const PINNED = 'subnet-pinned';
 const PINNED_IDS = 'subnet-pinned-ids';
 /** Two rows of a pinned reading: keys, nodes, and pages two thirds full. */
 const ROW_BYTES = 300;
+/** LMDB gives a value that is larger than half a page pages of its own. */
+const PAGE_BYTES = 4_096;
+const PAGE_HEAD_BYTES = 16;
 const BATCH = 256;
 const ADDRESS_BYTES = 32;
 
@@ -157,7 +160,7 @@ export class SubnetPins {
     for (const id of payloads) {
       if (this.#tables.table(PINNED_IDS).has(id)) continue;
       const proved = this.#prove(id);
-      const size = proved.ok ? proved.value.proof.length + ROW_BYTES : 0;
+      const size = proved.ok ? storedBytes(proved.value.proof.length) : 0;
       if (!proved.ok || size > room) {
         missed += 1;
         continue;
@@ -180,6 +183,12 @@ export class SubnetPins {
     await this.#tables.commit([...changes, pinChange(grown)]);
     this.#pins.set(device, grown);
   }
+}
+
+/** On disk, of a proof of this length. */
+function storedBytes(length: number): number {
+  const pages = Math.ceil((length + PAGE_HEAD_BYTES) / PAGE_BYTES);
+  return ROW_BYTES + (length > PAGE_BYTES / 2 ? pages * PAGE_BYTES : length);
 }
 
 function pinChange(pin: Pin): Change {
