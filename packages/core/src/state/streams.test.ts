@@ -192,7 +192,7 @@ test('STATE-20.5: a stream to an account that is not there pays for it when it i
   const { events } = w.block(w.transaction(payer, open(w, { payee: fresh.address, amount: amount(50n) })));
   assert.deepEqual(
     events[0]?.moves?.map(({ kind }) => kind),
-    ['account-opened'],
+    ['account-opened', 'paid'],
   );
   w.block();
   assert.equal(w.balance(fresh), 50n);
