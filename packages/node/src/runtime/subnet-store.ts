@@ -14,6 +14,7 @@ import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
 import { IgnoredPayloads } from './subnet-ignored.ts';
+import { SubnetPlaces } from './subnet-places.ts';
 
 export interface PayloadPlace {
   readonly checkpoint: number;
@@ -39,9 +40,10 @@ export interface FinalPlace {
   readonly time: number;
 }
 
-const PAYLOADS = 'subnet-payloads';
 const APPLIED = 'subnet-applied';
 const ORDER = 'subnet-order';
+/** By checkpoint: of each envelope with applied payloads its number in the order and how many they are, in their order. */
+const RUNS = 'subnet-runs';
 const FINAL = 'subnet-final';
 const CHECKPOINTS = 'subnet-checkpoints';
 /** Final envelopes below the floor that a lane goes on from: their successors name them. */
@@ -60,10 +62,10 @@ export interface OwnPast {
 }
 
 /**
- * Bytes of table per payload and per envelope: key, value, the node of the tree, and pages two thirds full, as random
- * keys leave them; with its share in the lists of its checkpoint.
+ * Bytes of table per payload (in the list of its checkpoint, and where it is found by its id), and per envelope: key, value,
+ * the node of the tree, and pages two thirds full, as random keys leave them; with its share in the order.
  */
-const PAYLOAD_ROW_BYTES = 160;
+const PAYLOAD_ROW_BYTES = 64;
 const ENVELOPE_ROW_BYTES = 120;
 
 export class SubnetStore {
@@ -71,12 +73,22 @@ export class SubnetStore {
   readonly #chain: Hash;
   readonly #tables: Tables;
   readonly #segments: SegmentStore;
+  readonly #places: SubnetPlaces;
+  /** In the checkpoints that are kept, up to the last noted one. */
+  #payloads = 0;
+  #noted = 0;
 
   constructor(options: { readonly chain: Hash; readonly tables: Tables; readonly segments: SegmentStore }) {
     this.#chain = options.chain;
     this.#tables = options.tables;
     this.#segments = options.segments;
     this.ignored = new IgnoredPayloads(options.tables);
+    this.#places = new SubnetPlaces(options.tables);
+    for (const { sequence, payloads } of this.checkpoints(0)) {
+      this.#payloads += payloads;
+      this.#noted = sequence;
+      if (sequence > this.#places.grouped) this.#places.remember(sequence, this.appliedIds(sequence) ?? []);
+    }
   }
 
   /**
@@ -87,7 +99,8 @@ export class SubnetStore {
     const { checkpoint } = delivery.committed.certificate;
     const floor = this.oldest()?.sequence;
     // Its row is written when everything else is on the disk.
-    if (this.has(checkpoint.sequence) || (floor !== undefined && checkpoint.sequence < floor)) return;
+    if (floor !== undefined && checkpoint.sequence < floor) return;
+    if (this.has(checkpoint.sequence)) return this.#note(checkpoint.sequence, delivery);
     const sequence = sequenceKey(checkpoint.sequence);
     const changes: Change[] = [];
     let bytes = 0;
@@ -98,13 +111,6 @@ export class SubnetStore {
         finalChange({ ...envelope, checkpoint: checkpoint.sequence, time: envelope.envelope.time }),
       );
     }
-    for (const [index, { payload, envelope }] of delivery.applied.entries()) {
-      changes.push({
-        table: PAYLOADS,
-        key: payload.id,
-        value: new Writer(44).raw(sequence).u32(index).fixed(envelope, HASH_BYTES).finish(),
-      });
-    }
     const kept = new Writer(32)
       .u53(checkpoint.time)
       .u32(delivery.envelopes.length)
@@ -114,11 +120,25 @@ export class SubnetStore {
       ...this.ignored.changes(delivery),
       { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
       { table: ORDER, key: sequence, value: joined(delivery.envelopes.map(({ hash }) => hash)) },
+      { table: RUNS, key: sequence, value: runsOf(delivery) },
       { table: CHECKPOINTS, key: sequence, value: kept.finish() },
     );
     await this.#segments.seal(checkpoint.sequence);
+    const group = this.#places.due();
+    if (group !== undefined) changes.push(...group.changes);
     await this.#tables.commit(changes);
+    group?.written();
+    this.#note(checkpoint.sequence, delivery);
     await this.#tables.flush();
+  }
+
+  /** Once for each checkpoint, also when its rows were written and what came after that failed. */
+  #note(checkpoint: number, { applied }: Pick<Delivery, 'applied'>): void {
+    if (checkpoint <= this.#noted) return;
+    this.#noted = checkpoint;
+    this.#payloads += applied.length;
+    const ids = applied.map(({ payload }) => payload.id);
+    this.#places.remember(checkpoint, ids);
   }
 
   /** Whether this checkpoint was delivered here. */
@@ -128,11 +148,10 @@ export class SubnetStore {
 
   /** Bytes on disk: bodies with their indexes, and an estimate of the rows. */
   get size(): { readonly bodies: number; readonly rows: number } {
-    const payloads = this.#tables.table(PAYLOADS).count();
     const envelopes = this.#tables.table(FINAL).count();
     return {
       bodies: this.#segments.size,
-      rows: payloads * PAYLOAD_ROW_BYTES + envelopes * ENVELOPE_ROW_BYTES + this.ignored.bytes,
+      rows: this.#payloads * PAYLOAD_ROW_BYTES + envelopes * ENVELOPE_ROW_BYTES + this.ignored.bytes,
     };
   }
 
@@ -179,11 +198,12 @@ export class SubnetStore {
         { table: FINAL, key: hash, value: undefined },
       );
     }
-    for (const id of this.appliedIds(oldest.sequence) ?? [])
-      changes.push({ table: PAYLOADS, key: id, value: undefined });
-    changes.push(...this.ignored.forget(oldest.sequence));
-    for (const table of [APPLIED, ORDER, CHECKPOINTS]) changes.push({ table, key, value: undefined });
+    const places = this.#places.forget(oldest.sequence);
+    changes.push(...places.changes, ...this.ignored.forget(oldest.sequence));
+    for (const table of [APPLIED, ORDER, RUNS, CHECKPOINTS]) changes.push({ table, key, value: undefined });
     await this.#tables.commit(changes);
+    places.written();
+    this.#payloads -= oldest.payloads;
   }
 
   /** Unlinks the segments whose bodies all belong to checkpoints below `floor`; returns the bytes set free. */
@@ -216,14 +236,31 @@ export class SubnetStore {
   }
 
   place(payload: Hash): PayloadPlace | undefined {
-    const stored = this.#tables.table(PAYLOADS).get(payload);
-    if (stored === undefined) return undefined;
-    const reader = new Reader(stored);
-    return {
-      checkpoint: reader.u53(),
-      index: reader.u32(),
-      envelope: asHash(reader.fixed(HASH_BYTES).slice()),
-    };
+    for (const { checkpoint, index } of this.#places.candidates(payload)) {
+      const key = sequenceKey(checkpoint);
+      const isIt = this.#tables
+        .table(APPLIED)
+        .view(key, (ids) => equalBytes(ids.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES), payload));
+      const envelope = isIt === true ? this.#envelopeOf(key, index) : undefined;
+      if (envelope !== undefined) return { checkpoint, index, envelope };
+    }
+    return undefined;
+  }
+
+  /** The envelope an applied payload came in. */
+  #envelopeOf(key: Uint8Array, index: number): Hash | undefined {
+    const runs = this.#tables.table(RUNS).get(key);
+    if (runs === undefined) return undefined;
+    const reader = new Reader(runs);
+    for (let before = 0; reader.remaining > 0;) {
+      const envelope = reader.u32();
+      before += reader.u32();
+      if (index >= before) continue;
+      const at = envelope * HASH_BYTES;
+      const cut = (order: Uint8Array): Hash => asHash(new Uint8Array(order.subarray(at, at + HASH_BYTES)));
+      return this.#tables.table(ORDER).view(key, cut);
+    }
+    return undefined;
   }
 
   /** Ids of a checkpoint's applied payloads, in canonical order. */
@@ -275,6 +312,19 @@ export class SubnetStore {
 }
 
 const sequenceKey = (sequence: number): Uint8Array => new Writer(8).u53(sequence).finish();
+
+function runsOf({ envelopes, applied }: Delivery): Uint8Array {
+  const writer = new Writer(256);
+  let at = 0;
+  for (const [number, { hash }] of envelopes.entries()) {
+    let count = 0;
+    const isIn = (envelope: Hash | undefined): boolean =>
+      envelope === hash || (envelope !== undefined && equalBytes(envelope, hash));
+    for (; isIn(applied[at]?.envelope); at += 1) count += 1;
+    if (count > 0) writer.u32(number).u32(count);
+  }
+  return writer.finish();
+}
 
 function finalChange({ hash, checkpoint, time }: FinalPlace): Change {
   return { table: FINAL, key: hash, value: new Writer(16).u53(checkpoint).u53(time).finish() };
