@@ -18,6 +18,7 @@ import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import { weightIn } from './election.ts';
 import type { LedgerEventBody } from './events.ts';
+import { countedId } from './keys.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { dueNow, payBack, stakesOf } from './member-turns.ts';
 import { stakeWeight, type Membership, type MemberStakeRecord } from './membership-record.ts';
@@ -101,7 +102,7 @@ function applyFound(
     );
   const members = foundedSet(body);
   const subnet = newSubnet({ id, name, members, powBits });
-  const membership: Membership = { terms, turns: [] };
+  const membership: Membership = { terms, turns: [1] };
   const bytes =
     recordBytes('subnet', subnet) +
     recordBytes('membership', membership) +
@@ -116,6 +117,7 @@ function applyFound(
   }
   draft.set('subnet', idText(id), { ...subnet, deposit: deposit.value });
   draft.set('membership', idText(id), membership);
+  draft.set('turn', idText(countedId(id, 1)), { members });
   for (const { key, amount: stake } of body.members)
     draft.set('stake', stakeKey(id, addressOf(key)), newStake(key, sender, stake, true));
   return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });

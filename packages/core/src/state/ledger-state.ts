@@ -115,11 +115,6 @@ export class LedgerState implements StateView {
     return ok(new LedgerState(records, parameters));
   }
 
-  /** The same state, of which a store has moved some pages. */
-  over(records: RecordStore): LedgerState {
-    return records === this.records ? this : new LedgerState(records, this.parameters);
-  }
-
   get root(): Hash {
     return this.records.tree.root;
   }
@@ -208,6 +203,10 @@ export class LedgerState implements StateView {
   ): Iterable<{ readonly member: Address; readonly owner: Address; readonly stake: MemberStakeRecord }> {
     for (const [id, stake] of this.records.walk('stake', idText(subnet)))
       yield { member: asAddress(idBytes(id).slice(32)), owner: stake.owner, stake };
+  }
+
+  stake(subnet: Hash, member: Address): MemberStakeRecord | undefined {
+    return this.records.record('stake', idText(subnet) + idText(member));
   }
 
   /** Who decides from checkpoint `first` on, where that is another set than before and remembered. */

@@ -1,5 +1,11 @@
-/** Who may connect: the processes of the configuration, and whoever decides or has bonded a consensus key to do so. */
-import { toHex } from '@itc/core/bytes/hex.js';
+/**
+ * Who may connect: the processes of the configuration, whoever decides or has bonded a consensus key to do so, and members of
+ * subnets by stake: those of the own subnet all, of others whoever has staked as much as a bond takes.
+ */
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { endsMemberTurn } from '@itc/core/ledger/member-turns.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { PeerId } from '../ports.ts';
 import type { LedgerEvent } from '@itc/core/state/events.js';
@@ -11,21 +17,34 @@ const CONCERNING: ReadonlySet<LedgerEvent['kind']> = new Set([
   'bond-released',
   'epoch-elected',
   'epoch-promoted',
+  'member-staked',
+  'member-leaving',
+  'checkpoint-committed',
 ]);
+
+const BONDS: ReadonlySet<LedgerEvent['kind']> = new Set(
+  [...CONCERNING].filter((kind) => !kind.startsWith('member-') && kind !== 'checkpoint-committed'),
+);
 
 export class Admission {
   readonly #chain: Chain;
   readonly #configured: ReadonlySet<PeerId>;
   #bonded: ReadonlySet<PeerId>;
+  readonly #subnet: Hash | undefined;
+  /** Members and candidates of subnets. */
+  readonly #staked = new Set<PeerId>();
 
-  constructor(chain: Chain, configured: Iterable<PeerId>) {
+  /** `subnet`: the one this process takes part in. */
+  constructor(chain: Chain, configured: Iterable<PeerId>, subnet?: Hash) {
     this.#chain = chain;
+    this.#subnet = subnet;
     this.#configured = new Set(configured);
     this.#bonded = bondedPeers(chain.state);
+    this.#readStakes();
   }
 
   allows(peer: PeerId): boolean {
-    return this.#configured.has(peer) || this.#bonded.has(peer);
+    return this.#configured.has(peer) || this.#bonded.has(peer) || this.#staked.has(peer);
   }
 
   /** Keys that decide now or next, and those bonded to do so. */
@@ -40,10 +59,62 @@ export class Admission {
       changed();
     };
     this.#chain.onCommitted((committed) => {
-      if (!committed.events.some(({ kind }) => CONCERNING.has(kind))) return;
+      const concerning = committed.events.filter(({ kind }) => CONCERNING.has(kind));
+      let isChanged = false;
+      for (const event of concerning) isChanged = this.#noteStake(event) || isChanged;
+      if (concerning.some(({ kind }) => BONDS.has(kind))) refresh();
+      else if (isChanged) changed();
+    });
+    this.#chain.onReplaced(() => {
+      this.#readStakes();
       refresh();
     });
-    this.#chain.onReplaced(refresh);
+  }
+
+  #readStakes(): void {
+    const { state } = this.#chain;
+    this.#staked.clear();
+    for (const { id } of state.subnets())
+      for (const { stake } of state.stakes(id)) this.#judge(id, stake.key, stake.stake);
+    this.#readOwnSubnet();
+  }
+
+  /** Of one event alone: stakes of strangers may be many. */
+  #noteStake(event: LedgerEvent): boolean {
+    switch (event.kind) {
+      case 'member-staked':
+        return this.#judge(event.subnet, event.key, event.stake);
+      case 'member-leaving': {
+        const record = this.#chain.state.stake(event.subnet, event.member);
+        return record !== undefined && this.#judge(event.subnet, record.key, event.stake);
+      }
+      case 'checkpoint-committed':
+        return this.#isOwn(event.subnet) && endsMemberTurn(event.sequence) && this.#readOwnSubnet();
+      default:
+        return false;
+    }
+  }
+
+  #isOwn(subnet: Hash): boolean {
+    return this.#subnet !== undefined && equalBytes(subnet, this.#subnet);
+  }
+
+  #judge(subnet: Hash, { bytes }: PublicKey, stake: bigint): boolean {
+    const peer = toHex(bytes);
+    const isIn = this.#isOwn(subnet) || stake >= this.#chain.state.parameters.bondPerWeight;
+    if (!isIn || stake === 0n) return this.#staked.delete(peer);
+    if (this.#staked.has(peer)) return false;
+    this.#staked.add(peer);
+    return true;
+  }
+
+  /** Who decides in the own subnet is let in, whatever of its stake is on its way back. */
+  #readOwnSubnet(): boolean {
+    const record = this.#subnet === undefined ? undefined : this.#chain.state.subnet(this.#subnet);
+    const before = this.#staked.size;
+    for (const { key } of [...(record?.members ?? []), ...(record?.next ?? [])])
+      this.#staked.add(toHex(key.bytes));
+    return this.#staked.size > before;
   }
 }
 

@@ -46,6 +46,7 @@ import { Observer } from './observer.ts';
 import { ReplicaLog, type ReplicaLogPlace } from './replica-log.ts';
 import { Snapshots } from './snapshots.ts';
 import { Hops } from './hops.ts';
+import { firstMembers } from './subnet-peers.ts';
 import { SubnetPins } from './subnet-pins.ts';
 import { proofOfReading } from './subnet-proof.ts';
 import { logBytes, RETENTION, segmentBytes, SubnetRetention } from './subnet-retention.ts';
@@ -205,7 +206,7 @@ export class NodeProcess implements AsyncDisposable {
       const id = hashFrom(config.subnet);
       const record = chain.state.subnet(id);
       const listed = parts.genesis.subnets.find((subnet) => equalBytes(subnet.id, id));
-      const members = listed?.members ?? record?.members;
+      const members = listed?.members ?? firstMembers(chain.state, id);
       if (members === undefined)
         throw new LedgerError('config.invalid', `the chain has no subnet ${config.subnet}`);
       const { store, log: memberLog } = parts.member;
@@ -272,6 +273,7 @@ export class NodeProcess implements AsyncDisposable {
     const admission = new Admission(
       chain,
       config.peers.map(({ key }) => key),
+      config.subnet === undefined ? undefined : hashFrom(config.subnet),
     );
     const transport = new PeerTransport({
       chain: genesisHash(genesis),

@@ -97,6 +97,7 @@ export class SubnetInbox {
   }
 
   #take(judged: Judgement, { from, reply, wanted }: RawEnvelope): void {
+    if (this.#stopped) return;
     switch (judged.kind) {
       case 'admitted':
         return this.#o.admit(judged.envelope, from, reply);

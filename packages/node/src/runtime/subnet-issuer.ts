@@ -27,7 +27,7 @@ export interface IssuerOptions {
   readonly chain: Hash;
   readonly keys: KeyPair;
   /** Own index among the members. */
-  readonly self: number;
+  readonly self: () => number;
   readonly clock: Clock;
   readonly draft: (payloads: readonly Payload[]) => Draft | undefined;
   /** Whether the member took the envelope; otherwise its payloads go into another one. */
@@ -163,8 +163,8 @@ export class SubnetIssuer {
       if (nonce === undefined) await yieldToOthers();
       if (this.#stopped) return false;
     }
-    const { chain, self, keys } = this.#o;
-    const taken = this.#o.issue(sealDraft(draft, { chain, self, nonce, sign: keys.sign }));
+    const { chain, keys } = this.#o;
+    const taken = this.#o.issue(sealDraft(draft, { chain, self: this.#o.self(), nonce, sign: keys.sign }));
     if (!taken && draft.accusation === undefined) this.putBack(payloads);
     return taken;
   }

@@ -27,13 +27,16 @@ import {
 export interface SubnetSyncOptions {
   readonly chain: SubnetChain;
   readonly subnet: Hash;
-  readonly members: ValidatorSet;
+  /** Who decides on the main chain now; they have what is missing here. */
+  readonly members: () => ValidatorSet;
+  /** For the first ones: a snapshot of a later set brings its own. */
+  readonly firstMembers: ValidatorSet;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   /** Checkpoints behind the main chain at which a snapshot is taken in any case. */
-  readonly behindMax: number;
+  readonly behindMax: () => number;
   /** Last checkpoint applied here. */
   readonly applied: () => number;
   /** First checkpoint from which on all are kept here. */
@@ -75,7 +78,6 @@ interface Waiting {
 
 export class SubnetSync {
   readonly #o: SubnetSyncOptions;
-  readonly #stake = new Map<PeerId, number>();
   readonly #documents: SnapshotDocument[] = [];
   readonly #waiting = new Map<number, Waiting>();
   #number = 0;
@@ -91,8 +93,7 @@ export class SubnetSync {
 
   constructor(options: SubnetSyncOptions) {
     this.#o = options;
-    const { members, transport } = options;
-    for (const { key, weight } of members) this.#stake.set(toHex(key.bytes), weight);
+    const { transport } = options;
     transport.open({
       ...CHANNELS.subnetRequest,
       receive: (peer, bytes) => this.#serve(peer, bytes.slice()),
@@ -168,7 +169,7 @@ export class SubnetSync {
     // Whatever was lost on the way from the chain to the member.
     if (behind > 0) this.#o.feed();
     const isStuck = behind > 0 && now - this.#seenAt > STUCK_MS;
-    if (behind <= this.#o.behindMax && !isStuck) return;
+    if (behind <= this.#o.behindMax() && !isStuck) return;
     this.#running = true;
     this.#catchUp()
       .catch((error: unknown) => this.#o.failed(error))
@@ -180,14 +181,15 @@ export class SubnetSync {
   }
 
   async #catchUp(): Promise<void> {
-    const { chain, subnet, members, behindMax, logger } = this.#o;
+    const { chain, subnet, logger } = this.#o;
     await this.#pause(this.#o.random.uniform() * JITTER_MS);
     const heard = await this.#offers();
     const applied = this.#o.applied();
     const isPruned = heard.length > 0 && heard.every(({ oldest }) => oldest > applied + 1);
-    if (this.#stopped || (!isPruned && this.#committed - applied <= behindMax)) return;
-    const weak = quorumOf(members.map(({ weight }) => weight)).total;
-    for (const { offer, from, stake } of ranked(heard, this.#stake)) {
+    if (this.#stopped || (!isPruned && this.#committed - applied <= this.#o.behindMax())) return;
+    const stakes = this.#stakes();
+    const weak = quorumOf([...stakes.values()]).total;
+    for (const { offer, from, stake } of ranked(heard, stakes)) {
       if (offer.sequence <= applied || 3 * stake <= weak || offer.bytes > SNAPSHOT.bytesMax) continue;
       const committed = committedCheckpoint(chain, subnet, offer.sequence);
       if (committed === undefined) continue;
@@ -197,7 +199,7 @@ export class SubnetSync {
       const verified = verifySnapshot(
         bytes,
         checkpoint,
-        members.map(({ weight }) => weight),
+        this.#o.firstMembers.map(({ weight }) => weight),
       );
       if (!verified.ok) {
         logger.warn({ sequence: offer.sequence }, `a snapshot does not hold: ${verified.message}`);
@@ -249,7 +251,12 @@ export class SubnetSync {
   }
 
   #members(): PeerId[] {
-    return this.#o.transport.peers().flatMap(({ id }) => (this.#stake.has(id) ? [id] : []));
+    const stakes = this.#stakes();
+    return this.#o.transport.peers().flatMap(({ id }) => (stakes.has(id) ? [id] : []));
+  }
+
+  #stakes(): ReadonlyMap<PeerId, number> {
+    return new Map(this.#o.members().map(({ key, weight }) => [toHex(key.bytes), weight]));
   }
 
   #ask(peer: PeerId, request: SubnetRequest, timeoutMs = ANSWER_MS): Promise<SubnetAnswer | undefined> {
@@ -277,7 +284,7 @@ export class SubnetSync {
   }
 
   #serve(peer: Peer, bytes: Uint8Array): void {
-    if (this.#stopped || !this.#stake.has(peer.id)) return;
+    if (this.#stopped || !this.#stakes().has(peer.id)) return;
     const decoded = decodeSubnetRequest(bytes);
     if (!decoded.ok) return this.#o.transport.disconnect(peer.id);
     const { number, request } = decoded.value;

@@ -17,9 +17,9 @@ import type {
   VertexView,
   Want,
 } from '@itc/core/dag/effects.js';
-import { Member } from '@itc/core/dag/member.js';
+import type { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { encodeLogRecord, snapshotRecord, type LogRecord, type Snapshot } from '@itc/core/dag/records.js';
+import { encodeLogRecord, snapshotRecord, type Snapshot } from '@itc/core/dag/records.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
@@ -40,6 +40,7 @@ import { SubnetListeners, type SubnetListener } from './subnet-listeners.ts';
 import type { SubnetOptions } from './subnet-options.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
 import { isSnapshotDue, snapshotDocument, type SnapshotDocument } from './subnet-snapshot.ts';
+import { newMember, SubnetPeers } from './subnet-peers.ts';
 import { readLogRecord, SubnetPast } from './subnet-past.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import { SubnetSync } from './subnet-sync.ts';
@@ -59,9 +60,8 @@ export class Subnet {
   readonly #o: SubnetOptions;
   #member: Member;
   #context: VerifyContext;
-  readonly #peerOf: readonly PeerId[];
-  readonly #indexOf = new Map<PeerId, number>();
-  readonly #inbox: SubnetInbox;
+  readonly #peers: SubnetPeers;
+  #inbox: SubnetInbox;
   readonly #issuer: SubnetIssuer;
   readonly #listeners: SubnetListeners;
   #queue: Effects[] = [];
@@ -84,39 +84,21 @@ export class Subnet {
 
   constructor(options: SubnetOptions) {
     this.#o = options;
-    const { chain, subnet, members, transport, pool, clock, logger, keys } = options;
+    const { chain, subnet, members, transport, clock, keys } = options;
     this.#disk = new DiskPause({ clock, retry: () => this.#pump.kick() });
-    this.#peerOf = members.map((member) => toHex(member.key.bytes));
-    for (const [index, id] of this.#peerOf.entries()) this.#indexOf.set(id, index);
     const records = options.records.map(readLogRecord);
     this.#past = new SubnetPast(options.store, records, members.length === 1);
-    this.#member = this.#newMember(records);
+    this.#member = newMember(options, records, this.#past.uncertain);
+    this.#peers = new SubnetPeers(this.#member.members);
     this.#context = this.#newContext();
     // Of what was under way before a restart, too, it can be asked what became of it.
     for (const envelope of this.#pending()) this.traces.joined(envelope);
     this.#listeners = new SubnetListeners(this.traces);
-    this.#inbox = new SubnetInbox({
-      members,
-      pool,
-      clock,
-      logger,
-      context: () => this.#context,
-      expectsFrom: (peer) => this.#member.expectsFrom(peer),
-      holds: (hash) => this.#member.holds(hash),
-      auditor: new Auditor({
-        random: () => options.random.uniform(),
-        laneHigh: (payload) => this.#member.laneHigh(payload),
-        ...(options.auditShare === undefined ? {} : { share: options.auditShare }),
-      }),
-      forged: (envelope, index) => this.#forged(envelope, index),
-      admit: (envelope, from, reply) =>
-        this.#step({ kind: 'envelope', from, envelope, reply, now: this.#now() }),
-      blame: (from, message) => this.#blame(this.#peerOf[from] as PeerId, message),
-    });
+    this.#inbox = this.#newInbox();
     this.#issuer = new SubnetIssuer({
       chain: chain.id,
       keys,
-      self: this.#self,
+      self: () => this.#member.self,
       clock,
       draft: (payloads) =>
         this.#isOpen ? this.#member.draft(payloads, this.#now(), this.#lane()) : undefined,
@@ -125,7 +107,9 @@ export class Subnet {
     });
     this.#sync = new SubnetSync({
       ...options,
-      behindMax: options.behindMax ?? BEHIND_MAX,
+      members: () => chain.state.subnet(subnet)?.members ?? members,
+      firstMembers: members,
+      behindMax: () => (this.#isLost ? 0 : (options.behindMax ?? BEHIND_MAX)),
       applied: () => this.#member.status().checkpoint,
       oldest: () => options.store.oldest()?.sequence ?? this.#member.status().checkpoint + 1,
       document: () => this.document(),
@@ -155,8 +139,9 @@ export class Subnet {
     return this.#o.subnet;
   }
 
+  /** Those who decide the next checkpoint. */
   get members(): ValidatorSet {
-    return this.#o.members;
+    return this.#peers.members;
   }
 
   get retention(): SubnetRetention {
@@ -274,30 +259,47 @@ export class Subnet {
     return this.#issuer.offer(payload);
   }
 
-  #newMember(restore: readonly LogRecord[]): Member {
-    const { chain, subnet, members, powBits, keys, random, timing } = this.#o;
-    return new Member({
-      chain: chain.id,
-      subnet,
-      members,
-      powBits,
-      self: this.#self,
-      random: () => random.uniform(),
-      sign: keys.sign,
-      ...(timing === undefined ? {} : { timing }),
-      restore,
-      pastUncertain: this.#past.uncertain,
+  #newContext(): VerifyContext {
+    const { chain, subnet, powBits } = this.#o;
+    return { chain: chain.id, subnet, members: this.members, powBits, anchors: this.#member.anchors };
+  }
+
+  #newInbox(): SubnetInbox {
+    const { pool, clock, logger, random, auditShare } = this.#o;
+    return new SubnetInbox({
+      members: this.members,
+      pool,
+      clock,
+      logger,
+      context: () => this.#context,
+      expectsFrom: (peer) => this.#member.expectsFrom(peer),
+      holds: (hash) => this.#member.holds(hash),
+      auditor: new Auditor({
+        random: () => random.uniform(),
+        laneHigh: (payload) => this.#member.laneHigh(payload),
+        ...(auditShare === undefined ? {} : { share: auditShare }),
+      }),
+      forged: (envelope, index) => this.#forged(envelope, index),
+      admit: (envelope, from, reply) =>
+        this.#step({ kind: 'envelope', from, envelope, reply, now: this.#now() }),
+      blame: (from, message) => this.#blame(this.#peers.ids[from] as PeerId, message),
     });
   }
 
-  #newContext(): VerifyContext {
-    const { chain, subnet, members, powBits } = this.#o;
-    return { chain: chain.id, subnet, members, powBits, anchors: this.#member.anchors };
+  /** Following from where it is would be by members who have left: it waits for its own turn, and takes a snapshot then. */
+  get #isLost(): boolean {
+    const turns = this.#o.chain.state.membership(this.#o.subnet)?.turns.length ?? 0;
+    return this.#member.self < 0 && turns > 1;
   }
 
-  /** Own index among the members; −1 for one that only follows. */
-  get #self(): number {
-    return this.#indexOf.get(toHex(this.#o.keys.publicKey.bytes)) ?? -1;
+  /** After whatever may have brought a turn. What was on its way in is dropped: it goes by other indices, and comes again. */
+  #followTurn(): boolean {
+    if (!this.#peers.take(this.#member.members)) return false;
+    this.#context = this.#newContext();
+    this.#inbox.stop();
+    this.#inbox = this.#newInbox();
+    this.#o.logger.info({ members: this.members.length }, 'other members decide from here on');
+    return true;
   }
 
   #now(): Millis {
@@ -327,7 +329,8 @@ export class Subnet {
   #step(input: Input): void {
     if (!this.#isOpen) return;
     const effects = this.#member.step(input);
-    this.#writeDown(effects);
+    this.#writeDown(effects, this.#followTurn());
+    for (const { payloads } of effects.givenUp) this.#offerAgain(payloads);
     for (const { issuer } of effects.evidence) {
       this.#o.logger.warn(
         { culprit: issuer, subnet: toHex(this.#o.subnet) },
@@ -416,14 +419,14 @@ export class Subnet {
     const bytes = encodeMessage(message);
     const bulk = message.kind === 'envelope' || message.kind === 'envelopes';
     const channel = (bulk ? CHANNELS.envelope : CHANNELS.member).number;
-    for (const [index, peer] of this.#peerOf.entries()) {
+    for (const [index, peer] of this.#peers.ids.entries()) {
       if (to === 'all' ? peer !== this.#o.transport.self : index === to)
         this.#o.transport.send(peer, channel, bytes);
     }
   }
 
   #receive(peer: Peer, bytes: Uint8Array): void {
-    const from = this.#indexOf.get(peer.id);
+    const from = this.#peers.indexOf(peer.id);
     if (from === undefined || !this.#isOpen) return;
     const decoded = decodeMessage(bytes.slice());
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
@@ -433,12 +436,7 @@ export class Subnet {
     } else if (message.kind === 'envelopes') {
       this.#inbox.hear(from, message.encoded, true);
     } else {
-      const { chain, subnet, members } = this.#o;
-      const verified = verifyMessage(
-        { chain: chain.id, subnet, members, verify: verifyNative },
-        from,
-        message,
-      );
+      const verified = verifyMessage({ ...this.#context, verify: verifyNative }, from, message);
       if (!verified.ok) return this.#blame(peer.id, verified.message);
       this.#step({ kind: 'message', from, message: verified.value, now: this.#now() });
     }
@@ -501,13 +499,13 @@ export class Subnet {
   }
 
   #lane(): number {
-    return this.#past.lane(lanesOf(this.#o.members, Math.max(0, this.#self)));
+    return this.#past.lane(lanesOf(this.members, Math.max(0, this.#member.self)));
   }
 
   /** For others who were away too long. In the same turn as the step: later the state is another. */
-  #writeDown(effects: Effects): void {
+  #writeDown(effects: Effects, isTurn: boolean): void {
     const last = effects.deliver.at(-1)?.committed.certificate.checkpoint.sequence;
-    if (last === undefined || !isSnapshotDue(last, this.#document?.entries ?? 0)) return;
+    if (last === undefined || !(isTurn || isSnapshotDue(last, this.#document?.entries ?? 0))) return;
     const document = this.document();
     if (document !== undefined) this.#sync.keep(document);
   }
@@ -539,12 +537,11 @@ export class Subnet {
       const record = snapshotRecord(snapshot);
       await log.compact([encodeLogRecord(record)]);
       this.#compacted = log.size;
-      this.#member = this.#newMember([record]);
-      this.#context = this.#newContext();
+      this.#member = newMember(this.#o, [record], this.#past.uncertain);
+      if (!this.#followTurn()) this.#context = this.#newContext();
       this.#past.adopt(snapshot);
       await this.#past.note(this.#member);
-      const payloads = own.flatMap((envelope) => envelope.payloads);
-      this.#issuer.putBack(payloads.filter((payload) => this.#member.payloadOutcome(payload) === 'new'));
+      this.#offerAgain(own.flatMap((envelope) => envelope.payloads));
       // Beside the work: it may be long, and only listeners wait for it.
       this.#tellMissed(before, this.#member.status().checkpoint).catch((error: unknown) => this.#fail(error));
     } catch (error) {
@@ -567,8 +564,12 @@ export class Subnet {
       });
   }
 
+  #offerAgain(payloads: readonly Payload[]): void {
+    this.#issuer.putBack(payloads.filter((payload) => this.#member.payloadOutcome(payload) === 'new'));
+  }
+
   #ownPending(): VerifiedEnvelope[] {
-    return this.#pending().filter(({ issuer }) => issuer === this.#self);
+    return this.#pending().filter(({ issuer }) => issuer === this.#member.self);
   }
 
   #pending(): VerifiedEnvelope[] {
