@@ -70,10 +70,11 @@ const anyStep: fc.Arbitrary<Step> = fc.record({
   bits: fc.nat(3),
 });
 
-/** Mostly one person recovers lamps, or nobody would finish what he began. */
-const step = anyStep.map((s) =>
-  (s.kind === 'recover' || s.kind === 'finish') && s.bits > 0 ? { ...s, sender: 1 } : s,
-);
+/** Mostly one person recovers lamps, or nobody would finish what he began; and a delegation is taken back by who gave it. */
+const step = anyStep.map((s) => {
+  if ((s.kind === 'recover' || s.kind === 'finish') && s.bits > 0) return { ...s, sender: 1 };
+  return s.kind === 'undelegate' && s.bits > 0 ? { ...s, sender: s.bits - 1, third: s.bits - 1 } : s;
+});
 
 /** Who owns a lamp from some moment on: what is given under it ends with it. */
 type Ownership = object;
