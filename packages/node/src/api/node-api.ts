@@ -19,6 +19,8 @@ import { submissionStream } from './submission-stream.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
 import { logRoutes } from './log-routes.ts';
+import { firmwareRoutes } from './firmware-routes.ts';
+import { rentalRoutes } from './rental-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
 export const VERSION = '0.1.0';
@@ -83,6 +85,8 @@ export class NodeApi {
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
         identityRoutes({ chain: node.chain, hops }),
         logRoutes(node.chain),
+        rentalRoutes(node.chain),
+        firmwareRoutes({ chain: node.chain, hops }),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,
