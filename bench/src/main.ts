@@ -19,6 +19,11 @@ const BENCHES: Readonly<Record<string, Entry>> = {
   dag: { summary: 'subnet: core, verification, payloads, finality through processes', standard: true },
   light: { summary: 'light client: size and verification time of a reading proof', standard: true },
   storage: { summary: 'storage: what is durable, how fast, how large', standard: true },
+  state: {
+    summary:
+      'state: transfers without signatures at 10 thousand to 10 million accounts, proofs, disk, memory',
+    standard: false,
+  },
   'dag-kills': {
     summary: 'subnet: members killed 200 times under load, with torn logs',
     standard: false,
