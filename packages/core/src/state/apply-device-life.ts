@@ -208,7 +208,7 @@ function applyRetired(draft: Draft, sender: Address, device: Address): Outcome {
  * Both signatures, in any state and under any owner: what can be said without the ledger is said by a pool too. The count of
  * transfers they cover is the record's.
  */
-function recoveryFlaw(
+export function recoveryFlaw(
   { chain, verify }: Pick<BlockContext, 'chain' | 'verify'>,
   claimant: Address,
   device: Device,

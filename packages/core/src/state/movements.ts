@@ -45,7 +45,7 @@ export function receiptMovements(receipt: Receipt): readonly Movement[] {
   if (fee === 0n) return [];
   const place = { account, kind, height, index, transaction };
   return sponsor === undefined
-    ? [{ ...place, change: -fee, reason: 'fee' }]
+    ? [{ ...place, change: 0n - fee, reason: 'fee' }]
     : [{ ...place, change: 0n, reason: 'sponsored', sponsorship: sponsor, paid: fee }];
 }
 
@@ -86,5 +86,5 @@ function between(from: Address, to: Address, amount: bigint): readonly Known[] {
 function moved({ kind, account, amount, sponsorship }: Move): Known {
   const comes = kind === 'received' || kind === 'deposit-returned';
   if (sponsorship !== undefined) return { account, change: 0n, reason: kind, sponsorship, paid: amount };
-  return { account, change: comes ? amount : -amount, reason: kind };
+  return { account, change: comes ? amount : 0n - amount, reason: kind };
 }

@@ -11,7 +11,9 @@ import type { SponsorScope } from '../ledger/bodies/sponsor.ts';
 import { BODY_CODES, type Body } from '../ledger/body.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
+import { recoveryFlaw } from './apply-device-life.ts';
 import { provenClaim } from './apply-device.ts';
+import type { Device } from './device-record.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import { setExpiring } from './expiry.ts';
@@ -30,6 +32,9 @@ export interface RecordReader {
 export function deviceOf(body: Body): Address | undefined {
   if (body.kind === 'claim') return addressOf(body.claim.device);
   if (body.kind === 'grant') return body.grant.device;
+  if (body.kind === 'recover-device') return body.recovery.device;
+  if (body.kind === 'delegate' || body.kind === 'revoke-access')
+    return body.scope.kind === 'device' ? body.scope.device : undefined;
   return 'device' in body ? body.device : undefined;
 }
 
@@ -64,7 +69,9 @@ export function coveredSubject(
   if (device === undefined)
     return refused('sponsor.not-covered', 'the sponsorship pays for what concerns a device');
   const places =
-    body.kind === 'claim' ? claimed(records, context, sender, body) : held(records, sender, body, device);
+    body.kind === 'claim'
+      ? claimed(records, context, sender, body)
+      : held(records, context, { body, sender }, device);
   if (!places.ok) return places;
   return covers(records, scope, device, places.value)
     ? ok(device)
@@ -88,17 +95,40 @@ function claimed(
   return proven.ok ? ok({ batch: body.claim.batch, model: proven.value.model }) : proven;
 }
 
-function held(records: Draft, sender: Address, body: Body, device: Address): Result<Places, ErrorCode> {
+function held(
+  records: Draft,
+  context: PoolContext,
+  { body, sender }: Asked,
+  device: Address,
+): Result<Places, ErrorCode> {
   const record = records.get('device', idText(device));
   if (record === undefined) return refused('sponsor.not-covered', 'nobody has claimed the device');
-  if (!equalBytes(record.owner, sender) && !isParty(records, sender, body))
+  if (!equalBytes(record.owner, sender) && !isParty(records, context, { body, sender, record }))
     return refused('sponsor.not-covered', 'the sender may not do this with the device');
   return ok(record);
 }
 
+interface Asked {
+  readonly body: Body;
+  readonly sender: Address;
+}
+
 /** Those who may do something with a device that is not theirs. */
-function isParty(_records: Draft, _sender: Address, _body: Body): boolean {
-  return false;
+function isParty(
+  records: Draft,
+  context: PoolContext,
+  { body, sender, record }: Asked & { readonly record: Device },
+): boolean {
+  const is = (address: Address | undefined): boolean => address !== undefined && equalBytes(address, sender);
+  if (body.kind === 'accept-device' || body.kind === 'withdraw-device')
+    return is(records.get('sale', idText(body.device))?.to);
+  if (body.kind === 'recover-device')
+    return recoveryFlaw(context, sender, record, body.recovery) === undefined;
+  if (body.kind === 'mark-device')
+    return body.mark === 'recovered' && is(records.get('device-recovery', idText(body.device))?.claimant);
+  if (body.kind !== 'delegate' || body.scope.kind !== 'device') return false;
+  const grant = records.get('grant', idText(body.scope.device) + idText(sender));
+  return grant !== undefined && equalBytes(grant.granter, record.owner) && grant.basis === record.transfers;
 }
 
 function covers(

@@ -208,6 +208,26 @@ test('STATE-19.3: accounts by name are paid for whatever they do of the kinds na
   assert.ok(spentBy(w, owner.address) > 0n);
 });
 
+test('STATE-19.3: the new owner accepts at the sponsor’s cost what is offered to him, and nobody else does', () => {
+  const w = claimed({ kinds: codes('claim', 'offer-device', 'accept-device', 'withdraw-device') });
+  const offer: Body = {
+    kind: 'offer-device',
+    device: lamp.address,
+    to: guest.address,
+    price: amount(0n),
+    expiresAt: millis(w.context.time + DAY),
+  };
+  assert.equal(w.send(owner, offer, paid), 'ok');
+  const accept: Body = { kind: 'accept-device', device: lamp.address, price: amount(0n), transfers: 0 };
+  changesNothing(w, person('third'), accept, 'sponsor.not-covered');
+  assert.equal(w.send(guest, accept, paid), 'ok');
+  assert.deepEqual(w.state.device(lamp.address)?.owner, guest.address);
+  assert.deepEqual([w.balance(guest), w.balance(owner)], [0n, 0n]);
+  // The old owner is a stranger now, to the sponsor too.
+  changesNothing(w, owner, offer, 'sponsor.not-covered');
+  assert.equal(w.state.supply(), SUPPLY);
+});
+
 test('STATE-19.4: a claim is paid for only when nothing is missing from it: fresh accounts without a voucher get nothing', () => {
   const w = world();
   const { claim: good } = claim(w) as Extract<Body, { kind: 'claim' }>;
