@@ -81,18 +81,13 @@ export class Admission {
 
   /** Of one event alone: stakes of strangers may be many. */
   #noteStake(event: LedgerEvent): boolean {
-    switch (event.kind) {
-      case 'member-staked':
-        return this.#judge(event.subnet, event.key, event.stake);
-      case 'member-leaving': {
-        const record = this.#chain.state.stake(event.subnet, event.member);
-        return record !== undefined && this.#judge(event.subnet, record.key, event.stake);
-      }
-      case 'checkpoint-committed':
-        return this.#isOwn(event.subnet) && endsMemberTurn(event.sequence) && this.#readOwnSubnet();
-      default:
-        return false;
+    if (event.kind === 'member-staked') return this.#judge(event.subnet, event.key, event.stake);
+    if (event.kind === 'member-leaving') {
+      const record = this.#chain.state.stake(event.subnet, event.member);
+      return record !== undefined && this.#judge(event.subnet, record.key, event.stake);
     }
+    if (event.kind !== 'checkpoint-committed') return false;
+    return this.#isOwn(event.subnet) && endsMemberTurn(event.sequence) && this.#readOwnSubnet();
   }
 
   #isOwn(subnet: Hash): boolean {

@@ -42,6 +42,8 @@ export class SubnetIssuer {
   /** Accusations: each takes an envelope of its own, before all else. */
   readonly #accusations: Payload[] = [];
   #issuing = false;
+  /** In the envelope that is being worked on. */
+  #inWork: readonly Payload[] = [];
   #wantsEnvelope = false;
   #gather: Timer | undefined;
   #stopped = false;
@@ -55,7 +57,8 @@ export class SubnetIssuer {
   }
 
   isWaiting(payload: Hash): boolean {
-    return this.#waiting.some(({ id }) => equalBytes(id, payload));
+    const isIt = ({ id }: Payload): boolean => equalBytes(id, payload);
+    return this.#inWork.some(isIt) || this.#waiting.some(isIt);
   }
 
   stop(): void {
@@ -108,6 +111,7 @@ export class SubnetIssuer {
       if (draft === undefined) return;
       this.#accusations.shift();
       this.#issuing = true;
+      this.#inWork = draft.payloads;
       void this.#carry(draft);
       return;
     }
@@ -151,6 +155,7 @@ export class SubnetIssuer {
       this.#o.failed(error);
     }
     this.#issuing = false;
+    this.#inWork = [];
     // What was not taken is tried again with the next tick of the clock, not at once.
     if (taken && this.#waiting.length > 0) this.run();
   }

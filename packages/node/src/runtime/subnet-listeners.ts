@@ -51,7 +51,6 @@ export class SubnetListeners {
   /** `chainTime`: of the newest block. */
   tell(effects: Effects, time: Millis, chainTime: Millis): void {
     for (const envelope of effects.joined) {
-      this.#traces.joined(envelope);
       for (const listener of this.#listeners) listener.envelope?.(envelope);
       if (envelope.payloads.length === 0 || !this.#isFollowed) continue;
       const payloads = envelope.payloads.map(({ id }) => id);

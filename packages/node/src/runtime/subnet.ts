@@ -341,13 +341,13 @@ export class Subnet {
       this.#o.logger.debug({ code, issuer }, `envelope refused: ${reason}`);
     for (const certificate of effects.submit) this.#o.submit(certificate);
     for (const want of effects.want) this.#want(want);
-    const { joined } = effects;
+    for (const envelope of effects.joined) this.traces.joined(envelope);
     if (
       effects.persist.length +
         effects.send.length +
         effects.deliver.length +
         effects.accepted.length +
-        joined.length >
+        effects.joined.length >
       0
     ) {
       this.#queue.push(effects);
