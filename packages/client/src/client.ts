@@ -378,6 +378,11 @@ export class Client {
     }
   }
 
+  /** Any answer of the API by its path below `/api/v1`, for what has a file of its own. */
+  get<T>(path: string, query: Query = {}): Promise<T> {
+    return this.#get<T>(path, query);
+  }
+
   async #get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
     const pairs = Object.entries(query).filter(([, value]) => value !== undefined);
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&');
