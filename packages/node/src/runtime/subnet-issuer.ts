@@ -16,6 +16,7 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import type { Clock, Timer } from '../ports.ts';
+import { SubnetQueue } from './subnet-queue.ts';
 
 /** Payloads wait this long for others to share their envelope; a command does not wait. */
 const GATHER_MS = 40;
@@ -37,7 +38,9 @@ export interface IssuerOptions {
 
 export class SubnetIssuer {
   readonly #o: IssuerOptions;
-  #waiting: Payload[] = [];
+  readonly #waiting = new SubnetQueue();
+  /** Since the last turn of the clock the member has taken no payloads: until the next it is not asked again. */
+  #isHeld = false;
   #waitingSince = 0;
   /** Accusations: each takes an envelope of its own, before all else. */
   readonly #accusations: Payload[] = [];
@@ -58,7 +61,9 @@ export class SubnetIssuer {
 
   isWaiting(payload: Hash): boolean {
     const isIt = ({ id }: Payload): boolean => equalBytes(id, payload);
-    return this.#inWork.some(isIt) || this.#waiting.some(isIt);
+    if (this.#inWork.some(isIt)) return true;
+    for (const waiting of this.#waiting.values()) if (isIt(waiting)) return true;
+    return false;
   }
 
   stop(): void {
@@ -84,7 +89,7 @@ export class SubnetIssuer {
 
   /** Before all others: they were offered earlier. */
   putBack(payloads: readonly Payload[]): void {
-    if (payloads.length > 0) this.#waiting = [...payloads, ...this.#waiting];
+    this.#waiting.putBack(payloads);
   }
 
   /** Not inside the step that asked for it. */
@@ -105,6 +110,8 @@ export class SubnetIssuer {
   /** Starts an envelope when there is something to say and none is being worked on. */
   run(urgent = false): void {
     if (this.#issuing || this.#stopped) return;
+    if (!urgent) this.#isHeld = false;
+    else if (this.#isHeld) return;
     const accusation = this.#accusations[0];
     if (accusation !== undefined) {
       const draft = this.#o.draft([accusation]);
@@ -125,6 +132,7 @@ export class SubnetIssuer {
     if (draft === undefined) {
       // Not now (catching up, too fast, or too much is pending): the payloads keep their place. Approval does not wait for them.
       this.putBack(payloads);
+      this.#isHeld = payloads.length > 0;
       if (this.#wantsEnvelope) draft = this.#o.draft([]);
       if (draft === undefined) return;
     }
@@ -134,17 +142,8 @@ export class SubnetIssuer {
   }
 
   #takeWaiting(): Payload[] {
-    let bytes = 0;
-    let count = 0;
-    for (const payload of this.#waiting) {
-      bytes += payload.bytes.length + 4;
-      if (count >= LIMITS.envelopePayloadsMax || bytes > ENVELOPE_PAYLOAD_BYTES) break;
-      count += 1;
-    }
-    const taken = this.#waiting.slice(0, count);
-    this.#waiting = this.#waiting.slice(count);
     this.#waitingSince = this.#o.clock.monotonicMs();
-    return taken;
+    return this.#waiting.take(LIMITS.envelopePayloadsMax, ENVELOPE_PAYLOAD_BYTES);
   }
 
   async #carry(draft: Draft): Promise<void> {
