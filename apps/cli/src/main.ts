@@ -23,8 +23,13 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'key',
-    summary: 'make and list ledger keys',
+    summary: 'make keys, change which act for an account, guard and recover it',
     load: async () => (await import('./commands/key.ts')).key,
+  },
+  {
+    name: 'did',
+    summary: 'who acts for an account or a device, with proof',
+    load: async () => (await import('./commands/did.ts')).did,
   },
   {
     name: 'device',

@@ -18,7 +18,7 @@ import {
 import { mlDsaSigner } from './keys-ml-dsa.ts';
 import { algorithmNamed, ALGORITHM_NAMES, secretSigner } from './keys-secret.ts';
 import { assembleShared, draftShared, formatDraft, parseDraft, signDraft, signersOf } from './keys-shared.ts';
-import type { Signer } from './keys.ts';
+import { actingFor, type Signer } from './keys.ts';
 import { createPasskey, findPasskey, passkeySigner, type Credentials } from './passkey.ts';
 import { buildTransaction, transfer } from './transactions.ts';
 
@@ -174,7 +174,10 @@ test('CLIENT-20.3: one key of a rotated account drafts alone', async () => {
   const built = assembleShared(parsed.value, [await signDraft(draft, signer)], verifySignature);
   assert.ok(built.ok);
   assert.deepEqual(built.value.transaction.account, account);
-  const alone = await buildTransaction({ ...place, signer, account }, transfer(account, amount(1n)));
+  const alone = await buildTransaction(
+    { ...place, signer: actingFor(account, signer) },
+    transfer(account, amount(1n)),
+  );
   assert.deepEqual(alone.transaction.account, account);
   assert.ok(verifyTransaction(chain, alone.encoded, verifySignature).ok);
 });

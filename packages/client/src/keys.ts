@@ -11,11 +11,19 @@ export const SEED_BYTES = 32;
 
 export interface Signer {
   readonly publicKey: PublicKey;
+  /** The account it acts for: that of the key, unless keys were rotated, see `actingFor`. */
   readonly address: Address;
   /** Bytes to reckon with in a fee, where the scheme does not fix them. */
   readonly signatureBytes?: number;
   /** Over exactly these bytes; as many as the scheme has, 64 of Ed25519. */
   sign(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
+}
+
+/** The same key for an account whose keys were changed to it (spec STATE-15.2). */
+export function actingFor(account: Address, signer: SeedSigner): SeedSigner;
+export function actingFor(account: Address, signer: Signer): Signer;
+export function actingFor(account: Address, signer: Signer): Signer {
+  return { ...signer, address: account, sign: (bytes) => signer.sign(bytes) };
 }
 
 /** Signs at once. */

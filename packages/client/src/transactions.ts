@@ -2,7 +2,7 @@
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { FIXED_SIGNATURE_BYTES, SIGNATURE_BYTES_MAX } from '@itc/core/crypto/signature.js';
-import type { Address } from '@itc/core/ledger/address.js';
+import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import type { Evidence } from '@itc/core/ledger/evidence.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
@@ -24,8 +24,6 @@ import type { Voucher } from './voucher.ts';
 export interface TransactionOptions {
   readonly chain: Hash;
   readonly signer: Signer;
-  /** The account that acts, when its keys were changed; the signer's address when left out. */
-  readonly account?: Address;
   /** The next one of the lane. */
   readonly nonce: number;
   /** 0 to 15; 0 when left out. Senders that work in parallel take a lane each. */
@@ -46,7 +44,7 @@ export interface SignedTransaction {
 export async function buildTransaction(o: TransactionOptions, body: Body): Promise<SignedTransaction> {
   const unsigned: UnsignedTransaction = {
     key: o.signer.publicKey,
-    ...namedAccount(o),
+    ...namedAccount(o.signer),
     lane: o.lane ?? 0,
     nonce: o.nonce,
     fee: amount(0n),
@@ -75,8 +73,8 @@ function signatureBytesOf({ publicKey: { algorithm }, signatureBytes }: Signer):
 }
 
 /** An account that is the address of the key is not named (spec WIRE-3.5). */
-export function namedAccount(o: Pick<TransactionOptions, 'signer' | 'account'>): { account?: Address } {
-  return o.account === undefined || equalBytes(o.account, o.signer.address) ? {} : { account: o.account };
+export function namedAccount({ publicKey, address }: Signer): { readonly account?: Address } {
+  return equalBytes(address, addressOf(publicKey)) ? {} : { account: address };
 }
 
 export function transfer(to: Address, value: Amount): Body {

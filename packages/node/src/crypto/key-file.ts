@@ -58,6 +58,14 @@ export async function writeKeyFile(
         : await seal(seed, passphrase, head.publicKey, options.costLog2 ?? COST_LOG2),
   };
   wipe(seed);
+  await writeSecretFile(path, `${JSON.stringify(file, null, 2)}\n`);
+}
+
+/**
+ * A new file that nobody else may read (mode 0600), never over an existing one; complete or not there at all. Errors: `key.exists`,
+ * `storage.full`, `storage.failed`.
+ */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
   if (
     await stat(path).then(
       () => true,
@@ -70,7 +78,7 @@ export async function writeKeyFile(
   try {
     const handle = await open(draft, 'wx', 0o600);
     try {
-      await handle.writeFile(`${JSON.stringify(file, null, 2)}\n`);
+      await handle.writeFile(text);
       await handle.sync();
     } finally {
       await handle.close();
