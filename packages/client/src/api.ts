@@ -1,5 +1,8 @@
 /** What the HTTP API answers. Hashes and ids are hex, addresses `itc1…`, amounts decimal texts, times ms since 1970. */
+import type { BodyKind } from '@itc/core/ledger/body.js';
+import type { ParameterName } from '@itc/core/ledger/bodies/parameters.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
+import type { Amount } from '@itc/core/ledger/ids.js';
 import type { Refusal } from '@itc/core/ledger/command.js';
 
 export interface NodeStatus {
@@ -237,6 +240,61 @@ export interface AccountStatus {
   readonly nonces: Readonly<Record<string, number>>;
 }
 
+export interface ParametersAnswer {
+  readonly height: number;
+  readonly values: Readonly<Record<ParameterName, string>>;
+  readonly votes: readonly ParameterVotesStatus[];
+}
+
+/** In base units; `burnShare` in parts of 10 000. */
+export interface ParametersInForce {
+  readonly feePerByte: Amount;
+  readonly rewardPerCheckpoint: Amount;
+  readonly depositPerByte: Amount;
+  readonly accountPrice: Amount;
+  readonly burnShare: number;
+  readonly votes: readonly ParameterVotesStatus[];
+}
+
+export interface ParameterVotesStatus {
+  readonly parameter: ParameterName;
+  /** In force behind the next checkpoint height. */
+  readonly agreed?: string;
+  readonly votes: readonly { readonly voter: string; readonly value: string; readonly height: number }[];
+}
+
+export interface SponsorshipStatus {
+  readonly sponsorship: string;
+  readonly sponsor: string;
+  readonly name: string;
+  readonly kinds: readonly BodyKind[];
+  readonly scope: { readonly kind: string; readonly of: readonly string[] };
+  readonly perDevicePerDay: string;
+  readonly perDay: string;
+  readonly expiresAt: number;
+  readonly paysState: boolean;
+  /** Paid in and not used. */
+  readonly balance: string;
+  readonly spentToday: string;
+  /** What each device used today; each account, where accounts are named. */
+  readonly devices: readonly { readonly subject: string; readonly spent: string }[];
+}
+
+export interface StreamStatus {
+  readonly stream: string;
+  readonly payer: string;
+  readonly payee: string;
+  readonly rate: string;
+  readonly period: number;
+  readonly funded: string;
+  readonly paid: string;
+  /** By the time of the newest block. */
+  readonly due: string;
+  readonly start: number;
+  readonly end: number;
+  readonly device?: string;
+}
+
 export interface DeviceStatus {
   readonly address: string;
   readonly name?: string;
@@ -336,6 +394,52 @@ export interface SubnetBalance {
   readonly proof: string;
 }
 
+/** Withdrawals that wait to be fetched; amounts in base units. */
+export interface WaitingWithdrawals {
+  readonly address: string;
+  readonly withdrawals: readonly {
+    readonly checkpoint: number;
+    readonly number: number;
+    readonly amount: string;
+    readonly path: readonly string[];
+  }[];
+}
+
+export interface SubnetSeat {
+  /** Address of the member's key. */
+  readonly member: string;
+  readonly key: string;
+  readonly weight: number;
+}
+
+export interface SubnetMembersAnswer {
+  readonly subnet: string;
+  readonly name: string;
+  readonly checkpoint: number;
+  readonly members: readonly SubnetSeat[];
+  /** Absent where members are fixed. */
+  readonly terms?: {
+    readonly stakePerWeight: string;
+    readonly stakeMin: string;
+    readonly delayBlocks: number;
+    readonly isByInvitation: boolean;
+  };
+  readonly stakes: readonly {
+    readonly member: string;
+    readonly owner: string;
+    readonly stake: string;
+    readonly leaving: readonly { readonly amount: string; readonly releaseAt: number }[];
+    readonly isAdmitted: boolean;
+    readonly isPunished: boolean;
+    readonly votes: readonly string[];
+  }[];
+  /** Elected, in force behind checkpoint `turnAfter`. */
+  readonly next?: readonly SubnetSeat[];
+  readonly turnAfter?: number;
+  /** The next turn will have other members. */
+  readonly changeDue: boolean;
+}
+
 export interface PayloadStatuses {
   readonly statuses: Readonly<Record<string, ReadingStage | 'unknown'>>;
   readonly final: Readonly<
@@ -348,7 +452,7 @@ export interface CommandStatus {
   readonly device: string;
   readonly signer: string;
   readonly action: {
-    readonly kind: 'on' | 'off' | 'level' | 'colour-temperature';
+    readonly kind: 'on' | 'off' | 'level' | 'colour-temperature' | 'begin' | 'end';
     readonly level?: number;
     readonly kelvin?: number;
   };

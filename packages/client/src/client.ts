@@ -9,6 +9,10 @@ import { amount, millis, type Amount } from '@itc/core/ledger/ids.js';
 import { decodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
 import type {
   AccountStatus,
+  ParametersAnswer,
+  ParametersInForce,
+  SponsorshipStatus,
+  StreamStatus,
   BlockDetail,
   BlockSummary,
   CheckpointSummary,
@@ -25,10 +29,12 @@ import type {
   Reading,
   Series,
   SubnetBalance,
+  SubnetMembersAnswer,
   SubnetStatus,
   TransactionStatus,
   ValidatorsAnswer,
   Vertex,
+  WaitingWithdrawals,
 } from './api.ts';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { systemClock, type Clock } from './clock.ts';
@@ -38,6 +44,7 @@ import { checkFinality, type Believer, type Finality } from './finality.ts';
 import { parseJson, requestJson, type Fetch } from './http.ts';
 import type { Signer } from './keys.ts';
 import { signRequest } from './requests.ts';
+import type { LogEntry } from './statement.ts';
 import type { SignedTransaction } from './transactions.ts';
 import type { SignedOrder } from './value.ts';
 
@@ -144,8 +151,54 @@ export class Client {
     address: Address,
   ): Promise<{ readonly balance: Amount; readonly nonces: AccountStatus['nonces'] }> {
     const { balance, nonces } = await this.#get<AccountStatus>(`/accounts/${formatAddress(address)}`);
-    if (!/^\d{1,20}$/.test(balance)) throw new LedgerError('peer.message', 'the balance is no amount');
-    return { balance: amount(BigInt(balance)), nonces };
+    return { balance: amountIn(balance), nonces };
+  }
+
+  /** Prices and shares in force; validators may change them, so they are asked for again. */
+  async parameters(): Promise<ParametersInForce> {
+    const { values, votes } = await this.#get<ParametersAnswer>('/parameters');
+    const { feePerByte, rewardPerCheckpoint, depositPerByte, accountPrice, burnShare } = values;
+    return {
+      feePerByte: amountIn(feePerByte),
+      rewardPerCheckpoint: amountIn(rewardPerCheckpoint),
+      depositPerByte: amountIn(depositPerByte),
+      accountPrice: amountIn(accountPrice),
+      burnShare: Number(amountIn(burnShare)),
+      votes,
+    };
+  }
+
+  async sponsorships(sponsor?: Address): Promise<readonly SponsorshipStatus[]> {
+    const query = sponsor === undefined ? {} : { sponsor: formatAddress(sponsor) };
+    return (await this.#get<{ sponsorships: readonly SponsorshipStatus[] }>('/sponsorships', query))
+      .sponsorships;
+  }
+
+  sponsorship(id: Hash): Promise<SponsorshipStatus> {
+    return this.#get(`/sponsorships/${toHex(id)}`);
+  }
+
+  /** Those the account pays and those it is paid by. */
+  async streams(account: Address): Promise<readonly StreamStatus[]> {
+    const query = { account: formatAddress(account) };
+    return (await this.#get<{ streams: readonly StreamStatus[] }>('/streams', query)).streams;
+  }
+
+  /** What happened to an account, newest first, until `from`; for `statement`. */
+  async *history(account: Address, from = 0): AsyncGenerator<LogEntry, void> {
+    let before: string | undefined;
+    do {
+      const page: LogPage = await this.#get('/log', {
+        about: formatAddress(account),
+        limit: LOG_PAGE,
+        ...(before !== undefined && { before }),
+      });
+      for (const entry of page.entries) {
+        if (entry.time < from) return;
+        yield entry;
+      }
+      before = page.next;
+    } while (before !== undefined);
   }
 
   async nextNonce(address: Address, lane = 0): Promise<number> {
@@ -240,6 +293,36 @@ export class Client {
   /** `judgeBalance` says whether to believe it. */
   subnetBalance(subnet: Hash, address: Address): Promise<SubnetBalance> {
     return this.#get(`/subnets/${toHex(subnet)}/balances/${formatAddress(address)}`);
+  }
+
+  /** What waits on the main chain for this address, with the paths: nobody has to remember them. */
+  subnetWithdrawals(subnet: Hash, to: Address): Promise<WaitingWithdrawals> {
+    return this.#get(`/subnets/${toHex(subnet)}/withdrawals/${formatAddress(to)}`);
+  }
+
+  subnetMembers(subnet: Hash): Promise<SubnetMembersAnswer> {
+    return this.#get(`/subnets/${toHex(subnet)}/members`);
+  }
+
+  /**
+   * Until the payload has reached a security level, or is ignored: see `state`. Of a level below 3 it is not certain that an order is
+   * covered. Throws `peer.timeout` when the time is over.
+   */
+  async waitForLevel(
+    o: { readonly subnet: Hash; readonly payload: Hash; readonly level: 0 | 1 | 2 | 3 },
+    wait: WaitOptions = {},
+  ): Promise<PayloadLevel> {
+    let status: PayloadLevel = { payload: toHex(o.payload), state: 'unknown' };
+    const isReached = await this.#poll(wait, async () => {
+      status = await this.payloadLevel(o.subnet, o.payload);
+      return status.state === 'ignored' || (status.level ?? -1) >= o.level;
+    });
+    if (isReached) return status;
+    throw new LedgerError(
+      'peer.timeout',
+      `the payload is ${status.state}, level ${status.level ?? 'none'}, and not at level ${o.level} yet`,
+      { payload: status.payload },
+    );
   }
 
   /** Hands an order, or a voucher of somebody, to a member: taken means seen, see `payloadLevel`. */
@@ -426,6 +509,19 @@ export class Client {
 
 export function createClient(o: ClientOptions): Client {
   return new Client(o);
+}
+
+interface LogPage {
+  readonly entries: readonly LogEntry[];
+  readonly next?: string;
+}
+
+const LOG_PAGE = 200;
+
+/** Base units as the API writes them. */
+function amountIn(text: string): Amount {
+  if (!/^\d{1,20}$/.test(text)) throw new LedgerError('peer.message', `${text} is no amount`);
+  return amount(BigInt(text));
 }
 
 /** Keys of `LiveEvents`, at run time. */

@@ -28,10 +28,12 @@ export interface TransactionOptions {
   readonly nonce: number;
   /** 0 to 15; 0 when left out. Senders that work in parallel take a lane each. */
   readonly lane?: number;
-  /** Of the genesis document. */
+  /** In force: `client.parameters()`. */
   readonly feePerByte: Amount;
   /** Last height at which it may be executed. */
   readonly validUntil: Height;
+  /** The sponsorship that pays the fee; the account when left out. */
+  readonly sponsor?: Hash;
 }
 
 export interface SignedTransaction {
@@ -49,6 +51,7 @@ export async function buildTransaction(o: TransactionOptions, body: Body): Promi
     nonce: o.nonce,
     fee: amount(0n),
     validUntil: o.validUntil,
+    ...(o.sponsor && { sponsor: o.sponsor }),
     body,
   };
   const price = (signature: Uint8Array): Amount => {

@@ -16,11 +16,13 @@ import { Hops } from '../runtime/hops.ts';
 import { ApiServer, refuse, type Routes } from './server.ts';
 import { SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
+import { membershipRoutes } from './membership-routes.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { firmwareRoutes } from './firmware-routes.ts';
 import { rentalRoutes } from './rental-routes.ts';
+import { tokenRoutes } from './token-routes.ts';
 import { validatorRoutes } from './validator-routes.ts';
 
 export const VERSION = '0.1.0';
@@ -85,7 +87,9 @@ export class NodeApi {
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
         identityRoutes({ chain: node.chain, hops }),
         logRoutes(node.chain),
+        membershipRoutes(node.chain),
         rentalRoutes(node.chain),
+        tokenRoutes(node.chain),
         firmwareRoutes({ chain: node.chain, hops }),
         submissionStream({
           chain: node.chain,
