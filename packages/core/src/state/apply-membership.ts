@@ -102,7 +102,7 @@ function applyFound(
     );
   const members = foundedSet(body);
   const subnet = newSubnet({ id, name, members, powBits });
-  const membership: Membership = { terms, turns: [1] };
+  const membership: Membership = { terms, powBits, turns: [1] };
   const bytes =
     recordBytes('subnet', subnet) +
     recordBytes('membership', membership) +

@@ -15,6 +15,8 @@ import type { Unbonding } from './validator-record.ts';
 /** One of a subnet whose members have weight by stake. The subnet is in the key. */
 export interface Membership {
   readonly terms: MembershipTerms;
+  /** Base bits of work: the record of the subnet has those in force. */
+  readonly powBits: number;
   /** First sequences of the newest turns with another set than before, ascending: each has a record. */
   readonly turns: readonly number[];
 }
@@ -52,12 +54,13 @@ export function stakeWeight(
 
 export function writeMembership(writer: Writer, membership: Membership): void {
   writeTerms(writer, membership.terms);
-  writer.list(membership.turns, (w, first) => w.u53(first));
+  writer.u8(membership.powBits).list(membership.turns, (w, first) => w.u53(first));
 }
 
 export function readMembership(reader: Reader): Membership {
   const membership: Membership = {
     terms: readTerms(reader),
+    powBits: reader.u8(),
     turns: reader.list(STATE_LIMITS.memberTurnsKept, (r) => r.u53()),
   };
   for (const [i, first] of membership.turns.entries())

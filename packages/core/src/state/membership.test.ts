@@ -116,7 +116,7 @@ test('STATE-24.1: a founder stakes for the first members; their weights come fro
   assert.equal(w.state.supply(), SUPPLY);
   assert.equal([...w.state.stakes(home)].length, 4);
   assert.ok(w.balance(alice) < 960n * ITC);
-  assert.deepEqual(w.state.membership(home), { terms, turns: [1] });
+  assert.deepEqual(w.state.membership(home), { terms, powBits: 0, turns: [1] });
   assert.equal(w.send(alice, found(w)), 'subnet.exists');
 });
 

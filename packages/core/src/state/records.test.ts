@@ -204,6 +204,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
       delayBlocks: counter,
       isByInvitation: fc.boolean(),
     }),
+    powBits: fc.nat(24),
     turns: fc
       .uniqueArray(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { maxLength: 8 })
       .map((turns) => turns.toSorted((a, b) => a - b)),

@@ -46,6 +46,18 @@ const BalanceAnswer = Type.Object({
   proof: Type.String({ description: 'base64url, state proof of spec WIRE-9' }),
 });
 
+const WithdrawalsAnswer = Type.Object({
+  address: AddressText,
+  withdrawals: Type.Array(
+    Type.Object({
+      checkpoint: Count,
+      number: Count,
+      amount: Type.String({ description: 'base units' }),
+      path: Type.Array(Hex32),
+    }),
+  ),
+});
+
 export function valueRoutes(port: SubnetPort): Routes {
   const { chain, subnet } = port;
   const known = (id: string): void => {
@@ -111,6 +123,34 @@ export function valueRoutes(port: SubnetPort): Routes {
           sequence: checkpoint.sequence,
           checkpoint: Buffer.from(encodeCheckpoint(checkpoint)).toString('base64url'),
           proof: Buffer.from(writer.finish()).toString('base64url'),
+        };
+      },
+    );
+
+    api.get(
+      '/api/v1/subnets/:id/withdrawals/:address',
+      {
+        schema: {
+          summary: 'Withdrawals that wait on the main chain to be fetched for an address, each with its path',
+          description: 'Oldest first, 64 at most; what was paid is gone.',
+          params: Type.Object({ id: Hex32, address: AddressText }),
+          response: { 200: WithdrawalsAnswer, 400: Problem, 404: Problem },
+        },
+      },
+      (request) => {
+        known(request.params.id);
+        const address = parseAddress(request.params.address);
+        if (!address.ok) return refuse(address.code, address.message);
+        const { store } = port.sources;
+        const waiting = store.withdrawals.waiting(subnet.id, address.value, chain.state);
+        return {
+          address: request.params.address,
+          withdrawals: waiting.map(({ checkpoint, withdrawal, path }) => ({
+            checkpoint,
+            number: withdrawal.number,
+            amount: String(withdrawal.amount),
+            path: path.map(toHex),
+          })),
         };
       },
     );

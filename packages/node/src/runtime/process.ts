@@ -235,7 +235,7 @@ export class NodeProcess implements AsyncDisposable {
         chain,
         subnet: id,
         members,
-        powBits: listed?.powBits ?? record?.powBits ?? 0,
+        powBits: listed?.powBits ?? chain.state.membership(id)?.powBits ?? record?.powBits ?? 0,
         keys: this.keys,
         transport,
         pool,
@@ -246,6 +246,15 @@ export class NodeProcess implements AsyncDisposable {
         random,
         logger,
         submit: (certificate) => this.#submitCheckpoint(certificate),
+      });
+      const sweep = (): void => {
+        store.withdrawals
+          .sweep(id, chain.state)
+          .catch((error: unknown) => logger.warn({ err: error }, 'paid withdrawals are forgotten later'));
+      };
+      sweep();
+      chain.onCommitted(({ events }) => {
+        if (events.some((event) => event.kind === 'withdrawn' && equalBytes(event.subnet, id))) sweep();
       });
     }
   }

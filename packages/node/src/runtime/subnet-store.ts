@@ -14,6 +14,7 @@ import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
 import { IgnoredPayloads } from './subnet-ignored.ts';
+import { SubnetWithdrawals } from './subnet-withdrawals.ts';
 import { SubnetPlaces } from './subnet-places.ts';
 
 export interface PayloadPlace {
@@ -70,6 +71,7 @@ const ENVELOPE_ROW_BYTES = 120;
 
 export class SubnetStore {
   readonly ignored: IgnoredPayloads;
+  readonly withdrawals: SubnetWithdrawals;
   readonly #chain: Hash;
   readonly #tables: Tables;
   readonly #segments: SegmentStore;
@@ -83,6 +85,7 @@ export class SubnetStore {
     this.#tables = options.tables;
     this.#segments = options.segments;
     this.ignored = new IgnoredPayloads(options.tables);
+    this.withdrawals = new SubnetWithdrawals(options.tables);
     this.#places = new SubnetPlaces(options.tables);
     for (const { sequence, payloads } of this.checkpoints(0)) {
       this.#payloads += payloads;
@@ -118,6 +121,7 @@ export class SubnetStore {
       .u53(bytes);
     changes.push(
       ...this.ignored.changes(delivery),
+      ...this.withdrawals.changes(delivery),
       { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
       { table: ORDER, key: sequence, value: joined(delivery.envelopes.map(({ hash }) => hash)) },
       { table: RUNS, key: sequence, value: runsOf(delivery) },
