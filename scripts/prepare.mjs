@@ -1,9 +1,10 @@
-// Makes a fresh checkout ready: installs what the lockfile names, compiles, bundles the dashboard.
+// Makes a fresh checkout ready: installs what the lockfile names, compiles, bundles command line and dashboard.
 // Does only what is missing, so that the second start is quick.
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { isFresh } from '../apps/cli/bin/bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -34,5 +35,6 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   writeFileSync(stamp, lock);
 }
 run('Compiling', process.execPath, [`${root}/node_modules/typescript/bin/tsc`, '-b']);
+if (!isFresh()) run('Bundling the command line', process.execPath, [`${root}/scripts/bundle-cli.mjs`]);
 if (!process.argv.includes('--no-bundle'))
   run('Bundling the dashboard', process.execPath, [`${root}/scripts/bundle.mjs`]);
