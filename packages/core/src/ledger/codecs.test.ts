@@ -380,7 +380,7 @@ test('WIRE-6.1: a level beyond 254, an action without meaning and a level where 
     return result.ok ? 'ok' : result.code;
   };
   assert.equal(codeWith(0, 2), 'decode.unknown-kind');
-  assert.equal(codeWith(33, 4), 'decode.unknown-kind');
+  assert.equal(codeWith(33, 6), 'decode.unknown-kind');
   assert.equal(codeWith(34, 255), 'decode.out-of-range');
   assert.equal(codeWith(34, 1), 'decode.not-canonical');
 });
@@ -412,6 +412,7 @@ test('WIRE-6.2: every refusal has the number that the specification gives it', (
     'retired',
     'off-schedule',
     'used-up',
+    'not-begun',
   ];
   assert.deepEqual([...REFUSALS], numbered);
   for (const [i, reason] of REFUSALS.entries()) {

@@ -22,7 +22,10 @@ export type Action =
   | { readonly kind: 'off' }
   | { readonly kind: 'level'; readonly level: number }
   /** In kelvin, 1 000 to 20 000. */
-  | { readonly kind: 'colour-temperature'; readonly kelvin: number };
+  | { readonly kind: 'colour-temperature'; readonly kelvin: number }
+  /** By a renter: the rental he holds starts now, or stops (spec STATE-22). */
+  | { readonly kind: 'begin' }
+  | { readonly kind: 'end' };
 
 export interface Command {
   readonly device: Address;
@@ -49,6 +52,8 @@ export const REFUSALS = [
   'off-schedule',
   /** The grant was for so many commands, and they were given. */
   'used-up',
+  /** The rental has not begun on the device, or has ended there. */
+  'not-begun',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -82,6 +87,12 @@ export function encodeCommand(command: Command): Uint8Array {
     case 'colour-temperature':
       writer.u8(3).u16(command.action.kelvin);
       break;
+    case 'begin':
+      writer.u8(4).u8(0);
+      break;
+    case 'end':
+      writer.u8(5).u8(0);
+      break;
   }
   return writer.u53(command.notAfter).finish();
 }
@@ -92,10 +103,20 @@ function readAction(reader: Reader): Action {
   const level = reader.u8();
   if (level > 254) reader.refuse('decode.out-of-range', `expected a level up to 254, got ${level}`);
   if (kind === 2) return { kind: 'level', level };
-  if (kind > 2) return reader.refuse('decode.unknown-kind', `expected an action from 0 to 3, got ${kind}`);
+  const plain = PLAIN_ACTIONS[kind];
+  if (plain === undefined)
+    return reader.refuse('decode.unknown-kind', `expected an action from 0 to 5, got ${kind}`);
   if (level !== 0) reader.refuse('decode.not-canonical', 'expected level 0 where the action has none');
-  return { kind: kind === 1 ? 'on' : 'off' };
+  return { kind: plain };
 }
+
+/** Those with nothing beside their code. */
+const PLAIN_ACTIONS: Readonly<Record<number, 'off' | 'on' | 'begin' | 'end'>> = {
+  0: 'off',
+  1: 'on',
+  4: 'begin',
+  5: 'end',
+};
 
 function readKelvin(reader: Reader): number {
   const kelvin = reader.u16();

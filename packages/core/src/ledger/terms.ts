@@ -185,6 +185,10 @@ function covers({ actions, levelMax, colour }: Terms, action: Action): boolean {
       return (actions & ACTIONS.onOff) !== 0;
     case 'level':
       return (actions & ACTIONS.level) !== 0 && action.level <= levelMax;
+    case 'begin':
+    case 'end':
+      // Whether there is a rental is not a matter of terms.
+      return true;
     case 'colour-temperature':
       if ((actions & ACTIONS.colour) === 0) return false;
       return colour === undefined || (action.kelvin >= colour.min && action.kelvin <= colour.max);

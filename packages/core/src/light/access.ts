@@ -44,8 +44,16 @@ export interface CountedUse {
   readonly expiresAt: Millis;
 }
 
-/** The header is certified already. Gives the counts that one use of the access adds to. */
-export function judgeAccess(o: AccessQuestion): Step<readonly CountedUse[]> {
+/** What a device has to keep account of when it obeys. */
+export interface Allowed {
+  /** Counts that one use of the access adds to. */
+  readonly counted: readonly CountedUse[];
+  /** The rental by which the signer has access, and the last moment of it as far as is shown. */
+  readonly rental?: { readonly id: Hash; readonly until: Millis };
+}
+
+/** The header is certified already. */
+export function judgeAccess(o: AccessQuestion): Step<Allowed> {
   const device = shown(o.access, deviceKey(o.device), o.access.device, readDeviceHead);
   if (!device.ok) return device;
   if (device.value === undefined) return refused('proof', 'the record of the device is not shown');
@@ -54,10 +62,23 @@ export function judgeAccess(o: AccessQuestion): Step<readonly CountedUse[]> {
   if (state === 'retired') return refused('retired', 'the device was retired');
   if (equalBytes(owner, o.signer)) {
     // One form only: a grant the owner does not need could be anything.
-    return o.access.grant === undefined ? ok([]) : refused('proof', 'the owner needs no grant');
+    if (o.access.grant !== undefined) return refused('proof', 'the owner needs no grant');
+    return isRental(o.action) ? notRented() : ok({ counted: [] });
   }
   const chain = provenChain(o, device.value);
-  return chain.ok ? judgeTerms(chain.value, o) : chain;
+  if (!chain.ok) return chain;
+  const { rental: id, expiresAt: until } = chain.value.grant;
+  if (id === undefined && isRental(o.action)) return notRented();
+  const counted = judgeTerms(chain.value, o);
+  return counted.ok ? ok({ counted: counted.value, ...(id && { rental: { id, until } }) }) : counted;
+}
+
+function isRental({ kind }: Action): boolean {
+  return kind === 'begin' || kind === 'end';
+}
+
+function notRented(): Step<never> {
+  return refused('not-allowed', 'the signer does not rent the device');
 }
 
 /** What every link allows. */

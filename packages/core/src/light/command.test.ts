@@ -399,3 +399,21 @@ test('LIGHT-5.8: an access proof at the trusted height is taken again and again'
       'accepted',
     );
 });
+
+test('LIGHT-5.10: begin and end are for who rents the device; the verdict names the rental and its time', () => {
+  const rental = hashTagged('rental');
+  const rented = house({ grant: grantOf({ rental }) });
+  for (const kind of ['begin', 'end', 'on'] as const) {
+    const verdict = judge({ command: command(guest, { action: { kind } }), access: access(rented, guest) });
+    assert.ok(verdict.kind === 'accepted', kind);
+    assert.deepEqual(verdict.rental, { id: rental, until: grantOf().expiresAt });
+  }
+  for (const kind of ['begin', 'end'] as const) {
+    const sent = (by: KeyPair): Uint8Array => command(by, { action: { kind } });
+    assert.equal(outcome({ command: sent(guest), access: access(withGrant, guest) }), 'not-allowed');
+    assert.equal(outcome({ command: sent(owner), access: access(rented, owner) }), 'not-allowed');
+    assert.equal(outcome({ command: sent(stranger), access: access(rented, stranger) }), 'not-granted');
+  }
+  const own = judge({ command: command(owner), access: access(rented, owner) });
+  assert.ok(own.kind === 'accepted' && own.rental === undefined);
+});

@@ -11,7 +11,7 @@ import { decodeCommand, type Command, type Refusal } from '../ledger/command.ts'
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
-import { judgeAccess, type CountedUse } from './access.ts';
+import { judgeAccess, type Allowed } from './access.ts';
 import type { AccessProof } from './access-proof.ts';
 import { followChain } from './certified.ts';
 import type { ReplayWindows } from './replay.ts';
@@ -49,6 +49,8 @@ export type CommandVerdict = {
       readonly command: Command;
       readonly payload: Payload;
       readonly signer: Address;
+      /** By which the signer has access: the device obeys while it runs there. */
+      readonly rental?: Allowed['rental'];
     }
   | { readonly kind: 'refused'; readonly reason: Refusal; readonly message: string }
 );
@@ -73,8 +75,10 @@ export function verifyCommand(o: CommandInput): CommandVerdict {
   if (!allowed.ok) return refusal(proven.value, payload.id, allowed);
 
   o.replay.mark(signer, payload.sequence, command.notAfter, now);
-  o.uses?.take(allowed.value, now);
-  return { kind: 'accepted', trust: proven.value, id: payload.id, command, payload, signer };
+  const { counted, rental } = allowed.value;
+  o.uses?.take(counted, now);
+  const accepted = { trust: proven.value, id: payload.id, command, payload, signer };
+  return { kind: 'accepted', ...accepted, ...(rental && { rental }) };
 }
 
 function later(a: Millis, b: Millis): Millis {
@@ -126,18 +130,12 @@ function checkHeader(o: CommandInput): Step<Trust> {
   return advanced;
 }
 
-/** The counts that obeying adds to. */
-function checkAccess(
-  o: CommandInput,
-  signer: Address,
-  command: Command,
-  now: Millis,
-): Step<readonly CountedUse[]> {
+function checkAccess(o: CommandInput, signer: Address, command: Command, now: Millis): Step<Allowed> {
   if (command.notAfter < now) return refused('expired', 'the command was valid only earlier');
   const { access, device } = o;
   const allowed = judgeAccess({ access, device, signer, action: command.action, now });
-  if (!allowed.ok || allowed.value.length === 0) return allowed;
-  switch (o.uses?.check(allowed.value, now)) {
+  if (!allowed.ok || allowed.value.counted.length === 0) return allowed;
+  switch (o.uses?.check(allowed.value.counted, now)) {
     case undefined:
       return refused('not-allowed', 'this device does not count uses');
     case 'used-up':

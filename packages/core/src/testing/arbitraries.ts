@@ -397,6 +397,8 @@ export const anyCommand: Arbitrary<Command> = record({
   action: fc.oneof(
     fc.constant({ kind: 'on' as const }),
     fc.constant({ kind: 'off' as const }),
+    fc.constant({ kind: 'begin' as const }),
+    fc.constant({ kind: 'end' as const }),
     record({ kind: fc.constant('level' as const), level: fc.nat(254) }),
     record({
       kind: fc.constant('colour-temperature' as const),

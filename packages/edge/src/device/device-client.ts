@@ -123,6 +123,11 @@ export class DeviceClient {
     return await this.#publish('ack', content, true, signed);
   }
 
+  /** What became of a rental, before readings that wait. */
+  async publishRental(content: Uint8Array): Promise<Delivered> {
+    return await this.#publish('rental', content, true);
+  }
+
   async #publish(
     contentType: ContentType,
     content: Uint8Array,

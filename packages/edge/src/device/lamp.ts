@@ -9,6 +9,7 @@ import { encodeAcknowledgement, type Action, type Outcome } from '@itc/core/ledg
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
+import { encodeRentalWord, type RentalWord } from '@itc/core/ledger/rental.js';
 import { decodeAccessProof } from '@itc/core/light/access-proof.js';
 import { verifyCommand } from '@itc/core/light/command.js';
 import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
@@ -23,6 +24,7 @@ import {
   type LampState,
   type LightState,
 } from './light-state.ts';
+import { overdueRental, stepRental, wordOf } from './rental-run.ts';
 import { Sequence } from './sequence.ts';
 import type { DeviceStore } from './store.ts';
 
@@ -109,6 +111,7 @@ export class Lamp {
       onHeader: (update) => this.#inTurn(() => this.#onHeader(update)),
     });
     this.#client.start();
+    if (this.#light.rental !== undefined) this.#say(wordOf(this.#light.rental));
     if ((reportMs ?? 0) > 0) this.#report = setInterval(() => this.#reportPower(), reportMs);
   }
 
@@ -149,6 +152,7 @@ export class Lamp {
       return;
     }
     this.#believe({ ...this.#light, trust: advanced.value });
+    await this.#endOverdue();
     // Also the header it had already, from a chain that stands still.
     if (!this.#clockSet) {
       this.#clockSet = true;
@@ -190,15 +194,37 @@ export class Lamp {
         this.#o.log.info('lamp: refused', { reason: verdict.reason, why: verdict.message });
         return this.#answer(id, { kind: 'refused', reason: verdict.reason });
       case 'accepted': {
-        const lamp = actOn(this.#light.lamp, this.#possible(verdict.command.action));
-        this.#believe({ trust: verdict.trust, replay, uses, lamp });
+        const { action } = verdict.command;
+        const lamp = actOn(this.#light.lamp, this.#possible(action));
+        const isUse = lamp.on && !this.#light.lamp.on;
+        const now = this.now();
+        const step = stepRental(this.#light.rental, { rental: verdict.rental, action, isUse, now });
+        if (step.kind === 'refuse') {
+          this.#believe({ ...this.#light, trust: verdict.trust });
+          return this.#answer(id, { kind: 'refused', reason: 'not-begun' });
+        }
+        this.#believe({ trust: verdict.trust, replay, uses, lamp, rental: step.run });
         // First what must not be forgotten, then the light: a lamp that lost power here obeys nobody twice.
         await this.#save();
         this.#o.onState?.(lamp);
         this.#answer(id, { kind: 'done' });
+        if (step.word !== undefined) this.#say(step.word);
         this.#reportPower();
       }
     }
+  }
+
+  /** A renter's time is over, whether he says so or not. */
+  async #endOverdue(): Promise<void> {
+    const over = overdueRental(this.#light.rental, this.now());
+    if (over?.word === undefined) return;
+    this.#believe({ ...this.#light, rental: over.run });
+    await this.#save();
+    this.#say(over.word);
+  }
+
+  #say(word: RentalWord): void {
+    void this.#client?.publishRental(encodeRentalWord(word));
   }
 
   #possible(action: Action): Action {

@@ -8,6 +8,7 @@ import { ReplayWindows } from '@itc/core/light/replay.js';
 import { UseCounts } from '@itc/core/light/use-counts.js';
 import { decodeTrust, encodeTrust, trustGenesis, type Trust } from '@itc/core/light/trust.js';
 import type { Action } from '@itc/core/ledger/command.js';
+import { readRentalRun, writeRentalRun, type RentalRun } from './rental-run.ts';
 
 export interface LampState {
   readonly on: boolean;
@@ -23,6 +24,8 @@ export interface LightState {
   /** Of grants that are for so many commands. */
   readonly uses: UseCounts;
   readonly lamp: LampState;
+  /** The last rental that began here. */
+  readonly rental: RentalRun | undefined;
 }
 
 const TRUST_BYTES_MAX = 256;
@@ -36,6 +39,7 @@ export function newLightState(genesis: Genesis, kelvin?: number): LightState {
     replay: new ReplayWindows(),
     uses: new UseCounts(),
     lamp: { on: false, level: 254, ...(kelvin !== undefined && { kelvin }) },
+    rental: undefined,
   };
 }
 
@@ -44,7 +48,8 @@ export function encodeLightState(state: LightState): Uint8Array {
   writeValidatorSet(writer, state.trust.validators);
   writer.bytes(state.replay.encode()).bytes(state.uses.encode());
   const { on, level, kelvin = 0 } = state.lamp;
-  return writer.bool(on).u8(level).u16(kelvin).finish();
+  writeRentalRun(writer.bool(on).u8(level).u16(kelvin), state.rental);
+  return writer.finish();
 }
 
 /** Undefined when the bytes do not decode: the store has checked them, so they are of another version or chain. */
@@ -56,15 +61,17 @@ export function decodeLightState(bytes: Uint8Array, genesis: Genesis): LightStat
       replay: reader.bytes(REPLAY_BYTES_MAX).slice(),
       uses: reader.bytes(USES_BYTES_MAX).slice(),
       lamp: readLamp(reader),
+      rental: readRentalRun(reader),
     }),
     bytes,
   );
   if (!parts.ok) return undefined;
+  const { lamp, rental } = parts.value;
   const trust = decodeTrust(parts.value.trust, parts.value.validators);
   const replay = ReplayWindows.decode(parts.value.replay);
   const uses = UseCounts.decode(parts.value.uses);
   return trust.ok && replay.ok && uses.ok && equalBytes(trust.value.chain, genesisHash(genesis))
-    ? { trust: trust.value, replay: replay.value, uses: uses.value, lamp: parts.value.lamp }
+    ? { trust: trust.value, replay: replay.value, uses: uses.value, lamp, rental }
     : undefined;
 }
 
@@ -85,5 +92,10 @@ export function actOn(lamp: LampState, action: Action): LampState {
       return action.level === 0 ? { ...lamp, on: false } : { ...lamp, on: true, level: action.level };
     case 'colour-temperature':
       return lamp.kelvin === undefined ? lamp : { ...lamp, kelvin: action.kelvin };
+    case 'begin':
+      return lamp;
+    case 'end':
+      // Whoever comes next does not pay for this one's light.
+      return { ...lamp, on: false };
   }
 }
