@@ -400,7 +400,7 @@ test('LIGHT-5.8: an access proof at the trusted height is taken again and again'
     );
 });
 
-test('LIGHT-5.10: begin and end are for who rents the device; the verdict names the rental and its time', () => {
+test('LIGHT-5.11: begin and end are for who rents the device; the verdict names the rental and its time', () => {
   const rental = hashTagged('rental');
   const rented = house({ grant: grantOf({ rental }) });
   for (const kind of ['begin', 'end', 'on'] as const) {
