@@ -116,8 +116,9 @@ class Update {
   }
 
   apply(top: TreeTop | undefined): TreeTop | undefined {
-    const all = { from: 0, to: this.#changes.length, depth: 0 };
-    const outcome = top === undefined ? this.#merge(undefined, all) : this.#visit(top.location, all);
+    const to = this.#changes.length;
+    const outcome =
+      top === undefined ? this.#merge(undefined, 0, to, 0) : this.#visit(top.location, 0, to, 0);
     if (outcome === 'same') return top;
     const next = outcome && this.#toppedBy(outcome);
     this.#builder.hashes.settle(this.#shape.hasher);
@@ -136,29 +137,29 @@ class Update {
   }
 
   /** Changes in a page and all below it: one in its place, or what there is instead for the page above to deal with. */
-  #visit(location: number, range: Range): Node | undefined | 'same' {
+  #visit(location: number, from: number, to: number, depth: number): Node | undefined | 'same' {
     const moves = this.#pages.moves(location);
-    if (!moves && this.#endsHere(range)) return 'same';
+    if (!moves && this.#endsHere(from, to, depth)) return 'same';
     const page = this.#pages.read(location);
     const top = topAt(page);
     const children: Child[] = [];
-    const fit = this.#scan(page, top, range, children);
+    const fit = this.#scan(page, top, from, to, depth, children);
     if (fit === SAME && !moves) return 'same';
     this.#pages.release(location, page.length);
     const before = countAt(page, top);
     if (fit !== BREAKS && classOf(before + growthOf(page, children)) === classOf(before))
-      return this.#rewrite(page, range, children);
+      return this.#rewrite(page, from, to, depth, children);
     if (children.length > 0) this.#done.set(page, children);
-    const node = this.#change({ kind: 'kept', page, at: top }, range);
+    const node = this.#change({ kind: 'kept', page, at: top }, from, to, depth);
     // As long as it stays one page, all that the page above has to do is to refer to it.
     const count = countOf(node);
     if (node === undefined || count <= 1 || classOf(count) !== classOf(before)) return node;
     if (node.kind === 'kept' || node.kind === 'appended') return node;
-    return this.#builder.append(node, range.depth, (this.#changes[range.from] as PageChange).key);
+    return this.#builder.append(node, depth, (this.#changes[from] as PageChange).key);
   }
 
   /** Whether all changes are looks at pages further up, one of which may have been here before. */
-  #endsHere({ from, to, depth }: Range): boolean {
+  #endsHere(from: number, to: number, depth: number): boolean {
     for (let i = from; i < to; i += 1) {
       const change = this.#changes[i] as PageChange;
       if (change.value !== 'moves' || change.depth > depth) return false;
@@ -167,29 +168,29 @@ class Update {
   }
 
   /** Deals with the pages below, and says how the changes fit this one. Stops where they do not. */
-  #scan(page: Uint8Array, at: number, range: Range, children: Child[]): Fit {
-    if (range.from === range.to) return SAME;
+  #scan(page: Uint8Array, at: number, from: number, to: number, depth: number, children: Child[]): Fit {
+    if (from === to) return SAME;
     switch (page[at] as number) {
       case NODE.empty:
       case NODE.leaf:
-        return this.#scanEnd(page, at, range);
+        return this.#scanEnd(page, at, from, to);
       case NODE.page: {
-        const node = this.#visit(locationAt(page, at), range);
+        const node = this.#visit(locationAt(page, at), from, to, depth);
         if (node === 'same') return SAME;
         children.push({ at, node });
         return node?.kind === 'appended' ? FITS : BREAKS;
       }
       default: {
-        const [below, above] = this.#halves(range);
-        const left = this.#scan(page, leftAt(at), below, children);
+        const split = splitAt(this.#changes, from, to, depth);
+        const left = this.#scan(page, leftAt(at), from, split, depth + 1, children);
         if (left === BREAKS) return BREAKS;
-        const right = this.#scan(page, rightAt(page, at), above, children);
+        const right = this.#scan(page, rightAt(page, at), split, to, depth + 1, children);
         return left > right ? left : right;
       }
     }
   }
 
-  #scanEnd(page: Uint8Array, at: number, { from, to }: Range): Fit {
+  #scanEnd(page: Uint8Array, at: number, from: number, to: number): Fit {
     let fit: Fit = SAME;
     for (let i = from; i < to; i += 1) {
       const { value, label } = this.#changes[i] as PageChange;
@@ -202,53 +203,61 @@ class Update {
   }
 
   /** A page with the same nodes, but for values and what lies below. */
-  #rewrite(page: Uint8Array, range: Range, children: readonly Child[]): Appended {
+  #rewrite(page: Uint8Array, from: number, to: number, depth: number, children: readonly Child[]): Appended {
     const draft = this.#builder.draft(0);
     const top = topAt(page);
     draft.writer.start(page, top);
-    const isChanged = this.#rewriteNode(draft, { page, children, next: 0 }, top, range);
+    const isChanged = this.#rewriteNode(draft, { page, children, next: 0 }, top, from, to, depth);
     return this.#builder.finish(draft, !isChanged);
   }
 
   /** Whether the node has another hash. */
-  #rewriteNode(draft: PageDraft, from: Source, at: number, range: Range): boolean {
+  #rewriteNode(
+    draft: PageDraft,
+    source: Source,
+    at: number,
+    from: number,
+    to: number,
+    depth: number,
+  ): boolean {
     const { writer, slots } = draft;
-    const { page } = from;
-    if (range.from === range.to) {
+    const { page } = source;
+    if (from === to) {
       writer.copy(page, at, endOf(page, at));
       return false;
     }
     switch (page[at] as number) {
       case NODE.branch: {
-        const [below, above] = this.#halves(range);
+        const split = splitAt(this.#changes, from, to, depth);
         const start = writer.at;
         writer.copy(page, at, leftAt(at));
-        const isLeft = this.#rewriteNode(draft, from, leftAt(at), below);
+        const isLeft = this.#rewriteNode(draft, source, leftAt(at), from, split, depth + 1);
         writer.leftDone(start);
-        const isRight = this.#rewriteNode(draft, from, rightAt(page, at), above);
+        const isRight = this.#rewriteNode(draft, source, rightAt(page, at), split, to, depth + 1);
         writer.countBranch(start);
         if (!isLeft && !isRight) return false;
-        slots.branches.push(start, range.depth);
+        slots.branches.push(start, depth);
         return true;
       }
       case NODE.page: {
         const start = writer.at;
         writer.copy(page, at, endOf(page, at));
-        const child = from.children[from.next];
+        const child = source.children[source.next];
         if (child?.at !== at) return false;
-        from.next += 1;
+        source.next += 1;
         const appended = child.node as Appended;
         writer.redirect(start, appended.count, appended.location);
         if (appended.isSame) return false;
-        slots.references.push({ at: start, depth: range.depth, child: appended.page });
+        slots.references.push({ at: start, depth, child: appended.page });
         return true;
       }
       default:
-        return this.#rewriteEnd(draft, page, at, range);
+        return this.#rewriteEnd(draft, page, at, from, to);
     }
   }
 
-  #rewriteEnd({ writer, slots }: PageDraft, page: Uint8Array, at: number, { from, to }: Range): boolean {
+  #rewriteEnd(draft: PageDraft, page: Uint8Array, at: number, from: number, to: number): boolean {
+    const { writer, slots } = draft;
     for (let i = from; i < to; i += 1) {
       const change = this.#changes[i] as PageChange;
       const { value, label, key } = change;
@@ -263,32 +272,32 @@ class Update {
   }
 
   /** The node after changes that all lie below it, where nodes come or go; the same object when nothing changed. */
-  #change(node: Kept | undefined, range: Range): Node | undefined {
-    if (node === undefined) return this.#merge(undefined, range);
+  #change(node: Kept | undefined, from: number, to: number, depth: number): Node | undefined {
+    if (node === undefined) return this.#merge(undefined, from, to, depth);
     const { page, at } = node;
-    if (range.from === range.to) return node;
+    if (from === to) return node;
     switch (page[at] as number) {
       case NODE.leaf:
-        return this.#merge(node, range);
+        return this.#merge(node, from, to, depth);
       case NODE.page: {
         const done = this.#done.get(page)?.find((child) => child.at === at);
         if (done !== undefined) return done.node;
-        const next = this.#visit(locationAt(page, at), range);
+        const next = this.#visit(locationAt(page, at), from, to, depth);
         return next === 'same' ? node : next;
       }
       default: {
-        const [below, above] = this.#halves(range);
+        const split = splitAt(this.#changes, from, to, depth);
         const leftBefore = keptAt(page, leftAt(at));
         const rightBefore = keptAt(page, rightAt(page, at));
-        const left = this.#change(leftBefore, below);
-        const right = this.#change(rightBefore, above);
+        const left = this.#change(leftBefore, from, split, depth + 1);
+        const right = this.#change(rightBefore, split, to, depth + 1);
         return left === leftBefore && right === rightBefore ? node : join(left, right);
       }
     }
   }
 
   /** Changes where there was at most one leaf. */
-  #merge(node: Kept | undefined, { from, to, depth }: Range): Node | undefined {
+  #merge(node: Kept | undefined, from: number, to: number, depth: number): Node | undefined {
     const leaves: Keyed[] = [];
     let waiting: Keyed | undefined = node && { key: this.#shape.keyOf(labelAt(node.page, node.at)), node };
     for (let i = from; i < to; i += 1) {
@@ -311,19 +320,8 @@ class Update {
       if (order <= 0) waiting = undefined;
     }
     if (waiting !== undefined) leaves.push(waiting);
-    return build(leaves, { from: 0, to: leaves.length, depth });
+    return build(leaves, 0, leaves.length, depth);
   }
-
-  #halves(range: Range): readonly [Range, Range] {
-    return halvesOf(this.#changes, range);
-  }
-}
-
-/** Changes below one node, and its depth. */
-interface Range {
-  readonly from: number;
-  readonly to: number;
-  readonly depth: number;
 }
 
 /** A page that is written anew, and which of the pages below it have been dealt with. */
@@ -352,17 +350,14 @@ function join(left: Node | undefined, right: Node | undefined): Node | undefined
   return { kind: 'branch', left, right, count: less + more };
 }
 
-function build(leaves: readonly Keyed[], range: Range): Node | undefined {
-  if (range.to - range.from <= 1) return range.from === range.to ? undefined : leaves[range.from]?.node;
-  const [below, above] = halvesOf(leaves, range);
-  return join(build(leaves, below), build(leaves, above));
+function build(leaves: readonly Keyed[], from: number, to: number, depth: number): Node | undefined {
+  if (to - from <= 1) return from === to ? undefined : leaves[from]?.node;
+  const split = splitAt(leaves, from, to, depth);
+  return join(build(leaves, from, split, depth + 1), build(leaves, split, to, depth + 1));
 }
 
-/** Keys of a range share the bits above its depth: those with that bit clear, and those with it set. */
-function halvesOf(
-  list: readonly { readonly key: Hash }[],
-  { from, to, depth }: Range,
-): readonly [Range, Range] {
+/** First position whose key has bit `depth` set; all keys of the range share the bits above. */
+function splitAt(list: readonly { readonly key: Hash }[], from: number, to: number, depth: number): number {
   let low = from;
   let high = to;
   while (low < high) {
@@ -370,8 +365,5 @@ function halvesOf(
     if (bitAt((list[middle] as { readonly key: Hash }).key, depth) === 1) high = middle;
     else low = middle + 1;
   }
-  return [
-    { from, to: low, depth: depth + 1 },
-    { from: low, to, depth: depth + 1 },
-  ];
+  return low;
 }
