@@ -82,6 +82,31 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/snapshot.ts')).snapshot,
   },
   {
+    name: 'account',
+    summary: 'what an account has, and a statement of what came and went',
+    load: async () => (await import('./commands/account.ts')).account,
+  },
+  {
+    name: 'transfer',
+    summary: 'pay ITC to an account',
+    load: async () => (await import('./commands/account.ts')).transfer,
+  },
+  {
+    name: 'sponsor',
+    summary: 'pay the fees of others, within budgets',
+    load: async () => (await import('./commands/sponsor.ts')).sponsor,
+  },
+  {
+    name: 'stream',
+    summary: 'payments that go on by themselves',
+    load: async () => (await import('./commands/stream.ts')).stream,
+  },
+  {
+    name: 'parameters',
+    summary: 'prices and shares in force, and votes about them',
+    load: async () => (await import('./commands/parameters.ts')).parameters,
+  },
+  {
     name: 'validator',
     summary: 'who decides: list, bond, vote',
     load: async () => (await import('./commands/validator.ts')).validator,

@@ -1,5 +1,5 @@
 /** The key of a person on this machine, and what it can do through the API: transactions, signed requests, commands. */
-import { createClient, type Client } from '@itc/client/client.js';
+import { createClient, parseHash, type Client } from '@itc/client/client.js';
 import { buildCommand } from '@itc/client/commands.js';
 import type { CommandStatus } from '@itc/client/api.js';
 import type { Enrolment } from '@itc/client/client.js';
@@ -34,6 +34,8 @@ export class Wallet {
   readonly signer: Signer;
   readonly genesis: Genesis;
   readonly chain: Hash;
+  /** The sponsorship that pays the fees; the signer's account when there is none. */
+  sponsor: Hash | undefined;
   #sequence = 0;
 
   private constructor(
@@ -49,7 +51,10 @@ export class Wallet {
 
   static async open(url: string, signer: Signer): Promise<Wallet> {
     const client = openClient(url);
-    return new Wallet(client, signer, await client.genesis());
+    const wallet = new Wallet(client, signer, await client.genesis());
+    const sponsor = process.env['ITC_SPONSOR'];
+    if (sponsor !== undefined && sponsor !== '') wallet.sponsor = parseHash(sponsor);
+    return wallet;
   }
 
   /** Waits until the transaction is final. Throws with the receipt's code when the ledger refused it. */
@@ -153,7 +158,8 @@ export class Wallet {
         signer: this.signer,
         nonce: place.nonce,
         lane: place.lane,
-        feePerByte: this.genesis.feePerByte,
+        feePerByte: (await this.client.parameters()).feePerByte,
+        ...(this.sponsor && { sponsor: this.sponsor }),
         validUntil: height(place.now + VALID_BLOCKS),
       },
       body,

@@ -39,7 +39,9 @@ export const COMMON_HELP = `Common options:
   --quiet, -q        no progress and remarks on standard error
   --data-dir DIR     chain and keys of this machine (default .itc, or ITC_DATA_DIR)
   --api URL          HTTP API (default: the devnet of the data folder, or http://127.0.0.1:8080, or ITC_API)
-  --help, -h         this text`;
+  --help, -h         this text
+
+ITC_SPONSOR=ID in the environment names a sponsorship that pays the fees of what a command sends.`;
 
 /** Runs a command; returns the exit code: 0 only on success, 2 for bad usage, 1 for any other failure. */
 export async function runCommand(

@@ -19,8 +19,9 @@ interface Drawn {
 }
 
 function blockOf(at: number, drawn: readonly Drawn[]): LoggedBlock {
-  const receipts = drawn.map(({ ok }, index): Receipt => ({
+  const receipts = drawn.map(({ from, ok }, index): Receipt => ({
     transaction: idOf(at, index),
+    account: someone(from),
     height: height(at),
     index,
     kind: 'transfer',
