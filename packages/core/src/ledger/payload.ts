@@ -134,22 +134,25 @@ class SignedPayload implements Payload {
     const most = this.bytes.length + ROOM_BESIDE;
     // Grown when asked for: a chip that reads commands has no room for the longest payload there may be.
     if (room.length < most) room = new Uint8Array(2 * most);
+    const into = room;
     let at = 0;
     if (signer !== undefined) {
-      at = lay(ID_TAG, 0, ID_TAG.length, 0);
-      at = lay(signer, 0, PUBLIC_KEY_BYTES, at);
+      into.set(ID_TAG);
+      into.set(signer, ID_TAG.length);
+      at = ID_TAG.length + PUBLIC_KEY_BYTES;
     }
-    at = lay(STRUCTURE_START, 0, STRUCTURE_START.length, at);
-    at = lay(this.bytes, this.#protectedAt, this.#protectedEnd, at);
-    at = lay(this.#aad, 0, this.#aad.length, at);
-    return room.subarray(0, lay(this.bytes, this.#contentHeadAt, this.#contentEnd, at));
+    into.set(STRUCTURE_START, at);
+    at = lay(into, at + STRUCTURE_START.length, this.bytes, this.#protectedAt, this.#protectedEnd);
+    into.set(this.#aad, at);
+    at = lay(into, at + this.#aad.length, this.bytes, this.#contentHeadAt, this.#contentEnd);
+    return into.subarray(0, at);
   }
 }
 
-/** Short runs by hand: a view of each would cost more than the copy. Returns where the next goes. */
-function lay(bytes: Uint8Array, from: number, to: number, at: number): number {
-  if (to - from > 128) room.set(bytes.subarray(from, to), at);
-  else for (let i = from; i < to; i += 1) room[at + i - from] = bytes[i] as number;
+/** A short run is copied by hand: a view of it would cost more than the copy. Returns where the next goes. */
+function lay(into: Uint8Array, at: number, bytes: Uint8Array, from: number, to: number): number {
+  if (to - from > 128) into.set(bytes.subarray(from, to), at);
+  else for (let i = from; i < to; i += 1) into[at + i - from] = bytes[i] as number;
   return at + to - from;
 }
 
