@@ -28,6 +28,7 @@ import {
 import { readHash } from '@itc/core/ledger/fields.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { seedSigner, SEED_BYTES } from './keys.ts';
+import { claimSeedOf, CODE_SECRET_BYTES, formatManualCode } from './manual-code.ts';
 
 export interface Voucher {
   readonly batch: Hash;
@@ -71,10 +72,18 @@ export function formatVoucher(voucher: Voucher): string {
 
 /** Spaces around it are forgiven, nothing else is: what is accepted formats to the same text. */
 export function parseVoucher(text: string): Result<Voucher, 'voucher.malformed' | 'voucher.checksum'> {
+  return parseText(text, VOUCHER_PREFIX, readVoucher);
+}
+
+function parseText<T>(
+  text: string,
+  prefix: string,
+  read: (reader: Reader) => T,
+): Result<T, 'voucher.malformed' | 'voucher.checksum'> {
   const trimmed = text.trim();
-  if (!trimmed.startsWith(VOUCHER_PREFIX))
-    return refused('voucher.malformed', `expected a text beginning with ${VOUCHER_PREFIX}`);
-  const encoded = trimmed.slice(VOUCHER_PREFIX.length);
+  if (!trimmed.startsWith(prefix))
+    return refused('voucher.malformed', `expected a text beginning with ${prefix}`);
+  const encoded = trimmed.slice(prefix.length);
   if (encoded.length > Math.ceil((VOUCHER_BYTES_MAX * 8) / 6))
     return refused('voucher.malformed', 'the text is too long');
   const bytes = fromBase64Url(encoded);
@@ -86,18 +95,81 @@ export function parseVoucher(text: string): Result<Voucher, 'voucher.malformed' 
   ) {
     return refused('voucher.checksum', 'a character is wrong or missing: scan or type it again');
   }
-  const voucher = decode(readVoucher, body);
-  return voucher.ok ? voucher : refused('voucher.malformed', voucher.message);
+  const parsed = decode(read, body);
+  return parsed.ok ? parsed : refused('voucher.malformed', parsed.message);
+}
+
+function readVersion(reader: Reader, expected: number): void {
+  const version = reader.u8();
+  if (version !== expected)
+    reader.refuse('decode.unknown-kind', `expected version ${expected}, got ${version}`);
 }
 
 function readVoucher(reader: Reader): Voucher {
-  const version = reader.u8();
-  if (version !== VERSION)
-    reader.refuse('decode.unknown-kind', `expected voucher version ${VERSION}, got ${version}`);
+  readVersion(reader, VERSION);
   return {
     batch: readHash(reader),
     device: readPublicKey(reader),
     claimSeed: reader.fixed(SEED_BYTES).slice(),
+    index: reader.u32(),
+    path: reader.list(LIMITS.merklePathMax, readHash),
+    endorsement: reader.fixed(SIGNATURE_BYTES).slice(),
+  };
+}
+
+/**
+ * What a maker says of one device, with nothing in it that claims it: for shops, wallets and the device itself. With the batch's
+ * record it proves that the device is the maker's; with the manual code it makes a voucher.
+ */
+export interface BirthCertificate {
+  readonly batch: Hash;
+  readonly device: PublicKey;
+  readonly claimKey: PublicKey;
+  readonly index: number;
+  readonly path: readonly Hash[];
+  /** By the device: this claim key is its own (STATE-5.6). */
+  readonly endorsement: Uint8Array;
+}
+
+export const BIRTH_PREFIX = 'itc-birth:';
+const BIRTH_VERSION = 1;
+
+export function birthOf(voucher: Voucher): BirthCertificate {
+  const { claimSeed, ...rest } = voucher;
+  return { ...rest, claimKey: seedSigner(claimSeed).publicKey };
+}
+
+/** The voucher that a seed makes of a birth certificate; undefined when it is not the seed of this claim key. */
+export function voucherOf(birth: BirthCertificate, claimSeed: Uint8Array): Voucher | undefined {
+  const { claimKey, ...rest } = birth;
+  return equalBytes(seedSigner(claimSeed).publicKey.bytes, claimKey.bytes)
+    ? { ...rest, claimSeed }
+    : undefined;
+}
+
+export function formatBirth(birth: BirthCertificate): string {
+  const writer = new Writer(512).u8(BIRTH_VERSION).fixed(birth.batch, HASH_BYTES);
+  writePublicKey(writer, birth.device);
+  writePublicKey(writer, birth.claimKey);
+  const body = writer
+    .u32(birth.index)
+    .list(birth.path, (w, hash) => w.fixed(hash, HASH_BYTES))
+    .fixed(birth.endorsement, SIGNATURE_BYTES)
+    .finish();
+  return BIRTH_PREFIX + toBase64Url(concatBytes(body, checksum(body)));
+}
+
+/** As strict as `parseVoucher`. */
+export function parseBirth(text: string): Result<BirthCertificate, 'voucher.malformed' | 'voucher.checksum'> {
+  return parseText(text, BIRTH_PREFIX, readBirth);
+}
+
+function readBirth(reader: Reader): BirthCertificate {
+  readVersion(reader, BIRTH_VERSION);
+  return {
+    batch: readHash(reader),
+    device: readPublicKey(reader),
+    claimKey: readPublicKey(reader),
     index: reader.u32(),
     path: reader.list(LIMITS.merklePathMax, readHash),
     endorsement: reader.fixed(SIGNATURE_BYTES).slice(),
@@ -124,7 +196,7 @@ export interface BatchOptions {
   /** Hash of the product's Thing Model. */
   readonly model: Hash;
   readonly depositPerDevice: Amount;
-  /** Bytes that nobody can guess: each seed is the only secret of a voucher. */
+  /** Bytes that nobody can guess: ten for each device are all the secret there is of its voucher. */
   readonly random: (length: number) => Uint8Array;
 }
 
@@ -134,6 +206,8 @@ export interface BuiltBatch {
   readonly batch: DeviceBatch;
   /** One per device, to be printed and then forgotten. */
   readonly vouchers: readonly Voucher[];
+  /** The same secrets to be typed; see `manual-code.ts`. */
+  readonly codes: readonly string[];
 }
 
 /**
@@ -144,7 +218,8 @@ export async function buildBatch(o: BatchOptions): Promise<BuiltBatch> {
   if (o.devices.length === 0) throw new RangeError('a batch has at least one device');
   const texts = new Set(o.devices.map(({ key }) => key.bytes.join()));
   if (texts.size !== o.devices.length) throw new RangeError('a device key is in the batch twice');
-  const seeds = o.devices.map(() => o.random(SEED_BYTES).slice());
+  const secrets = o.devices.map(() => o.random(CODE_SECRET_BYTES).slice());
+  const seeds = o.devices.map(({ key }, i) => claimSeedOf(key, secrets[i] as Uint8Array));
   const claimKeys = seeds.map((seed) => seedSigner(seed).publicKey);
   const tree = new MerkleTree(o.devices.map(({ key }, i) => batchLeaf(key, claimKeys[i] as PublicKey)));
   const id = batchId(o.maker, tree.root);
@@ -165,7 +240,8 @@ export async function buildBatch(o: BatchOptions): Promise<BuiltBatch> {
     model: o.model,
     depositPerDevice: o.depositPerDevice,
   };
-  return { id, batch, vouchers };
+  const codes = o.devices.map(({ key }, i) => formatManualCode(key, secrets[i] as Uint8Array));
+  return { id, batch, vouchers, codes };
 }
 
 async function endorsementOf(device: Newborn, claimKey: PublicKey): Promise<Uint8Array> {
