@@ -39,7 +39,7 @@ test('CLIENT-1.8: any one or two wrong symbols are found, and any two that chang
       fc.uniqueArray(fc.nat(19), { minLength: 2, maxLength: 2 }),
       fc.tuple(fc.nat(31), fc.integer({ min: 1, max: 31 })),
       (secret, [i, j], [x, y]) => {
-        const symbols = [...formatManualCode(device(1), secret).replaceAll('-', '')];
+        const symbols = formatManualCode(device(1), secret).replaceAll('-', '').split('');
         const other = (at: number, by: number): string =>
           SYMBOLS[(SYMBOLS.indexOf(symbols[at] as string) + by) % 32] as string;
         const wrong = symbols

@@ -56,7 +56,7 @@ export function formatManualCode(device: PublicKey, secret: Uint8Array): string 
 /** Spaces, hyphens and case are forgiven; any one or two wrong symbols, and two that changed places, are found. */
 export function parseManualCode(text: string): Result<ManualCode, 'voucher.malformed' | 'voucher.checksum'> {
   const typed = text.toUpperCase().replaceAll(/[\s-]/g, '');
-  const values = [...typed].map((symbol) => SYMBOLS.indexOf(MEANT[symbol] ?? symbol));
+  const values = typed.split('').map((symbol) => SYMBOLS.indexOf(MEANT[symbol] ?? symbol));
   if (values.length !== CODE_SYMBOLS || values.includes(-1))
     return refused('voucher.malformed', `expected ${CODE_SYMBOLS} letters and digits`);
   const body = values.slice(0, -2);

@@ -64,7 +64,13 @@ export function proveProvenance(
   const record = stored('batch', batch);
   if (record === undefined) return undefined;
   return {
-    ...{ header, certificate, hops, address, batchId, device, batch },
+    header,
+    certificate,
+    hops,
+    address,
+    batchId,
+    device,
+    batch,
     maker: show(stateKey('maker', record.maker)),
     model: show(stateKey('model', record.maker, record.model)),
   };
@@ -169,8 +175,14 @@ export function verifyProvenance(
   const model = shownRecord(proof, 'model', stateKey('model', batch.value.maker, batch.value.model));
   if (!model.ok) return model;
   return ok({
-    ...{ device: device.value, batchId, batch: batch.value, maker: maker.value, model: model.value },
-    ...{ height: header.height, time: header.time, trust: followed.value },
+    device: device.value,
+    batchId,
+    batch: batch.value,
+    maker: maker.value,
+    model: model.value,
+    height: header.height,
+    time: header.time,
+    trust: followed.value,
   });
 }
 

@@ -18,7 +18,10 @@ import { SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
 import { membershipRoutes } from './membership-routes.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
+import { deviceRoutes } from './device-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
+import { LightServer } from '../runtime/light-server.ts';
+import { lightRoutes } from './light-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { firmwareRoutes } from './firmware-routes.ts';
 import { rentalRoutes } from './rental-routes.ts';
@@ -87,10 +90,21 @@ export class NodeApi {
         validatorRoutes({ chain: node.chain, hops, peer: (key) => peerOf(node, key) }),
         identityRoutes({ chain: node.chain, hops }),
         logRoutes(node.chain),
+        deviceRoutes({ chain: node.chain, hops }),
         membershipRoutes(node.chain),
         rentalRoutes(node.chain),
         tokenRoutes(node.chain),
         firmwareRoutes({ chain: node.chain, hops }),
+        lightRoutes(
+          new LightServer({
+            chain: node.chain,
+            hops,
+            keys: node.keys,
+            now: () => node.clock.now(),
+            ...(subnet !== undefined &&
+              subnetStore !== undefined && { subnet: { id: subnet.id, store: subnetStore } }),
+          }),
+        ),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,
