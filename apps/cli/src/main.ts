@@ -107,6 +107,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/parameters.ts')).parameters,
   },
   {
+    name: 'subnet',
+    summary: 'subnets: members by stake, value inside and between them',
+    load: async () => (await import('./commands/subnet.ts')).subnet,
+  },
+  {
     name: 'validator',
     summary: 'who decides: list, bond, vote',
     load: async () => (await import('./commands/validator.ts')).validator,
