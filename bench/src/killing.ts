@@ -49,7 +49,7 @@ export async function killAndRestart(plan: KillingPlan): Promise<Killed> {
   const backMs: number[] = [];
   const answersMs: number[] = [];
   const usedMs: number[] = [];
-  let [torn, twice, last] = [0, 0, ''];
+  let [torn, twice] = [0, 0];
   for (let kill = 1; kill <= times; kill += 1) {
     await sleep(random() * PAUSE_MS_MAX);
     const failed = plan.failed();
@@ -69,10 +69,11 @@ export async function killAndRestart(plan: KillingPlan): Promise<Killed> {
     const begun = performance.now();
     network.spawn(victim);
     answersMs.push(await until(plan, victim, 0, begun));
-    backMs.push(await until(plan, victim, goal, begun));
+    const took = await until(plan, victim, goal, begun);
+    backMs.push(took);
     usedMs.push(processorMs([network.pidOf(victim.name) ?? 0]) ?? Number.NaN);
-    last = `${victim.name} back after ${Math.round(backMs.at(-1) as number)} ms at ${goal}`;
-    if (kill % 10 === 0 || (backMs.at(-1) as number) > BACK_MS_AIM) log(`${kill} of ${times}: ${last}`);
+    if (kill % 10 === 0 || took > BACK_MS_AIM)
+      log(`${kill} of ${times}: ${victim.name} back after ${Math.round(took)} ms at ${goal}`);
   }
   return { backMs, answersMs, usedMs, torn, twice };
 }
