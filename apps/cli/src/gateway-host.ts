@@ -3,6 +3,7 @@ import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { ChainLedger } from '@itc/edge/api/ledger-port.js';
 import { gatewayRoutes } from '@itc/edge/api/gateway-routes.js';
+import { rentalWordRoutes } from '@itc/edge/api/rental-word-routes.js';
 import { RequestGuard } from '@itc/edge/api/request-guard.js';
 import { Vault } from '@itc/edge/3-cyber/vault/vault.js';
 import { Gateway } from '@itc/edge/gateway.js';
@@ -13,6 +14,7 @@ import type { Finding } from '@itc/node/runtime/concerns.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
+import { RentalCarrier } from './rental-carrier.ts';
 
 /** More than a subnet makes final in some seconds, for half a minute. */
 const VAULT_MANY = 20_000;
@@ -72,6 +74,13 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       return false;
     },
   });
+  const carrier = new RentalCarrier({
+    chain,
+    signer: keys,
+    submit: (encoded) => node.submit(encoded),
+    now: () => performance.now(),
+    warn: (message, fields) => logger.warn(fields, message),
+  });
   gateway.events((event) => {
     switch (event.kind) {
       case 'reading':
@@ -80,11 +89,13 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
         return hub.publish('command', event.command);
       case 'device':
         return hub.publish('device', event.device);
+      case 'rental-word':
+        return carrier.bring(event.device, event.word);
     }
   });
   const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
   return {
-    routes: [gatewayRoutes({ gateway, ledger, chain, guard })],
+    routes: [gatewayRoutes({ gateway, ledger, chain, guard }), rentalWordRoutes(gateway)],
     findings: () =>
       vault.openCount < VAULT_MANY
         ? []
@@ -100,8 +111,10 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
           ],
     async start() {
       await gateway.start();
+      carrier.start();
     },
     async stop() {
+      carrier.stop();
       await gateway.stop();
       await vault.close();
     },

@@ -23,6 +23,7 @@ import { Ingest, type IngestOutcome } from './gateway/ingest.ts';
 import { Rates } from './gateway/rate.ts';
 import { visibleTo, type Visible } from './gateway/owners.ts';
 import { Readings } from './gateway/readings.ts';
+import { RentalWords, type SignedWord } from './gateway/rental-words.ts';
 import { SignatureQueue } from './gateway/signature-queue.ts';
 import type {
   CommandView,
@@ -86,6 +87,7 @@ export class Gateway {
   readonly #readings: Readings;
   readonly #listeners: Set<(event: GatewayEvent) => void> = new Set();
   readonly #readingRate: Rates;
+  readonly #rentalWords: RentalWords = new RentalWords();
   readonly #stopping: (() => void)[] = [];
   #port = 0;
 
@@ -108,6 +110,7 @@ export class Gateway {
       listener: {
         acknowledged: (payload) => this.#commands.acknowledged(payload),
         received: (payload, records) => this.#onReceived(payload, records),
+        rentalWord: (payload) => this.#onRentalWord(payload),
       },
     });
     this.#commands = new CommandDesk({
@@ -287,6 +290,11 @@ export class Gateway {
     return ok(this.#commands.list({ limit: o.limit, ...(device === undefined ? {} : { device }) }));
   }
 
+  /** What a device last said about its rental; by address. */
+  rentalWords(device: string): readonly SignedWord[] {
+    return this.#rentalWords.of(device);
+  }
+
   /** For logins by user name and password: 32 bytes in hex, good for one login at this gateway. */
   challenge(): { challenge: string; expiresAt: number; gateway: string } {
     const { challenge, expiresAt } = this.#challenges.issue();
@@ -396,6 +404,11 @@ export class Gateway {
         return;
     }
     this.#emit({ kind: 'device', device: this.#directory.view(known) });
+  }
+
+  #onRentalWord(payload: Payload): void {
+    const word = this.#rentalWords.hear(payload);
+    if (word !== undefined) this.#emit({ kind: 'rental-word', device: payload.device, word });
   }
 
   #onReceived(payload: Payload, records: readonly SenmlRecord[]): void {

@@ -81,6 +81,9 @@ export const EDGE_LIMITS = {
   commandsPerSecondOwner: 50,
   commandsPerSecondStrangers: 5,
 
+  /** Devices whose last words about a rental are kept. */
+  rentalDevicesMax: 4_096,
+
   /** Vault. */
   commitEntriesMax: 4_096,
   vaultBytesDefault: 8_589_934_592,

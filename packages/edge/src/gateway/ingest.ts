@@ -43,6 +43,8 @@ export interface IngestListener {
   /** Rows to be stored with an acknowledgement, after its signature was checked. */
   acknowledged(payload: Payload): Row[];
   received(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void;
+  /** About a rental, by a device that is logged in here. */
+  rentalWord(payload: Payload): void;
 }
 
 export interface IngestOptions {
@@ -221,6 +223,7 @@ export class Ingest {
   ): Promise<IngestOutcome> {
     await this.#keep(payload, records, receivedAt);
     this.offer(payload);
+    if (payload.contentType === 'rental') this.#o.listener.rentalWord(payload);
     return { kind: 'accepted', payload: payload.id, duplicate: false };
   }
 

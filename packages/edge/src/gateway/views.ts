@@ -1,4 +1,6 @@
 /** What the gateway shows to the HTTP API: plain values, addresses in bech32m, hashes in hex, times in milliseconds. */
+import type { Address } from '@itc/core/ledger/address.js';
+import type { SignedWord } from './rental-words.ts';
 import type { Action, Refusal } from '@itc/core/ledger/command.js';
 import type { ContentType } from '@itc/core/ledger/payload.js';
 import type { Stage } from '../3-cyber/vault/status.ts';
@@ -93,4 +95,6 @@ export interface StatusesView {
 export type GatewayEvent =
   | { readonly kind: 'reading'; readonly reading: ReadingView }
   | { readonly kind: 'command'; readonly command: CommandView }
-  | { readonly kind: 'device'; readonly device: DeviceView };
+  | { readonly kind: 'device'; readonly device: DeviceView }
+  /** For the chain: the device of this gateway said what became of its rental. */
+  | { readonly kind: 'rental-word'; readonly device: Address; readonly word: SignedWord };
