@@ -9,14 +9,18 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
 import { verifyInclusionBytes } from '@itc/core/light/inclusion-proof.js';
-import { trustGenesis } from '@itc/core/light/trust.js';
+import { LightReader } from '@itc/core/light/light-reader.js';
+import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
+import { accountKey } from '@itc/core/state/keys.js';
 import { installNativeCrypto, verifyNative } from '../crypto/native.ts';
 import type { NodeProcess } from '../runtime/process.ts';
 import { Hops } from '../runtime/hops.ts';
+import { LightServer } from '../runtime/light-server.ts';
 import { statusOf, BlockRate } from '../runtime/status.ts';
 import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
 import { freePorts } from '../testing/ports.ts';
 import { chainRoutes } from './chain-routes.ts';
+import { lightRoutes } from './light-routes.ts';
 import { ApiServer } from './server.ts';
 import { SourceBudget } from './source-budget.ts';
 import { validatorRoutes } from './validator-routes.ts';
@@ -25,9 +29,11 @@ installNativeCrypto();
 
 type Answer = Record<string, unknown>;
 
-async function serve(
-  node: NodeProcess,
-): Promise<{ get: (path: string) => Promise<Answer>; stop: () => Promise<void> }> {
+async function serve(node: NodeProcess): Promise<{
+  get: (path: string) => Promise<Answer>;
+  light: (query: string) => Promise<{ readonly status: number; readonly bytes: Uint8Array }>;
+  stop: () => Promise<void>;
+}> {
   const [port] = await freePorts(1);
   const { chain } = node;
   const hops = new Hops(chain);
@@ -46,10 +52,15 @@ async function serve(
         sources: new SourceBudget(node),
       }),
       validatorRoutes({ chain, hops, peer: () => ({ connected: true }) }),
+      lightRoutes(new LightServer({ chain, hops, keys: node.keys, now: () => node.clock.now() })),
     ],
   });
   await server.start();
   return {
+    light: async (query) => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/v1/light?${query}`);
+      return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+    },
     get: async (path) => {
       const response = await fetch(`http://127.0.0.1:${port}/api/v1${path}`);
       assert.equal(response.status, 200, await response.clone().text());
@@ -59,7 +70,7 @@ async function serve(
   };
 }
 
-test('NODE-6.3, NODE-6.4: validators, epochs and proofs across them: an idle chain comes to its next epoch by itself, and every proof holds from genesis', async () => {
+test('NODE-6.3, NODE-6.4, LIGHT-10.1, LIGHT-10.2: validators, epochs and proofs across them: an idle chain comes to its next epoch by itself, and every proof holds from genesis', async () => {
   const network = await LocalNetwork.create({ validators: 4, candidates: 1, heartbeatMs: 60_000 });
   const observed = await network.startAll().then(() => network.nodes[0] as NodeProcess);
   const api = await serve(observed);
@@ -146,6 +157,7 @@ test('NODE-6.3, NODE-6.4: validators, epochs and proofs across them: an idle cha
     assert.ok(followed.ok);
     assert.deepEqual([followed.value.epoch, followed.value.last.height], [2, head['height']]);
     assert.ok((followed.value.last.time as Millis) > network.genesis.time);
+    await streams(network, observed, api.light, early);
     const block = (await api.get(`/blocks/${epochs[0]?.since}`)) as unknown as {
       signers: number[];
       header: { epoch: number };
@@ -164,3 +176,59 @@ test('NODE-6.3, NODE-6.4: validators, epochs and proofs across them: an idle cha
     await network.close();
   }
 });
+
+/** One answer leads from genesis to the newest header, and proves a record, an absence, two payments and that it is fresh. */
+async function streams(
+  network: LocalNetwork,
+  observed: NodeProcess,
+  light: Awaited<ReturnType<typeof serve>>['light'],
+  payments: readonly Uint8Array[],
+): Promise<void> {
+  const trust = encodeTrust(trustGenesis(network.genesis));
+  const nonce = new Uint8Array(32).fill(5);
+  const paid = accountKey(keyPair(77).address);
+  const nobody = accountKey(keyPair(78).address);
+  const [first, second] = payments.map(toHex);
+  const query = `epoch=0&nonce=${toHex(nonce)}&state=${toHex(paid)}&state=${toHex(nobody)}&transaction=${first}&transaction=${second}&header=1`;
+  const { status, bytes } = await light(query);
+  assert.equal(status, 200);
+  const reader = new LightReader({ trust, nonce, verify: verifyNative });
+  const events = reader.push(bytes);
+  const kinds = [
+    'believed',
+    'state',
+    'state',
+    'fresh',
+    'history',
+    'transaction',
+    'history',
+    'transaction',
+    'history',
+    'done',
+  ];
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    kinds,
+  );
+  const [believed, present, absent, fresh] = events;
+  assert.ok(believed?.kind === 'believed' && present?.kind === 'state' && absent?.kind === 'state');
+  assert.ok(believed.height >= observed.chain.height - 1);
+  assert.deepEqual(present.value, observed.chain.stateAt(believed.height - LIMITS.pipelineDepth).get(paid));
+  assert.equal(absent.value, undefined);
+  assert.ok(fresh?.kind === 'fresh');
+  assert.deepEqual(fresh.gateway, observed.keys.publicKey.bytes);
+  // From there on nothing but the newest header is to be shown.
+  const again = await light('epoch=2');
+  const later = new LightReader({ trust: believed.trust, verify: verifyNative });
+  const [followed] = later.push(again.bytes);
+  assert.ok(followed?.kind === 'believed' && followed.hops === 0);
+  assert.ok(again.bytes.length < 1_000, `${again.bytes.length} bytes`);
+  for (const [wrong, expected] of [
+    ['epoch=9', 404],
+    ['epoch=2&height=99999', 503],
+    ['epoch=0&state=ff', 400],
+    [`epoch=0&transaction=${'00'.repeat(32)}`, 404],
+    [`epoch=0&${Array.from({ length: 17 }, (_, i) => `header=${i + 1}`).join('&')}`, 400],
+  ] as const)
+    assert.equal((await light(wrong)).status, expected, wrong);
+}

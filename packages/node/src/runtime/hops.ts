@@ -1,10 +1,10 @@
 /** Hops from genesis to the validators of any header of the chain: what proofs for light clients begin with (spec LIGHT-7). */
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { epoch } from '@itc/core/ledger/ids.js';
+import { epoch, type Epoch } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import { encodeHops, type EpochHop } from '@itc/core/light/epoch-hop.js';
-import { HopIndex } from '@itc/core/light/hop-index.js';
+import { HopIndex, type Thirds } from '@itc/core/light/hop-index.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import type { Chain } from './chain.ts';
 
@@ -21,6 +21,14 @@ export class Hops {
   to(target: CertifiedHeader): EpochHop[] {
     const hops = this.#index.hopsTo(target, this.#validatorsOf(target));
     if (hops === undefined) throw tooLong();
+    return hops;
+  }
+
+  /** The fewest from an epoch that is trusted already, however many. */
+  from(trusted: Epoch, target: CertifiedHeader, thirds: Thirds): EpochHop[] {
+    const hops = this.#index.hopsFrom(trusted, target, this.#validatorsOf(target), thirds);
+    if (hops === undefined)
+      throw new RangeError(`epoch ${target.header.epoch} lies before the trusted one, ${trusted}`);
     return hops;
   }
 
