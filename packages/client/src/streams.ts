@@ -60,7 +60,7 @@ export function netted(obligations: readonly Obligation[]): readonly Obligation[
     else party.owed += value;
   };
   for (const { from, to, amount: value } of obligations) {
-    add(from, -value);
+    add(from, 0n - value);
     add(to, value);
   }
   const ordered = [...parties.entries()]
