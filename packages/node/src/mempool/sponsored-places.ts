@@ -1,5 +1,5 @@
 /**
- * What waits at the cost of sponsors (spec NODE-3.14). Its senders may have nothing at all, so it is bounded by what the budgets can
+ * What waits at the cost of sponsors (spec NODE-3.11). Its senders may have nothing at all, so it is bounded by what the budgets can
  * still pay today, and in number by sponsorship and device: whoever may use a sponsor fills neither the pool nor the blocks.
  */
 import { refused, type Refused } from '@itc/core/bytes/result.js';

@@ -1,6 +1,6 @@
 /** Transactions for tests of the pool, unsigned and taken as verified, and states as the pool sees them. */
 import assert from 'node:assert/strict';
-import { asHash, sha256, ZERO_HASH } from '@itc/core/crypto/hash.js';
+import { asHash, sha256, ZERO_HASH, type Hash } from '@itc/core/crypto/hash.js';
 import { asAddress } from '@itc/core/ledger/address.js';
 import { amount, height, millis } from '@itc/core/ledger/ids.js';
 import type { Body } from '@itc/core/ledger/body.js';
@@ -65,6 +65,7 @@ export interface Draft {
   readonly lane?: number;
   readonly validUntil?: number;
   readonly body?: Body;
+  readonly sponsor?: Hash;
 }
 
 export function make(draft: Draft): VerifiedTransaction {
@@ -79,6 +80,7 @@ export function make(draft: Draft): VerifiedTransaction {
     nonce: draft.nonce,
     fee: amount(BigInt(draft.fee)),
     validUntil: height(draft.validUntil ?? 1000),
+    ...(draft.sponsor && { sponsor: draft.sponsor }),
     body,
     signature: new Uint8Array(64),
   });
