@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/device.ts')).device,
   },
   {
+    name: 'group',
+    summary: 'groups and rooms of devices',
+    load: async () => (await import('./commands/group.ts')).group,
+  },
+  {
     name: 'grant',
     summary: 'let someone else command a device',
     load: async () => (await import('./commands/grant.ts')).grant,
@@ -90,6 +95,11 @@ const COMMANDS: readonly Entry[] = [
     name: 'transfer',
     summary: 'pay ITC to an account',
     load: async () => (await import('./commands/account.ts')).transfer,
+  },
+  {
+    name: 'rent',
+    summary: 'offer a device for rent, rent one, settle',
+    load: async () => (await import('./commands/rent.ts')).rent,
   },
   {
     name: 'sponsor',

@@ -253,16 +253,21 @@ async function endorsementOf(device: Newborn, claimKey: PublicKey): Promise<Uint
   });
 }
 
+/** Whether a device is the one a batch has at this place, and has endorsed this claim key. */
+export function isGenuineBirth(
+  { device, claimKey, index, path, endorsement }: BirthCertificate,
+  { root, count }: { readonly root: Hash; readonly count: number },
+): boolean {
+  return (
+    verifyMerklePath({ root, leaf: batchLeaf(device, claimKey), index, count, path }) &&
+    verifySignature(device, endorsementSigningBytes(device, claimKey), endorsement)
+  );
+}
+
 /** Whether a claim by this voucher would be accepted from a batch of this root, as far as can be told before it is sent. */
 export function voucherFits(
   voucher: Voucher,
   batch: { readonly root: Hash; readonly count: number },
 ): boolean {
-  const { device, index, path, endorsement } = voucher;
-  const claimKey = seedSigner(voucher.claimSeed).publicKey;
-  const { root, count } = batch;
-  return (
-    verifyMerklePath({ root, leaf: batchLeaf(device, claimKey), index, count, path }) &&
-    verifySignature(device, endorsementSigningBytes(device, claimKey), endorsement)
-  );
+  return isGenuineBirth(birthOf(voucher), batch);
 }

@@ -7,7 +7,7 @@ import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { requestJson } from '@itc/client/http.js';
 import { claim, registerBatch } from '@itc/client/transactions.js';
-import { buildBatch, formatVoucher, parseVoucher } from '@itc/client/voucher.js';
+import { birthOf, buildBatch, formatBirth, formatVoucher } from '@itc/client/voucher.js';
 import { loginPassword, loginSigningBytes } from '@itc/edge/login-proof.js';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
@@ -15,6 +15,10 @@ import { integerOption, textOption, UsageError, type Call, type Command } from '
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
 import { keyNamed, openKey } from '../keys.ts';
+import { batch, voucher } from './device-batch.ts';
+import { accept, cancel, marking, presence, recover, recovery, transfer } from './device-life.ts';
+import { history, verify } from './device-verify.ts';
+import { voucherFrom } from './device-voucher.ts';
 
 const DEPOSIT = amount(UNITS_PER_ITC / 10n);
 
@@ -22,9 +26,22 @@ export const device: Command = {
   name: 'device',
   help: `itc device list
 itc device show DEVICE
+itc device history DEVICE                 what happened to it, and every owner
+itc device verify DEVICE|VOUCHER|BIRTH    is it genuine: maker, batch, model and owners, proved
 itc device readings DEVICE [--limit N] [--name QUANTITY]
 itc device make NAME                      as a maker: a key, a batch of one on the ledger, a voucher
+itc device batch --count N --out FOLDER   as a maker: N devices by one Merkle root in one transaction
+itc device voucher FOLDER INDEX           what is printed for one of them: QR text, manual code, birth certificate
 itc device claim VOUCHER --name NAME      as an owner: the device is yours from then on
+itc device claim CODE --birth BIRTH       the same with the manual code
+itc device transfer DEVICE --to ACCOUNT   offers it, with --price ITC and --for 7d
+itc device accept DEVICE                  takes what was offered, and pays (at most --price ITC)
+itc device cancel DEVICE                  takes the offer back, or declines it
+itc device stolen|found DEVICE            freezes it, and frees it
+itc device recover --voucher VOUCHER      asks for a device whose owner lost every key; --finish after the delay
+itc device recovery DEVICE off|7d         as the owner: how long recoveries wait; ends the one under way
+itc device presence KEY --to ACCOUNT      what the device signs for who has it in hand
+itc device retire DEVICE                  for good; the deposit returns
 itc device name DEVICE NAME               what the gateways call it
 itc device enrol NAME --password TEXT     a device without a key: the gateway signs for it
 itc device login NAME                     user name and password for any MQTT client (one use, 60 seconds)
@@ -36,13 +53,33 @@ Options:
   --limit N          readings to show (default 20)
   --name TEXT        name of the device, or quantity of the readings
   --kind TEXT        what it is, for the dashboard: lamp, sensor, …
-  --password TEXT    credential of a device without a key`,
+  --password TEXT    credential of a device without a key
+  --deposit ITC      of batch: built into each device (default 0.001)
+  --model NAME|HASH  of batch: what they are (default generic)
+  --attestation NAME of batch: the maker's attestation key
+  --save NAME        of voucher: writes the device's key, so that it can run here
+  --birth TEXT|FILE  birth certificate that a code belongs to; of voucher: file to write it to
+  --device-key NAME, --presence HEX   of recover: the device's word that it is in hand`,
   options: {
     key: { type: 'string' },
     limit: { type: 'string' },
     name: { type: 'string' },
     kind: { type: 'string' },
     password: { type: 'string' },
+    to: { type: 'string' },
+    price: { type: 'string' },
+    for: { type: 'string' },
+    count: { type: 'string' },
+    out: { type: 'string' },
+    deposit: { type: 'string' },
+    model: { type: 'string' },
+    attestation: { type: 'string' },
+    save: { type: 'string' },
+    birth: { type: 'string' },
+    voucher: { type: 'string' },
+    'device-key': { type: 'string' },
+    presence: { type: 'string' },
+    finish: { type: 'boolean' },
   },
   run: async (call) => {
     const [verb, ...rest] = call.arguments;
@@ -63,6 +100,19 @@ const VERBS: Readonly<Record<string, Verb>> = {
   name: nameDevice,
   enrol,
   login,
+  history,
+  verify,
+  batch,
+  voucher,
+  transfer,
+  accept,
+  cancel,
+  stolen: marking('stolen'),
+  found: marking('found'),
+  retire: marking('retired'),
+  recover,
+  recovery,
+  presence,
 };
 
 function one(words: readonly string[], what: string): string {
@@ -148,30 +198,40 @@ async function make(call: Call, words: readonly string[]): Promise<number> {
   const keys = await keyNamed(layoutOf(call.dataDir), name);
   const maker = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'maker'));
   await ensureMaker(maker);
-  const { batch, vouchers } = await buildBatch({
+  const {
+    batch: built,
+    vouchers,
+    codes,
+  } = await buildBatch({
     maker: maker.signer.address,
     devices: [{ key: keys.publicKey, endorse: keys.sign }],
     model: sha256(new TextEncoder().encode('itc:model:generic')),
     depositPerDevice: DEPOSIT,
     random: (length) => new Uint8Array(randomBytes(length)),
   });
-  const sent = await maker.send(registerBatch(batch));
-  const [voucher] = vouchers;
-  if (voucher === undefined) throw new LedgerError('internal', 'a batch of one has one voucher');
-  const text = formatVoucher(voucher);
-  call.output.result({ ok: true, ...sent, name, address: formatAddress(keys.address), voucher: text }, [
-    `${name}  ${formatAddress(keys.address)}  in a batch of block ${sent.height}`,
-    'voucher (whoever has it can claim the device):',
+  const sent = await maker.send(registerBatch(built));
+  const [first] = vouchers;
+  const [code] = codes;
+  if (first === undefined || code === undefined)
+    throw new LedgerError('internal', 'a batch of one has one voucher');
+  const text = formatVoucher(first);
+  const birth = formatBirth(birthOf(first));
+  const address = formatAddress(keys.address);
+  call.output.result({ ok: true, ...sent, name, address, voucher: text, code, birth }, [
+    `${name}  ${address}  in a batch of block ${sent.height}`,
+    `code    ${code}`,
+    'voucher (whoever has it, or the code, can claim the device):',
     text,
+    'birth certificate (no secret; goes with the code):',
+    birth,
   ]);
   return 0;
 }
 
 async function claimDevice(call: Call, words: readonly string[]): Promise<number> {
-  const voucher = parseVoucher(one(words, 'a voucher'));
-  if (!voucher.ok) throw new LedgerError(voucher.code, voucher.message);
+  const given = voucherFrom(call, one(words, 'a voucher or a code'));
   const owner = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
-  const body = claim({ chain: owner.chain, voucher: voucher.value, owner: owner.signer.address });
+  const body = claim({ chain: owner.chain, voucher: given, owner: owner.signer.address });
   const sent = await owner.send(body);
   const address = body.kind === 'claim' ? addressOfKey(body.claim.device) : '';
   const name = textOption(call, 'name');

@@ -1,123 +1,139 @@
-/** `itc grant` and `itc revoke`: who else may command a device, on the ledger. */
+/** `itc grant` and `itc revoke`: who else may command a device or what is in a group, on the ledger. */
+import { equalBytes } from '@itc/core/bytes/hex.js';
 import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
-import { millis } from '@itc/core/ledger/ids.js';
-import { ACTIONS, ACTIONS_ALL } from '@itc/core/ledger/bodies/access.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { Body } from '@itc/core/ledger/body.js';
+import type { Terms } from '@itc/core/ledger/terms.js';
+import { deviceRecord } from '@itc/client/devices.js';
+import { accessTo, delegate, deviceScope, grantGroup, groupScope, revokeAccess } from '@itc/client/grants.js';
 import { grant as grantBody, revoke as revokeBody } from '@itc/client/transactions.js';
-import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
-import { Wallet } from '../wallet.ts';
+import { TERMS_HELP, TERMS_OPTIONS, termsOption, toValues } from '../grant-terms.ts';
 import { openKey } from '../keys.ts';
+import { accountOf } from '../options.ts';
+import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import { Wallet } from '../wallet.ts';
 
-const DAY_MS = 86_400_000;
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS };
-
-const COMMON = { to: { type: 'string' }, key: { type: 'string' } } as const;
+const COMMON = {
+  to: { type: 'string', multiple: true },
+  key: { type: 'string' },
+  group: { type: 'string' },
+} as const;
 
 export const grant: Command = {
   name: 'grant',
   help: `itc grant DEVICE --to SUBJECT [OPTIONS]
+itc grant --group NAME --to SUBJECT [OPTIONS]     every device in a group or room of yours
 
 Writes a grant to the ledger; granting again replaces it. SUBJECT is an address or the name of a key on this machine.
+Who is not the owner but holds a grant that may be passed on gives away a part of it, never more.
 
 Options:
   --to SUBJECT       who may command the device
-  --for DURATION     how long, as 90s, 30m, 12h or 7d (default 1d)
-  --actions LIST     of on-off, level, colour, read, separated by commas (default all)
-  --level-max N      greatest level, 0 to 254 (default 254)
-  --key NAME         the owner's key (default owner)
+${TERMS_HELP}
+  --key NAME         the owner's key, or that of who passes on (default owner)
 
-Example:
-  itc grant lamp-1 --to guest --for 2d --actions on-off,level --level-max 120`,
-  options: {
-    ...COMMON,
-    for: { type: 'string' },
-    actions: { type: 'string' },
-    'level-max': { type: 'string' },
-  },
+Examples:
+  itc grant lamp-1 --to guest --for 2d --actions on-off,level --level-max 60%
+  itc grant lamp-1 --to cleaner --days mon-fri --from 8:00 --to 12:00 --uses 50
+  itc grant --group kitchen --to flatmate --delegable`,
+  options: { ...COMMON, ...TERMS_OPTIONS },
   run: async (call) => {
-    const { wallet, device, subject, name } = await open(call);
-    const now = Date.now();
-    const terms = {
-      device,
-      subject,
-      actions: actionsOption(call),
-      levelMax: integerOption(call, 'level-max', 254, { min: 0, max: 254 }),
-      // A little before now: clocks of validators and lamps differ.
-      notBefore: millis(now - 60_000),
-      expiresAt: millis(now + durationOption(call)),
-    };
-    const sent = await wallet.sendProvable(grantBody(terms));
-    call.output.result(
-      {
-        ok: true,
-        ...sent,
-        device: formatAddress(device),
-        subject: formatAddress(subject),
-        expiresAt: terms.expiresAt,
-      },
-      [
-        `${formatAddress(subject)} may command ${name} until ${new Date(terms.expiresAt).toISOString()}`,
-        `final in block ${sent.height}`,
-      ],
-    );
+    const target = await open(call);
+    const { wallet, subject, name } = target;
+    const terms = termsOption(call, Date.now());
+    const { body, delegated } = await grantFor(target, terms);
+    const sent = await wallet.sendProvable(body);
+    const { expiresAt } = terms;
+    call.output.result({ ok: true, ...sent, ...shown(target), delegated, expiresAt }, [
+      `${formatAddress(subject)} may command ${name} until ${new Date(expiresAt).toISOString()}`,
+      `final in block ${sent.height}`,
+    ]);
     return 0;
   },
 };
 
 export const revoke: Command = {
   name: 'revoke',
-  help: `itc revoke DEVICE --to SUBJECT [--key NAME]
+  help: `itc revoke DEVICE --to SUBJECT [--granter WHO] [--key NAME]
+itc revoke --group NAME --to SUBJECT [--granter WHO] [--key NAME]
 
-Removes the grant from the ledger. From the next certified state on, its absence can be proved, and the device refuses.`,
-  options: COMMON,
+Removes a grant from the ledger, and with it whatever was passed on from it. From the next certified state on, its absence
+can be proved, and the device refuses.
+
+Options:
+  --granter WHO      what WHO has passed on to SUBJECT, instead of what the owner granted
+  --key NAME         the owner's key, or that of who passed on (default owner)`,
+  options: { ...COMMON, granter: { type: 'string' } },
   run: async (call) => {
-    const { wallet, device, subject, name } = await open(call);
-    const sent = await wallet.sendProvable(revokeBody({ device, subject }));
-    call.output.result(
-      { ok: true, ...sent, device: formatAddress(device), subject: formatAddress(subject) },
-      [`${formatAddress(subject)} may no longer command ${name}`, `final in block ${sent.height}`],
-    );
+    const target = await open(call);
+    const { wallet, subject, name } = target;
+    const sent = await wallet.sendProvable(await revocation(call, target));
+    call.output.result({ ok: true, ...sent, ...shown(target) }, [
+      `${formatAddress(subject)} may no longer command ${name} by that`,
+      `final in block ${sent.height}`,
+    ]);
     return 0;
   },
 };
 
-async function open(call: Call): Promise<{
+interface Target {
   readonly wallet: Wallet;
-  readonly device: Address;
+  /** Absent: a group of the owner. */
+  readonly device: Address | undefined;
   readonly subject: Address;
+  /** Of device or group. */
   readonly name: string;
-}> {
-  const [name, ...rest] = call.arguments;
-  const to = textOption(call, 'to');
-  if (name === undefined || rest.length > 0 || to === undefined)
-    throw new UsageError('expected: DEVICE --to SUBJECT');
+}
+
+function shown({ device, subject, name }: Target): Record<string, string> {
+  const where: Record<string, string> =
+    device === undefined ? { group: name } : { device: formatAddress(device) };
+  return { ...where, subject: formatAddress(subject) };
+}
+
+async function open(call: Call): Promise<Target> {
+  const [word, ...rest] = call.arguments;
+  const group = textOption(call, 'group');
+  const to = toValues(call).subject;
+  if (rest.length > 0 || to === undefined || (word === undefined) === (group === undefined))
+    throw new UsageError('expected: DEVICE --to SUBJECT, or --group NAME --to SUBJECT');
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
-  const parsed = parseAddress(to);
-  const subject = parsed.ok ? parsed.value : (await openKey(call.dataDir, to)).address;
-  return { wallet, device: await wallet.device(name), subject, name };
+  const device = word === undefined ? undefined : await wallet.device(word);
+  return { wallet, device, subject: await accountOf(call, to), name: word ?? group ?? '' };
 }
 
-function durationOption(call: Call): number {
-  const text = textOption(call, 'for') ?? '1d';
-  const match = /^(\d{1,6})([smhd])$/.exec(text);
-  if (match === null) throw new UsageError(`--for takes a duration such as 90s, 30m, 12h or 7d, got ${text}`);
-  return Number(match[1]) * (UNITS[match[2] as string] as number);
+async function grantFor(
+  { wallet, device, subject, name }: Target,
+  terms: Terms,
+): Promise<{ readonly body: Body; readonly delegated: boolean }> {
+  const owner = wallet.signer.address;
+  if (device === undefined) return { body: grantGroup({ owner, name, subject, terms }), delegated: false };
+  const record = await deviceRecord(wallet.client, device);
+  if (record.owner === formatAddress(owner))
+    return { body: grantBody({ device, subject, ...terms }), delegated: false };
+  const own = (await accessTo(wallet.client, device)).find(
+    (access) =>
+      access.counts && (access.delegable ?? 0) > 0 && access.subject === formatAddress(wallet.signer.address),
+  );
+  if (own === undefined)
+    throw new LedgerError('grant.unknown', 'this key neither owns the device nor holds a grant to pass on');
+  const ownerOf = parseAddress(record.owner);
+  const scope =
+    own.group === undefined || !ownerOf.ok ? deviceScope(device) : groupScope(ownerOf.value, own.group.name);
+  const via = own.delegated ? parseAddress(own.granter) : undefined;
+  const body = delegate({ scope, subject, terms, ...(via?.ok === true && { via: via.value }) });
+  return { body, delegated: true };
 }
 
-function actionsOption(call: Call): number {
-  const text = textOption(call, 'actions');
-  if (text === undefined) return ACTIONS_ALL;
-  const bits: Readonly<Record<string, number>> = {
-    'on-off': ACTIONS.onOff,
-    level: ACTIONS.level,
-    colour: ACTIONS.colour,
-    read: ACTIONS.read,
-  };
-  let actions = 0;
-  for (const word of text.split(',')) {
-    const bit = bits[word.trim()];
-    if (bit === undefined)
-      throw new UsageError(`--actions takes ${Object.keys(bits).join(', ')}, got ${word}`);
-    actions |= bit;
-  }
-  return actions;
+async function revocation(call: Call, { wallet, device, subject, name }: Target): Promise<Body> {
+  const named = textOption(call, 'granter');
+  const sender = wallet.signer.address;
+  const scope = device === undefined ? groupScope(sender, name) : deviceScope(device);
+  if (named !== undefined) return revokeAccess({ scope, subject, granter: await accountOf(call, named) });
+  if (device === undefined) return revokeAccess({ scope, subject });
+  const record = await deviceRecord(wallet.client, device);
+  const owner = parseAddress(record.owner);
+  const isOwner = owner.ok && equalBytes(owner.value, sender);
+  // Who is not the owner takes back what he has passed on himself.
+  return isOwner ? revokeBody({ device, subject }) : revokeAccess({ scope, subject, granter: sender });
 }

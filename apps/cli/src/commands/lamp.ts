@@ -1,13 +1,12 @@
 /** `itc lamp`: switches a lamp. The lamp itself decides whether it obeys, and its signed answer is what is shown. */
 import { parseHash } from '@itc/client/client.js';
-import type { Action } from '@itc/core/ledger/command.js';
+import { KELVIN_MAX, KELVIN_MIN, type Action } from '@itc/core/ledger/command.js';
 import type { CommandStatus } from '@itc/client/api.js';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatDuration } from '../terminal/output.ts';
+import { levelOption } from '../grant-terms.ts';
 import { Wallet } from '../wallet.ts';
 import { openKey } from '../keys.ts';
-
-const LEVEL_MAX = 254;
 
 /** Words for the lamp's reasons. */
 const REFUSALS: Readonly<Record<string, string>> = {
@@ -20,13 +19,18 @@ const REFUSALS: Readonly<Record<string, string>> = {
   'not-allowed': 'the grant does not allow this',
   proof: 'the proof that came with the command does not hold',
   'stale-proof': 'the proof is older than what it knows',
+  stolen: 'it was reported stolen',
+  retired: 'it was retired',
+  'off-schedule': 'the grant holds at other hours of the week',
+  'used-up': 'the commands of the grant were given',
 };
 
 export const lamp: Command = {
   name: 'lamp',
   help: `itc lamp on DEVICE
 itc lamp off DEVICE
-itc lamp level DEVICE LEVEL      0 to 254
+itc lamp level DEVICE LEVEL      0 to 254, or as 60%
+itc lamp colour DEVICE KELVIN    colour temperature, 1000 to 20000
 
 Signs a command with your key and shows what the lamp answers. The lamp checks signature, ownership or grant, expiry and
 replay itself. DEVICE is an address or the name the device has at the gateway.
@@ -55,18 +59,20 @@ Example:
   },
 };
 
+const USAGE = 'expected: on DEVICE, off DEVICE, level DEVICE LEVEL or colour DEVICE KELVIN';
+
 function parse(words: readonly string[]): { readonly device: string; readonly action: Action } {
-  const [verb, device, level, ...rest] = words;
-  if (device === undefined || rest.length > 0)
-    throw new UsageError('expected: on DEVICE, off DEVICE or level DEVICE LEVEL');
-  if ((verb === 'on' || verb === 'off') && level === undefined) return { device, action: { kind: verb } };
-  const value = Number(level);
-  if (verb !== 'level' || level === undefined || !Number.isInteger(value) || value < 0 || value > LEVEL_MAX) {
-    throw new UsageError(
-      `expected: on DEVICE, off DEVICE or level DEVICE LEVEL with a level from 0 to ${LEVEL_MAX}`,
-    );
+  const [verb, device, value, ...rest] = words;
+  if (device === undefined || rest.length > 0) throw new UsageError(USAGE);
+  if ((verb === 'on' || verb === 'off') && value === undefined) return { device, action: { kind: verb } };
+  if (verb === 'level') {
+    const level = levelOption(value, 'level');
+    if (level !== undefined) return { device, action: { kind: 'level', level } };
   }
-  return { device, action: { kind: 'level', level: value } };
+  const kelvin = Number(value);
+  if (verb !== 'colour' || !Number.isInteger(kelvin) || kelvin < KELVIN_MIN || kelvin > KELVIN_MAX)
+    throw new UsageError(USAGE);
+  return { device, action: { kind: 'colour-temperature', kelvin } };
 }
 
 async function untilFinal(wallet: Wallet, status: CommandStatus, timeoutMs: number): Promise<CommandStatus> {
@@ -89,7 +95,7 @@ function tell(call: Call, device: string, status: CommandStatus, roundTripMs: nu
     return `  ${name.padEnd(13)}${sent === undefined || time <= sent ? 'at once' : `after ${formatDuration(time - sent)}`}`;
   };
   const head = done
-    ? `${device} is ${state?.on === false ? 'off' : `on at level ${state?.level ?? '?'}`}  (${formatDuration(roundTripMs)})`
+    ? `${device} is ${state?.on === false ? 'off' : `on at level ${state?.level ?? '?'}${state?.kelvin === undefined ? '' : `, ${state.kelvin} K`}`}  (${formatDuration(roundTripMs)})`
     : outcome?.kind === 'refused'
       ? `${device} REFUSED: ${REFUSALS[outcome.reason] ?? outcome.reason} (${outcome.reason})`
       : `${device} has not answered: ${status.waiting ?? 'no word from it yet'}`;
