@@ -33,7 +33,7 @@ export interface StatementLine {
   /** The other side, where there is one. */
   readonly other?: string;
   readonly device?: string;
-  /** Who paid instead, and how much: the balance did not change. */
+  /** Who paid instead, and how much: the balance did not change. A sponsor's own budget, where the reason is another. */
   readonly sponsorship?: string;
   readonly sponsored?: bigint;
 }
@@ -67,7 +67,7 @@ export interface Statement {
   readonly lines: readonly StatementLine[];
   /** By reason; sums of `change`, without what a sponsor paid. */
   readonly totals: Readonly<Partial<Record<Reason, bigint>>>;
-  /** What sponsors paid for the account. */
+  /** Fees that sponsors paid for the account. */
   readonly sponsored: bigint;
   /** Deposits of records held in the period less those that came back. */
   readonly deposits: bigint;
@@ -115,7 +115,10 @@ export function statement(o: StatementOptions): Statement {
     closing,
     lines,
     totals,
-    sponsored: lines.reduce((total, { sponsored = 0n }) => total + sponsored, 0n),
+    sponsored: lines.reduce(
+      (total, { reason, sponsored = 0n }) => (reason === 'sponsored' ? total + sponsored : total),
+      0n,
+    ),
     deposits: -((totals['deposit held'] ?? 0n) + (totals['deposit returned'] ?? 0n)),
   };
 }

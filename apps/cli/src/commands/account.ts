@@ -93,13 +93,13 @@ async function printStatement(call: Call, address: Address): Promise<number> {
     new Date(time).toISOString(),
     reason,
     kind,
-    sponsored === undefined ? signed(change) : `(${formatItc(sponsored)} by a sponsor)`,
+    sponsored === undefined ? signed(change) : `(${formatItc(sponsored)} out of a sponsorship)`,
     signed(balance),
   ]);
   call.output.result(JSON.parse(statementJson(made)) as object, [
     `opening balance ${signed(made.opening)} ITC`,
     ...table(lines),
-    `closing balance ${signed(made.closing)} ITC; sponsors paid ${formatItc(made.sponsored)} ITC`,
+    `closing balance ${signed(made.closing)} ITC; fees paid by sponsors ${formatItc(made.sponsored)} ITC`,
   ]);
   return 0;
 }
