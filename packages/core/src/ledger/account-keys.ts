@@ -21,6 +21,9 @@ export interface WeightedKey {
   readonly weight: number;
 }
 
+/** Bound on such a record: eight keys of ML-DSA-44, their weights and a deposit. */
+export const KEYS_RECORD_BYTES_MAX = 12_288;
+
 /** threshold u16 ‖ [ algorithm u8 ‖ key ‖ weight u8 ]. */
 export function writeKeySet(writer: Writer, { keys, threshold }: KeySet): void {
   writer.u16(threshold).list(keys, (w, { key, weight }) => {

@@ -10,6 +10,7 @@ import {
   type StateProof,
   type StateTreeView,
 } from '../crypto/state-tree.ts';
+import { KEYS_RECORD_BYTES_MAX } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import {
   readCertificate,
@@ -21,7 +22,15 @@ import {
 } from '../ledger/block.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { delegationKey, deviceKey, grantKey, groupKey, stateKeyHash, type StateKey } from '../state/keys.ts';
+import {
+  type StateKey,
+  delegationKey,
+  deviceKey,
+  grantKey,
+  groupKey,
+  keysKey,
+  stateKeyHash,
+} from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
 import { readHops, writeHops, type EpochHop } from './epoch-hop.ts';
 
@@ -44,6 +53,8 @@ export interface AccessProof {
   readonly certificate: Certificate;
   /** Record of the device under the header's state root. */
   readonly device: ShownRecord;
+  /** The subject's record of keys, or that it has none: a key that was rotated away commands nothing. */
+  readonly keys: Shown;
   /** Not for the owner. For anybody else: the owner's grant, or the proof that the subject has none for this device. */
   readonly grant: Shown | undefined;
   /** Where the grant is for a group: its record, under the device's owner and this id. */
@@ -91,7 +102,7 @@ export function proveAccess(o: {
   const device = decodeRecord('device', shown.record);
   if (!device.ok) throw new RangeError(`stored device record: ${device.message}`);
   const { header, certificate, hops = [] } = o;
-  const base = { hops, header, certificate, device: shown };
+  const base = { hops, header, certificate, device: shown, keys: show(keysKey(o.subject)) };
   if (equalBytes(device.value.owner, o.subject)) return { ...base, grant: undefined, delegations: [] };
 
   const { group, granters } = o.path ?? OWN_GRANT;
@@ -119,8 +130,8 @@ function present({ record, proof }: Shown): ShownRecord | undefined {
   return record && { record, proof };
 }
 
-/** Version 2 had neither groups nor delegations. */
-const VERSION = 3;
+/** Version 2 had neither groups nor delegations, version 3 no keys. */
+const VERSION = 4;
 
 /** What follows the device: nothing, the absence of a grant, a grant for the device, a grant for a group. */
 const FORM = { owner: 0, grant: 1, absence: 2, group: 3 } as const;
@@ -131,6 +142,10 @@ export function encodeAccessProof(access: AccessProof): Uint8Array {
   writeHeader(writer, access.header);
   writeCertificate(writer, access.certificate);
   writeShown(writer, access.device);
+  const { record, proof } = access.keys;
+  writer.bool(record !== undefined);
+  if (record !== undefined) writer.bytes(record);
+  writeStateProof(writer, proof);
   const { grant, group, delegations } = access;
   if (grant === undefined) return writer.u8(FORM.owner).finish();
   if (grant.record === undefined) {
@@ -163,7 +178,10 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
     const hops = readHops(reader);
     const header = readHeader(reader);
     const certificate = readCertificate(reader);
-    const base = { hops, header, certificate, device: readShown(reader) };
+    const device = readShown(reader);
+    const record = reader.bool() ? reader.bytes(KEYS_RECORD_BYTES_MAX).slice() : undefined;
+    const keys: Shown = { record, proof: readStateProof(reader) };
+    const base = { hops, header, certificate, device, keys };
     const form = reader.u8();
     switch (form) {
       case FORM.owner:

@@ -4,10 +4,11 @@
  */
 import { equalBytes } from '../bytes/hex.ts';
 import { decode, type Reader } from '../bytes/reader.ts';
-import { ok, refused, type Result } from '../bytes/result.ts';
+import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
-import type { Address } from '../ledger/address.ts';
+import { readKeySet } from '../ledger/account-keys.ts';
+import { addressOf, type Address } from '../ledger/address.ts';
 import type { Action, Refusal } from '../ledger/command.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { termsRefusal } from '../ledger/terms.ts';
@@ -20,7 +21,15 @@ import {
 } from '../state/access-chain.ts';
 import { readDelegationHead, readGrantHead, readGroupHead } from '../state/access-record.ts';
 import { readDeviceHead, type DeviceHead } from '../state/device-record.ts';
-import { delegationKey, deviceKey, grantKey, groupKey, stateKeyHash, type StateKey } from '../state/keys.ts';
+import {
+  delegationKey,
+  deviceKey,
+  grantKey,
+  groupKey,
+  keysKey,
+  stateKeyHash,
+  type StateKey,
+} from '../state/keys.ts';
 import { DEPOSIT_BYTES } from '../state/record-deposit.ts';
 import type { AccessProof, Shown } from './access-proof.ts';
 
@@ -60,6 +69,8 @@ export function judgeAccess(o: AccessQuestion): Step<Allowed> {
   const { state, owner } = device.value;
   if (state === 'stolen') return refused('stolen', 'the device was reported stolen');
   if (state === 'retired') return refused('retired', 'the device was retired');
+  const superseded = supersededKey(o);
+  if (superseded !== undefined) return superseded;
   if (equalBytes(owner, o.signer)) {
     // One form only: a grant the owner does not need could be anything.
     if (o.access.grant !== undefined) return refused('proof', 'the owner needs no grant');
@@ -79,6 +90,16 @@ function isRental({ kind }: Action): boolean {
 
 function notRented(): Step<never> {
   return refused('not-allowed', 'the signer does not rent the device');
+}
+
+/** The signer is named by its key's hash, as an account is: once other keys act for that account, this one commands nothing. */
+function supersededKey({ access, signer }: AccessQuestion): Refused<Refusal> | undefined {
+  const keys = shown(access, keysKey(signer), access.keys, readKeySet);
+  if (!keys.ok) return keys;
+  const { value } = keys;
+  const own = value?.keys.find(({ key }) => equalBytes(addressOf(key), signer));
+  if (value === undefined || (own !== undefined && own.weight >= value.threshold)) return undefined;
+  return refused('not-granted', 'other keys act for the account of the signer');
 }
 
 /** What every link allows. */

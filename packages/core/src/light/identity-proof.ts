@@ -15,6 +15,7 @@ import {
   type StateProof,
   type StateTreeView,
 } from '../crypto/state-tree.ts';
+import { KEYS_RECORD_BYTES_MAX } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import { readCertificate, readHeader, writeCertificate, writeHeader } from '../ledger/block.ts';
 import type { DidRecords } from '../ledger/did.ts';
@@ -41,8 +42,6 @@ export interface ShownRecord {
   readonly proof: StateProof;
 }
 
-/** Eight keys of ML-DSA-44, their weights and a deposit. */
-const RECORD_BYTES_MAX = 12_288;
 const VERSION = 1;
 
 /** The prover's side, from the tree whose root stands in the header. */
@@ -101,7 +100,7 @@ export function decodeIdentityProof(bytes: Uint8Array): Result<IdentityProof, De
 }
 
 function readShown(reader: Reader): ShownRecord {
-  const record = reader.bool() ? reader.bytes(RECORD_BYTES_MAX).slice() : undefined;
+  const record = reader.bool() ? reader.bytes(KEYS_RECORD_BYTES_MAX).slice() : undefined;
   return { record, proof: readStateProof(reader) };
 }
 

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { StateTree, type StateChange } from '../crypto/state-tree.ts';
+import { keySetOf, type KeySet } from '../ledger/account-keys.ts';
+import { millis } from '../ledger/ids.ts';
+import { deviceKey, keysKey, stateKeyHash } from '../state/keys.ts';
+import { NO_DEPOSIT } from '../state/record-deposit.ts';
+import { encodeRecord } from '../state/records.ts';
+import { ChainBuilder, GENESIS_TIME, world } from '../testing/chain.ts';
+import { ownedDevice } from '../testing/devices.ts';
+import { installNativeSha256, keyPair } from '../testing/keys.ts';
+import { schemeKeyPair } from '../testing/schemes.ts';
+import { judgeAccess } from './access.ts';
+import { decodeAccessProof, encodeAccessProof, proveAccess, type AccessProof } from './access-proof.ts';
+
+installNativeSha256();
+
+const home = world();
+const [lamp, owner, next] = [keyPair(60), keyPair(61), keyPair(62)];
+
+/** What a gateway proves of the owner's access when these keys act for the owner's account. */
+function accessOf(set: KeySet | undefined): AccessProof {
+  const device = ownedDevice({ key: lamp.key, owner: owner.address, at: home.genesis.time });
+  const changes: StateChange[] = [
+    { key: stateKeyHash(deviceKey(lamp.address)), value: encodeRecord('device', device) },
+  ];
+  if (set !== undefined) {
+    const value = encodeRecord('keys', { ...set, deposit: NO_DEPOSIT });
+    changes.push({ key: stateKeyHash(keysKey(owner.address)), value });
+  }
+  const tree = StateTree.empty.update(changes);
+  const builder = new ChainBuilder(home);
+  builder.append();
+  const { block, certificate } = builder.append([], { stateRoot: tree.root });
+  const { header } = block;
+  const proof = proveAccess({ tree, header, certificate, device: lamp.address, subject: owner.address });
+  assert.ok(proof);
+  return proof;
+}
+
+function judge(access: AccessProof): string {
+  const decoded = decodeAccessProof(encodeAccessProof(access));
+  assert.ok(decoded.ok);
+  assert.deepEqual(decoded.value, access);
+  const question = { device: lamp.address, signer: owner.address, now: millis(GENESIS_TIME + 10_000) };
+  const judged = judgeAccess({ ...question, access, action: { kind: 'on' } });
+  return judged.ok ? 'ok' : judged.code;
+}
+
+test('LIGHT-5.20: a key that was rotated away commands nothing, although the device’s owner is still called by its hash', () => {
+  assert.equal(judge(accessOf(undefined)), 'ok');
+  assert.equal(judge(accessOf(keySetOf([next.key]))), 'not-granted');
+  assert.equal(judge(accessOf(keySetOf([schemeKeyPair(3, 1).key]))), 'not-granted', 'a long record, too');
+  assert.equal(
+    judge(accessOf(keySetOf([owner.key, next.key], 2))),
+    'not-granted',
+    'nor one that is not enough alone',
+  );
+  assert.equal(judge(accessOf(keySetOf([owner.key, next.key], 1))), 'ok');
+});
+
+test('LIGHT-5.20: a record of keys that is kept back is missed', () => {
+  const rotated = accessOf(keySetOf([next.key]));
+  const before = accessOf(undefined);
+  assert.equal(judge({ ...rotated, keys: { ...rotated.keys, record: undefined } }), 'proof');
+  assert.equal(judge({ ...rotated, keys: before.keys }), 'proof');
+});
