@@ -11,6 +11,7 @@ import { asAddress, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { readAddress } from '../ledger/fields.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
+import type { Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { Move } from './events.ts';
 import { idText } from '../bytes/id-text.ts';
@@ -125,16 +126,31 @@ export function openAccounts(
   value = 0n,
 ): Result<void, ErrorCode> {
   const price = accountsPrice(draft, accounts);
+  // Most transfers are to somebody who is there.
+  if (price === 0n) return balanceFlaw(draft.account(payer).balance, value) ?? NOTHING_PAID;
   const paid = payForState(draft, payer, price, value);
   if (!paid.ok) return paid;
   noteOpened(draft, paid.value, price);
-  return ok(undefined);
+  return NOTHING_PAID;
+}
+
+const NOTHING_PAID = ok(undefined);
+
+function balanceFlaw(balance: bigint, value: bigint): Flaw {
+  if (balance >= value) return undefined;
+  return refused(
+    'transaction.balance',
+    `expected at least ${value} after the fee, the balance is ${balance}`,
+  );
 }
 
 /** `accountPrice` for each of them without a record, counted once. */
 export function accountsPrice(draft: Draft, accounts: readonly Address[]): bigint {
   const { accountPrice } = draft.parameters;
   if (accountPrice === 0n) return 0n;
+  const [first] = accounts;
+  if (first === undefined) return 0n;
+  if (accounts.length === 1) return draft.hasAccount(first) ? 0n : accountPrice;
   const absent = new Set<string>();
   for (const address of accounts) if (!draft.hasAccount(address)) absent.add(idText(address));
   return accountPrice * BigInt(absent.size);
@@ -154,11 +170,8 @@ function payForState(draft: Draft, payer: Address, price: bigint, value: bigint)
   const { purse } = draft;
   const isSponsored = purse !== undefined && equalBytes(purse.sender, payer);
   const { balance } = draft.account(payer);
-  if (balance < value)
-    return refused(
-      'transaction.balance',
-      `expected at least ${value} after the fee, the balance is ${balance}`,
-    );
+  const short = balanceFlaw(balance, value);
+  if (short !== undefined) return short;
   if (isSponsored) {
     const flaw = price === 0n ? undefined : purse.take(draft, price);
     return flaw ?? ok({ account: purse.payer, sponsorship: purse.sponsorship });
