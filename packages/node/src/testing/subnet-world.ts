@@ -14,7 +14,9 @@ import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, height, millis, SUPPLY, view, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
+import { memberPossessionBytes, type MemberStake } from '@itc/core/ledger/bodies/membership.js';
 import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import {
   encodeTransaction,
   transactionSigningBytes,
@@ -33,6 +35,7 @@ import { CHANNELS } from '../runtime/channels.ts';
 import { Hops } from '../runtime/hops.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { SubnetChain } from '../runtime/subnet-chain.ts';
+import { firstMembers } from '../runtime/subnet-peers.ts';
 import { SubnetPins } from '../runtime/subnet-pins.ts';
 import { proofOfReading } from '../runtime/subnet-proof.ts';
 import {
@@ -64,6 +67,8 @@ export interface WorldPlan {
   readonly timing?: Partial<Timing>;
   /** Share of messages between members that is lost, 0 to 1. */
   readonly loss?: number;
+  /** Members by stake: the subnet is founded by the treasury, with 10 ITC for each member. */
+  readonly staked?: boolean;
 }
 
 /** One member as a process: what is in memory goes with `kill`, disk and tables stay. */
@@ -94,6 +99,8 @@ export class SubnetWorld {
   readonly #plan: WorldPlan;
   readonly #random: SeededRandom;
   readonly #validator = pair(240);
+  readonly #treasury = pair(200);
+  #nonce = 0;
   readonly #pool = new VerifyPool({ workers: 0 });
   readonly #set: ValidatorSet;
   #submitted = new Map<string, VerifiedTransaction>();
@@ -106,7 +113,7 @@ export class SubnetWorld {
     this.#plan = plan;
     this.#random = new SeededRandom(plan.seed ?? 1);
     const keys = Array.from({ length: plan.members ?? 4 }, (_, i) => pair(i + 1));
-    const treasury = pair(200);
+    const treasury = this.#treasury;
     this.subnet = subnetId(treasury.address, 'home');
     this.#set = sortValidators(keys.map(({ publicKey }) => ({ key: publicKey, weight: 1 })));
     const keysInOrder = this.#set.map(
@@ -120,7 +127,8 @@ export class SubnetWorld {
         { address: treasury.address, balance: amount(SUPPLY - BOND - 1n) },
         { address: this.#validator.address, balance: amount(1n) },
       ].sort((a, b) => compareBytes(a.address, b.address)),
-      subnets: [{ id: this.subnet, name: 'home', members: this.#set, powBits: 0 }],
+      subnets:
+        plan.staked === true ? [] : [{ id: this.subnet, name: 'home', members: this.#set, powBits: 0 }],
       feePerByte: amount(1n),
       validatorBond: amount(BOND),
       bondPerWeight: amount(BOND),
@@ -147,8 +155,70 @@ export class SubnetWorld {
     const log = await BlockLog.open({ disk: new MemoryDisk(), folder: '/blocks', random: world.#random });
     const { genesis } = world;
     world.chain = await Chain.open({ genesis, log, tables: new MemoryTables(), verify: verifyNative });
+    if (plan.staked === true) await world.#found();
     for (const member of world.members) await world.start(member);
     return world;
+  }
+
+  async #found(): Promise<void> {
+    const terms = {
+      stakePerWeight: amount(UNITS_PER_ITC),
+      stakeMin: amount(UNITS_PER_ITC),
+      delayBlocks: 4,
+      isByInvitation: false,
+    };
+    const members = this.members.map(({ keys }) => this.#stakeFor(keys, 10));
+    this.transact({ kind: 'found-subnet', name: 'home', powBits: 0, terms, members });
+    await this.#block();
+  }
+
+  #stakeFor(keys: KeyPair, itc: number): MemberStake {
+    const message = memberPossessionBytes(this.id, this.#treasury.address, this.subnet);
+    return {
+      key: keys.publicKey,
+      amount: amount(BigInt(itc) * UNITS_PER_ITC),
+      possession: keys.sign(message),
+    };
+  }
+
+  /** By the treasury, with the next block. */
+  transact(body: Body): void {
+    const unsigned: UnsignedTransaction = {
+      key: { algorithm: ED25519, bytes: this.#treasury.publicKey.bytes },
+      lane: 0,
+      nonce: this.#nonce,
+      fee: amount(1_000_000n),
+      validUntil: height(10_000_000),
+      body,
+    };
+    this.#nonce += 1;
+    const signature = this.#treasury.sign(transactionSigningBytes(this.id, unsigned));
+    const verified = verifyTransaction(this.id, encodeTransaction({ ...unsigned, signature }), verifyNative);
+    if (!verified.ok) throw new Error(verified.message);
+    this.#submitted.set(verified.value.name, verified.value);
+  }
+
+  /** A further process, with stake; it decides from a turn on. */
+  async join(seed: number, itc = 10): Promise<Member> {
+    const keys = pair(seed);
+    this.transact({ kind: 'join-subnet', subnet: this.subnet, ...this.#stakeFor(keys, itc) });
+    const member: Member = {
+      index: this.members.length,
+      keys,
+      disk: new MemoryDisk(),
+      tables: new MemoryTables(),
+      reachesChain: true,
+      running: undefined,
+    };
+    this.members.push(member);
+    await this.start(member);
+    return member;
+  }
+
+  leave(member: Member, itc = 10): void {
+    const value = amount(BigInt(itc) * UNITS_PER_ITC);
+    const { address } = member.keys;
+    this.transact({ kind: 'leave-subnet', subnet: this.subnet, member: address, amount: value });
   }
 
   get id(): Hash {
@@ -211,7 +281,7 @@ export class SubnetWorld {
         },
       },
       subnet: this.subnet,
-      members: this.#set,
+      members: this.#plan.staked === true ? (firstMembers(chain.state, this.subnet) ?? this.#set) : this.#set,
       powBits: 0,
       keys,
       transport: this.#between(transport),
