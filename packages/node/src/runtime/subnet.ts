@@ -101,7 +101,7 @@ export class Subnet {
       self: () => this.#member.self,
       clock,
       draft: (payloads) =>
-        this.#isOpen ? this.#member.draft(payloads, this.#now(), this.#lane()) : undefined,
+        this.#isOpen ? this.#member.draft(payloads, this.#now(), this.#past.lane(this.#lanes)) : undefined,
       issue: (envelope) => this.#own(envelope),
       failed: (error) => this.#fail(error),
     });
@@ -319,10 +319,8 @@ export class Subnet {
   }
 
   #forged(envelope: VerifiedEnvelope, index: number): void {
-    this.#o.logger.warn(
-      { culprit: envelope.issuer, subnet: toHex(this.#o.subnet) },
-      'a member signed a payload that its device did not: it is accused',
-    );
+    const { logger, subnet } = this.#o;
+    logger.warn({ culprit: envelope.issuer, subnet: toHex(subnet) }, 'a member forged a payload');
     this.#step({ kind: 'forged', envelope, index, now: this.#now() });
   }
 
@@ -498,8 +496,8 @@ export class Subnet {
     }
   }
 
-  #lane(): number {
-    return this.#past.lane(lanesOf(this.members, Math.max(0, this.#member.self)));
+  get #lanes(): number {
+    return lanesOf(this.members, Math.max(0, this.#member.self));
   }
 
   /** For others who were away too long. In the same turn as the step: later the state is another. */
