@@ -97,6 +97,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/account.ts')).transfer,
   },
   {
+    name: 'firmware',
+    summary: 'release firmware, roll it out, halt it, prove it',
+    load: async () => (await import('./commands/firmware.ts')).firmware,
+  },
+  {
     name: 'rent',
     summary: 'offer a device for rent, rent one, settle',
     load: async () => (await import('./commands/rent.ts')).rent,
