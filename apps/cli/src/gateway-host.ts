@@ -1,4 +1,7 @@
 /** Puts a gateway on a node process: broker, vault, its routes and events. */
+import { actsAlone } from '@itc/core/ledger/account-keys.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { addressOf } from '@itc/core/ledger/address.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { ChainLedger } from '@itc/edge/api/ledger-port.js';
@@ -93,7 +96,8 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
         return carrier.bring(event.device, event.word);
     }
   });
-  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
+  const acts = (key: PublicKey): boolean => actsAlone(chain.state.keys(addressOf(key)), key);
+  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now, acts });
   return {
     routes: [gatewayRoutes({ gateway, ledger, chain, guard }), rentalWordRoutes(gateway)],
     findings: () =>

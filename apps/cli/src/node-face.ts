@@ -1,4 +1,7 @@
 /** What a process shows the outside: its HTTP API and, at a gateway, the broker. Loaded when the node itself is under way. */
+import { actsAlone } from '@itc/core/ledger/account-keys.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { addressOf } from '@itc/core/ledger/address.js';
 import { RequestGuard } from '@itc/edge/api/request-guard.js';
 import { EventHub } from '@itc/node/api/events.js';
 import { NodeApi } from '@itc/node/api/node-api.js';
@@ -35,7 +38,8 @@ export async function openFace(node: NodeProcess): Promise<Face> {
 function pinRoutes({ chain, keys, clock, subnet }: NodeProcess): Routes[] {
   if (subnet === undefined) return [];
   const now = (): number => clock.now();
-  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now });
+  const acts = (key: PublicKey): boolean => actsAlone(chain.state.keys(addressOf(key)), key);
+  const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now, acts });
   return [
     retentionRoutes({
       chain,

@@ -49,6 +49,13 @@ export function readKeySet(reader: Reader): KeySet {
   return { keys, threshold };
 }
 
+/** Whether a key acts by itself for the account whose address is its hash; `set` is what the ledger has of that account. */
+export function actsAlone(set: KeySet | undefined, key: PublicKey): boolean {
+  if (set === undefined) return true;
+  const own = set.keys.find((entry) => compareKeys(entry.key, key) === 0);
+  return own !== undefined && own.weight >= set.threshold;
+}
+
 /** Names a set of keys: what guardians agree on. */
 export function keySetHash(keys: KeySet): Hash {
   const writer = new Writer(64);

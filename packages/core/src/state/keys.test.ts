@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { compareBytes, concatBytes } from '../bytes/hex.ts';
 import { ZERO_HASH } from '../crypto/hash.ts';
 import { checkPublicKey } from '../crypto/verify.ts';
-import { keySetHash, keySetOf, type KeySet } from '../ledger/account-keys.ts';
+import { actsAlone, keySetHash, keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import { decodeTransaction } from '../ledger/transaction.ts';
 import { millis, SUPPLY } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -79,6 +79,11 @@ test('STATE-15.2: after a rotation the new key acts for the same address, and th
   assert.equal(w.send(alice, rotate(keySetOf([bob.key]))), 'ok');
   assert.equal(sendShared(w, alice.address, [alice], toBob), 'account.signers');
   assert.equal(sendShared(w, alice.address, [bob], transfer(carol, 5n)), 'ok');
+  const set = w.state.keys(alice.address);
+  assert.deepEqual(
+    [actsAlone(set, alice.key), actsAlone(set, bob.key), actsAlone(undefined, alice.key)],
+    [false, true, true],
+  );
   // Its own account is Bob's as before.
   assert.equal(sendShared(w, bob.address, [bob], transfer(carol, 5n)), 'ok');
   // Back to the first key, in which case there is no record any more.

@@ -4,7 +4,7 @@ import { checkRequest, REQUEST_SKEW_MS_MAX, type Caller } from '@itc/client/requ
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import type { PublicKey, SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { millis } from '@itc/core/ledger/ids.js';
 
 const REMEMBERED_MAX = 10_000;
@@ -13,6 +13,7 @@ export class RequestGuard {
   readonly #chain: Hash;
   readonly #verify: SignatureVerifier;
   readonly #now: () => number;
+  readonly #acts: (key: PublicKey) => boolean;
   /** Signatures used within the allowed skew, with when they may be forgotten. */
   readonly #used = new Map<string, number>();
 
@@ -20,10 +21,13 @@ export class RequestGuard {
     readonly chain: Hash;
     readonly verify: SignatureVerifier;
     readonly now: () => number;
+    /** Whether a key acts for the account of its hash now, see `actsAlone`. */
+    readonly acts: (key: PublicKey) => boolean;
   }) {
     this.#chain = options.chain;
     this.#verify = options.verify;
     this.#now = options.now;
+    this.#acts = options.acts;
   }
 
   /** The body is signed as it was sent: compact JSON, as `JSON.stringify` of the parsed body gives it back. */
@@ -39,7 +43,8 @@ export class RequestGuard {
       verify: this.#verify,
     });
     if (!caller.ok) return caller;
-    const { signature } = caller.value;
+    const { key, signature } = caller.value;
+    if (!this.#acts(key)) return refused('request.unauthorised', 'other keys act for this account now');
     for (const [old, until] of this.#used) {
       if (until > now && this.#used.size < REMEMBERED_MAX) break;
       this.#used.delete(old);
