@@ -57,7 +57,11 @@ function found(bytes: Uint8Array): readonly unknown[] {
   const type = Object.entries(TYPES).find(([, label]) => label === labels.get(3))?.[0];
   const known = [1, 3, 4, -70001, -70002].filter((label) => labels.has(label)).length;
   assert.equal(known, labels.size, 'no unknown label');
-  return [type, labels.get(-70001), String(labels.get(4)), String(labels.get(-70002) ?? ''), String(content)];
+  const bytesOf = (label: number): string => {
+    const bytes = labels.get(label);
+    return bytes instanceof Uint8Array ? String(bytes) : '';
+  };
+  return [type, labels.get(-70001), bytesOf(4), bytesOf(-70002), String(content)];
 }
 
 function scanned(bytes: Uint8Array): readonly unknown[] | undefined {
