@@ -27,6 +27,10 @@ const URGENT: ReadonlySet<BodyKind> = new Set<BodyKind>([
   'set-group',
   'accept-device',
   'mark-device',
+  'rent',
+  'rental-start',
+  'rental-stop',
+  'end-rental',
 ]);
 
 export class ChainLedger implements LedgerPort {
