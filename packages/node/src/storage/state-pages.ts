@@ -89,6 +89,9 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   /** Since when the newest state refers to nothing in a segment. */
   readonly #emptied = new Map<number, number>();
   readonly #tidied = new Set<number>();
+  /** Up to which height segments were filled since the start; what is older than any state is not in here. */
+  readonly #filled = new Map<number, number>();
+  #keepFrom = 0;
   /** Pages known to be released, by segment, so that those who tidy need not look for them. */
   readonly #dead = new Map<number, Uint8Array>();
   #victim: { readonly segment: number; next: number } | undefined;
@@ -253,10 +256,14 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
       this.#emptied.delete(number);
       this.#tidied.delete(number);
       this.#dead.delete(number);
+      this.#filled.delete(number);
     }
+    const firstOpen = Math.floor(this.#stored.nextExtent / SEGMENT_EXTENTS);
     this.#stored = { ...next, segments };
+    this.#keepFrom = keepFrom;
     // The segment that is written to may be empty for now.
     const current = Math.floor(next.nextExtent / SEGMENT_EXTENTS);
+    for (let number = firstOpen; number < current; number += 1) this.#filled.set(number, next.at);
     for (const [number, { live }] of segments) {
       if (live > 0 || number >= current) this.#emptied.delete(number);
       else if (!this.#emptied.has(number)) this.#emptied.set(number, next.at);
@@ -307,13 +314,15 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   }
 
   #chosen(): { readonly segment: number; next: number } | undefined {
-    const full = [...this.#segments].filter(([, { live }]) => live > 0);
+    // In what was filled at heights that are still kept nothing could be dropped yet, and much of it will go by itself.
+    const isOld = (segment: number): boolean =>
+      (segment + 1) * SEGMENT_EXTENTS <= this.#stored.nextExtent &&
+      (this.#filled.get(segment) ?? 0) <= this.#keepFrom;
+    const full = [...this.#segments].filter(([segment, { live }]) => live > 0 && isOld(segment));
     const { live, total } = sumOf(full.map(([, segment]) => segment));
-    if (total <= 2 * live + this.#slack) return undefined;
-    const isWritten = (segment: number): boolean =>
-      (segment + 1) * SEGMENT_EXTENTS <= this.#stored.nextExtent && !this.#tidied.has(segment);
+    if (total - live <= this.bytes.live + this.#slack) return undefined;
     const [least] = full
-      .filter(([segment]) => isWritten(segment))
+      .filter(([segment]) => !this.#tidied.has(segment))
       .sort(([, a], [, b]) => a.live / a.total - b.live / b.total);
     return least && { segment: least[0], next: least[0] * SEGMENT_EXTENTS };
   }
