@@ -85,6 +85,17 @@ const TIMEOUT_MS = 30_000;
 const POLL_MS_MIN = 50;
 const POLL_MS_MAX = 1000;
 
+/** Who makes a request that is not for everybody. */
+export interface SignedBy {
+  readonly chain: Hash;
+  readonly signer: Signer;
+}
+
+interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly signedBy?: SignedBy | undefined;
+}
+
 type Query = Readonly<Record<string, string | number | undefined>>;
 
 /** Every method throws `LedgerError` with the server's code, `peer.gone` without an answer. */
@@ -219,7 +230,8 @@ export class Client {
     id: Hash,
     o: { readonly proof?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<TransactionStatus> {
-    return this.#get(`/transactions/${toHex(id)}`, o.proof === true ? { proof: 1 } : {}, o.signal);
+    const { signal } = o;
+    return this.#get(`/transactions/${toHex(id)}`, o.proof === true ? { proof: 1 } : {}, { signal });
   }
 
   /**
@@ -264,12 +276,17 @@ export class Client {
     return this.#get(`/devices/${encodeURIComponent(device)}`);
   }
 
-  async readings(device: string, o: Page & { readonly name?: string } = {}): Promise<readonly Reading[]> {
-    return (
-      await this.#get<{ readings: readonly Reading[] }>(`/devices/${encodeURIComponent(device)}/readings`, {
-        ...o,
-      })
-    ).readings;
+  /**
+   * Readings belong to whoever owned the device when they were made. With `signedBy` those of the signer's own time are told, also
+   * long after a sale; without, those of the present owner, where the gateway answers its home.
+   */
+  async readings(
+    device: string,
+    o: Page & { readonly name?: string; readonly signedBy?: SignedBy } = {},
+  ): Promise<readonly Reading[]> {
+    const { signedBy, ...query } = o;
+    const path = `/devices/${encodeURIComponent(device)}/readings`;
+    return (await this.#get<{ readings: readonly Reading[] }>(path, query, { signedBy })).readings;
   }
 
   series(device: string, o: { readonly name: string; readonly points?: number }): Promise<Series> {
@@ -393,7 +410,7 @@ export class Client {
   /** A request signed by the owner: names a device at this gateway, or enrols one without a key. */
   async enrolDevice(
     enrolment: Enrolment,
-    o: { readonly chain: Hash; readonly signer: Signer },
+    o: SignedBy,
   ): Promise<{ readonly address: string; readonly name: string }> {
     const { device, ...rest } = enrolment;
     const value = { ...rest, ...(device === undefined ? {} : { device: formatAddress(device) }) };
@@ -466,25 +483,19 @@ export class Client {
     return this.#get<T>(path, query);
   }
 
-  async #get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
+  async #get<T>(path: string, query: Query = {}, o: RequestOptions = {}): Promise<T> {
     const pairs = Object.entries(query).filter(([, value]) => value !== undefined);
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&');
-    const url = `${this.url}/api/v1${path}${text === '' ? '' : `?${text}`}`;
-    return (await requestJson(this.#fetch, url, {
-      method: 'GET',
-      headers: { accept: 'application/json' },
-      ...(signal && { signal }),
-    })) as T;
+    const apiPath = `/api/v1${path}${text === '' ? '' : `?${text}`}`;
+    const { signal, signedBy } = o;
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (signedBy !== undefined)
+      headers['authorization'] = await this.#authorization(signedBy, 'GET', apiPath, '');
+    const init = { method: 'GET', headers, ...(signal && { signal }) };
+    return (await requestJson(this.#fetch, `${this.url}${apiPath}`, init)) as T;
   }
 
-  async #post<T>(
-    path: string,
-    value: unknown,
-    o: {
-      readonly signal?: AbortSignal;
-      readonly signedBy?: { readonly chain: Hash; readonly signer: Signer };
-    } = {},
-  ): Promise<T> {
+  async #post<T>(path: string, value: unknown, o: RequestOptions = {}): Promise<T> {
     const { signal, signedBy } = o;
     const body = JSON.stringify(value);
     const headers: Record<string, string> = {
@@ -492,18 +503,15 @@ export class Client {
       'content-type': 'application/json',
     };
     const apiPath = `/api/v1${path}`;
-    if (signedBy !== undefined) {
-      const time = millis(Math.floor(this.#clock.now()));
-      headers['authorization'] = await signRequest({
-        ...signedBy,
-        method: 'POST',
-        path: apiPath,
-        body: utf8Encode(body),
-        time,
-      });
-    }
+    if (signedBy !== undefined)
+      headers['authorization'] = await this.#authorization(signedBy, 'POST', apiPath, body);
     const init = { method: 'POST', headers, body, ...(signal && { signal }) };
     return (await requestJson(this.#fetch, `${this.url}${apiPath}`, init)) as T;
+  }
+
+  #authorization(by: SignedBy, method: string, path: string, body: string): Promise<string> {
+    const time = millis(Math.floor(this.#clock.now()));
+    return signRequest({ ...by, method, path, body: utf8Encode(body), time });
   }
 }
 
