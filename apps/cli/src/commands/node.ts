@@ -2,10 +2,14 @@
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
-import { readConfig } from '@itc/node/config.js';
-import { NodeProcess } from '@itc/node/runtime/process.js';
+import { parseHash } from '@itc/client/client.js';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { readConfig, type NodeConfig } from '@itc/node/config.js';
+import { NodeProcess, readGenesis } from '@itc/node/runtime/process.js';
 import type { Face } from '../node-face.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+
+const LOOK_MS = 100;
 
 export const node: Command = {
   name: 'node',
@@ -36,6 +40,8 @@ async function run(call: Call): Promise<number> {
   installNativeCrypto();
   if (availableParallelism() <= 4) for (const flag of FEW_PROCESSORS) setFlagsFromString(flag);
   const config = readConfig(path);
+  const over = interrupted();
+  if (!(await hasSubnet(config, over))) return 0;
   const node = await NodeProcess.open({ config });
   const face = async (): Promise<Face> => (await import('../node-face.ts')).openFace(node);
   let shown: Face;
@@ -48,11 +54,35 @@ async function run(call: Call): Promise<number> {
     shown = await face();
   }
   await shown.start();
-  await interrupted();
+  await over;
   node.logger.info({}, 'stopping');
   await shown.stop();
   await node.stop();
   return 0;
+}
+
+/**
+ * A member of a subnet that was founded after genesis knows it only when it has followed the main chain so far: until then it does that
+ * alone. False when it was interrupted meanwhile.
+ */
+async function hasSubnet(config: NodeConfig, over: Promise<void>): Promise<boolean> {
+  const { subnet, ...rest } = config;
+  if (subnet === undefined || config.role === 'validator') return true;
+  if (readGenesis(config.genesisFile).subnets.some(({ id: listed }) => toHex(listed) === subnet)) return true;
+  const id = parseHash(subnet);
+  const isKnown = ({ chain }: NodeProcess): boolean => chain.state.subnet(id) !== undefined;
+  const node = await NodeProcess.open({ config: rest });
+  let isStopping = false;
+  void over.then(() => (isStopping = true));
+  try {
+    if (isKnown(node)) return true;
+    node.logger.info({ subnet }, 'the chain has no such subnet here yet: following it');
+    await node.start();
+    while (!isKnown(node) && !isStopping) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    return isKnown(node);
+  } finally {
+    await node.stop();
+  }
 }
 
 /** A signal, or the end of the process that supervises us: nobody should be left behind. */

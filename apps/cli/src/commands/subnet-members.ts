@@ -87,7 +87,7 @@ export async function create(call: Call, words: readonly string[]): Promise<numb
   const names = textOption(call, 'members')?.split(',') ?? [];
   if (name === undefined || rest.length > 0) throw new UsageError('expected a name for the subnet');
   if (names.length === 0) throw new UsageError('--members is needed: names of keys, with commas between');
-  const stake = amountOf(textOption(call, 'stake') ?? '100');
+  const stake = amountOf(textOption(call, 'stake') ?? '1000');
   const perWeight = parseItc(textOption(call, 'per-weight') ?? '1');
   if (perWeight === undefined) throw new UsageError('--per-weight takes an amount in ITC');
   const wallet = await walletOf(call);

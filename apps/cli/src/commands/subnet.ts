@@ -48,7 +48,7 @@ Options:
   --key NAME         whose account or balance (default owner)
   --member NAME      key of the member's process; made when it is not there
   --members NAMES    of the first members, with commas between
-  --stake ITC        for each of them (default 100)
+  --stake ITC        for each of them (default 1000, what a validator of a devnet bonds)
   --stake-min ITC    least stake of a member (default: --stake)
   --per-weight ITC   stake behind a unit of weight (default 1)
   --delay BLOCKS     until stake that was asked back returns (default 86400)

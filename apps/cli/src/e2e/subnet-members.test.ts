@@ -40,21 +40,25 @@ async function itc(api: string, ...argv: string[]): Promise<Record<string, unkno
 test('SUBNET-10.1: a member joins by stake under load and another leaves: turns without a restart, one state, every payment once', async () => {
   const founded = await itc(
     net.ready.api,
-    ...['create', 'farm', '--members', 'f1,f2,f3,f4', '--stake', '100', '--delay', '20'],
+    ...['create', 'farm', '--members', 'f1,f2,f3,f4', '--stake', '1000', '--delay', '20'],
   );
   const id = founded['subnet'] as string;
   const apis = (founded['configs'] as string[]).map(startMember);
   const [first, second] = apis as [string, string];
-  await until('the members answer', async () => {
-    const statuses = await Promise.all(
-      apis.map((api) =>
-        openClient(api)
-          .status()
-          .catch(() => undefined),
-      ),
-    );
-    return statuses.every((status) => status !== undefined) ? true : undefined;
-  });
+  await until(
+    'the members answer',
+    async () => {
+      const statuses = await Promise.all(
+        apis.map((api) =>
+          openClient(api)
+            .status()
+            .catch(() => undefined),
+        ),
+      );
+      return statuses.every((status) => status !== undefined) ? true : undefined;
+    },
+    120_000,
+  );
   await itc(first, 'deposit', id, '10', '--timeout', '100');
 
   let isOver = false;
@@ -66,7 +70,7 @@ test('SUBNET-10.1: a member joins by stake under load and another leaves: turns 
     }
   })();
   try {
-    const asked = itc(first, 'join', id, '100', '--member', 'f5', '--wait', '--timeout', '150');
+    const asked = itc(first, 'join', id, '1000', '--member', 'f5', '--wait', '--timeout', '150');
     const path = await until('the new member is configured', async () => {
       const folder = `${net.folder}/nodes/f5/config.json`;
       await Promise.resolve();
@@ -92,12 +96,12 @@ test('SUBNET-10.1: a member joins by stake under load and another leaves: turns 
       const [one] = known;
       return one !== undefined && known.every((other) => other?.hash === one.hash) ? true : undefined;
     };
-    await until('the newcomer has the same newest checkpoint as the others', heads);
+    await until('the newcomer has the same newest checkpoint as the others', heads, 120_000);
     const left = await itc(second, 'leave', id, '--member', 'f1', '--wait', '--timeout', '150');
     assert.equal(left['isOut'], true);
     isOver = true;
     await load;
-    await until('those who decide agree after the turn, too', heads);
+    await until('those who decide agree after the turn, too', heads, 120_000);
     for (const api of [...apis.slice(1), fifth]) {
       const balance = await until('the balance has arrived', async () => {
         const told = await itc(api, 'balance', id, 'f1');

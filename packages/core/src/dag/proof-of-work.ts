@@ -5,10 +5,14 @@
  */
 import { utf8Encode } from '../bytes/writer.ts';
 import { HASH_BYTES, sha256, TAGS, type Hash } from '../crypto/hash.ts';
+import { OneBlock } from '../crypto/sha256-block.ts';
 
 const PREFIX = utf8Encode(`${TAGS.proofOfWork}\0`);
 const preimage = new Uint8Array(PREFIX.length + HASH_BYTES + 8);
 preimage.set(PREFIX);
+/** Where the nonce begins: a word, and bits into it. */
+const NONCE_WORD = (PREFIX.length + HASH_BYTES) >> 2;
+const NONCE_SHIFT = 8 * ((PREFIX.length + HASH_BYTES) & 3);
 const nonceView = new DataView(preimage.buffer, PREFIX.length + HASH_BYTES);
 
 function setNonce(nonce: number): void {
@@ -43,11 +47,29 @@ export function powSearch(search: {
   readonly tries: number;
 }): number | undefined {
   preimage.set(search.bodyHash, PREFIX.length);
+  setNonce(search.start);
+  const block = new OneBlock(preimage, NONCE_WORD);
+  const { words, digest } = block;
+  // The nonce lies across three words, shifted by the bytes of the prefix that are beyond a whole word.
+  const before = (words[NONCE_WORD] as number) & ~(-1 >>> NONCE_SHIFT);
+  const after = (words[NONCE_WORD + 2] as number) & (-1 >>> NONCE_SHIFT);
   for (let nonce = search.start; nonce < search.start + search.tries; nonce += 1) {
-    setNonce(nonce);
-    if (leadingZeroBits(sha256(preimage)) >= search.bits) return nonce;
+    const high = Math.floor(nonce / 0x1_0000_0000);
+    const low = nonce | 0;
+    words[NONCE_WORD] = before | (high >>> NONCE_SHIFT);
+    words[NONCE_WORD + 1] = (high << (32 - NONCE_SHIFT)) | (low >>> NONCE_SHIFT);
+    words[NONCE_WORD + 2] = (low << (32 - NONCE_SHIFT)) | after;
+    block.compress();
+    if (Math.clz32(digest[0] as number) >= Math.min(search.bits, 32) && zeroBits(digest) >= search.bits)
+      return nonce;
   }
   return undefined;
+}
+
+function zeroBits(digest: Int32Array): number {
+  for (let i = 0; i < digest.length; i += 1)
+    if (digest[i] !== 0) return 32 * i + Math.clz32(digest[i] as number);
+  return 32 * digest.length;
 }
 
 /**

@@ -18,12 +18,15 @@ const CONCERNING: ReadonlySet<LedgerEvent['kind']> = new Set([
   'epoch-elected',
   'epoch-promoted',
   'member-staked',
+  'subnet-created',
   'member-leaving',
   'checkpoint-committed',
 ]);
 
 const BONDS: ReadonlySet<LedgerEvent['kind']> = new Set(
-  [...CONCERNING].filter((kind) => !kind.startsWith('member-') && kind !== 'checkpoint-committed'),
+  [...CONCERNING].filter(
+    (kind) => !kind.startsWith('member-') && kind !== 'subnet-created' && kind !== 'checkpoint-committed',
+  ),
 );
 
 export class Admission {
@@ -74,13 +77,19 @@ export class Admission {
   #readStakes(): void {
     const { state } = this.#chain;
     this.#staked.clear();
-    for (const { id } of state.subnets())
-      for (const { stake } of state.stakes(id)) this.#judge(id, stake.key, stake.stake);
+    for (const { id } of state.subnets()) this.#readStakesIn(id);
     this.#readOwnSubnet();
+  }
+
+  #readStakesIn(subnet: Hash): boolean {
+    const before = this.#staked.size;
+    for (const { stake } of this.#chain.state.stakes(subnet)) this.#judge(subnet, stake.key, stake.stake);
+    return this.#staked.size > before;
   }
 
   /** Of one event alone: stakes of strangers may be many. */
   #noteStake(event: LedgerEvent): boolean {
+    if (event.kind === 'subnet-created') return this.#readStakesIn(event.subnet);
     if (event.kind === 'member-staked') return this.#judge(event.subnet, event.key, event.stake);
     if (event.kind === 'member-leaving') {
       const record = this.#chain.state.stake(event.subnet, event.member);
