@@ -6,6 +6,9 @@ import { Writer } from '../bytes/writer.ts';
 import { assertStrict, anyHash } from '../testing/arbitraries.ts';
 import { releasers, role, version } from '../testing/firmware.ts';
 import { anyFirmwareBody, anyRentalBody, anyRentalTerms } from '../testing/market-arbitraries.ts';
+import { verificationCost } from '../crypto/cost.ts';
+import { ML_DSA_44, P256 } from '../crypto/signature.ts';
+import { signaturesCost } from './bodies/firmware.ts';
 import { readBody, writeBody, type Body } from './body.ts';
 import {
   readReleaseForm,
@@ -135,4 +138,17 @@ test('WIRE-10.3: dependencies ascend and occur once; a share is of ten thousand'
     codeOf(readRolloutStep, (w) => writeRolloutStep(w, { step: 1, share: value, halted: false }));
   assert.equal(share(10_000), 'ok');
   assert.equal(share(10_001), 'decode.out-of-range');
+});
+
+test('STATE-23.1: signatures of roles count towards what checking a block may cost, at the price of the dearest scheme of their length', () => {
+  const signed = (...lengths: number[]): Body => ({
+    kind: 'approve-release',
+    channel: new Uint8Array(32) as ReleaseForm['image'],
+    number: 1,
+    signatures: lengths.map((length, index) => ({ index, signature: new Uint8Array(length) })),
+  });
+  assert.equal(signaturesCost(signed()), 0);
+  assert.equal(signaturesCost(signed(64, 64)), 2 * verificationCost(P256));
+  assert.equal(signaturesCost(signed(64, 2420)), verificationCost(P256) + verificationCost(ML_DSA_44));
+  assert.equal(signaturesCost({ kind: 'restart' }), 0);
 });

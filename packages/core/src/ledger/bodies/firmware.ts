@@ -1,7 +1,9 @@
 /** Bodies of firmware (spec STATE-23). Anybody sends them and pays: what counts is who signed inside. */
 import type { Reader } from '../../bytes/reader.ts';
 import type { Writer } from '../../bytes/writer.ts';
+import { verificationCost } from '../../crypto/cost.ts';
 import { HASH_BYTES, type Hash } from '../../crypto/hash.ts';
+import { FIXED_SIGNATURE_BYTES, ML_DSA_44, P256 } from '../../crypto/signature.ts';
 import { readHash } from '../fields.ts';
 import {
   readChannelForm,
@@ -75,6 +77,21 @@ export type FirmwareBody =
       /** Over `attestationLeaf`, ascending by device. */
       readonly root: Hash;
     };
+
+/**
+ * What checking the signatures inside costs, see `verificationCost`. The keys stand in the state; by its length a signature is of a
+ * scheme that costs at most this. 0 for bodies of other kinds.
+ */
+export function signaturesCost(body: { readonly kind: string } | FirmwareBody): number {
+  if (!('signatures' in body)) return 0;
+  const accepted = 'accepted' in body ? body.accepted : [];
+  let cost = 0;
+  for (const { signature } of [...body.signatures, ...accepted])
+    cost += verificationCost(signature.length === ML_DSA_BYTES ? ML_DSA_44 : P256);
+  return cost;
+}
+
+const ML_DSA_BYTES = FIXED_SIGNATURE_BYTES[ML_DSA_44];
 
 function writeSigned(writer: Writer, o: { readonly channel: Hash; readonly number: number }): Writer {
   return writer.fixed(o.channel, HASH_BYTES).u53(o.number);
