@@ -1,5 +1,5 @@
 /**
- * From one subnet to another (spec CLIENT-11): what a holder has leaves the first by an order, is fetched on the main chain by its
+ * From one subnet to another (spec SUBNET-9): what a holder has leaves the first by an order, is fetched on the main chain by its
  * proof, and is deposited into the second. Each step can be seen on the chain, so whoever was interrupted calls again: what
  * waits on the main chain is fetched first, and only what is inside is ordered out.
  */
