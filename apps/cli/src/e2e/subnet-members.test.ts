@@ -40,7 +40,14 @@ async function itc(api: string, ...argv: string[]): Promise<Record<string, unkno
 test('SUBNET-10.1: a member joins by stake under load and another leaves: turns without a restart, one state, every payment once', async () => {
   const founded = await itc(
     net.ready.api,
-    ...['create', 'farm', '--members', 'f1,f2,f3,f4', '--stake', '1000', '--delay', '20'],
+    'create',
+    'farm',
+    '--members',
+    'f1,f2,f3,f4',
+    '--stake',
+    '1000',
+    '--delay',
+    '20',
   );
   const id = founded['subnet'] as string;
   const apis = (founded['configs'] as string[]).map(startMember);
