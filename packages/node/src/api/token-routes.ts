@@ -122,7 +122,7 @@ export function tokenRoutes(chain: Chain): Routes {
       (request) => {
         const id = idText(hash32(request.params.sponsorship));
         const record = chain.state.record('sponsorship', id);
-        if (record === undefined) return refuse('sponsor.unknown', 'no such sponsorship');
+        if (record === undefined) return refuse('not-found', 'no such sponsorship');
         return sponsorshipOf(chain, id, record);
       },
     );
@@ -164,9 +164,7 @@ export function tokenRoutes(chain: Chain): Routes {
       (request) => {
         const id = idText(hash32(request.params.stream));
         const stream = chain.state.record('stream', id);
-        return stream === undefined
-          ? refuse('stream.unknown', 'no such stream')
-          : streamOf(chain, id, stream);
+        return stream === undefined ? refuse('not-found', 'no such stream') : streamOf(chain, id, stream);
       },
     );
   };
