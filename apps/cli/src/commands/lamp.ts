@@ -19,6 +19,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   'not-allowed': 'the grant does not allow this',
   proof: 'the proof that came with the command does not hold',
   'stale-proof': 'the proof is older than what it knows',
+  'not-begun': 'the rental has not begun, or has ended; begin it with: itc rent start',
   stolen: 'it was reported stolen',
   retired: 'it was retired',
   'off-schedule': 'the grant holds at other hours of the week',

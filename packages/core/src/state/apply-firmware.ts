@@ -150,7 +150,7 @@ function applyRotate(
   return ok({ kind: 'channel-rotated', channel, maker, model, board, version, expiresAt });
 }
 
-export function releaseFlaw({ form }: BodyOf<'release-firmware'>): Flaw {
+function releaseFlaw({ form }: BodyOf<'release-firmware'>): Flaw {
   if (form.size < 1 || form.size > STATE_LIMITS.firmwareBytesMax)
     return refused(
       'release.malformed',
@@ -394,7 +394,7 @@ function releaseId(channel: Hash, number: number): string {
   return idText(countedId(channel, number));
 }
 
-export function installsId(o: {
+function installsId(o: {
   readonly channel: Hash;
   readonly number: number;
   readonly subnet: Hash;

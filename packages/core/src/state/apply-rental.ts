@@ -41,7 +41,7 @@ type Outcome = Result<LedgerEventBody, ErrorCode>;
 
 const LEVEL_MAX = 254;
 
-export function termsFlaw(owner: Address, terms: RentalTerms): Flaw {
+function termsFlaw(owner: Address, terms: RentalTerms): Flaw {
   const { unit, minimum, maximum, duration, startWithin, window, arbiter, actions, levelMax } = terms;
   const malformed = (message: string): Flaw => refused('rental-offer.malformed', message);
   if (maximum < 1 || minimum > maximum) return malformed('expected a maximum from 1, not below the minimum');

@@ -27,15 +27,13 @@ export interface NumberedRelease {
 }
 
 /** Why a release is passed over. */
-export const RELEASE_REASONS = [
-  'unapproved',
-  'halted',
-  'not-in-share',
-  'too-old-to-update',
-  'dependency',
-  'rollback',
-] as const;
-export type ReleaseReason = (typeof RELEASE_REASONS)[number];
+export type ReleaseReason =
+  | 'unapproved'
+  | 'halted'
+  | 'not-in-share'
+  | 'too-old-to-update'
+  | 'dependency'
+  | 'rollback';
 
 export type FirmwareDecision =
   | ({ readonly kind: 'install' } & NumberedRelease)

@@ -128,6 +128,11 @@ export class DeviceClient {
     return await this.#publish('rental', content, true);
   }
 
+  /** Which firmware runs, and how its installation went (spec STATE-23.7). */
+  async publishAttestation(content: Uint8Array): Promise<Delivered> {
+    return await this.#publish('attestation', content, false);
+  }
+
   async #publish(
     contentType: ContentType,
     content: Uint8Array,
