@@ -149,6 +149,10 @@ test('PAGES-6: any changes of records, in any steps, leave what they leave in me
         earlier.push([paged, plain]);
         paged = paged.advance(changesOf(step)).records;
         plain = plain.advance(changesOf(step)).records;
+        // Of the newest state records may be known without their pages; another one that follows on an earlier one is not it.
+        if (step.length % 3 === 0) earlier[0]?.[0].advance(changesOf(step));
+        for (let n = 0; n <= 40; n += 1)
+          assert.deepEqual(paged.record('account', id(n)), plain.record('account', id(n)));
         assert.equal(toHex(paged.tree.root), toHex(plain.tree.root));
       }
       earlier.push([paged, plain]);
@@ -158,6 +162,8 @@ test('PAGES-6: any changes of records, in any steps, leave what they leave in me
           assert.deepEqual([...own.walk(kind)], [...other.walk(kind)]);
           assert.equal(own.count(kind), other.count(kind));
         }
+        for (let n = 0; n <= 40; n += 1)
+          assert.deepEqual(own.record('account', id(n)), other.record('account', id(n)));
         for (let n = 0; n < 6; n += 1)
           assert.deepEqual([...own.walk('grant', id(n))], [...other.walk('grant', id(n))]);
       }

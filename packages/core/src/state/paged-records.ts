@@ -77,10 +77,19 @@ export class PagedRecords implements RecordStore {
   }
 
   record<K extends RecordKind>(kind: K, id: string): RecordTypes[K] | undefined {
+    const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
+    const newest = this.#decoded.newest(this.tree.top);
+    const known = newest?.get(label);
+    if (known !== undefined) return known as RecordTypes[K];
+    const record = this.#read(kind, id, label);
+    if (newest !== undefined && record !== undefined) this.#decoded.note(label, record);
+    return record;
+  }
+
+  #read<K extends RecordKind>(kind: K, id: string, label: string): RecordTypes[K] | undefined {
     // Most questions about kinds of which there are few have the answer no, and need no page for it.
     if (this.count(kind) === 0) return undefined;
     if (!UNORDERED.has(kind) && !this.#pages.keys.has(stateKey(kind, idBytes(id)))) return undefined;
-    const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
     const value = this.tree.view(hashOf(label), label);
     return value && this.#decoded.get(kind, label, value);
   }
@@ -105,35 +114,43 @@ export class PagedRecords implements RecordStore {
     readonly changes: readonly RecordChange[];
   } {
     const changes: PageChange[] = [];
+    const written: [label: string, record: object | undefined][] = [];
     const collect = <K extends RecordKind>(kind: K): void => {
       for (const [id, record] of changed[kind]) {
         const key = stateKey(kind, idBytes(id));
         const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
         const value = record && encodeRecord(kind, record);
         if (value !== undefined) this.#decoded.remember(kind, label, value, record);
+        written.push([label, record]);
         changes.push(new PageChange(hashOf(label), key, value));
       }
     };
     for (const kind of KINDS) collect(kind);
-    return this.#updated(changes);
+    return this.#updated(changes, written);
   }
 
   /** Records as another state had them; that they are canonical is for the caller to know. */
   load(entries: readonly StateEntry[]): PagedRecords {
-    return this.#updated(entries.map(({ key, value }) => new PageChange(stateKeyHash(key), key, value)))
-      .records;
+    return this.#updated(
+      entries.map(({ key, value }) => new PageChange(stateKeyHash(key), key, value)),
+      undefined,
+    ).records;
   }
 
   /** The same records, after a look whether these pages are still theirs and should be moved, see `PageStore.moves`. */
   moved(pages: readonly Uint8Array[]): PagedRecords {
-    return this.#updated(pages.map(pageMove)).records;
+    return this.#updated(pages.map(pageMove), []).records;
   }
 
-  #updated(all: readonly PageChange[]): {
+  #updated(
+    all: readonly PageChange[],
+    written: readonly (readonly [label: string, record: object | undefined])[] | undefined,
+  ): {
     readonly records: PagedRecords;
     readonly changes: readonly RecordChange[];
   } {
     const tree = this.tree.update(all);
+    this.#decoded.follow(this.tree.top, tree.top, written);
     const counts = this.#counts.slice();
     const changes: RecordChange[] = [];
     for (const { label, value, outcome } of all) {
@@ -180,6 +197,8 @@ function hashOf(label: string): Hash {
 
 /** Most recently decoded records that are asked for again and again, with the bytes they came from. */
 const REMEMBERED_MAX = 4_096;
+/** Records of the newest state that were read or written lately: some 6 MB of accounts. */
+const NEWEST_MAX = 32_768;
 
 /**
  * The same bytes give the same object, as long as it is remembered: sets of validators are told apart by identity. Accounts
@@ -187,6 +206,33 @@ const REMEMBERED_MAX = 4_096;
  */
 class DecodedRecords {
   readonly #records = new Map<string, { readonly bytes: Uint8Array; readonly record: unknown }>();
+  /** Blocks follow on the newest state, so it alone is worth to be known without its pages. */
+  readonly #newest = new Map<string, object>();
+  #newestTop: TreeTop | undefined;
+
+  /** What is known of the state with this top, if that is the newest one. */
+  newest(top: TreeTop | undefined): ReadonlyMap<string, object> | undefined {
+    return top !== undefined && top === this.#newestTop ? this.#newest : undefined;
+  }
+
+  note(label: string, record: object): void {
+    if (this.#newest.size >= NEWEST_MAX) this.#newest.clear();
+    this.#newest.set(label, record);
+  }
+
+  /** A state has followed on another: `written` is what is different, undefined when that is not known. */
+  follow(
+    before: TreeTop | undefined,
+    after: TreeTop | undefined,
+    written: readonly (readonly [label: string, record: object | undefined])[] | undefined,
+  ): void {
+    if (before !== this.#newestTop || written === undefined) this.#newest.clear();
+    this.#newestTop = after;
+    for (const [label, record] of written ?? []) {
+      if (record === undefined) this.#newest.delete(label);
+      else this.note(label, record);
+    }
+  }
 
   /** `value` may be a view of a page. */
   get<K extends RecordKind>(kind: K, label: string, value: Uint8Array): RecordTypes[K] {
