@@ -46,7 +46,7 @@ export interface PublicKey {
   readonly bytes: Uint8Array;
 }
 
-/** True when the signature is acceptable under the one rule of spec CRYPTO-3. Never throws on bad input. */
+/** True when the signature is acceptable under the one rule of its scheme (spec CRYPTO-2.4). Never throws on bad input. */
 export type SignatureVerifier = (key: PublicKey, message: Uint8Array, signature: Uint8Array) => boolean;
 
 /**

@@ -4,7 +4,7 @@ import { p256 } from '@noble/curves/nist.js';
 import { concatBytes } from '../bytes/hex.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { mlDsaKeysOf, signMlDsa } from '../crypto/ml-dsa.ts';
-import type { Algorithm, PublicKey } from '../crypto/signature.ts';
+import { ED25519, ML_DSA_44, P256, WEBAUTHN, type Algorithm, type PublicKey } from '../crypto/signature.ts';
 import { packAssertion, webauthnChallenge } from '../crypto/webauthn.ts';
 import { addressOf } from '../ledger/address.ts';
 import { keyPair, type KeyPair } from './keys.ts';
@@ -19,20 +19,21 @@ export function schemeKeyPair(algorithm: Algorithm, seed: number): KeyPair {
     const key: PublicKey = { algorithm, bytes };
     return { key, address: addressOf(key), sign };
   };
-  switch (algorithm as number) {
-    case 2:
+  switch (algorithm) {
+    case P256:
       return pair(p256.getPublicKey(secret, true), (message) => p256.sign(message, secret, { lowS: true }));
-    case 3: {
+    case ML_DSA_44: {
       const { publicKey, secretKey } = mlDsaKeysOf(Uint8Array.from(secret));
       return pair(publicKey, (message) => signMlDsa(secretKey, message));
     }
-    case 4: {
+    case WEBAUTHN: {
       const rpIdHash = sha256(utf8Encode(TEST_RP_ID));
       const key = concatBytes(rpIdHash, p256.getPublicKey(secret, true));
       return pair(key, (message) => assertionOver(message, rpIdHash, secret));
     }
+    case ED25519:
+      return keyPair(seed);
   }
-  return keyPair(seed);
 }
 
 function assertionOver(message: Uint8Array, rpIdHash: Uint8Array, secret: Uint8Array): Uint8Array {

@@ -6,7 +6,15 @@ import { hash } from 'node:crypto';
 import sodium from 'sodium-native';
 import { HASH_BYTES, installSha256 } from '@itc/core/crypto/hash.js';
 import { verifyMlDsa } from '@itc/core/crypto/ml-dsa.js';
-import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type SignatureVerifier } from '@itc/core/crypto/signature.js';
+import {
+  ED25519,
+  ML_DSA_44,
+  P256,
+  PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
+  WEBAUTHN,
+  type SignatureVerifier,
+} from '@itc/core/crypto/signature.js';
 import { openAssertion } from '@itc/core/crypto/webauthn.js';
 import { verifyP256Native } from './p256-native.ts';
 
@@ -37,14 +45,14 @@ export function sha256Native(bytes: Uint8Array): Uint8Array {
  * which leaves ML-DSA to the portable code at some two milliseconds each, for the worker pool.
  */
 export const verifyNative: SignatureVerifier = (key, message, signature) => {
-  switch (key.algorithm as number) {
-    case 1:
+  switch (key.algorithm) {
+    case ED25519:
       return verifyEd25519Native(key.bytes, message, signature);
-    case 2:
+    case P256:
       return verifyP256Native(key.bytes, message, signature);
-    case 3:
+    case ML_DSA_44:
       return verifyMlDsa(key.bytes, message, signature);
-    case 4: {
+    case WEBAUTHN: {
       const asserted = openAssertion(key.bytes, message, signature);
       return asserted !== undefined && verifyP256Native(asserted.key, asserted.message, asserted.signature);
     }

@@ -85,7 +85,7 @@ test('CRYPTO-2.4: a pool verifies all schemes in one batch, each by its own rule
 });
 
 test('CRYPTO-11.2: what a queue holds is bounded by what its checks cost, not by their number', async () => {
-  const pair = schemeKeyPair(3 as Algorithm, 1);
+  const pair = schemeKeyPair(3, 1);
   const item = { algorithm: pair.key.algorithm, key: pair.key.bytes, message: Uint8Array.of(1) };
   const slow: SignedItem[] = Array.from({ length: 3 }, () => ({ ...item, signature: new Uint8Array(2420) }));
   await using pool = new VerifyPool({ workers: 1, costMax: 64 });
