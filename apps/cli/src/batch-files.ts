@@ -173,6 +173,11 @@ export function writeNote(folder: string, note: BatchNote): void {
   writeFileSync(join(folder, NOTE), `${JSON.stringify(note, undefined, 2)}\n`);
 }
 
+/** The tree is whole; whether it is registered, the ledger knows. */
+export function isBuilt(folder: string): boolean {
+  return existsSync(join(folder, NOTE));
+}
+
 export function openFolder(folder: string): { readonly note: BatchNote; readonly factory: Factory } {
   if (!existsSync(join(folder, NOTE)))
     throw new LedgerError('not-found', `${folder} holds no batch; make one with: itc device batch`, {

@@ -12,7 +12,7 @@ const key = (seed: number, of: number): PublicKey => ({
 });
 const leaf = (i: number): LeafKeys => ({ device: key(i, 0), claimKey: key(i, 1) });
 
-test('CLIENT-1.10: leaves that come one by one give the root and the paths of the tree of their list', async () => {
+test('CLIENT-1.8: leaves that come one by one give the root and the paths of the tree of their list', async () => {
   for (const count of [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 100]) {
     const leaves = Array.from({ length: count }, (_, i) => leaf(i));
     const tree = new MerkleTree(leaves.map(({ device, claimKey }) => batchLeaf(device, claimKey)));
@@ -30,7 +30,7 @@ test('CLIENT-1.10: leaves that come one by one give the root and the paths of th
   }
 });
 
-test('CLIENT-1.10: progress is told on the way; an empty batch and a device outside are mistakes', async () => {
+test('CLIENT-1.8: progress is told on the way; an empty batch and a device outside are mistakes', async () => {
   function* many(): Generator<LeafKeys> {
     for (let i = 0; i < 20_001; i += 1) yield leaf(i);
   }

@@ -16,7 +16,7 @@ const codeOf = (text: string): string => {
   return parsed.ok ? 'ok' : parsed.code;
 };
 
-test('CLIENT-1.8: a code is five groups of four, and comes back however it is typed', () => {
+test('CLIENT-1.6: a code is five groups of four, and comes back however it is typed', () => {
   fc.assert(
     fc.property(secrets, (secret) => {
       const code = formatManualCode(device(1), secret);
@@ -32,7 +32,7 @@ test('CLIENT-1.8: a code is five groups of four, and comes back however it is ty
   );
 });
 
-test('CLIENT-1.8: any one or two wrong symbols are found, and any two that changed places', () => {
+test('CLIENT-1.6: any one or two wrong symbols are found, and any two that changed places', () => {
   fc.assert(
     fc.property(
       secrets,
@@ -59,12 +59,12 @@ test('CLIENT-1.8: any one or two wrong symbols are found, and any two that chang
   );
 });
 
-test('CLIENT-1.8: what is no code is malformed', () => {
+test('CLIENT-1.6: what is no code is malformed', () => {
   for (const text of ['', '1234', `${'0'.repeat(19)}U`, '0'.repeat(21)])
     assert.equal(codeOf(text), 'voucher.malformed');
 });
 
-test('CLIENT-1.9: the secret is bound to its device: the same code makes another claim key for another one', () => {
+test('CLIENT-1.7: the secret is bound to its device: the same code makes another claim key for another one', () => {
   const secret = new Uint8Array(10).fill(7);
   assert.notDeepEqual(claimSeedOf(device(1), secret), claimSeedOf(device(2), secret));
   const parsed = parseManualCode(formatManualCode(device(1), secret));
@@ -72,7 +72,7 @@ test('CLIENT-1.9: the secret is bound to its device: the same code makes another
   assert.equal(isCodeFor(parsed.value, device(2)), false);
 });
 
-test('CLIENT-1.9: a birth certificate and the code make the voucher; it claims nothing by itself', async () => {
+test('CLIENT-1.7: a birth certificate and the code make the voucher; it claims nothing by itself', async () => {
   const devices = [1, 2, 3].map((fill) => {
     const signer = seedSigner(new Uint8Array(32).fill(fill));
     return { key: signer.publicKey, endorse: (bytes: Uint8Array) => signer.sign(bytes) };

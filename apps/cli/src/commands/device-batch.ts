@@ -5,9 +5,9 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { batchId } from '@itc/core/ledger/bodies/device.js';
-import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
+import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { formatItc } from '@itc/core/ledger/ids.js';
+import { amount, formatItc, type Amount } from '@itc/core/ledger/ids.js';
 import { STATE_LIMITS } from '@itc/core/state/limits.js';
 import { buildBatchTree } from '@itc/client/batch-tree.js';
 import { parseHash } from '@itc/client/client.js';
@@ -16,7 +16,15 @@ import { registerBatch } from '@itc/client/transactions.js';
 import { birthOf, formatBirth, formatVoucher } from '@itc/client/voucher.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
 import { writeKeyFile } from '@itc/node/crypto/key-file.js';
-import { createFolder, Factory, FileNodes, openFolder, writeNote } from '../batch-files.ts';
+import {
+  createFolder,
+  Factory,
+  FileNodes,
+  isBuilt,
+  openFolder,
+  writeNote,
+  type BatchNote,
+} from '../batch-files.ts';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf } from '../devnet/layout.ts';
 import { keyPath, openKey } from '../keys.ts';
@@ -26,7 +34,10 @@ import { Wallet } from '../wallet.ts';
 
 const SEED_BYTES = 32;
 
-/** Builds the tree on disk, a leaf at a time, then registers its root in one transaction. */
+/**
+ * Builds the tree on disk, a leaf at a time, then registers its root in one transaction. A folder that holds a tree already is only
+ * registered: a node that was away costs no second tree.
+ */
 export async function batch(call: Call): Promise<number> {
   const count = integerOption(call, 'count', 1_000, { min: 1, max: STATE_LIMITS.batchDevicesMax });
   const folder = textOption(call, 'out');
@@ -36,20 +47,23 @@ export async function batch(call: Call): Promise<number> {
   const maker = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'maker'));
   await ensureMaker(maker);
 
-  const seed = new Uint8Array(randomBytes(SEED_BYTES));
-  createFolder(folder, seed);
-  const started = performance.now();
-  const nodes = new FileNodes(folder);
-  const bar = call.output.progress('devices', count);
-  const { root } = await buildBatchTree(new Factory(seed).leaves(count), nodes, (done) => bar.update(done));
-  nodes.close();
-  bar.update(count);
-  bar.end();
-  const builtMs = Math.round(performance.now() - started);
-
   const { address } = maker.signer;
-  const id = batchId(address, root);
-  const form = { root, count, model, depositPerDevice };
+  const started = performance.now();
+  const note = isBuilt(folder)
+    ? openFolder(folder).note
+    : await build(call, folder, { maker: address, count, model, depositPerDevice });
+  const builtMs = Math.round(performance.now() - started);
+  if (note.maker !== formatAddress(address))
+    throw new LedgerError('maker.unknown', `the batch in ${folder} is of another maker`, {
+      maker: note.maker,
+    });
+
+  const form = {
+    root: parseHash(note.root),
+    count: note.count,
+    model: parseHash(note.model),
+    depositPerDevice: amount(BigInt(note.depositPerDevice)),
+  };
   const attestation = textOption(call, 'attestation');
   const signed =
     attestation === undefined
@@ -60,22 +74,44 @@ export async function batch(call: Call): Promise<number> {
           attestation: await openKey(call.dataDir, attestation),
         });
   const sent = await maker.send(registerBatch(signed));
-  const note = {
-    id: toHex(id),
-    maker: formatAddress(address),
+  const peakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
+  call.output.result({ ok: true, ...sent, ...note, folder, builtMs, peakMegabytes }, [
+    `${note.count} devices in one transaction, final in block ${sent.height}`,
+    `batch ${note.id}, ${formatItc(form.depositPerDevice * BigInt(note.count))} ITC built in`,
+    `tree built in ${(builtMs / 1000).toFixed(1)} s, at most ${peakMegabytes} MB; vouchers: itc device voucher ${folder} INDEX`,
+  ]);
+  return 0;
+}
+
+async function build(
+  call: Call,
+  folder: string,
+  o: {
+    readonly maker: Address;
+    readonly count: number;
+    readonly model: Hash;
+    readonly depositPerDevice: Amount;
+  },
+): Promise<BatchNote> {
+  const { maker, count, model, depositPerDevice } = o;
+  const seed = new Uint8Array(randomBytes(SEED_BYTES));
+  createFolder(folder, seed);
+  const nodes = new FileNodes(folder);
+  const bar = call.output.progress('devices', count);
+  const { root } = await buildBatchTree(new Factory(seed).leaves(count), nodes, (done) => bar.update(done));
+  nodes.close();
+  bar.update(count);
+  bar.end();
+  const note: BatchNote = {
+    id: toHex(batchId(maker, root)),
+    maker: formatAddress(maker),
     root: toHex(root),
     count,
     model: toHex(model),
     depositPerDevice: String(depositPerDevice),
   };
   writeNote(folder, note);
-  const peakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
-  call.output.result({ ok: true, ...sent, ...note, folder, builtMs, peakMegabytes }, [
-    `${count} devices in one transaction, final in block ${sent.height}`,
-    `batch ${note.id}, ${formatItc(depositPerDevice * BigInt(count))} ITC built in`,
-    `tree built in ${(builtMs / 1000).toFixed(1)} s, at most ${peakMegabytes} MB; vouchers: itc device voucher ${folder} INDEX`,
-  ]);
-  return 0;
+  return note;
 }
 
 /** 64 digits are the hash of a Thing Model; anything else names one of this machine. */

@@ -121,7 +121,7 @@ const via = (...granters: readonly KeyPair[]): AccessPath => ({
 });
 const inRoom = (...granters: readonly KeyPair[]): AccessPath => ({ group: ROOM, ...via(...granters) });
 
-test('LIGHT-10.1: a device that was reported stolen, or retired, obeys nobody, not even its owner', () => {
+test('LIGHT-12.1: a device that was reported stolen, or retired, obeys nobody, not even its owner', () => {
   for (const state of ['stolen', 'retired'] as const) {
     const house = new House({ state }).grant(a);
     assert.equal(house.judge(a), state);
@@ -130,7 +130,7 @@ test('LIGHT-10.1: a device that was reported stolen, or retired, obeys nobody, n
   }
 });
 
-test('LIGHT-10.2: a grant counts while its owner is, for the ownership it was given under', () => {
+test('LIGHT-12.2: a grant counts while its owner is, for the ownership it was given under', () => {
   assert.equal(new House({ transfers: 3 }).grant(a, { basis: 3 }).judge(a), 'ok');
   assert.equal(new House({ transfers: 3 }).grant(a, { basis: 2 }).judge(a), 'not-granted');
   assert.equal(
@@ -139,7 +139,7 @@ test('LIGHT-10.2: a grant counts while its owner is, for the ownership it was gi
   );
 });
 
-test('LIGHT-10.3: range of colour temperature, hours of the week', () => {
+test('LIGHT-12.3: range of colour temperature, hours of the week', () => {
   const kelvin = (value: number): Action => ({ kind: 'colour-temperature', kelvin: value });
   const coloured = new House().grant(a, { actions: ACTIONS.colour, colour: { min: 2200, max: 4000 } });
   assert.deepEqual(
@@ -157,7 +157,7 @@ test('LIGHT-10.3: range of colour temperature, hours of the week', () => {
   assert.deepEqual([at(minute), at(minute + 60)], ['ok', 'off-schedule']);
 });
 
-test('LIGHT-10.4: what is granted for a group goes for the devices in it, under the owner and ownership they were put in by', () => {
+test('LIGHT-12.4: what is granted for a group goes for the devices in it, under the owner and ownership they were put in by', () => {
   const grant = { basis: 77 };
   assert.equal(new House().room().grant(a, grant, ROOM).judge(a, ON, inRoom()), 'ok');
   assert.equal(new House().room({ devices: [] }).grant(a, grant, ROOM).judge(a, ON, inRoom()), 'not-granted');
@@ -169,7 +169,7 @@ test('LIGHT-10.4: what is granted for a group goes for the devices in it, under 
   assert.equal(new House().room({ serial: 78 }).grant(a, grant, ROOM).judge(a, ON, inRoom()), 'not-granted');
 });
 
-test('LIGHT-10.4: attack: a stranger’s group that names the lamp, and a grant for a group shown as one for the lamp', () => {
+test('LIGHT-12.4: attack: a stranger’s group that names the lamp, and a grant for a group shown as one for the lamp', () => {
   const devices = [{ device: lamp.address, transfers: 0 }];
   const foreign = new House()
     .room({ devices }, stranger)
@@ -204,7 +204,7 @@ const chained = (
     .delegation(a, b, 1, { delegable: 2, ...o.first })
     .delegation(b, c, 2, { via: a.address, ...o.second });
 
-test('LIGHT-10.5: a chain allows what every link of it does, at every link', () => {
+test('LIGHT-12.5: a chain allows what every link of it does, at every link', () => {
   const house = chained({ first: { levelMax: 60 }, second: { levelMax: 30 } });
   assert.deepEqual(
     [house.judge(a, level(100)), house.judge(b, level(60), via(a)), house.judge(c, level(30), via(a, b))],
@@ -216,7 +216,7 @@ test('LIGHT-10.5: a chain allows what every link of it does, at every link', () 
   assert.equal(chained({ first: { expiresAt: NOW } }).judge(c, ON, via(a, b)), 'not-granted');
 });
 
-test('LIGHT-10.5: attack: links that do not hang on each other, go deeper than was allowed, or are passed on from a rental', () => {
+test('LIGHT-12.5: attack: links that do not hang on each other, go deeper than was allowed, or are passed on from a rental', () => {
   const broken: readonly House[] = [
     chained({ top: { serial: 9 } }),
     chained({ first: { serial: 9 } }),
@@ -234,7 +234,7 @@ test('LIGHT-10.5: attack: links that do not hang on each other, go deeper than w
   assert.equal(chained().judge(c, ON, via(a, b)), 'ok');
 });
 
-test('LIGHT-10.5: attack: somebody else’s chain, a chain with a link left out, a forged link', () => {
+test('LIGHT-12.5: attack: somebody else’s chain, a chain with a link left out, a forged link', () => {
   const house = chained();
   const whole = house.access(c, via(a, b));
   assert.equal(judged(whole, stranger), 'proof');
@@ -246,13 +246,13 @@ test('LIGHT-10.5: attack: somebody else’s chain, a chain with a link left out,
   assert.equal(judged({ ...whole, delegations: [second, first] }, c), 'proof');
 });
 
-test('LIGHT-10.5: a chain through a group', () => {
+test('LIGHT-12.5: a chain through a group', () => {
   const house = new House().room().grant(a, { basis: 77, delegable: 1 }, ROOM).delegation(a, b, 1, {}, ROOM);
   assert.equal(house.judge(b, ON, inRoom(a)), 'ok');
   assert.equal(house.judge(b, level(101), inRoom(a)), 'not-allowed');
 });
 
-test('LIGHT-10.6, WIRE-9.2: proofs of chains and groups have one encoding, and a bounded size; any byte changed refuses the command', () => {
+test('LIGHT-12.6, WIRE-9.2: proofs of chains and groups have one encoding, and a bounded size; any byte changed refuses the command', () => {
   const cases: readonly [AccessProof, KeyPair][] = [
     [chained().access(c, via(a, b)), c],
     [
@@ -297,7 +297,7 @@ test('LIGHT-10.6, WIRE-9.2: proofs of chains and groups have one encoding, and a
   }
 });
 
-test('LIGHT-10.7: a grant for so many commands is obeyed so often, by whoever uses it or what hangs below it', () => {
+test('LIGHT-12.7: a grant for so many commands is obeyed so often, by whoever uses it or what hangs below it', () => {
   const house = chained({ top: { uses: 3 }, first: { uses: 2 } });
   const uses = new UseCounts();
   let sequence = 0;
@@ -326,7 +326,7 @@ test('LIGHT-10.7: a grant for so many commands is obeyed so often, by whoever us
   assert.deepEqual([send(a, via()), send(a, via())], ['accepted', 'used-up']);
 });
 
-test('LIGHT-10.7: counts survive a restart in one encoding, and are forgotten when their grant has ended, not before', () => {
+test('LIGHT-12.7: counts survive a restart in one encoding, and are forgotten when their grant has ended, not before', () => {
   const counts = new UseCounts();
   const use = (
     serial: number,
@@ -360,7 +360,7 @@ const anyLink = fc.record({
   isBroken: fc.constantFrom(false, false, false, false, true),
 });
 
-test('LIGHT-10.8: property: over random chains the lamp allows exactly what a plain reference of them does, and a delegation never widens', () => {
+test('LIGHT-12.8: property: over random chains the lamp allows exactly what a plain reference of them does, and a delegation never widens', () => {
   let allowed = 0;
   fc.assert(
     fc.property(

@@ -1,5 +1,5 @@
 /**
- * Whether what an access proof shows allows a command (spec LIGHT-5, LIGHT-10): judged by the device itself, link by link, in
+ * Whether what an access proof shows allows a command (spec LIGHT-5, LIGHT-12): judged by the device itself, link by link, in
  * plain integers. The deposits in records are amounts beyond them, so they are passed over.
  */
 import { equalBytes } from '../bytes/hex.ts';

@@ -1,5 +1,5 @@
 /**
- * Where a device comes from and whose it is, shown to somebody who trusts nobody (spec LIGHT-11): a certified header, and under
+ * Where a device comes from and whose it is, shown to somebody who trusts nobody (spec LIGHT-13): a certified header, and under
  * its state the records of the device, its batch, the maker and the model.
  */
 import { equalBytes } from '../bytes/hex.ts';

@@ -1,5 +1,5 @@
 /**
- * How often a device has obeyed under each grant that is for so many commands (spec LIGHT-10). The grant says how many, the device
+ * How often a device has obeyed under each grant that is for so many commands (spec LIGHT-12). The grant says how many, the device
  * counts: the ledger hears nothing of single commands. A count is forgotten only when its grant has expired.
  */
 import { decode, type DecodeCode } from '../bytes/reader.ts';

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ZERO_HASH } from '../crypto/hash.ts';
-import { millis, SUPPLY } from '../ledger/ids.ts';
+import { amount, millis, SUPPLY } from '../ledger/ids.ts';
 import { ownershipLink, type OwnershipChange } from '../ledger/bodies/device-life.ts';
 import { alice, BUILT_IN, bob, carol, DeviceWorld, mallory } from '../testing/device-world.ts';
+import { lamp, mallory as stranger, Market, owner } from '../testing/market.ts';
 import { fakeSign, makeBatch, person, type Person } from '../testing/state-world.ts';
 import { STATE_LIMITS } from './limits.ts';
 
@@ -346,4 +347,18 @@ test('STATE-16.5: a device that nobody claimed is neither offered nor marked nor
   for (const body of [w.offer(bob), w.mark('stolen'), w.setRecovery(0), w.recovery(bob)])
     assert.equal(w.send(person('alice'), body), 'device.unknown');
   assert.equal(w.send(alice, w.acceptance({ transfers: 0 })), 'device.unknown');
+});
+
+test('STATE-16.14: a device that is rented is neither sold nor frozen nor retired under the renter', () => {
+  const w = new Market();
+  w.rented();
+  const device = lamp.address;
+  const transfers = w.state.device(device)?.transfers ?? 0;
+  const price = amount(0n);
+  const expiresAt = millis(w.now + 60_000);
+  for (const mark of ['stolen', 'retired'] as const)
+    assert.equal(w.send(owner, { kind: 'mark-device', device, mark }), 'rental.taken');
+  w.accept(owner, { kind: 'offer-device', device, to: stranger.address, price, expiresAt });
+  assert.equal(w.send(stranger, { kind: 'accept-device', device, price, transfers }), 'rental.taken');
+  assert.equal(w.state.device(device)?.state, 'owned');
 });

@@ -1,4 +1,4 @@
-/** Looks for a way by which a subject may command a device: what a prover does before it proves (spec STATE-17, LIGHT-10). */
+/** Looks for a way by which a subject may command a device: what a prover does before it proves (spec STATE-17, LIGHT-12). */
 import { equalBytes } from '../bytes/hex.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress, type Address } from '../ledger/address.ts';

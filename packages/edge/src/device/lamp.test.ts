@@ -265,3 +265,45 @@ test('EDGE-10.2: a sequence number never comes twice, after a crash some are lef
   await crashed.close();
   assert.equal(await (await Sequence.open(store)).next(), next + 1);
 });
+
+test('EDGE-11.10: a grant for three commands is obeyed three times, also when the lamp restarts in between', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, { ...inForce(t), uses: 3 });
+  t.ledger.block();
+  const store = new MemoryStore();
+  const first = await t.lamp({ store });
+  await until(() => first.connected, 'the lamp');
+  for (const action of [ON, OFF])
+    assert.deepEqual((await answer(t, command(t, guest, action))).outcome, { kind: 'done' });
+  await first.stop();
+  const again = await t.lamp({ store });
+  await until(() => again.connected, 'the lamp');
+  assert.deepEqual((await answer(t, command(t, guest, ON))).outcome, { kind: 'done' });
+  await assertRefused(t, again, command(t, guest, OFF), 'used-up');
+  assert.deepEqual((await answer(t, command(t, owner, OFF))).outcome, { kind: 'done' });
+});
+
+test('EDGE-11.11: a lamp that was reported stolen obeys nobody until it was found', async () => {
+  await using t = await openGateway();
+  t.ledger.grant(lampKey, guest, inForce(t));
+  t.ledger.block();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  assert.deepEqual((await answer(t, command(t, guest, ON))).outcome, { kind: 'done' });
+  t.ledger.mark(lampKey, 'stolen');
+  t.ledger.block();
+  for (const who of [guest, owner, stranger]) await assertRefused(t, lamp, command(t, who, OFF), 'stolen');
+  t.ledger.mark(lampKey, 'owned');
+  t.ledger.block();
+  assert.deepEqual((await answer(t, command(t, guest, OFF))).outcome, { kind: 'done' });
+});
+
+test('EDGE-11.12: a colour temperature beyond what the lamp has becomes the nearest it has', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp({ colour: { min: 2_200, max: 6_500 } });
+  await until(() => lamp.connected, 'the lamp');
+  const kelvin = async (value: number): Promise<number | undefined> =>
+    (await answer(t, command(t, owner, { kind: 'colour-temperature', kelvin: value }))).state?.kelvin;
+  assert.deepEqual([await kelvin(3_000), await kelvin(1_000), await kelvin(9_000)], [3_000, 2_200, 6_500]);
+  await lamp.stop();
+});

@@ -200,7 +200,7 @@ export interface TestGateway extends AsyncDisposable {
   advance(ms: number): void;
   now(): number;
   /** A lamp with the lamp key, connected. */
-  lamp(o?: { store?: DeviceStore; monotonicMs?: () => number }): Promise<Lamp>;
+  lamp(o?: LampChoices): Promise<Lamp>;
   /** The process dies and comes back on the same tables. `finals`: what became final meanwhile. */
   restart(o?: { readonly finals: FakeSubnet['finals']; readonly missed?: readonly Payload[] }): Promise<void>;
 }
@@ -282,12 +282,14 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
   };
 }
 
-export function newLamp(o: {
-  ledger: FakeLedger;
-  url: string;
-  store?: DeviceStore;
-  monotonicMs?: () => number;
-}): Lamp {
+export interface LampChoices {
+  readonly store?: DeviceStore;
+  readonly monotonicMs?: () => number;
+  readonly reportMs?: number;
+  readonly colour?: { readonly min: number; readonly max: number };
+}
+
+export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): Lamp {
   return new Lamp({
     genesis: o.ledger.world.genesis,
     signer: { publicKey: lampKey.key, address: lampKey.address, sign: lampKey.sign },
@@ -297,6 +299,8 @@ export function newLamp(o: {
     monotonicMs: o.monotonicMs ?? ((): number => performance.now()),
     random: Math.random,
     log: SILENT,
+    ...(o.reportMs !== undefined && { reportMs: o.reportMs }),
+    ...(o.colour && { colour: o.colour }),
   });
 }
 

@@ -76,7 +76,7 @@ function recordRoutes(api: Api, { chain, hops }: DevicePort): void {
         response: {
           200: Type.Object({
             height: Type.Integer(),
-            proof: Type.String({ description: 'base64url of the provenance proof (spec WIRE-9.8)' }),
+            proof: Type.String({ description: 'base64url of the provenance proof (spec WIRE-9.7)' }),
           }),
           '4xx': Problem,
           503: Problem,
