@@ -204,6 +204,44 @@ test('NODE-7.13: a lamp obeys its owner, and itself refuses strangers, guests ou
   assert.deepEqual(state, { on: true, level: 9 });
 });
 
+test('EDGE-13.5: a lamp is rented for three minutes: begun and ended by its own word, and paid exactly', async () => {
+  const rent = async (...words: string[]): Promise<Record<string, unknown>> => {
+    const ran = await net.itc(['rent', ...words, '--json']);
+    assert.equal(ran.code, 0, ran.stderr);
+    return json(ran);
+  };
+  await rent(
+    'offer',
+    'lamp-2',
+    '--price',
+    '0.1',
+    '--min',
+    '3',
+    '--max',
+    '30',
+    '--deposit',
+    '5',
+    '--window',
+    '1h',
+  );
+  const begun = await rent('start', 'lamp-2', '--max', '3', '--key', 'maker');
+  assert.equal(begun['state'], 'running');
+  assert.equal((begun['end'] as number) - (begun['startedAt'] as number), 180_000);
+  assert.equal((await lamp(['on', 'lamp-2'], 'maker')).code, 0);
+  const revoked = await net.itc(['revoke', 'lamp-2', '--to', 'maker', '--json']);
+  assert.equal(json(revoked)['code'], 'grant.rented');
+  const settled = await rent('stop', 'lamp-2', '--key', 'maker');
+  assert.deepEqual(
+    [settled['charge'], settled['returned'], settled['heldBack'], settled['uses']],
+    ['300000000', '0', '5000000000', 1],
+  );
+  assert.equal(refusal(await lamp(['on', 'lamp-2'], 'maker')), 'not-granted');
+  const rental = String(settled['rental']);
+  await rent('dispute', 'claim', rental, '--amount', '2', '--key', 'owner');
+  await rent('dispute', 'answer', rental, '--amount', '2', '--key', 'maker');
+  assert.equal((await rent('status', rental))['deposit'], undefined);
+});
+
 test(
   'NODE-7.14: what mosquitto_pub sends becomes final; a wrong credential, topic, form or size is refused with its reason and changes nothing',
   { skip: noMosquitto },
