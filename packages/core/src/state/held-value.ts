@@ -11,6 +11,25 @@ const deposit = (record: { readonly deposit: RecordDeposit }): bigint => record.
 
 type HeldBy = { readonly [K in RecordKind]: (record: RecordTypes[K]) => bigint };
 
+/** Kinds without a deposit of their own; why, the table says. */
+export type FreeKind =
+  | 'parameters'
+  | 'epoch'
+  | 'account'
+  | 'validator'
+  | 'escrow'
+  | 'withdrawals'
+  | 'membership'
+  | 'turn'
+  | 'stake'
+  | 'parameter-votes'
+  | 'expiry';
+
+/** All other records have a field for it: a kind that has none does not compile. */
+type Deposited = { readonly [K in Exclude<RecordKind, FreeKind>]: { readonly deposit: RecordDeposit } };
+type Checked<T extends Deposited> = T;
+export type DepositedRecords = Checked<Pick<RecordTypes, Exclude<RecordKind, FreeKind>>>;
+
 /** A kind that holds no deposit says why it needs none. */
 const HELD: HeldBy = {
   // There is one of each.

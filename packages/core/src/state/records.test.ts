@@ -198,12 +198,15 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     deposit: held,
   }),
   membership: fc.record({
-    terms: fc.record({
-      stakePerWeight: value,
-      stakeMin: value,
-      delayBlocks: counter,
-      isByInvitation: fc.boolean(),
-    }),
+    terms: fc.record(
+      {
+        stakePerWeight: value,
+        stakeMin: value,
+        delayBlocks: counter,
+        isByInvitation: fc.boolean(),
+      },
+      { noNullPrototype: true },
+    ),
     powBits: fc.nat(24),
     turns: fc
       .uniqueArray(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { maxLength: 8 })

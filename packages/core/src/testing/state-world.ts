@@ -34,10 +34,11 @@ import { LIMITS } from '../ledger/limits.ts';
 import { applyBlock, type AppliedBlock } from '../state/apply.ts';
 import type { BlockContext } from '../state/block-context.ts';
 import type { LedgerEvent } from '../state/events.ts';
-import { RECORD_KINDS } from '../state/keys.ts';
+import { parseStateKey, RECORD_KINDS } from '../state/keys.ts';
 import { LedgerState } from '../state/ledger-state.ts';
 import { eventMovements, receiptMovements } from '../state/movements.ts';
 import { idText } from '../state/record-map.ts';
+import { decodeRecord } from '../state/records.ts';
 import { verifyTransaction, type VerifiedTransaction } from '../state/verified-transaction.ts';
 
 export interface Person {
@@ -197,6 +198,7 @@ export class World {
   block(...transactions: VerifiedTransaction[]): AppliedBlock {
     const applied = applyBlock(this.state, this.context, transactions);
     checkTold(this.state, applied);
+    checkDeposits(applied);
     this.state = applied.state;
     this.height += 1;
     return applied;
@@ -287,6 +289,20 @@ export class World {
       signers: bitmapOf(signers, sortedMembers.length),
       signatures: signers.map((index) => fakeSign((sortedMembers[index] as Person).key, message)),
     };
+  }
+}
+
+/** Where deposits cost something, every record has paid one (STATE-18.4): asked of every block of every test. */
+function checkDeposits({ state, changes }: AppliedBlock): void {
+  if (state.parameters.depositPerByte === 0n) return;
+  for (const { key, value } of changes) {
+    const parsed = parseStateKey(key);
+    const record = parsed && value && decodeRecord(parsed.kind, value);
+    if (parsed === undefined || record?.ok !== true || !('deposit' in record.value)) continue;
+    const isGenesis = parsed.kind === 'subnet' && equalBytes(parsed.id, subnetOfGenesis);
+    const isRetired = 'state' in record.value && record.value.state === 'retired';
+    if (record.value.deposit.amount === 0n && !isGenesis && !isRetired)
+      throw new Error(`a ${parsed.kind} without a deposit`);
   }
 }
 
