@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { equalBytes } from '../bytes/hex.ts';
 import { asAddress } from '../ledger/address.ts';
 import { ACTIONS } from '../ledger/bodies/access.ts';
 import type { Body } from '../ledger/body.ts';
@@ -8,6 +9,7 @@ import { amount, millis, SUPPLY } from '../ledger/ids.ts';
 import { makeBatch, memberSet, person, transfer, World, type Person } from '../testing/state-world.ts';
 import { expiresAt, entryId, EXPIRING_KINDS, type ExpiringKind } from './expiry.ts';
 import { stateKey } from './keys.ts';
+import { eventMovements, receiptMovements } from './movements.ts';
 import { STATE_LIMITS } from './limits.ts';
 import { depositPrice, holdDeposit, openAccounts, releaseDeposit } from './record-deposit.ts';
 import { Draft } from './draft.ts';
@@ -288,4 +290,29 @@ test('STATE-18.7: after any grants and revocations the queue holds exactly what 
     }),
     { numRuns: 25 },
   );
+});
+
+test('STATE-18.8: receipts and events add up to the change of every balance, fees of refused transactions included', () => {
+  const w = owned();
+  const before = new Map([alice, bob].map((who) => [who, w.balance(who)]));
+  const nonce = nonceOf(w, 0);
+  const { receipts, events } = w.block(
+    w.transaction(alice, grantUntil(w, bob, 60_000), { nonce }),
+    w.transaction(alice, transfer(bob, 77n), { nonce: nonce + 1 }),
+    w.transaction(alice, { kind: 'register-maker', name: 'again' }, { nonce: nonce + 2 }),
+  );
+  const told = [...receipts.flatMap(receiptMovements), ...events.flatMap(eventMovements)];
+  for (const [{ address }, had] of before) {
+    const own = told.filter(({ account }) => equalBytes(account, address));
+    const sum = own.reduce((total, { change }) => total + change, 0n);
+    assert.equal((w.state.account(address)?.balance ?? 0n) - had, sum);
+  }
+  assert.deepEqual(told.map(({ reason }) => reason).toSorted(), [
+    'deposit-held',
+    'fee',
+    'fee',
+    'fee',
+    'transfer',
+    'transfer',
+  ]);
 });
