@@ -17,6 +17,7 @@ import type { Finding } from '@itc/node/runtime/concerns.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
+import { InstallReporter } from './install-reporter.ts';
 import { RentalCarrier } from './rental-carrier.ts';
 
 /** More than a subnet makes final in some seconds, for half a minute. */
@@ -77,13 +78,15 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       return false;
     },
   });
-  const carrier = new RentalCarrier({
+  const sender = {
     chain,
     signer: keys,
-    submit: (encoded) => node.submit(encoded),
+    submit: (encoded: Uint8Array) => node.submit(encoded),
     now: () => performance.now(),
-    warn: (message, fields) => logger.warn(fields, message),
-  });
+    warn: (message: string, fields: Readonly<Record<string, unknown>>) => logger.warn(fields, message),
+  };
+  const carrier = new RentalCarrier(sender);
+  const reporter = new InstallReporter({ ...sender, subnet: subnet.id, installs: () => gateway.installs() });
   gateway.events((event) => {
     switch (event.kind) {
       case 'reading':
@@ -116,9 +119,11 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
     async start() {
       await gateway.start();
       carrier.start();
+      reporter.start();
     },
     async stop() {
       carrier.stop();
+      reporter.stop();
       await gateway.stop();
       await vault.close();
     },

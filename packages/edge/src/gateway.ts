@@ -15,6 +15,7 @@ import type { Publish, PublishResult } from './1-connection/mqtt/publish.ts';
 import type { SenmlRecord } from './2-conversion/senml.ts';
 import type { Vault } from './3-cyber/vault/vault.ts';
 import { GatewayAccess, type DevicePrincipal } from './gateway/access.ts';
+import { Attestations, type ReleaseInstalls } from './gateway/attestations.ts';
 import { Challenges } from './gateway/challenges.ts';
 import { CommandDesk } from './gateway/commands.ts';
 import { hashCredential } from './gateway/credential.ts';
@@ -88,6 +89,7 @@ export class Gateway {
   readonly #listeners: Set<(event: GatewayEvent) => void> = new Set();
   readonly #readingRate: Rates;
   readonly #rentalWords: RentalWords = new RentalWords();
+  readonly #attestations: Attestations;
   readonly #stopping: (() => void)[] = [];
   #port = 0;
 
@@ -96,6 +98,7 @@ export class Gateway {
     const { ledger, subnet, vault, verify, verifyBatch, now, log } = options;
     this.#directory = new Directory({ ledger, vault });
     this.#challenges = new Challenges(now);
+    this.#attestations = new Attestations(vault);
     this.#readings = new Readings({ vault, chain: ledger.chain });
     this.#readingRate = new Rates({ perSecond: READING_EVENTS_PER_SECOND, keysMax: 1, now });
     this.#ingest = new Ingest({
@@ -110,6 +113,7 @@ export class Gateway {
       listener: {
         acknowledged: (payload) => this.#commands.acknowledged(payload),
         received: (payload, records) => this.#onReceived(payload, records),
+        attested: (payload) => this.#attestations.hear(payload),
         rentalWord: (payload) => this.#onRentalWord(payload),
       },
     });
@@ -140,6 +144,7 @@ export class Gateway {
     const { subnet, ledger } = this.#o;
     this.#directory.load();
     this.#commands.load();
+    this.#attestations.load();
     this.#stopping.push(
       subnet.onHeard((payloads) => this.#onHeard(payloads)),
       subnet.onProgress((progress) => this.#onProgress(progress)),
@@ -288,6 +293,11 @@ export class Gateway {
     const device = o.device === undefined ? undefined : this.#directory.resolve(o.device);
     if (o.device !== undefined && device === undefined) return refused('not-found', `no device ${o.device}`);
     return ok(this.#commands.list({ limit: o.limit, ...(device === undefined ? {} : { device }) }));
+  }
+
+  /** What devices of this gateway attested, release by release. */
+  installs(): Iterable<ReleaseInstalls> {
+    return this.#attestations.installs();
   }
 
   /** What a device last said about its rental; by address. */

@@ -83,6 +83,8 @@ export const EDGE_LIMITS = {
 
   /** Devices whose last words about a rental are kept. */
   rentalDevicesMax: 4_096,
+  /** Releases of firmware whose attestations are kept in memory. */
+  releasesAttestedMax: 64,
 
   /** Vault. */
   commitEntriesMax: 4_096,

@@ -43,6 +43,8 @@ export interface IngestListener {
   /** Rows to be stored with an acknowledgement, after its signature was checked. */
   acknowledged(payload: Payload): Row[];
   received(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void;
+  /** Rows to be stored with what a device that is logged in here attested. */
+  attested(payload: Payload): Row[];
   /** About a rental, by a device that is logged in here. */
   rentalWord(payload: Payload): void;
 }
@@ -221,7 +223,8 @@ export class Ingest {
     records: readonly SenmlRecord[],
     receivedAt: number,
   ): Promise<IngestOutcome> {
-    await this.#keep(payload, records, receivedAt);
+    const rows = payload.contentType === 'attestation' ? this.#o.listener.attested(payload) : [];
+    await this.#keep(payload, records, receivedAt, rows);
     this.offer(payload);
     if (payload.contentType === 'rental') this.#o.listener.rentalWord(payload);
     return { kind: 'accepted', payload: payload.id, duplicate: false };
@@ -242,10 +245,15 @@ export class Ingest {
   }
 
   /** To the vault, then to whoever listens. No await before `vault.put`: the sequence is taken in the turn it was checked in. */
-  async #keep(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): Promise<void> {
+  async #keep(
+    payload: Payload,
+    records: readonly SenmlRecord[],
+    receivedAt: number,
+    own: readonly Row[] = [],
+  ): Promise<void> {
     const { vault, directory, listener } = this.#o;
     const times = records.map(({ time }) => time);
-    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : [];
+    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : own;
     await vault.put({
       payload,
       readings: records.length,

@@ -32,7 +32,7 @@ export interface VaultEntry {
 
 /** A small record of the gateway's own, as JSON: never hashed, never signed. `value: undefined` removes it. */
 export interface Row {
-  readonly table: 'devices' | 'commands';
+  readonly table: 'devices' | 'commands' | 'attestations';
   readonly key: Uint8Array;
   readonly value: object | undefined;
 }
@@ -62,6 +62,7 @@ const TABLE = {
   meta: 'vault-meta',
   devices: 'edge-devices',
   commands: 'edge-commands',
+  attestations: 'edge-attestations',
 } as const;
 const META = Uint8Array.of(0);
 /** Rows of status, index and arrival with their share of pages. */

@@ -1,0 +1,82 @@
+/** A gateway reports what its devices attested about firmware (spec EDGE-14), with its own account, one release at a time. */
+import { reportInstalls } from '@itc/client/firmware.js';
+import { buildTransaction } from '@itc/client/transactions.js';
+import { idText } from '@itc/core/bytes/id-text.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { height } from '@itc/core/ledger/ids.js';
+import { countedId } from '@itc/core/state/keys.js';
+import type { ReleaseInstalls } from '@itc/edge/gateway/attestations.js';
+import type { CarrierOptions } from './rental-carrier.ts';
+
+export interface ReporterOptions extends CarrierOptions {
+  readonly subnet: Hash;
+  readonly installs: () => Iterable<ReleaseInstalls>;
+}
+
+/** Not each device for itself: a rollout brings many within minutes. */
+const TICK_MS = 15_000;
+const VALID_BLOCKS = 100;
+const LANE = 8;
+
+export class InstallReporter {
+  readonly #o: ReporterOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #isBusy = false;
+
+  constructor(options: ReporterOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.tick(), TICK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Reports the first release of which the ledger knows less than this gateway. */
+  async tick(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      for (const installs of this.#o.installs()) {
+        if (!this.#isDue(installs)) continue;
+        return await this.#report(installs);
+      }
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #isDue({ channel, number, payloads }: ReleaseInstalls): boolean {
+    const { chain, subnet, signer } = this.#o;
+    const release = countedId(channel, number);
+    if (chain.state.record('release', idText(release)) === undefined) return false;
+    const own = idText(release) + idText(subnet) + idText(signer.address);
+    return payloads.length > (chain.state.record('installs', own)?.count ?? 0);
+  }
+
+  async #report(installs: ReleaseInstalls): Promise<void> {
+    const { chain, signer, subnet, submit, warn } = this.#o;
+    const { state } = chain;
+    const { body } = reportInstalls({ ...installs, subnet });
+    const built = await buildTransaction(
+      {
+        chain: chain.id,
+        signer,
+        lane: LANE,
+        nonce: state.account(signer.address)?.nonces[LANE] ?? 0,
+        feePerByte: state.parameters.feePerByte,
+        validUntil: height(chain.height + VALID_BLOCKS),
+      },
+      body,
+    );
+    try {
+      await submit(built.encoded);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      warn('firmware: a report of installs was not taken', { number: installs.number, reason });
+    }
+  }
+}
