@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/device.ts')).device,
   },
   {
+    name: 'maker',
+    summary: 'register as a maker, with models and a key for batches',
+    load: async () => (await import('./commands/maker.ts')).maker,
+  },
+  {
     name: 'group',
     summary: 'groups and rooms of devices',
     load: async () => (await import('./commands/group.ts')).group,

@@ -4,7 +4,9 @@ import { fromHex } from '@itc/core/bytes/hex.js';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { addressOf, formatAddress, parseAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { amount, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
+import { amount, formatItc, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
+import { deviceRecord, type DeviceRecordAnswer } from '@itc/client/devices.js';
+import { accessTo } from '@itc/client/grants.js';
 import { requestJson } from '@itc/client/http.js';
 import { claim, registerBatch } from '@itc/client/transactions.js';
 import { birthOf, buildBatch, formatBirth, formatVoucher } from '@itc/client/voucher.js';
@@ -14,6 +16,7 @@ import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
+import { describeAccess } from '../grant-terms.ts';
 import { keyNamed, openKey } from '../keys.ts';
 import { batch, voucher } from './device-batch.ts';
 import { accept, cancel, marking, presence, recover, recovery, transfer } from './device-life.ts';
@@ -140,14 +143,20 @@ async function list(call: Call): Promise<number> {
   return 0;
 }
 
+/** What the gateway knows and what the ledger says; of a device that is not here, the ledger alone. */
 async function show(call: Call, words: readonly string[]): Promise<number> {
-  const found = await openClient(call.api).device(one(words, 'a device'));
-  call.output.result(
-    found,
-    table([
+  const client = openClient(call.api);
+  const found = await client.device(one(words, 'a device'));
+  const address = parseAddress(found.address);
+  const isOnLedger = address.ok && found.registered;
+  const record = isOnLedger ? await deviceRecord(client, address.value) : undefined;
+  const access = isOnLedger ? await accessTo(client, address.value) : [];
+  call.output.result({ ...found, ...(record && { record }), access }, [
+    ...table([
       ['name', found.name ?? '(none)'],
       ['address', found.address],
       ['owner', found.owner ?? (found.registered ? '' : 'not on the ledger: the gateway signs for it')],
+      ...(record === undefined ? [] : recordRows(record)),
       [
         'online',
         found.online
@@ -158,13 +167,38 @@ async function show(call: Call, words: readonly string[]): Promise<number> {
         name,
         `${String(value)} ${unit ?? ''}  at ${new Date(time).toISOString()}`,
       ]),
-      ...found.grants.map((grant) => [
-        'grant',
-        `${grant.subject}  ${grant.actions.join(', ')}  until ${new Date(grant.expiresAt).toISOString()}`,
+      ...access.map((entry) => [
+        entry.delegated ? 'passed on' : 'grant',
+        `${entry.subject}  ${describeAccess(entry)}`,
       ]),
     ]),
-  );
+  ]);
   return 0;
+}
+
+function recordRows(record: DeviceRecordAnswer): string[][] {
+  const { offer, recovery: asked } = record;
+  return [
+    ['state', record.state],
+    ['maker', `${record.makerName}, ${record.modelName ?? 'a model that is not registered'}`],
+    ['owned since', new Date(record.ownedSince).toISOString()],
+    ...(offer === undefined
+      ? []
+      : [
+          [
+            'offered',
+            `to ${offer.to} for ${formatItc(BigInt(offer.price))} ITC until ${new Date(offer.expiresAt).toISOString()}`,
+          ],
+        ]),
+    ...(asked === undefined
+      ? []
+      : [
+          [
+            'RECOVERY',
+            `${asked.claimant} gets it at ${new Date(asked.readyAt).toISOString()} unless the owner says no`,
+          ],
+        ]),
+  ];
 }
 
 async function readings(call: Call, words: readonly string[]): Promise<number> {
