@@ -22,7 +22,7 @@ import {
   version,
   mallory,
 } from '../testing/firmware.ts';
-import { person } from '../testing/state-world.ts';
+import { person, type Person } from '../testing/state-world.ts';
 import { decideFirmware, type FirmwareDecision, type InstalledFirmware } from './firmware-decision.ts';
 
 const device = person('a device').address;
@@ -118,15 +118,25 @@ test('STATE-23.9: whatever is released in whatever order, the counter of a devic
     halted: fc.boolean(),
     keys: fc.integer({ min: 1, max: 2 }),
     number: fc.nat(5),
+    rotates: fc.boolean(),
   });
+  const others = ['t0', 't1', 't2'].map(person);
   fc.assert(
     fc.property(fc.array(event, { maxLength: 14 }), (events) => {
       const w = FirmwareWorld.opened();
       let running: { version: Version; counter: number } = { version: version(0), counter: 0 };
-      for (const { keys, share, halted, number, ...form } of events) {
-        w.send(maker, w.release({ ...form, by: releasers.slice(0, keys) }));
+      let by: readonly Person[] = releasers;
+      for (const { keys, share, halted, number, rotates, ...form } of events) {
+        if (rotates) {
+          by = by === releasers ? others : releasers;
+          w.accept(maker, w.rotate({ release: role(by) }));
+        }
+        w.send(maker, w.release({ ...form, by: by.slice(0, keys) }));
         const at = Math.max(1, w.record().newest - number);
-        if (w.releaseAt(at) !== undefined) w.send(maker, w.rollOut(at, { share, halted }));
+        if (w.releaseAt(at) !== undefined) {
+          w.send(maker, w.approve(at, by.slice(0, keys)));
+          w.send(maker, w.rollOut(at, { share, halted, by: by.slice(0, 2) }));
+        }
         const decision = decide(w, running);
         if (decision.kind !== 'install') continue;
         const next = decision.release.form;
