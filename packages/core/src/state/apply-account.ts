@@ -17,7 +17,7 @@ export function applyTransfer(
   const { to, amount } = body;
   const opened = openAccounts(draft, sender, amount === 0n ? [] : [to], amount);
   if (!opened.ok) return opened;
-  draft.adjust(sender, -amount);
+  draft.adjust(sender, 0n - amount);
   draft.adjust(to, amount);
   return ok({ kind: 'transferred', from: sender, to, amount });
 }
@@ -34,7 +34,7 @@ export function applyTransfers(
   const receivers = outputs.flatMap(({ to, amount }) => (amount === 0n ? [] : [to]));
   const opened = openAccounts(draft, sender, receivers, total);
   if (!opened.ok) return opened;
-  draft.adjust(sender, -total);
+  draft.adjust(sender, 0n - total);
   for (const { to, amount } of outputs) draft.adjust(to, amount);
   return ok({ kind: 'distributed', from: sender, outputs });
 }
