@@ -11,7 +11,7 @@ import { subnetId } from '../ledger/bodies/subnet.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
 import { NO_DEPOSIT } from '../state/record-deposit.ts';
-import { encodeRecord } from '../state/records.ts';
+import { decodeRecord, encodeRecord, type RecordTypes } from '../state/records.ts';
 import {
   ChainBuilder,
   certify,
@@ -336,7 +336,7 @@ test('LIGHT-3.4: attack: a checkpoint in a block that its subnet’s quorum did 
   assert.equal(checkOf(scene({ members: many })), 'checkpoint-signers');
 });
 
-test('LIGHT-3.5: members of a later subnet are proven by its record in the certified state', () => {
+test('LIGHT-3.5, STATE-24.5: members of a later subnet are proven by its record in the certified state', () => {
   const id = subnetId(gateway.address, 'later');
   const members = group(5000, [1, 1, 1, 1]);
   const record = encodeRecord('subnet', {
@@ -377,7 +377,21 @@ test('LIGHT-3.5: members of a later subnet are proven by its record in the certi
   });
   assert.equal(checkOf({ ...bare, subnet: { ...shown, record: forged } }), 'subnet');
   assert.equal(checkOf({ ...scene({ stateRoot: tree.root }), subnet: shown }), 'subnet');
+  // A record from behind the checkpoint, or from long before it: the members may have been others.
+  const next = group(6000, [1, 1, 1, 1]).set;
+  for (const lastSequence of [1, 40]) {
+    const other = encodeRecord('subnet', { ...decodedSubnet(record), lastSequence, next });
+    const later = StateTree.empty.update([{ key, value: other }]);
+    const moved = scene({ subnet: id, members, stateRoot: later.root });
+    assert.equal(checkOf({ ...moved, subnet: { record: other, proof: later.prove(key) } }), 'subnet');
+  }
 });
+
+function decodedSubnet(bytes: Uint8Array): RecordTypes['subnet'] {
+  const read = decodeRecord('subnet', bytes);
+  assert.ok(read.ok);
+  return read.value;
+}
 
 test('LIGHT-3.6: attack leaf-as-node: an inner node of the applied tree does not pass as a payload, nor a payload at another place', () => {
   const proof = scene();

@@ -2,12 +2,18 @@
 import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
-import type { Committed, Effects, Input } from '../dag/effects.ts';
+import type { Committed, Effects, Input, Outgoing, Want } from '../dag/effects.ts';
 import { Member } from '../dag/member.ts';
 import { decodeMessage, encodeMessage, verifyMessage } from '../dag/messages.ts';
 import type { LogRecord } from '../dag/records.ts';
 import { indexOfMember } from '../dag/turn.ts';
-import { envelopeSignatures, judgeEnvelope, screenEnvelope, type VerifyContext } from '../dag/verify.ts';
+import {
+  envelopeSignatures,
+  judgeEnvelope,
+  screenEnvelope,
+  type VerifiedEnvelope,
+  type VerifyContext,
+} from '../dag/verify.ts';
 import { height, millis } from '../ledger/ids.ts';
 import type { Payload } from '../ledger/payload.ts';
 import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
@@ -20,6 +26,8 @@ export interface TurningNode {
   log: LogRecord[];
   /** Ids of applied payloads in order. */
   applied: string[];
+  /** Envelopes of each checkpoint in order, as a store keeps them. */
+  readonly stored: Map<number, readonly VerifiedEnvelope[]>;
   /** State root by checkpoint. */
   readonly roots: Map<number, Hash>;
   /** Payloads that are in no envelope of its own. */
@@ -81,6 +89,7 @@ export class TurningSubnet {
       member,
       log: [...log],
       applied: before?.applied ?? [],
+      stored: before?.stored ?? new Map<number, readonly VerifiedEnvelope[]>(),
       roots: before?.roots ?? new Map<number, Hash>(),
       waiting: before?.waiting ?? [],
       fed: member.status().checkpoint,
@@ -115,22 +124,16 @@ export class TurningSubnet {
   ): Effects {
     const effects = node.member.step({ ...input, now: millis(this.now) } as Input);
     node.log.push(...effects.persist);
-    for (const { committed, applied } of effects.deliver) {
+    for (const { committed, applied, envelopes } of effects.deliver) {
       const { sequence, stateRoot } = committed.certificate.checkpoint;
       if (node.roots.has(sequence)) continue;
       node.roots.set(sequence, stateRoot);
+      node.stored.set(sequence, envelopes);
       node.applied.push(...applied.map(({ payload }) => String(payload.id)));
     }
     for (const { payloads } of effects.givenUp)
       node.waiting.push(...payloads.filter((payload) => node.member.payloadOutcome(payload) === 'new'));
-    for (const { to, message } of effects.send) {
-      const bytes = encodeMessage(message);
-      for (const [index, { key }] of node.member.members.entries()) {
-        const other = [...this.nodes.values()].find((one) => equalBytes(one.key.bytes, key.bytes));
-        if (other === undefined || other === node || (to !== 'all' && to !== index)) continue;
-        this.#queue.push({ from: node.name, to: other.name, bytes });
-      }
-    }
+    for (const outgoing of effects.send) this.#send(node, outgoing);
     for (const certificate of effects.submit) {
       if (certificate.checkpoint.sequence !== this.chain.length + 1) continue;
       this.chain.push({ certificate, height: height(this.chain.length + 1), txIndex: 0 });
@@ -138,8 +141,33 @@ export class TurningSubnet {
     for (const want of effects.want) {
       if (want.kind === 'envelope') this.issue(node, []);
       else if (want.kind === 'committed') node.fed = want.from - 1;
+      else this.#serve(node, want);
     }
     return effects;
+  }
+
+  #send(node: TurningNode, { to, message }: Outgoing): void {
+    const bytes = encodeMessage(message);
+    for (const [index, { key }] of node.member.members.entries()) {
+      const other = [...this.nodes.values()].find((one) => equalBytes(one.key.bytes, key.bytes));
+      if (other === undefined || other === node || (to !== 'all' && to !== index)) continue;
+      this.#queue.push({ from: node.name, to: other.name, bytes });
+    }
+  }
+
+  #serve(node: TurningNode, want: Want): void {
+    if (want.kind === 'serve-checkpoint') {
+      const { to, sequence } = want;
+      const ids = node.stored.get(sequence)?.map(({ hash }) => hash);
+      if (ids !== undefined) this.#send(node, { to, message: { kind: 'checkpoint-ids', sequence, ids } });
+    } else if (want.kind === 'serve-envelopes') {
+      const asked = new Set(want.hashes.map(String));
+      const encoded = [...node.stored.values()]
+        .flat()
+        .filter(({ hash }) => asked.has(String(hash)))
+        .map((envelope) => envelope.encoded);
+      this.#send(node, { to: want.to, message: { kind: 'envelopes', encoded } });
+    }
   }
 
   issue(node: TurningNode, payloads: readonly Payload[]): boolean {
