@@ -137,6 +137,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/validator.ts')).validator,
   },
   {
+    name: 'story',
+    summary: 'a lamp’s whole life on a devnet, step by step',
+    load: async () => (await import('./commands/story.ts')).story,
+  },
+  {
     name: 'node',
     summary: 'run one validator, gateway or member',
     load: async () => (await import('./commands/node.ts')).node,

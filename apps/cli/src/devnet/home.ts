@@ -23,7 +23,7 @@ export const SIMULATED: readonly SimulatedDevice[] = [
   { name: 'sensor-3', kind: 'sensor', offsetCelsius: 3, intervalMs: 3_000 },
 ];
 
-const ENTRY = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));
+export const HOME_ENTRY: string = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));
 
 /**
  * MQTT URL and ledger address of the gateways of the first subnet: a device keeps to gateways of one subnet, they answer
@@ -65,5 +65,5 @@ export async function writeHomeConfig(
   const path = join(folder, 'config.json');
   // Holds the seeds of the devices: for nobody else's eyes.
   writeFileSync(path, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
-  return { entry: ENTRY, path };
+  return { entry: HOME_ENTRY, path };
 }
