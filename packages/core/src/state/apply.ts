@@ -47,7 +47,7 @@ export function applyBlock(
   const { height, time: at } = context;
   for (const event of endBlock(draft, context))
     events.push({ ...event, height, at, transaction: undefined, index: transactions.length });
-  return { ...state.advance(draft.changed), receipts, events };
+  return { ...state.advance(draft.changed, draft.queueFrom), receipts, events };
 }
 
 /** One transaction on the draft of its block. A refused one leaves at most its fee and its nonce behind. */

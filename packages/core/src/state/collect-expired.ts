@@ -46,10 +46,11 @@ export function collectExpired(
 ): readonly EndEvent[] {
   const due: string[] = [];
   const end = firstNotDue(context.time);
-  for (const [id] of draft.walk('expiry')) {
+  for (const [id] of draft.walk('expiry', '', draft.queueFrom)) {
     if (id >= end || due.length >= STATE_LIMITS.expiriesPerBlock) break;
     due.push(id);
   }
+  draft.queueFrom = due.length < STATE_LIMITS.expiriesPerBlock ? end : (due.at(-1) as string);
   // What ends may take others along: a rental its grant.
   return due.flatMap((id) => (draft.get('expiry', id) === undefined ? [] : [expire(draft, context, id)]));
 }

@@ -15,7 +15,8 @@ import { depositPrice, holdDeposit, openAccounts, releaseDeposit } from './recor
 import { Draft } from './draft.ts';
 import { idBytes } from './record-map.ts';
 import { recordBytes } from './records.ts';
-import type { LedgerState } from './ledger-state.ts';
+import { applyBlock } from './apply.ts';
+import { LedgerState } from './ledger-state.ts';
 
 const PER_BYTE = 1000n;
 const ACCOUNT = 5_000_000n;
@@ -243,6 +244,27 @@ test('STATE-18.6: one block collects a bounded number, in the order of their tim
 function nonceOf(w: World, lane: number): number {
   return w.state.account(alice.address)?.nonces[lane] ?? 0;
 }
+
+test('STATE-18.6: a state that forgets what it knew of the queue, after a restart, collects the same', () => {
+  const step = fc.record({ subject: fc.nat(5), after: fc.integer({ min: 1, max: 9 }), skip: fc.nat(4) });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
+      const w = owned();
+      for (const { subject, after, skip } of steps) {
+        w.later += 700 * skip;
+        const sent = w.transaction(alice, grantUntil(w, person(`guest-${subject}`), 1000 * after));
+        const again = LedgerState.fromRecords(w.state.entries());
+        assert.ok(again.ok);
+        const restarted = applyBlock(again.value, w.context, [sent]);
+        const { state, events } = w.block(sent);
+        assert.deepEqual(restarted.state.root, state.root);
+        assert.deepEqual(restarted.events, events);
+        for (const [id] of state.records.walk('expiry')) assert.ok(id >= state.queueFrom);
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
 
 /** What the queue must hold, by the records themselves. */
 function queueOf(state: LedgerState): string[] {

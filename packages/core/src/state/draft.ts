@@ -20,12 +20,15 @@ export class Draft {
   fees = 0n;
   /** What the transaction at hand has moved: part of its event. */
   moves: Move[] = [];
+  /** No entry of the queue of what expires is below this id: what went long ago is not looked through again. */
+  queueFrom: string;
   /** Pays for state in place of the sender of the transaction at hand. */
   purse: Purse | undefined;
 
   constructor(below: LedgerState) {
     this.#below = below;
     this.feePerByte = below.parameters.feePerByte;
+    this.queueFrom = below.queueFrom;
   }
 
   /** By id text, see `idText`. */
@@ -38,15 +41,18 @@ export class Draft {
     this.changed[kind].set(id, record);
   }
 
-  /** Records of a kind in ascending order of ids, as they are now. */
+  /** Records of a kind in ascending order of ids, as they are now, none of them below `from`. */
   *walk<K extends RecordKind>(
     kind: K,
     prefix = '',
+    from = '',
   ): Generator<readonly [id: string, record: RecordTypes[K]], void> {
     const changed = this.changed[kind];
-    const own = [...changed].filter(([id]) => id.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1));
+    const own = [...changed]
+      .filter(([id]) => id.startsWith(prefix) && id >= from)
+      .sort(([a], [b]) => (a < b ? -1 : 1));
     let next = 0;
-    for (const entry of this.#below.records.walk(kind, prefix)) {
+    for (const entry of this.#below.records.walk(kind, prefix, from)) {
       for (; next < own.length && (own[next] as (typeof own)[number])[0] < entry[0]; next += 1) {
         const [id, record] = own[next] as (typeof own)[number];
         if (record !== undefined) yield [id, record];

@@ -54,9 +54,13 @@ export class LedgerState implements StateView {
   readonly records: RecordStore;
   readonly parameters: Parameters;
 
-  private constructor(records: RecordStore, parameters: Parameters) {
+  /** No entry of the queue of what expires is below this id. What is known of a state, not a part of it. */
+  readonly queueFrom: string;
+
+  private constructor(records: RecordStore, parameters: Parameters, queueFrom = '') {
     this.records = records;
     this.parameters = parameters;
+    this.queueFrom = queueFrom;
   }
 
   /** The state below height 1, in a store that is empty. */
@@ -290,12 +294,20 @@ export class LedgerState implements StateView {
     return total;
   }
 
-  /** The next state: each changed record is encoded once, each touched path of the tree hashed once. */
-  advance(changed: ChangedRecords): {
+  /**
+   * The next state: each changed record is encoded once, each touched path of the tree hashed once. `queueFrom`: below it the block
+   * has left nothing that was there before.
+   */
+  advance(
+    changed: ChangedRecords,
+    queueFrom: string = this.queueFrom,
+  ): {
     readonly state: LedgerState;
     readonly changes: readonly RecordChange[];
   } {
     const { records, changes } = this.records.advance(changed);
-    return { state: new LedgerState(records, changed.parameters.get('') ?? this.parameters), changes };
+    let from = queueFrom;
+    for (const [id, entry] of changed.expiry) if (entry !== undefined && id < from) from = id;
+    return { state: new LedgerState(records, changed.parameters.get('') ?? this.parameters, from), changes };
   }
 }

@@ -61,8 +61,12 @@ export class MemoryRecords implements RecordStore {
     return this.#tables[kind].get(id);
   }
 
-  walk<K extends RecordKind>(kind: K, prefix = ''): Iterable<readonly [id: string, record: RecordTypes[K]]> {
-    return this.#tables[kind].entries(prefix);
+  *walk<K extends RecordKind>(
+    kind: K,
+    prefix = '',
+    from = '',
+  ): Iterable<readonly [id: string, record: RecordTypes[K]]> {
+    for (const entry of this.#tables[kind].entries(prefix)) if (entry[0] >= from) yield entry;
   }
 
   count(kind: RecordKind): number {

@@ -22,8 +22,8 @@ import { decodeRecord, encodeRecord, type RecordTypes } from './records.ts';
  * asks its own tree, but never less.
  */
 export interface KeyIndex {
-  /** State keys that begin with these bytes, ascending. */
-  range(prefix: Uint8Array): Iterable<Uint8Array>;
+  /** State keys that begin with these bytes, ascending, none of them below `from`. */
+  range(prefix: Uint8Array, from?: Uint8Array): Iterable<Uint8Array>;
   has(key: StateKey): boolean;
   /** The next state has a key that this one had not, or has not one that it had. */
   note(key: StateKey, change: 'added' | 'removed'): void;
@@ -94,8 +94,12 @@ export class PagedRecords implements RecordStore {
     return value && this.#decoded.get(kind, label, value);
   }
 
-  *walk<K extends RecordKind>(kind: K, prefix = ''): Iterable<readonly [id: string, record: RecordTypes[K]]> {
-    for (const id of this.#ids(kind, prefix)) {
+  *walk<K extends RecordKind>(
+    kind: K,
+    prefix = '',
+    from = '',
+  ): Iterable<readonly [id: string, record: RecordTypes[K]]> {
+    for (const id of this.#ids(kind, prefix, from)) {
       const record = this.record(kind, id);
       if (record !== undefined) yield [id, record];
     }
@@ -166,13 +170,16 @@ export class PagedRecords implements RecordStore {
     return { records: new PagedRecords(this.#pages, this.#decoded, tree, counts), changes };
   }
 
-  *#ids(kind: RecordKind, prefix: string): Iterable<string> {
-    const start = String.fromCharCode(RECORD_KINDS[kind]) + prefix;
+  *#ids(kind: RecordKind, prefix: string, from: string): Iterable<string> {
+    const first = String.fromCharCode(RECORD_KINDS[kind]);
+    const start = first + prefix;
     if (UNORDERED.has(kind)) {
-      for (const { label } of this.tree.entries()) if (label.startsWith(start)) yield label.slice(1);
+      for (const { label } of this.tree.entries())
+        if (label.startsWith(start) && label >= first + from) yield label.slice(1);
       return;
     }
-    for (const key of this.#pages.keys.range(idBytes(start))) yield idText(key.subarray(1));
+    const least = from > prefix ? idBytes(first + from) : undefined;
+    for (const key of this.#pages.keys.range(idBytes(start), least)) yield idText(key.subarray(1));
   }
 }
 

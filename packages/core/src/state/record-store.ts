@@ -31,10 +31,11 @@ export interface RecordStore {
   readonly tree: StateTreeView;
   /** By id text, see `idText`. */
   record<K extends RecordKind>(kind: K, id: string): RecordTypes[K] | undefined;
-  /** Records of a kind whose ids begin with the prefix, in ascending order of ids. */
+  /** Records of a kind whose ids begin with the prefix and are not below `from`, in ascending order of ids. */
   walk<K extends RecordKind>(
     kind: K,
     prefix?: string,
+    from?: string,
   ): Iterable<readonly [id: string, record: RecordTypes[K]]>;
   /** Records of a kind. */
   count(kind: RecordKind): number;

@@ -47,9 +47,9 @@ export class MemoryPages implements PageStore {
 export class MemoryKeys implements KeyIndex {
   readonly #keys = new Map<string, Uint8Array>();
 
-  range(prefix: Uint8Array): readonly Uint8Array[] {
+  range(prefix: Uint8Array, from: Uint8Array = prefix): readonly Uint8Array[] {
     return [...this.#keys.values()]
-      .filter((key) => equalBytes(key.subarray(0, prefix.length), prefix))
+      .filter((key) => equalBytes(key.subarray(0, prefix.length), prefix) && compareBytes(key, from) >= 0)
       .sort(compareBytes);
   }
 

@@ -180,11 +180,13 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     );
   }
 
-  *range(prefix: Uint8Array): Iterable<Uint8Array> {
+  *range(prefix: Uint8Array, from: Uint8Array = prefix): Iterable<Uint8Array> {
+    const least = idText(from);
     const noted = this.#noted.entries(idText(prefix))[Symbol.iterator]();
     const end = above(prefix);
     let next = noted.next();
-    for (const { key } of this.#keyTable.range({ start: prefix, ...(end && { end }) })) {
+    while (next.done !== true && next.value[0] < least) next = noted.next();
+    for (const { key } of this.#keyTable.range({ start: from, ...(end && { end }) })) {
       const text = idText(key);
       for (; next.done !== true && next.value[0] < text; next = noted.next()) yield idBytes(next.value[0]);
       if (next.done !== true && next.value[0] === text) next = noted.next();
@@ -273,7 +275,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
         let location = number * EXTENT_SPAN;
         for (const page of pages) {
           this.#fresh.delete(location);
-          this.#cache.set(location, page);
+          this.#cache.take(location, page, 0, page.length);
           location += page.length;
         }
       }
