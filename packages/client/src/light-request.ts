@@ -1,0 +1,263 @@
+/**
+ * One request to one gateway, judged while its answer comes (spec CLIENT-14, LIGHT-9): nothing the gateway says is believed, and
+ * every way it can fail has a code.
+ */
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { Reader } from '@itc/core/bytes/reader.js';
+import { ok, refused, type Ok, type Refused } from '@itc/core/bytes/result.js';
+import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import {
+  headerHash,
+  readCertificate,
+  readHeader,
+  type Certificate,
+  type Header,
+} from '@itc/core/ledger/block.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import { millis, type Height } from '@itc/core/ledger/ids.js';
+import { readValidatorSet, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import { ITEM_HISTORY } from '@itc/core/light/engine/items.js';
+import { ADJACENT } from '@itc/core/light/engine/believe.js';
+import { TRUST_EPOCH, TRUST_HASH, TRUST_HEIGHT, TRUST_TIME } from '@itc/core/light/engine/layout.js';
+import { LightReader, type LightEvent, type StreamCheck } from '@itc/core/light/light-reader.js';
+import type { StateKey } from '@itc/core/state/keys.js';
+import { open, problem, type ByteReader, type Fetch, type FetchResponse } from './http.ts';
+
+/** A header, who certified it, and the set they are of: as a gateway showed it, certified or in conflict with what is. */
+export interface LightHead {
+  readonly validators: ValidatorSet;
+  readonly header: Header;
+  readonly certificate: Certificate;
+}
+
+export type LightCode =
+  /** No answer, or not in time. */
+  | 'unreachable'
+  /** The gateway knows less than is believed already. */
+  | 'behind'
+  /** It has not got, or does not show, what was asked for. */
+  | 'missing'
+  /** What it showed does not hold; `check` names the step. */
+  | 'untrue'
+  /** What it showed holds, and contradicts what is believed. */
+  | 'conflict'
+  /** Genesis or trust handed in, or what was kept, is not of the chain that was named. */
+  | 'other-chain';
+
+export interface LightFault extends Refused<LightCode> {
+  readonly gateway?: string;
+  readonly check?: StreamCheck | string;
+}
+
+export type LightWant =
+  | { readonly kind: 'state'; readonly key: StateKey }
+  | { readonly kind: 'transaction'; readonly id: Hash }
+  | { readonly kind: 'payload'; readonly id: Hash }
+  | { readonly kind: 'header'; readonly height: Height };
+
+export interface LightAnswer {
+  readonly gateway: string;
+  /** 149 bytes, moved on to the head. */
+  readonly trust: Uint8Array;
+  readonly head: LightHead;
+  readonly hops: number;
+  readonly events: readonly LightEvent[];
+  /** Of a request for one header and nothing else. */
+  readonly earlier: Header | undefined;
+  /** Over the nonce of the request: the gateway knows no newer header. */
+  readonly isFresh: boolean;
+}
+
+export type LightRefusal = LightFault & {
+  /** What was shown, of a conflict. */
+  readonly head?: LightHead;
+};
+
+export interface LightAsk {
+  readonly gateway: string;
+  readonly trust: Uint8Array;
+  readonly wants: readonly LightWant[];
+  readonly nonce?: Uint8Array;
+  /** Milliseconds since 1970 by the client's clock; with `trustingMs` one third vouches for a set. */
+  readonly now?: number;
+  readonly trustingMs?: number;
+  readonly verify: SignatureVerifier;
+  readonly fetch: Fetch;
+  readonly signal: AbortSignal;
+}
+
+/** Of one answer: 4 096 hops between sets of 128 would be more, and come in several. */
+export const STREAM_BYTES_MAX = 16_777_216;
+
+export async function askLight(ask: LightAsk): Promise<Ok<LightAnswer> | LightRefusal> {
+  const { gateway, fetch, signal } = ask;
+  const url = `${gateway.replace(/\/$/, '')}/api/v1/light?${queryOf(ask)}`;
+  const headers = { accept: 'application/octet-stream' };
+  try {
+    const response = await open(fetch, url, { method: 'GET', headers, signal });
+    if (!response.ok) return declined(gateway, problem(response.status, await response.text(), url));
+    return await judge(ask, response);
+  } catch (error) {
+    if (error instanceof LedgerError || signal.aborted)
+      return fault('unreachable', gateway, error instanceof Error ? error.message : 'no answer');
+    throw error;
+  }
+}
+
+/** Each piece is judged as it comes; the bytes are kept until the end because the head is evidence if it contradicts. */
+async function judge(ask: LightAsk, response: FetchResponse): Promise<Ok<LightAnswer> | LightRefusal> {
+  const { gateway, trust, verify, nonce, now, trustingMs } = ask;
+  const reader = new LightReader({
+    trust,
+    verify,
+    ...(now !== undefined && { now: millis(now) }),
+    ...(trustingMs !== undefined && { trustingMs }),
+    ...(nonce && { nonce }),
+  });
+  const body = response.body?.getReader();
+  if (body === undefined) return fault('unreachable', gateway, 'the answer has no body');
+  const pieces: Uint8Array[] = [];
+  const events: LightEvent[] = [];
+  let length = 0;
+  while (!reader.isDone) {
+    const { done, value } = await nextPiece(body, gateway);
+    if (done || value === undefined) break;
+    length += value.length;
+    if (length > STREAM_BYTES_MAX) {
+      await body.cancel();
+      return fault('untrue', gateway, `the answer exceeds ${STREAM_BYTES_MAX} bytes`, 'format');
+    }
+    pieces.push(value);
+    for (const event of reader.push(value)) {
+      if (event.kind === 'refused') {
+        await body.cancel();
+        return refusal(ask, event, joined(pieces, length));
+      }
+      events.push(event);
+    }
+  }
+  const believed = events.find((event) => event.kind === 'believed');
+  if (!reader.isDone || believed === undefined)
+    return fault('untrue', gateway, 'the answer ends too early', 'format');
+  // Who sends on behind the end is not listened to.
+  await body.cancel();
+  const shown = readHead(joined(pieces, length));
+  const { hops } = believed;
+  const isFresh = events.some(({ kind }) => kind === 'fresh');
+  return ok({ gateway, trust: believed.trust, hops, events, isFresh, ...shown });
+}
+
+async function nextPiece(body: ByteReader, gateway: string): ReturnType<ByteReader['read']> {
+  try {
+    return await body.read();
+  } catch (error) {
+    throw new LedgerError('peer.gone', 'the answer broke off', { gateway }, error);
+  }
+}
+
+function refusal(
+  { gateway, trust }: LightAsk,
+  event: Extract<LightEvent, { kind: 'refused' }>,
+  shown: Uint8Array,
+): LightRefusal {
+  const { check, reason } = event;
+  if (check !== 'conflict') return fault('untrue', gateway, reason, check);
+  // All signatures of it have held by now, so its form has, too.
+  const head = conflictingHead(shown, trust);
+  return { ...fault('conflict', gateway, reason, check), ...(head && { head }) };
+}
+
+/** Of a stream whose head was judged. */
+function readHead(stream: Uint8Array): Pick<LightAnswer, 'head' | 'earlier'> {
+  const reader = new Reader(stream);
+  const heads = shownHeads(reader);
+  let head = heads.next().value;
+  for (const later of heads) head = later;
+  if (head === undefined) throw new RangeError('a stream that was judged has no head');
+  const isEarlier = reader.remaining > 0 && reader.u8() === ITEM_HISTORY;
+  return { head, earlier: isEarlier ? readHeader(reader) : undefined };
+}
+
+/** Of a stream that was refused as a conflict: the header at the height of the one before it that is another one. */
+function conflictingHead(stream: Uint8Array, trust: Uint8Array): LightHead | undefined {
+  let last = { height: lastOf(trust).height, hash: trust.subarray(TRUST_HASH, TRUST_HASH + HASH_BYTES) };
+  for (const head of shownHeads(new Reader(stream))) {
+    const hash = headerHash(head.header);
+    if (head.header.height === last.height && !equalBytes(hash, last.hash)) return head;
+    last = { height: head.header.height, hash };
+  }
+  return undefined;
+}
+
+/** Every certified header of a stream with the set that certified it, the newest last. */
+function* shownHeads(reader: Reader): Generator<LightHead, undefined> {
+  reader.u8();
+  let validators = readValidatorSet(reader);
+  for (let hops = reader.u16(); hops > 0; hops -= 1) {
+    const form = reader.u8();
+    const shown = readValidatorSet(reader);
+    const by = form === ADJACENT ? validators : shown;
+    yield { validators: by, header: readHeader(reader), certificate: readCertificate(reader) };
+    validators = shown;
+  }
+  yield { validators, header: readHeader(reader), certificate: readCertificate(reader) };
+}
+
+function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
+function declined(gateway: string, { code, message, fields }: LedgerError): LightFault {
+  if (code === 'not-ready') return fault('behind', gateway, message);
+  const isOurs = fields['status'] === 404 || fields['status'] === 400 || code === 'proof.too-long';
+  return fault(isOurs ? 'missing' : 'unreachable', gateway, `${code}: ${message}`);
+}
+
+export function fault(
+  code: LightCode,
+  gateway: string | undefined,
+  message: string,
+  check?: StreamCheck | string,
+): LightFault {
+  return { ...refused(code, message), ...(gateway && { gateway }), ...(check && { check }) };
+}
+
+function queryOf({ trust, wants, nonce, now, trustingMs }: LightAsk): string {
+  const { epoch, height, time } = lastOf(trust);
+  const isTrusting = now !== undefined && trustingMs !== undefined && now < time + trustingMs;
+  return [
+    `epoch=${epoch}`,
+    `height=${height}`,
+    `thirds=${isTrusting ? 1 : 2}`,
+    ...(nonce === undefined ? [] : [`nonce=${toHex(nonce)}`]),
+    ...wants.map((want) => {
+      switch (want.kind) {
+        case 'state':
+          return `state=${toHex(want.key)}`;
+        case 'transaction':
+        case 'payload':
+          return `${want.kind}=${toHex(want.id)}`;
+        case 'header':
+          return `header=${want.height}`;
+      }
+    }),
+  ].join('&');
+}
+
+/** Of 149 bytes of trust. */
+export function lastOf(trust: Uint8Array): {
+  readonly epoch: number;
+  readonly height: number;
+  readonly time: number;
+} {
+  const view = new DataView(trust.buffer, trust.byteOffset, trust.byteLength);
+  const u53 = (at: number): number => view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+  return { epoch: view.getUint32(TRUST_EPOCH), height: u53(TRUST_HEIGHT), time: u53(TRUST_TIME) };
+}

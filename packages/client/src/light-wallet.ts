@@ -1,0 +1,417 @@
+/**
+ * The wallet's light client (spec CLIENT-14): it starts from a genesis document or a pinned checkpoint, and believes what quorums
+ * signed, whichever gateways it asks. What it has proved it keeps, so that it can be shown, with its age, when nobody answers.
+ */
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { ok, refused, type Ok, type Result } from '@itc/core/bytes/result.js';
+import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { verifySignature } from '@itc/core/crypto/ed25519.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { headerHash } from '@itc/core/ledger/block.js';
+import { decodeGenesis, genesisHash } from '@itc/core/ledger/genesis.js';
+import { height, type Height } from '@itc/core/ledger/ids.js';
+import { TRUST_BYTES } from '@itc/core/light/engine/layout.js';
+import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
+import { accountKey, deviceKey, grantKey, parseStateKey, type StateKey } from '@itc/core/state/keys.js';
+import { decodeRecord, type Account, type Device, type GrantRecord } from '@itc/core/state/records.js';
+import type { Fetch } from './http.ts';
+import { compareGateways, type GatewayReport } from './light-compare.ts';
+import { keptReading, readingOfKept, readingProved, type ProvedReading } from './light-reading.ts';
+import {
+  askLight,
+  fault,
+  lastOf,
+  type LightAnswer,
+  type LightAsk,
+  type LightFault,
+  type LightRefusal,
+  type LightWant,
+} from './light-request.ts';
+import {
+  CONFLICTS_MAX,
+  decodeKept,
+  encodeKept,
+  proofLine,
+  SEEN_MAX,
+  type Kept,
+  type LightConflict,
+  type LightStore,
+  type ProofLine,
+  type Seen,
+} from './light-store.ts';
+
+/** What is trusted to begin with: the hash with its document, or 149 bytes that somebody trusted wrote down (`encodeTrust`). */
+export type LightStart =
+  | { readonly kind: 'genesis'; readonly hash: Hash; readonly document: Uint8Array }
+  | { readonly kind: 'checkpoint'; readonly trust: Uint8Array };
+
+export interface LightWalletOptions {
+  /** URLs in the order in which they are asked; none is trusted. One to `GATEWAYS_MAX`. */
+  readonly gateways: readonly string[];
+  readonly store: LightStore;
+  /** Fresh bytes of the platform, for nonces. */
+  readonly random: (length: number) => Uint8Array;
+  /** Milliseconds since 1970. Together with `trustingMs`: one third of the trusted weight vouches for a later set. */
+  readonly now?: () => number;
+  /** Shorter than bonds stay punishable (STATE-10.7). */
+  readonly trustingMs?: number;
+  /** Plain JavaScript when left out: slow enough to want a worker in a browser. */
+  readonly verify?: SignatureVerifier;
+  readonly fetch?: Fetch;
+  /** Of one request; 20 s when left out. */
+  readonly requestMs?: number;
+}
+
+/** What was proved, and under which header. */
+export interface Proved<T> extends ProofLine {
+  readonly value: T;
+  /** Asked; absent for what was remembered. */
+  readonly gateway?: string;
+}
+
+/** `last`: what was proved before, when nothing could be proved now. */
+export type Unproved<T> = LightFault & { readonly last?: Proved<T> };
+export type Reading<T> = Ok<Proved<T>> | Unproved<T>;
+
+export interface Synced extends ProofLine {
+  readonly hops: number;
+  /** A gateway said, over a nonce of ours, that it knows no newer header. */
+  readonly isFresh: boolean;
+  /** One for each gateway, in their order. */
+  readonly gateways: readonly GatewayReport[];
+}
+
+export const GATEWAYS_MAX = 8;
+/** As many as a node answers at once (LIGHT-10.1). */
+export const WANTS_MAX = 16;
+const REQUEST_MS = 20_000;
+const NONCE_BYTES = 32;
+
+export class LightWallet {
+  readonly #o: LightWalletOptions;
+  #kept: Kept;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: LightWalletOptions, kept: Kept) {
+    this.#o = options;
+    this.#kept = kept;
+  }
+
+  /** Goes on from what the store holds where that is of the same chain and not older than the start. Asks no gateway. */
+  static async open(start: LightStart, options: LightWalletOptions): Promise<Ok<LightWallet> | LightFault> {
+    const count = options.gateways.length;
+    if (count < 1 || count > GATEWAYS_MAX)
+      throw new RangeError(`expected 1 to ${GATEWAYS_MAX} gateways, got ${count}`);
+    const begun = trustOf(start);
+    if (!begun.ok) return fault('other-chain', undefined, begun.message);
+    const stored = await options.store.read();
+    const kept = stored === undefined ? undefined : decodeKept(stored);
+    const fresh: Kept = { trust: begun.value, head: undefined, seen: [], conflicts: [] };
+    if (kept === undefined || !kept.ok) return ok(new LightWallet(options, fresh));
+    if (!equalBytes(chainOf(kept.value.trust), chainOf(begun.value)))
+      return fault(
+        'other-chain',
+        undefined,
+        `what is kept here is of chain ${toHex(chainOf(kept.value.trust))}`,
+      );
+    const isAhead = lastOf(kept.value.trust).height >= lastOf(begun.value).height;
+    return ok(
+      new LightWallet(options, isAhead ? kept.value : { ...kept.value, trust: begun.value, head: undefined }),
+    );
+  }
+
+  /** Genesis hash. */
+  get chain(): Hash {
+    return chainOf(this.#kept.trust);
+  }
+
+  /** 149 bytes: a checkpoint to pin elsewhere. */
+  get trust(): Uint8Array {
+    return this.#kept.trust.slice();
+  }
+
+  get height(): Height {
+    return height(lastOf(this.#kept.trust).height);
+  }
+
+  /** Headers that contradicted each other; `convicted` tells who signed both. */
+  get conflicts(): readonly LightConflict[] {
+    return this.#kept.conflicts;
+  }
+
+  /**
+   * To the newest header any gateway shows, with one request to each. Gateways that are behind, silent or lying are named. Those
+   * that show another chain of headers are a conflict: the trust stays where it is.
+   */
+  sync(): Promise<Ok<Synced> | LightFault> {
+    return this.#inTurn(async () => {
+      const nonce = this.#o.random(NONCE_BYTES);
+      const { gateways } = this.#o;
+      const compared = await compareGateways({
+        gateways,
+        ask: (gateway, wants) => this.#ask(gateway, wants, wants.length === 0 ? nonce : undefined),
+        believed: this.#kept.head,
+      });
+      if (compared.conflict !== undefined) {
+        await this.#keepConflict(compared.conflict);
+        return fault(
+          'conflict',
+          compared.gateway,
+          'gateways show certified headers that contradict each other',
+        );
+      }
+      const { best, reports } = compared;
+      if (best === undefined) return compared.fault;
+      await this.#advance(best, []);
+      const { hops, isFresh } = best;
+      return ok({ ...proofLine(best.head), hops, isFresh, gateways: reports });
+    });
+  }
+
+  account(address: Address): Promise<Reading<Account | undefined>> {
+    return this.#record(accountKey(address), (bytes) => decodeRecord('account', bytes));
+  }
+
+  device(address: Address): Promise<Reading<Device | undefined>> {
+    return this.#record(deviceKey(address), (bytes) => decodeRecord('device', bytes));
+  }
+
+  /** The grant of a device or group to a subject, or that there is none. */
+  grant(scope: Uint8Array, subject: Address): Promise<Reading<GrantRecord | undefined>> {
+    return this.#record(grantKey(scope, subject), (bytes) => decodeRecord('grant', bytes));
+  }
+
+  /** Up to `WANTS_MAX` records of one moment, in the order asked for; undefined where the key provably holds nothing. */
+  records(keys: readonly StateKey[]): Promise<Reading<readonly (Uint8Array | undefined)[]>> {
+    if (keys.length < 1 || keys.length > WANTS_MAX)
+      throw new RangeError(`expected 1 to ${WANTS_MAX} keys, got ${keys.length}`);
+    return this.#inTurn(async () => {
+      const asked = await this.#read(keys.map((key) => ({ kind: 'state', key })));
+      if (!asked.ok) return { ...asked, ...lastOfAll(this.#kept.seen, keys) };
+      const { gateway, head, events } = asked.value;
+      const values: (Uint8Array | undefined)[] = [];
+      for (const key of keys) {
+        const event = events.find((found) => found.kind === 'state' && equalBytes(found.key, key));
+        if (event?.kind !== 'state')
+          return fault('missing', gateway, `the answer does not show ${toHex(key)}`);
+        values.push(event.value);
+      }
+      const proof = proofLine(head);
+      await this.#advance(
+        asked.value,
+        keys.map((name, i) => ({ name, value: values[i], proof })),
+      );
+      return ok({ value: values, gateway, ...proof });
+    });
+  }
+
+  /** That a transaction is in a block; the height and time are that block's. */
+  transaction(id: Hash): Promise<Reading<Hash>> {
+    return this.#event('transaction', id);
+  }
+
+  /** That the gateway's subnet applied a payload, for good; the newer way, without the payload itself. */
+  applied(id: Hash): Promise<Reading<Hash>> {
+    return this.#event('payload', id);
+  }
+
+  /**
+   * A payload with its readings: signed by its device (or attested by a gateway), applied by two thirds of its subnet's stake,
+   * ordered by a block which the history of the newest believed header holds.
+   */
+  payload(id: Hash): Promise<Reading<ProvedReading>> {
+    return this.#inTurn(async () => {
+      const name = nameOf('payload', id);
+      let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
+      for (const gateway of this.#o.gateways) {
+        const found = await readingProved({
+          gateway,
+          chain: this.chain,
+          id,
+          verify: this.#verify,
+          fetch: this.#fetch,
+          signal: this.#deadline(),
+          ask: (wants) => this.#ask(gateway, wants),
+        });
+        if (found.ok) {
+          const { value, under, anchor } = found.value;
+          await this.#advance(anchor, [{ name, value: keptReading(value), proof: under }]);
+          return ok({ value, gateway, ...under });
+        }
+        if (found.code === 'conflict') return await this.#contradicted(found);
+        last = found;
+      }
+      const seen = this.#seen(name);
+      const value = seen?.value === undefined ? undefined : readingOfKept(this.chain, seen.value);
+      return seen === undefined || value === undefined ? last : { ...last, last: { value, ...seen.proof } };
+    });
+  }
+
+  async #record<T>(key: StateKey, read: (bytes: Uint8Array) => Result<T>): Promise<Reading<T | undefined>> {
+    const records = await this.records([key]);
+    const decoded = (proved: Proved<readonly (Uint8Array | undefined)[]>): Proved<T | undefined> => {
+      const [bytes] = proved.value;
+      const record = bytes === undefined ? undefined : read(bytes);
+      // The ledger's own bytes, by quorum: of a later version than this program, or a bug of ours.
+      if (record !== undefined && !record.ok)
+        throw new TypeError(`a ${parseStateKey(key)?.kind} of the ledger cannot be read: ${record.message}`);
+      return { ...proved, value: record?.value };
+    };
+    if (records.ok) return ok(decoded(records.value));
+    const { last, ...rest } = records;
+    return last === undefined ? rest : { ...rest, last: decoded(last) };
+  }
+
+  #event(want: 'transaction' | 'payload', id: Hash): Promise<Reading<Hash>> {
+    const kind = want === 'payload' ? 'applied' : want;
+    const name = nameOf(kind, id);
+    return this.#inTurn(async () => {
+      const asked = await this.#read([{ kind: want, id }]);
+      if (!asked.ok) {
+        const seen = this.#seen(name);
+        return seen === undefined ? asked : { ...asked, last: { value: id, ...seen.proof } };
+      }
+      const { gateway, head, events, earlier } = asked.value;
+      const shown = events.some(
+        (event) =>
+          (event.kind === 'transaction' || event.kind === 'applied') &&
+          event.kind === kind &&
+          equalBytes(event.id, id),
+      );
+      if (!shown) return fault('missing', gateway, `the answer does not show ${toHex(id)}`);
+      const proof = proofLine(head, earlier);
+      await this.#advance(asked.value, [{ name, value: undefined, proof }]);
+      return ok({ value: id, gateway, ...proof });
+    });
+  }
+
+  /** The first gateway that proves it. A conflict is not passed over: it is kept, and ends the search. */
+  async #read(wants: readonly LightWant[]): Promise<Ok<LightAnswer> | LightFault> {
+    let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
+    for (const gateway of this.#o.gateways) {
+      const answer = await this.#ask(gateway, wants);
+      if (answer.ok) return answer;
+      if (answer.code === 'conflict') return await this.#contradicted(answer);
+      last = answer;
+    }
+    return last;
+  }
+
+  #ask(
+    gateway: string,
+    wants: readonly LightWant[],
+    nonce?: Uint8Array,
+  ): Promise<Ok<LightAnswer> | LightRefusal> {
+    const { now, trustingMs } = this.#o;
+    const ask: LightAsk = {
+      gateway,
+      trust: this.#kept.trust,
+      wants,
+      verify: this.#verify,
+      fetch: this.#fetch,
+      signal: this.#deadline(),
+      ...(nonce && { nonce }),
+      ...(now && trustingMs !== undefined && { now: now(), trustingMs }),
+    };
+    return askLight(ask);
+  }
+
+  #seen(wanted: Uint8Array): Seen | undefined {
+    return this.#kept.seen.find(({ name }) => equalBytes(name, wanted));
+  }
+
+  async #contradicted(refusal: LightRefusal): Promise<LightFault> {
+    const { head: second, ...rest } = refusal;
+    if (second !== undefined) {
+      const first = this.#kept.head;
+      const isSame = first?.header.height === second.header.height;
+      await this.#keepConflict({
+        height: second.header.height,
+        first: isSame ? first : undefined,
+        second,
+        earlier: undefined,
+      });
+    }
+    return rest;
+  }
+
+  async #keepConflict(conflict: LightConflict): Promise<void> {
+    const { conflicts } = this.#kept;
+    const isKnown = conflicts.some(
+      ({ second }) =>
+        second.header.height === conflict.second.header.height &&
+        equalBytes(headerHash(second.header), headerHash(conflict.second.header)),
+    );
+    if (isKnown || conflicts.length >= CONFLICTS_MAX) return;
+    await this.#keep({ ...this.#kept, conflicts: [...conflicts, conflict] });
+  }
+
+  /** Trust moves first, in the same write as what was proved under it. */
+  async #advance({ trust, head }: LightAnswer, seen: readonly Seen[]): Promise<void> {
+    const old = this.#kept.seen.filter(({ name }) => !seen.some((one) => equalBytes(one.name, name)));
+    await this.#keep({ ...this.#kept, trust, head, seen: [...old, ...seen].slice(-SEEN_MAX) });
+  }
+
+  async #keep(kept: Kept): Promise<void> {
+    this.#kept = kept;
+    await this.#o.store.write(encodeKept(kept));
+  }
+
+  /** One request at a time: each starts from the trust the one before has left. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work, work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  get #verify(): SignatureVerifier {
+    return this.#o.verify ?? verifySignature;
+  }
+
+  get #fetch(): Fetch {
+    return this.#o.fetch ?? ((url, init) => fetch(url, init) as ReturnType<Fetch>);
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.timeout(this.#o.requestMs ?? REQUEST_MS);
+  }
+}
+
+/** Undefined without a trusted header behind it: genesis of another hash, or bytes that are no trust. */
+function trustOf(start: LightStart): Result<Uint8Array, 'start'> {
+  if (start.kind === 'checkpoint')
+    return start.trust.length === TRUST_BYTES
+      ? ok(start.trust.slice())
+      : refused('start', `a checkpoint has ${TRUST_BYTES} bytes, got ${start.trust.length}`);
+  const genesis = decodeGenesis(start.document);
+  if (!genesis.ok) return refused('start', `the genesis document: ${genesis.message}`);
+  const hash = genesisHash(genesis.value);
+  if (!equalBytes(hash, start.hash))
+    return refused('start', `the genesis document has the hash ${toHex(hash)}, not ${toHex(start.hash)}`);
+  return ok(encodeTrust(trustGenesis(genesis.value)));
+}
+
+function chainOf(trust: Uint8Array): Hash {
+  return asHash(trust.slice(0, HASH_BYTES));
+}
+
+/** Under which name a value that is no record is remembered; record kinds stay below. */
+function nameOf(kind: 'transaction' | 'applied' | 'payload', id: Hash): Uint8Array {
+  const name = new Uint8Array(1 + HASH_BYTES);
+  name[0] = { transaction: 0xf0, applied: 0xf1, payload: 0xf2 }[kind];
+  name.set(id, 1);
+  return name;
+}
+
+/** Only when all are remembered, under the oldest of their proofs. */
+function lastOfAll(
+  seen: readonly Seen[],
+  keys: readonly StateKey[],
+): { readonly last?: Proved<readonly (Uint8Array | undefined)[]> } {
+  const found = keys.flatMap((key) => seen.filter(({ name }) => equalBytes(name, key)));
+  const [first] = found;
+  if (first === undefined || found.length !== keys.length) return {};
+  const oldest = found.reduce((a, b) => (b.proof.height < a.proof.height ? b : a), first);
+  return { last: { value: found.map(({ value }) => value), ...oldest.proof } };
+}
