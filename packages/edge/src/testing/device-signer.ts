@@ -1,0 +1,9 @@
+/** A device's signer from a key of the tests. */
+import type { KeyPair } from '@itc/core/testing/keys.js';
+import type { DeviceSigner } from '../device/device-client.ts';
+
+export const signerOf = ({ key, address, sign }: KeyPair): DeviceSigner => ({
+  publicKey: key,
+  address,
+  sign,
+});
