@@ -1,0 +1,221 @@
+/**
+ * Light streams of a grown chain without growing one: sets and signatures are real, and so is every path, but the other
+ * leaves of the history of 10^6 blocks and of the state are siblings drawn at random.
+ */
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { hashTagged, sha256, type Hash } from '@itc/core/crypto/hash.js';
+import { merkleLeaf, merkleNode, merkleRootFromPath, MerkleTree } from '@itc/core/crypto/merkle.js';
+import { leafHash } from '@itc/core/crypto/state-tree.js';
+import { headerHash, HEADER_VERSION, type Header } from '@itc/core/ledger/block.js';
+import { transactionsRoot } from '@itc/core/ledger/block.js';
+import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
+import { amount, epoch, height, millis } from '@itc/core/ledger/ids.js';
+import { quorumOf, validatorsHash } from '@itc/core/ledger/validators.js';
+import { encodeLightStream, type LightItem } from '@itc/core/light/stream.js';
+import { encodeTrust, trustGenesis, type Trust } from '@itc/core/light/trust.js';
+import { accountKey, stateKeyHash, subnetKey, type StateKey } from '@itc/core/state/keys.js';
+import { encodeRecord, newSubnet } from '@itc/core/state/records.js';
+import {
+  certify,
+  signedCheckpoint,
+  signedPayload,
+  world,
+  type Group,
+  type World,
+} from '@itc/core/testing/chain.js';
+import { EpochChain, groupOf } from '@itc/core/testing/epochs.js';
+import { keyPair } from '@itc/core/testing/keys.js';
+
+export interface StreamSubject {
+  readonly name: string;
+  readonly trust: Uint8Array;
+  readonly stream: Uint8Array;
+  readonly hops: number;
+}
+
+export const BLOCKS = 1_000_000;
+/** Levels of a state of 10^6 records: keys are hashes, so the tree is about as deep as its logarithm. */
+const STATE_DEPTH = 20;
+const PAYLOADS = 512;
+const TRANSACTIONS = 64;
+
+const noise = (label: string, i: number): Hash => sha256(utf8Encode(`${label} ${i}`));
+const siblings = (label: string, count: number): Hash[] =>
+  Array.from({ length: count }, (_, i) => noise(label, i));
+
+/** Siblings of leaf `index` among `count` (RFC 9162 §2.1.3.2): a node without a neighbour moves up for nothing. */
+function pathLength(index: number, count: number): number {
+  let length = 0;
+  for (let at = index, last = count - 1; last > 0; at = Math.floor(at / 2), last = Math.floor(last / 2))
+    if (at % 2 === 1 || at < last) length += 1;
+  return length;
+}
+
+/** A record among 10^6: what is stored, and the root over it. */
+function inState(key: StateKey, value: Uint8Array): { readonly item: LightItem; readonly root: Hash } {
+  const hashed = stateKeyHash(key);
+  const path = siblings('state', STATE_DEPTH);
+  let root = leafHash(hashed, sha256(value));
+  for (let depth = STATE_DEPTH - 1; depth >= 0; depth -= 1) {
+    const isRight = (((hashed[depth >> 3] as number) >> (7 - (depth & 7))) & 1) === 1;
+    const sibling = path[depth] as Hash;
+    root = isRight ? merkleNode(sibling, root) : merkleNode(root, sibling);
+  }
+  return { item: { kind: 'state', key, value, proof: { siblings: path, terminal: undefined } }, root };
+}
+
+const ones = (count: number): number[] => Array.from({ length: count }, () => 1);
+
+/** A record, a payload and a transaction, in the newest block and in one of the 10^6 before it. */
+export function sizeSubjects(validators: number): StreamSubject[] {
+  const home = world({ validatorWeights: ones(validators) });
+  const signers = ones(validators)
+    .map((_, i) => i)
+    .slice(0, quorumOf(ones(validators)).strong);
+  const trusted = trustGenesis(home.genesis);
+  // It believed a header of this epoch before.
+  const trust = encodeTrust({ ...trusted, last: { ...trusted.last, height: height(3) } });
+
+  const account = inState(
+    accountKey(keyPair(61).address),
+    encodeRecord('account', { balance: amount(5n), nonces: [1] }),
+  );
+  const { item, subnet } = payloadIn(home);
+  const ids = siblings('transaction', TRANSACTIONS);
+  const index = TRANSACTIONS / 2;
+  const transaction: LightItem = {
+    kind: 'transaction',
+    id: ids[index] as Hash,
+    index,
+    count: TRANSACTIONS,
+    path: new MerkleTree(ids).path(index),
+  };
+  const txRoot = transactionsRoot(ids);
+  const wants: readonly (readonly [name: string, stateRoot: Hash, items: readonly LightItem[]])[] = [
+    ['record', account.root, [account.item]],
+    ['payload', subnet.root, [subnet.item, item]],
+    ['transaction', account.root, [transaction]],
+  ];
+  return wants.flatMap(([name, stateRoot, items]) => {
+    const sets = { set: home.validators, at: BLOCKS + 1, historyRoot: noise('history', 0) };
+    const old = headerOf({ ...sets, at: BLOCKS / 2 + 3, stateRoot, txRoot });
+    const history = historyOf(old);
+    const newest = headerOf({ ...sets, stateRoot, txRoot });
+    const above = headerOf({ ...sets, stateRoot: noise('root', 0), txRoot, historyRoot: history.root });
+    const streamOf = (header: Header, shown: readonly LightItem[]): Uint8Array =>
+      encodeLightStream({
+        trusted: home.validators.set,
+        hops: [],
+        header,
+        certificate: certify({ chain: home.chain, validators: home.validators, header, signers }),
+        items: shown,
+      });
+    return [
+      { name: `${name}, newest block`, trust, stream: streamOf(newest, items), hops: 0 },
+      {
+        name: `${name}, 10^6 blocks of history`,
+        trust,
+        stream: streamOf(above, [history.item, ...items]),
+        hops: 0,
+      },
+    ];
+  });
+}
+
+function payloadIn(home: World): { readonly item: LightItem; readonly subnet: ReturnType<typeof inState> } {
+  const ids = Array.from({ length: PAYLOADS }, (_, i) => noise('payload', i));
+  const index = PAYLOADS / 2;
+  ids[index] = signedPayload(home.chain, keyPair(50), { sequence: 1 }).id;
+  const { checkpoint } = signedCheckpoint(home, ids);
+  const record = encodeRecord('subnet', {
+    ...newSubnet({ id: home.subnet, name: 'home', members: home.members.set, powBits: 4 }),
+    lastSequence: 1,
+    lastHash: checkpointHash(checkpoint),
+  });
+  const path = new MerkleTree(ids).path(index);
+  const item: LightItem = { kind: 'applied', checkpoint, id: ids[index] as Hash, index, path };
+  return { item, subnet: inState(subnetKey(home.subnet), record) };
+}
+
+function headerOf(o: {
+  readonly set: Group;
+  readonly at: number;
+  readonly stateRoot: Hash;
+  readonly txRoot: Hash;
+  readonly historyRoot: Hash;
+}): Header {
+  const named = validatorsHash(o.set.set);
+  return {
+    version: HEADER_VERSION,
+    flags: 0,
+    epoch: epoch(0),
+    height: height(o.at),
+    time: millis(1_700_000_000_000 + 1000 * o.at),
+    parentHash: noise('parent', o.at),
+    txRoot: o.txRoot,
+    stateRoot: o.stateRoot,
+    historyRoot: o.historyRoot,
+    validatorsHash: named,
+    nextValidatorsHash: named,
+  };
+}
+
+/** A header among 10^6, and the root of the range over them. */
+function historyOf(header: Header): { readonly item: LightItem; readonly root: Hash } {
+  const index = header.height - 1;
+  const path = siblings('block', pathLength(index, BLOCKS));
+  const merkleRoot = merkleRootFromPath({
+    leafHash: merkleLeaf(headerHash(header)),
+    index,
+    count: BLOCKS,
+    path,
+  });
+  if (merkleRoot === undefined) throw new Error('a path of the wrong length');
+  const root = hashTagged('mmr', new Writer(8).u53(BLOCKS).finish(), merkleRoot);
+  return { item: { kind: 'history', header, siblings: path }, root };
+}
+
+/**
+ * A device that slept through so many epochs. In each, one validator of sixteen is another, and all of the set sign, so that
+ * five may be new on either side of a hop.
+ */
+export class SleptChain {
+  readonly #home: World;
+  readonly #chain: EpochChain;
+  readonly #start: Trust;
+  readonly #index: ReturnType<EpochChain['index']>;
+
+  constructor(epochs: number, validators = 16) {
+    this.#home = world({ validatorWeights: ones(validators) });
+    // World seeds are 1000 and up: set k has members k to k + 15, counted from there.
+    const later = Array.from({ length: epochs }, (_, k) =>
+      groupOf(ones(validators).map((weight, i) => [1000 + k + 1 + i, weight])),
+    );
+    this.#chain = new EpochChain(this.#home, later);
+    this.#chain.append();
+    this.#start = trustGenesis(this.#home.genesis);
+    this.#index = this.#chain.index();
+  }
+
+  /** From `slept` epochs before the newest. Found over all epochs; with one third of the trusted weight, or two. */
+  subject(slept: number, thirds: 1 | 2): StreamSubject {
+    const tip = this.#chain.builder.blocks.at(-1);
+    const from = this.#chain.groups.length - 1 - slept;
+    const set = this.#chain.groups[from];
+    if (tip === undefined || set === undefined) throw new RangeError(`the chain has no epoch ${from}`);
+    const { header } = tip.block;
+    const target = { header, certificate: tip.certificate };
+    const newest = this.#chain.groups[header.epoch] as Group;
+    const hops = this.#index.hopsFrom(from, target, newest.set, thirds);
+    if (hops === undefined) throw new Error('no way leads there');
+    const before = this.#chain.first[from]?.block.header;
+    const last =
+      before === undefined
+        ? this.#start.last
+        : { height: before.height, time: before.time, hash: headerHash(before), stateRoot: before.stateRoot };
+    const trust = encodeTrust({ ...this.#start, epoch: epoch(from), validators: set.set, last });
+    const stream = encodeLightStream({ trusted: set.set, hops, ...target, items: [] });
+    return { name: `slept through ${slept} epochs`, trust, stream, hops: hops.length };
+  }
+}
