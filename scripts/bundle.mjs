@@ -25,6 +25,17 @@ await build({
   sourcemap: 'external',
   logLevel: 'warning',
 });
+// The worker that verifies; a script of its own, because nothing of it belongs to the first load.
+await build({
+  entryPoints: { 'light-worker': `${app}/dist/light-worker.js` },
+  outdir: www,
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  sourcemap: 'external',
+  logLevel: 'warning',
+});
 await build({
   entryPoints: [`${app}/style/main.css`],
   outfile: `${www}/style.css`,

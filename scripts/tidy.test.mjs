@@ -15,7 +15,8 @@ const WORKSPACES = {
   'packages/node': ['core'],
   'packages/edge': ['core', 'client', 'node'],
   'apps/cli': ['core', 'client', 'node', 'edge', 'dashboard'],
-  'apps/dashboard': ['core', 'client'],
+  // Of edge the conversion alone, in the worker: one reading of SenML for gateway and browser.
+  'apps/dashboard': ['core', 'client', 'edge'],
   sim: ['core', 'node'],
   bench: ['core', 'client', 'node', 'edge', 'vdaf'],
 };

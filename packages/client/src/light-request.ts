@@ -21,6 +21,7 @@ import { ITEM_HISTORY } from '@itc/core/light/engine/items.js';
 import { ADJACENT } from '@itc/core/light/engine/believe.js';
 import { TRUST_EPOCH, TRUST_HASH, TRUST_HEIGHT, TRUST_TIME } from '@itc/core/light/engine/layout.js';
 import { LightReader, type LightEvent, type StreamCheck } from '@itc/core/light/light-reader.js';
+import type { ReadingCheck } from '@itc/core/light/reading-proof.js';
 import type { StateKey } from '@itc/core/state/keys.js';
 import { open, problem, type ByteReader, type Fetch, type FetchResponse } from './http.ts';
 
@@ -47,7 +48,7 @@ export type LightCode =
 
 export interface LightFault extends Refused<LightCode> {
   readonly gateway?: string;
-  readonly check?: StreamCheck | string;
+  readonly check?: StreamCheck | ReadingCheck;
 }
 
 export type LightWant =
@@ -224,7 +225,7 @@ export function fault(
   code: LightCode,
   gateway: string | undefined,
   message: string,
-  check?: StreamCheck | string,
+  check?: StreamCheck | ReadingCheck,
 ): LightFault {
   return { ...refused(code, message), ...(gateway && { gateway }), ...(check && { check }) };
 }

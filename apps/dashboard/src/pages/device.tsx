@@ -16,6 +16,7 @@ import { Icon } from '../parts/icon.tsx';
 import { useResource } from '../parts/resource.ts';
 import { Card, Empty, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, CopyButton, Id, PayloadProgress } from '../parts/text.tsx';
+import { VerifiedDevice, VerifiedReading } from '../parts/verified.tsx';
 import { proofFile, type ProofFile } from '../proof-file.ts';
 import { href } from '../route.ts';
 import { devices, nodeNow } from '../store.ts';
@@ -77,6 +78,7 @@ export function DevicePage({ device: wanted }: { readonly device: string }): VNo
         <Readings device={device.address} />
         <div class="stack">
           <Card title="Identity" aside={<Trust device={device} />}>
+            <VerifiedDevice device={device.address} told={device} />
             <Facts
               rows={[
                 ['Address', <Id value={device.address} label="address" />],
@@ -337,7 +339,12 @@ function ProofPanel({ reading }: { readonly reading: Reading }): VNode {
   );
   if (answer.error !== undefined) return <Failure error={answer.error} retry={answer.reload} />;
   if (answer.value === undefined) return <Loading lines={2} label="Fetching the proof" />;
-  return <Proof file={answer.value} />;
+  return (
+    <>
+      <VerifiedReading reading={reading} />
+      <Proof file={answer.value} />
+    </>
+  );
 }
 
 function Proof({ file }: { readonly file: ProofFile }): VNode {

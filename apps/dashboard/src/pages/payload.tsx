@@ -4,6 +4,7 @@ import { formatAbsolute, formatDuration, formatInteger } from '../format.ts';
 import { useResource } from '../parts/resource.ts';
 import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Id, PayloadProgress } from '../parts/text.tsx';
+import { VerifiedPayload } from '../parts/verified.tsx';
 import { href } from '../route.ts';
 import { devices } from '../store.ts';
 import type { PayloadState, Reading } from '../wire.ts';
@@ -115,14 +116,19 @@ async function readingsOf(payload: PayloadState, signal: AbortSignal): Promise<R
   return found;
 }
 
-function PayloadReadings({ payload }: { readonly payload: PayloadState }): VNode | null {
+/** Readings as the node tells them, and whether that is what was signed. */
+function PayloadReadings({ payload }: { readonly payload: PayloadState }): VNode {
   const { id, status } = payload;
   const answer = useResource(`payload-readings/${id}/${status}`, (signal) => readingsOf(payload, signal));
   const readings = answer.value ?? [];
-  if (readings.length === 0) return null;
   return (
-    <Card title="Readings">
-      <ReadingTable readings={readings} />
+    <Card title={readings.length === 0 ? 'Proof' : 'Readings'}>
+      {status === 'final' ? (
+        <VerifiedPayload payload={payload} readings={readings} />
+      ) : (
+        <p class="muted">Not verified yet: there is a proof once it is final.</p>
+      )}
+      {readings.length === 0 ? null : <ReadingTable readings={readings} />}
     </Card>
   );
 }

@@ -1,0 +1,205 @@
+/** The worker's side of the questions: a wallet's light client, and its records put in the words of the page. */
+import { fromHex, toHex } from '@itc/core/bytes/hex.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { addressOf, formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
+import { deviceKey, grantKey } from '@itc/core/state/keys.js';
+import { decodeRecord } from '@itc/core/state/records.js';
+import { toBase64Url } from '@itc/client/base64url.js';
+import type { ProvedReading } from '@itc/client/light-reading.js';
+import { decodeKept, type LightStore } from '@itc/client/light-store.js';
+import { LightWallet, type LightStart, type Proved, type Unproved as Fault } from '@itc/client/light-wallet.js';
+import { parseSenml, type SenmlRecord } from '@itc/edge/2-conversion/senml.js';
+import type { LightQuestion, LightReply, ProofLine, ProvedDevice, ProvedPayload, Unproved } from './light-protocol.ts';
+
+export interface LightDesk {
+  /** Origin of the node; it is not trusted. */
+  readonly gateway: string;
+  readonly store: LightStore & { readonly clear: () => Promise<void> };
+  /** Genesis hash somebody told this browser, hex; otherwise the first one a node shows is taken. */
+  readonly genesis?: string;
+  readonly now: () => number;
+}
+
+/** Bonds stay punishable far longer (STATE-10.7). */
+const TRUSTING_MS = 7 * 86_400_000;
+
+export function lightAnswers(desk: LightDesk): (question: LightQuestion) => Promise<LightReply> {
+  let opening: Promise<LightWallet | Unproved> | undefined;
+  const wallet = async (): Promise<LightWallet | Unproved> => {
+    opening ??= openWallet(desk);
+    const opened = await opening;
+    // A node that does not answer yet may later.
+    if (!(opened instanceof LightWallet)) opening = undefined;
+    return opened;
+  };
+  return async (question) => {
+    if (question.kind === 'trust-anew') {
+      await desk.store.clear();
+      opening = undefined;
+      return { kind: 'done' };
+    }
+    const opened = await wallet();
+    if (!(opened instanceof LightWallet)) return opened;
+    const reply =
+      question.kind === 'device' ? await device(opened, question) : await payload(opened, question.payload);
+    return reply.kind === 'failed' ? await withChains(desk, opened, reply) : reply;
+  };
+}
+
+async function openWallet(desk: LightDesk): Promise<LightWallet | Unproved> {
+  const start = await startOf(desk);
+  if ('code' in start) return start;
+  const { gateway, store, now } = desk;
+  const opened = await LightWallet.open(start, {
+    gateways: [gateway],
+    store,
+    now,
+    trustingMs: TRUSTING_MS,
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  });
+  return opened.ok ? opened.value : { kind: 'failed', code: opened.code, message: opened.message };
+}
+
+/** What is kept goes before everything; without it, genesis by the hash that was told, or of the node: trust on first use. */
+async function startOf({ gateway, store, genesis }: LightDesk): Promise<LightStart | Unproved> {
+  const stored = await store.read();
+  const kept = stored === undefined ? undefined : decodeKept(stored);
+  if (kept?.ok === true) {
+    const { trust } = kept.value;
+    const chain = toHex(trust.subarray(0, 32));
+    if (genesis !== undefined && genesis !== chain)
+      return {
+        kind: 'failed',
+        code: 'other-chain',
+        message: 'this browser trusts another chain than the link names',
+        chains: { trusted: chain, shown: genesis },
+      };
+    return { kind: 'checkpoint', trust };
+  }
+  const shown = await fetchGenesis(gateway);
+  if (shown === undefined)
+    return { kind: 'failed', code: 'unreachable', message: 'no genesis document could be fetched' };
+  const hash = fromHex(genesis ?? shown.hash);
+  const document = fromHex(shown.bytes);
+  if (!hash.ok || hash.value.length !== 32 || !document.ok)
+    return { kind: 'failed', code: 'other-chain', message: 'the genesis document or its hash is not readable' };
+  return { kind: 'genesis', hash: asHash(hash.value), document: document.value };
+}
+
+async function fetchGenesis(
+  gateway: string,
+): Promise<{ readonly hash: string; readonly bytes: string } | undefined> {
+  try {
+    const response = await fetch(`${gateway}/api/v1/genesis`, { cache: 'no-store' });
+    const { hash, bytes } = (await response.json()) as { hash?: unknown; bytes?: unknown };
+    return typeof hash === 'string' && typeof bytes === 'string' ? { hash, bytes } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A devnet that was set up anew is another chain: say so, instead of only which step failed. */
+async function withChains({ gateway }: LightDesk, wallet: LightWallet, reply: Unproved): Promise<Unproved> {
+  if (reply.code !== 'untrue' && reply.code !== 'behind' && reply.code !== 'missing') return reply;
+  const shown = await fetchGenesis(gateway);
+  const trusted = toHex(wallet.chain);
+  return shown === undefined || shown.hash === trusted
+    ? reply
+    : { ...reply, code: 'other-chain', chains: { trusted, shown: shown.hash } };
+}
+
+async function device(
+  wallet: LightWallet,
+  { device: text, subjects }: Extract<LightQuestion, { kind: 'device' }>,
+): Promise<LightReply> {
+  const address = parseAddress(text);
+  const parsed = subjects.map((subject) => parseAddress(subject));
+  const named = parsed.flatMap((subject): Address[] => (subject.ok ? [subject.value] : []));
+  if (!address.ok || named.length !== parsed.length)
+    return { kind: 'failed', code: 'untrue', message: 'the node names what is no address' };
+  const keys = [deviceKey(address.value), ...named.map((subject) => grantKey(address.value, subject))];
+  const read = await wallet.records(keys);
+  const shaped = (proved: Proved<readonly (Uint8Array | undefined)[]>): ProvedDevice => {
+    const [bytes, ...grants] = proved.value;
+    const record = bytes === undefined ? undefined : decodeRecord('device', bytes);
+    if (record !== undefined && !record.ok) throw new TypeError(record.message);
+    return {
+      kind: 'device',
+      proof: lineOf(proved),
+      ...(record !== undefined && {
+        record: {
+          owner: formatAddress(record.value.owner),
+          batch: toHex(record.value.batch),
+          model: toHex(record.value.model),
+          claimedAt: record.value.claimedAt,
+        },
+      }),
+      grants: grants.map((grant, i) => ({ subject: subjects[i] as string, ...termsOf(grant) })),
+    };
+  };
+  return read.ok ? shaped(read.value) : failedWith(read, read.last && shaped(read.last));
+}
+
+function termsOf(bytes: Uint8Array | undefined): Pick<ProvedDevice['grants'][number], 'terms'> {
+  if (bytes === undefined) return {};
+  const grant = decodeRecord('grant', bytes);
+  if (!grant.ok) throw new TypeError(grant.message);
+  const { levelMax, notBefore, expiresAt } = grant.value;
+  return { terms: { levelMax, notBefore, expiresAt } };
+}
+
+async function payload(wallet: LightWallet, text: string): Promise<LightReply> {
+  const id = fromHex(text);
+  if (!id.ok || id.value.length !== 32)
+    return { kind: 'failed', code: 'missing', message: 'this is no id of a payload' };
+  const read = await wallet.payload(asHash(id.value) satisfies Hash);
+  return read.ok ? payloadOf(read.value) : failedWith(read, read.last && payloadOf(read.last));
+}
+
+function payloadOf(proved: Proved<ProvedReading>): ProvedPayload {
+  const { payload: signed, device: from, signer, attested, checkpointTime } = proved.value;
+  const { sequence, contentType } = signed;
+  const isSenml = contentType === 'senml+json' || contentType === 'senml+cbor';
+  return {
+    kind: 'payload',
+    proof: lineOf(proved),
+    device: formatAddress(from),
+    signer: formatAddress(addressOf(signer)),
+    attested,
+    sequence,
+    contentType,
+    readings: isSenml ? readingsOf(contentType, signed.content, checkpointTime) : [],
+  };
+}
+
+/** Parsed twice with different clocks: what differs is told relative to one. */
+function readingsOf(
+  contentType: 'senml+json' | 'senml+cbor',
+  content: Uint8Array,
+  now: number,
+): ProvedPayload['readings'] {
+  const once = parseSenml(contentType, content, now);
+  const again = parseSenml(contentType, content, now + 1);
+  if (!once.ok || !again.ok) return [];
+  return once.value.map((record, i) => ({
+    name: record.name,
+    ...(record.unit !== undefined && { unit: record.unit }),
+    value: valueOf(record),
+    ...(record.time === again.value[i]?.time && { time: record.time }),
+  }));
+}
+
+/** As the gateway's API shows one. */
+function valueOf(record: SenmlRecord): number | string | boolean {
+  const value = record.value ?? record.sum ?? 0;
+  return value instanceof Uint8Array ? toBase64Url(value) : value;
+}
+
+function lineOf({ height, time, signers, weight, total }: ProofLine): ProofLine {
+  return { height, time, signers, weight, total };
+}
+
+function failedWith<T>(fault: Fault<T>, last: ProvedDevice | ProvedPayload | undefined): Unproved {
+  const { code, message, check } = fault;
+  return { kind: 'failed', code, message, ...(check && { check }), ...(last && { last }) };
+}

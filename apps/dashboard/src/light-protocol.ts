@@ -1,0 +1,81 @@
+/** What the page asks the worker that verifies, and what it answers: plain texts and numbers, so that the page needs no code of the ledger. */
+
+export type LightQuestion =
+  /** A device's record, and its grants to these subjects; addresses. */
+  | { readonly kind: 'device'; readonly device: string; readonly subjects: readonly string[] }
+  /** A payload with its readings; hex id. */
+  | { readonly kind: 'payload'; readonly payload: string }
+  /** Forget what is trusted and begin with the genesis this node shows. */
+  | { readonly kind: 'trust-anew' };
+
+/** Under which certified header something was proved. */
+export interface ProofLine {
+  readonly height: number;
+  readonly time: number;
+  /** Places of the validators that signed. */
+  readonly signers: readonly number[];
+  readonly weight: number;
+  readonly total: number;
+}
+
+export interface ProvedDevice {
+  readonly kind: 'device';
+  readonly proof: ProofLine;
+  /** Absent: nobody owns it, provably. */
+  readonly record?: {
+    readonly owner: string;
+    readonly batch: string;
+    readonly model: string;
+    readonly claimedAt: number;
+  };
+  readonly grants: readonly {
+    readonly subject: string;
+    /** Absent: there is none, provably. */
+    readonly terms?: { readonly levelMax: number; readonly notBefore: number; readonly expiresAt: number };
+  }[];
+}
+
+export interface ProvedPayload {
+  readonly kind: 'payload';
+  readonly proof: ProofLine;
+  readonly device: string;
+  readonly signer: string;
+  readonly attested: boolean;
+  readonly sequence: number;
+  readonly contentType: string;
+  readonly readings: readonly {
+    readonly name: string;
+    readonly unit?: string;
+    readonly value: number | string | boolean;
+    /** Absent where the device told it relative to when the gateway heard it: nobody else can know. */
+    readonly time?: number;
+  }[];
+}
+
+export interface Unproved {
+  readonly kind: 'failed';
+  /** Of `LightFault`, or `internal`. */
+  readonly code: string;
+  readonly message: string;
+  /** The step that did not hold. */
+  readonly check?: string;
+  /** Genesis hash this browser trusts, and the one the node shows, when that is the matter. */
+  readonly chains?: { readonly trusted: string; readonly shown: string };
+  /** What was proved before. */
+  readonly last?: ProvedDevice | ProvedPayload;
+}
+
+export type LightReply = ProvedDevice | ProvedPayload | Unproved | { readonly kind: 'done' };
+
+export interface ToWorker {
+  readonly id: number;
+  readonly question: LightQuestion;
+}
+
+export interface FromWorker {
+  readonly id: number;
+  readonly reply: LightReply;
+}
+
+/** As many grants as fit one request beside the device's record. */
+export const SUBJECTS_MAX = 15;
