@@ -97,6 +97,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/account.ts')).account,
   },
   {
+    name: 'history',
+    summary: 'what happened to an account, a device, a subnet, or anything with an id',
+    load: async () => (await import('./commands/history.ts')).history,
+  },
+  {
     name: 'transfer',
     summary: 'pay ITC to an account',
     load: async () => (await import('./commands/account.ts')).transfer,

@@ -8,6 +8,7 @@ import type { Evidence } from '@itc/core/ledger/evidence.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
 import type { Grant } from '@itc/core/ledger/bodies/access.js';
 import { claimSigningBytes, type DeviceBatch } from '@itc/core/ledger/bodies/device.js';
+import type { TransferOutput } from '@itc/core/ledger/bodies/transfer.js';
 import { possessionSigningBytes } from '@itc/core/ledger/bodies/validator.js';
 import type { Body } from '@itc/core/ledger/body.js';
 import {
@@ -82,6 +83,11 @@ export function namedAccount({ publicKey, address }: Signer): { readonly account
 
 export function transfer(to: Address, value: Amount): Body {
   return { kind: 'transfer', to, amount: value };
+}
+
+/** To many at once, all or none. */
+export function transfers(outputs: readonly TransferOutput[]): Body {
+  return { kind: 'transfers', outputs };
 }
 
 export function registerMaker(name: string): Body {

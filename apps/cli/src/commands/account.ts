@@ -1,9 +1,9 @@
 /** `itc account` and `itc transfer`: what an account has, where it came from and went, and paying somebody. */
 import { createWriteStream } from 'node:fs';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
-import { formatItc } from '@itc/core/ledger/ids.js';
+import { formatItc, type Amount } from '@itc/core/ledger/ids.js';
 import { statement, statementCsv, statementJson, type Statement } from '@itc/client/statement.js';
-import { transfer as transferBody } from '@itc/client/transactions.js';
+import { transfer as transferBody, transfers } from '@itc/client/transactions.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { openKey } from '../keys.ts';
 import { accountOf, itcAmount, momentOption } from '../options.ts';
@@ -116,24 +116,38 @@ function written(file: string, text: string): Promise<void> {
 
 export const transfer: Command = {
   name: 'transfer',
-  help: `itc transfer TO AMOUNT [--key NAME]
+  help: `itc transfer TO AMOUNT [TO AMOUNT …] [--key NAME]
 
-Pays AMOUNT (in ITC, such as 1.5) to an address or to the account of a key on this machine. An account that is not there
-yet costs the price of one besides.`,
+Pays AMOUNT (in ITC, such as 1.5) to an address or to the account of a key on this machine; to many in one transaction, all
+or none. An account that is not there yet costs the price of one besides.`,
   options: { key: { type: 'string' } },
   run: async (call) => {
-    const [to, text, ...rest] = call.arguments;
-    if (to === undefined || rest.length > 0) throw new UsageError('expected: TO AMOUNT');
-    const value = itcAmount(text, 'AMOUNT');
+    const outputs = await outputsIn(call);
+    const [first] = outputs;
+    if (first === undefined) throw new UsageError('expected: TO AMOUNT');
     const wallet = await Wallet.open(
       call.api,
       await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'),
     );
-    const receiver = await accountOf(call, to);
-    const sent = await wallet.send(transferBody(receiver, value));
-    call.output.result({ ok: true, ...sent, to: formatAddress(receiver), amount: String(value) }, [
-      `${formatItc(value)} ITC to ${formatAddress(receiver)}, final in block ${sent.height}, fee ${formatItc(BigInt(sent.fee))} ITC`,
+    const body = outputs.length === 1 ? transferBody(first.to, first.amount) : transfers(outputs);
+    const sent = await wallet.send(body);
+    const paid = outputs.map((one) => ({ to: formatAddress(one.to), amount: String(one.amount) }));
+    const answer = paid.length === 1 ? { ...sent, ...paid[0] } : { ...sent, outputs: paid };
+    call.output.result({ ok: true, ...answer }, [
+      ...outputs.map((one) => `${formatItc(one.amount)} ITC to ${formatAddress(one.to)}`),
+      `final in block ${sent.height}, fee ${formatItc(BigInt(sent.fee))} ITC`,
     ]);
     return 0;
   },
 };
+
+async function outputsIn(call: Call): Promise<readonly { readonly to: Address; readonly amount: Amount }[]> {
+  const words = call.arguments;
+  if (words.length % 2 !== 0) throw new UsageError('expected TO and AMOUNT in pairs');
+  const outputs = [];
+  for (let i = 0; i < words.length; i += 2) {
+    const amount = itcAmount(words[i + 1], 'AMOUNT');
+    outputs.push({ to: await accountOf(call, words[i] as string), amount });
+  }
+  return outputs;
+}

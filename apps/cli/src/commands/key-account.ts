@@ -1,11 +1,18 @@
 /** What changes who acts for an account: rotation, guardians, recovery (spec STATE-15). */
-import { compareBytes, equalBytes } from '@itc/core/bytes/hex.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { keySetOf, type KeySet, type WeightedKey } from '@itc/core/ledger/account-keys.js';
 import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
-import type { Body } from '@itc/core/ledger/body.js';
 import { parseDid } from '@itc/core/ledger/did.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
+import {
+  dropGuardians,
+  finishRecovery,
+  proposeKeys,
+  rotateKeys,
+  setGuardians,
+  vetoRecovery,
+} from '@itc/client/account-keys.js';
 import { layoutOf } from '../devnet/layout.ts';
 import { noteAccount, openKey } from '../keys.ts';
 import { integerOption, textOption, UsageError, type Call } from '../terminal/command.ts';
@@ -23,7 +30,7 @@ const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_0
 export async function rotate(call: Call, name: string): Promise<number> {
   const { keys, local } = await keysOption(call);
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, name));
-  const sent = await wallet.send({ kind: 'rotate-keys', keys });
+  const sent = await wallet.send(rotateKeys(keys));
   noteAlone(call, wallet.signer.address, keys, local);
   return tell(call, sent.id, `${formatAddress(wallet.signer.address)} has other keys now`);
 }
@@ -33,18 +40,12 @@ export async function guardians(call: Call, name: string): Promise<number> {
   if (of === undefined) throw new UsageError('expected --of with names or addresses, or --of none');
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, name));
   if (of === 'none') {
-    const sent = await wallet.send({ kind: 'set-guardians', guardians: [], threshold: 0, delay: millis(0) });
+    const sent = await wallet.send(dropGuardians());
     return tell(call, sent.id, `${name} has no guardians any more`);
   }
   const chosen = await Promise.all(of.split(',').map((word) => addressOfWord(call, word.trim())));
   const threshold = integerOption(call, 'threshold', chosen.length, { min: 1, max: chosen.length });
-  const body: Body = {
-    kind: 'set-guardians',
-    guardians: chosen.sort(compareBytes),
-    threshold,
-    delay: delayOption(call),
-  };
-  const sent = await wallet.send(body);
+  const sent = await wallet.send(setGuardians({ guardians: chosen, threshold, delay: delayOption(call) }));
   return tell(call, sent.id, `${threshold} of ${chosen.length} guardians can give ${name} other keys`);
 }
 
@@ -55,16 +56,16 @@ export async function recover(call: Call, words: readonly string[]): Promise<num
   const account = await addressOfWord(call, word);
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
   if (verb === 'veto') {
-    const sent = await wallet.send({ kind: 'veto-recovery', account });
+    const sent = await wallet.send(vetoRecovery(account));
     return tell(call, sent.id, 'spoke against other keys for this account');
   }
   const { keys, local } = await keysOption(call);
   if (verb === 'propose') {
-    const sent = await wallet.send({ kind: 'recover', account, keys });
+    const sent = await wallet.send(proposeKeys(account, keys));
     return tell(call, sent.id, 'wants these keys for this account');
   }
   if (verb === 'finish') {
-    const sent = await wallet.send({ kind: 'finish-recovery', account, keys });
+    const sent = await wallet.send(finishRecovery(account, keys));
     noteAlone(call, account, keys, local);
     return tell(call, sent.id, `${formatAddress(account)} has other keys now`);
   }

@@ -3,11 +3,12 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import { KINDS, type BodyKind } from '@itc/core/ledger/body.js';
-import type { SponsorScope } from '@itc/core/ledger/bodies/sponsor.js';
+import type { SponsorScope, SponsorshipTerms } from '@itc/core/ledger/bodies/sponsor.js';
 import { formatItc, millis } from '@itc/core/ledger/ids.js';
 import type { SponsorshipStatus } from '@itc/client/api.js';
 import { parseHash } from '@itc/client/client.js';
 import {
+  changeSponsorship,
   closeSponsorship,
   fundSponsorship,
   openSponsorship,
@@ -39,11 +40,13 @@ export const sponsor: Command = {
   name: 'sponsor',
   help: `itc sponsor open NAME --funds ITC SCOPE [OPTIONS]
 itc sponsor fund ID --funds ITC
+itc sponsor change ID SCOPE [OPTIONS]
 itc sponsor show [ID | ACCOUNT]
 itc sponsor close ID
 
 open    pays AMOUNT into a budget that pays for what others send; prints its ID
 fund    adds to it
+change  other terms from now on; what is paid in stays
 show    terms, what is left, what was used today; of an account all its sponsorships
 close   what is left returns
 
@@ -82,7 +85,8 @@ Whoever uses it names it: ITC_SPONSOR=ID itc grant …`,
     const [verb, subject, ...rest] = call.arguments;
     if (rest.length > 0) throw new UsageError('expected one NAME or ID');
     if (verb === 'show') return show(call, subject);
-    if (subject === undefined) throw new UsageError('expected: open NAME, fund ID, show or close ID');
+    if (subject === undefined)
+      throw new UsageError('expected: open NAME, fund ID, change ID, show or close ID');
     const wallet = await Wallet.open(
       call.api,
       await openKey(call.dataDir, textOption(call, 'key') ?? 'maker'),
@@ -94,7 +98,12 @@ Whoever uses it names it: ITC_SPONSOR=ID itc grant …`,
       call.output.result({ ok: true, ...sent }, [`funded, final in block ${sent.height}`]);
       return 0;
     }
-    if (verb !== 'close') throw new UsageError('expected: open, fund, show or close');
+    if (verb === 'change') {
+      const sent = await wallet.send(changeSponsorship(id, await termsOf(call)));
+      call.output.result({ ok: true, ...sent }, [`other terms since block ${sent.height}`]);
+      return 0;
+    }
+    if (verb !== 'close') throw new UsageError('expected: open, fund, change, show or close');
     const sent = await wallet.send(closeSponsorship(id));
     call.output.result({ ok: true, ...sent }, [`closed in block ${sent.height}; what was left has returned`]);
     return 0;
@@ -103,14 +112,7 @@ Whoever uses it names it: ITC_SPONSOR=ID itc grant …`,
 
 async function open(call: Call, wallet: Wallet, name: string): Promise<number> {
   const amount = amountOption(call, 'funds');
-  const terms = sponsorshipTerms({
-    kinds: kindsOption(call),
-    scope: await scopeOption(call),
-    perDevicePerDay: amountOption(withDefault(call, 'per-device', '0.1'), 'per-device'),
-    perDay: amountOption(withDefault(call, 'per-day', '10'), 'per-day'),
-    expiresAt: millis(Date.now() + duration(textOption(call, 'for') ?? '365d', '--for')),
-    paysState: call.options['fees-only'] !== true,
-  });
+  const terms = await termsOf(call);
   const sent = await wallet.send(openSponsorship({ name, terms, amount }));
   const id = toHex(sponsorshipId(wallet.signer.address, name));
   call.output.result({ ok: true, ...sent, sponsorship: id, name, amount: String(amount) }, [
@@ -118,6 +120,17 @@ async function open(call: Call, wallet: Wallet, name: string): Promise<number> {
     `${formatItc(amount)} ITC paid in, final in block ${sent.height}`,
   ]);
   return 0;
+}
+
+async function termsOf(call: Call): Promise<SponsorshipTerms> {
+  return sponsorshipTerms({
+    kinds: kindsOption(call),
+    scope: await scopeOption(call),
+    perDevicePerDay: amountOption(withDefault(call, 'per-device', '0.1'), 'per-device'),
+    perDay: amountOption(withDefault(call, 'per-day', '10'), 'per-day'),
+    expiresAt: millis(Date.now() + duration(textOption(call, 'for') ?? '365d', '--for')),
+    paysState: call.options['fees-only'] !== true,
+  });
 }
 
 function withDefault(call: Call, name: string, value: string): Call {

@@ -70,7 +70,7 @@ interface Product {
 
 /** 60 %. */
 const GUEST_LEVEL = 152;
-const GUEST_MS = 20_000;
+const GUEST_MS = 12_000;
 const GUEST_FULL_MS = 120_000;
 /** The least there is. */
 const RECOVERY_MS = 10_000;
