@@ -51,23 +51,32 @@ export function deviceDifferences(told: Told, { record, grants }: ProvedDevice):
   return found.flatMap((one) => one ?? []);
 }
 
-export function payloadDifferences(told: PayloadState, proved: ProvedPayload): Difference[] {
+/** Of a payload and such readings of it as are shown. */
+export function payloadDifferences(
+  told: PayloadState,
+  readings: readonly Reading[],
+  proved: ProvedPayload,
+): Difference[] {
+  const ofReadings = readings.flatMap((reading) => {
+    const name = readings.length === 1 ? '' : `Reading ${reading.index + 1}: `;
+    return readingDifferences(reading, proved).map((one) => ({ ...one, field: `${name}${one.field}` }));
+  });
   return [
     difference('Device', told.device, proved.device),
     difference('Signed by', told.signer, proved.signer),
     difference('Attested by a gateway', yesNo(told.attested), yesNo(proved.attested)),
     difference('Content', told.contentType, proved.contentType),
     difference('Sequence', String(told.sequence), String(proved.sequence)),
-    difference('Block', told.height === undefined ? undefined : String(told.height), String(proved.proof.height)),
+    difference('Block', told.height?.toString(), String(proved.proof.height)),
+    ...ofReadings,
   ].flatMap((one) => one ?? []);
 }
 
 export function readingDifferences(told: Reading, proved: ProvedPayload): Difference[] {
   const reading = proved.readings[told.index];
-  const name = `Reading ${told.index + 1}`;
   if (reading === undefined) {
     const shown = `${told.name} = ${String(told.value)}`;
-    return [{ field: name, told: shown, proved: 'no such reading' }];
+    return [{ field: 'Reading', told: shown, proved: 'none' }];
   }
   return [
     difference('Device', told.device, proved.device),

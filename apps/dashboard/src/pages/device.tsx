@@ -16,7 +16,7 @@ import { Icon } from '../parts/icon.tsx';
 import { useResource } from '../parts/resource.ts';
 import { Card, Empty, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, CopyButton, Id, PayloadProgress } from '../parts/text.tsx';
-import { VerifiedDevice, VerifiedReading } from '../parts/verified.tsx';
+import { VerifiedDevice, VerifiedReading } from '../parts/verified-later.tsx';
 import { proofFile, type ProofFile } from '../proof-file.ts';
 import { href } from '../route.ts';
 import { devices, nodeNow } from '../store.ts';

@@ -4,7 +4,7 @@ import { formatAbsolute, formatDuration, formatInteger } from '../format.ts';
 import { useResource } from '../parts/resource.ts';
 import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Id, PayloadProgress } from '../parts/text.tsx';
-import { VerifiedPayload } from '../parts/verified.tsx';
+import { VerifiedPayload } from '../parts/verified-later.tsx';
 import { href } from '../route.ts';
 import { devices } from '../store.ts';
 import type { PayloadState, Reading } from '../wire.ts';

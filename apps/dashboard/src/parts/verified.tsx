@@ -58,10 +58,7 @@ export function VerifiedPayload({
   const { reply, again } = useLight({ kind: 'payload', payload: payload.id }, 0);
   const verdict =
     reply?.kind === 'payload'
-      ? settledVerdict(reply.proof, [
-          ...payloadDifferences(payload, reply),
-          ...readings.flatMap((reading) => readingDifferences(reading, reply)),
-        ])
+      ? settledVerdict(reply.proof, payloadDifferences(payload, readings, reply))
       : ((reply && failureOf(reply)) ?? { kind: 'pending' as const });
   return <Verified verdict={verdict} what="Payload and readings" again={again} />;
 }
