@@ -12,6 +12,7 @@ import { transactionsRoot } from '@itc/core/ledger/block.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
 import { amount, epoch, height, millis } from '@itc/core/ledger/ids.js';
 import { quorumOf, validatorsHash } from '@itc/core/ledger/validators.js';
+import { leanStream } from '@itc/core/light/lean-stream.js';
 import { encodeLightStream, type LightItem } from '@itc/core/light/stream.js';
 import { encodeTrust, trustGenesis, type Trust } from '@itc/core/light/trust.js';
 import { accountKey, stateKeyHash, subnetKey, type StateKey } from '@itc/core/state/keys.js';
@@ -35,8 +36,11 @@ export interface StreamSubject {
 }
 
 export const BLOCKS = 1_000_000;
-/** Levels of a state of 10^6 records: keys are hashes, so the tree is about as deep as its logarithm. */
-const STATE_DEPTH = 20;
+/** Levels of a state of so many records: keys are hashes, so the tree is about as deep as its logarithm. */
+const STATES: readonly (readonly [records: string, depth: number])[] = [
+  ['10^4', 14],
+  ['10^6', 20],
+];
 const PAYLOADS = 512;
 const TRANSACTIONS = 64;
 
@@ -52,12 +56,16 @@ function pathLength(index: number, count: number): number {
   return length;
 }
 
-/** A record among 10^6: what is stored, and the root over it. */
-function inState(key: StateKey, value: Uint8Array): { readonly item: LightItem; readonly root: Hash } {
+/** A record so deep in the state: what is stored, and the root over it. */
+function inState(
+  key: StateKey,
+  value: Uint8Array,
+  levels: number,
+): { readonly item: LightItem; readonly root: Hash } {
   const hashed = stateKeyHash(key);
-  const path = siblings('state', STATE_DEPTH);
+  const path = siblings('state', levels);
   let root = leafHash(hashed, sha256(value));
-  for (let depth = STATE_DEPTH - 1; depth >= 0; depth -= 1) {
+  for (let depth = levels - 1; depth >= 0; depth -= 1) {
     const isRight = (((hashed[depth >> 3] as number) >> (7 - (depth & 7))) & 1) === 1;
     const sibling = path[depth] as Hash;
     root = isRight ? merkleNode(sibling, root) : merkleNode(root, sibling);
@@ -77,11 +85,7 @@ export function sizeSubjects(validators: number): StreamSubject[] {
   // It believed a header of this epoch before.
   const trust = encodeTrust({ ...trusted, last: { ...trusted.last, height: height(3) } });
 
-  const account = inState(
-    accountKey(keyPair(61).address),
-    encodeRecord('account', { balance: amount(5n), nonces: [1] }),
-  );
-  const { item, subnet } = payloadIn(home);
+  const account = encodeRecord('account', { balance: amount(5n), nonces: [1] });
   const ids = siblings('transaction', TRANSACTIONS);
   const index = TRANSACTIONS / 2;
   const transaction: LightItem = {
@@ -92,11 +96,15 @@ export function sizeSubjects(validators: number): StreamSubject[] {
     path: new MerkleTree(ids).path(index),
   };
   const txRoot = transactionsRoot(ids);
-  const wants: readonly (readonly [name: string, stateRoot: Hash, items: readonly LightItem[]])[] = [
-    ['record', account.root, [account.item]],
-    ['payload', subnet.root, [subnet.item, item]],
-    ['transaction', account.root, [transaction]],
+  const wants: (readonly [name: string, stateRoot: Hash, items: readonly LightItem[]])[] = [
+    ['transaction', noise('root', 1), [transaction]],
   ];
+  for (const [records, levels] of STATES) {
+    const record = inState(accountKey(keyPair(61).address), account, levels);
+    const { item, subnet } = payloadIn(home, levels);
+    wants.push([`record, state of ${records}`, record.root, [record.item]]);
+    wants.push([`payload, state of ${records}`, subnet.root, [subnet.item, item]]);
+  }
   return wants.flatMap(([name, stateRoot, items]) => {
     const sets = { set: home.validators, at: BLOCKS + 1, historyRoot: noise('history', 0) };
     const old = headerOf({ ...sets, at: BLOCKS / 2 + 3, stateRoot, txRoot });
@@ -114,7 +122,7 @@ export function sizeSubjects(validators: number): StreamSubject[] {
     return [
       { name: `${name}, newest block`, trust, stream: streamOf(newest, items), hops: 0 },
       {
-        name: `${name}, 10^6 blocks of history`,
+        name: `${name}, under 10^6 blocks`,
         trust,
         stream: streamOf(above, [history.item, ...items]),
         hops: 0,
@@ -123,7 +131,10 @@ export function sizeSubjects(validators: number): StreamSubject[] {
   });
 }
 
-function payloadIn(home: World): { readonly item: LightItem; readonly subnet: ReturnType<typeof inState> } {
+function payloadIn(
+  home: World,
+  levels: number,
+): { readonly item: LightItem; readonly subnet: ReturnType<typeof inState> } {
   const ids = Array.from({ length: PAYLOADS }, (_, i) => noise('payload', i));
   const index = PAYLOADS / 2;
   ids[index] = signedPayload(home.chain, keyPair(50), { sequence: 1 }).id;
@@ -135,7 +146,7 @@ function payloadIn(home: World): { readonly item: LightItem; readonly subnet: Re
   });
   const path = new MerkleTree(ids).path(index);
   const item: LightItem = { kind: 'applied', checkpoint, id: ids[index] as Hash, index, path };
-  return { item, subnet: inState(subnetKey(home.subnet), record) };
+  return { item, subnet: inState(subnetKey(home.subnet), record, levels) };
 }
 
 function headerOf(o: {
@@ -178,7 +189,7 @@ function historyOf(header: Header): { readonly item: LightItem; readonly root: H
 
 /**
  * A device that slept through so many epochs. In each, one validator of sixteen is another, and all of the set sign, so that
- * five may be new on either side of a hop.
+ * five may be new on either side of a hop. Servers leave out the signatures a client does not need.
  */
 export class SleptChain {
   readonly #home: World;
@@ -215,7 +226,7 @@ export class SleptChain {
         ? this.#start.last
         : { height: before.height, time: before.time, hash: headerHash(before), stateRoot: before.stateRoot };
     const trust = encodeTrust({ ...this.#start, epoch: epoch(from), validators: set.set, last });
-    const stream = encodeLightStream({ trusted: set.set, hops, ...target, items: [] });
+    const stream = encodeLightStream(leanStream({ trusted: set.set, hops, ...target, items: [] }, thirds));
     return { name: `slept through ${slept} epochs`, trust, stream, hops: hops.length };
   }
 }

@@ -12,6 +12,7 @@ import type { EpochHop } from '@itc/core/light/epoch-hop.js';
 import type { Thirds } from '@itc/core/light/hop-index.js';
 import { VALUE_BYTES_MAX } from '@itc/core/light/engine/layout.js';
 import { STREAM_HOPS_MAX } from '@itc/core/light/engine/machine.js';
+import { leanStream } from '@itc/core/light/lean-stream.js';
 import { encodeLightStream, freshnessSigningBytes, type LightItem } from '@itc/core/light/stream.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import { subnetKey, type StateKey } from '@itc/core/state/keys.js';
@@ -82,7 +83,10 @@ export class LightServer {
     if (hops.length > STREAM_HOPS_MAX)
       return refused('proof.too-long', `${hops.length} hops lead here, one answer has ${STREAM_HOPS_MAX}`);
     const items = this.#items(request, newest);
-    return items.ok ? ok(encodeLightStream({ trusted, hops, ...newest, items: items.value })) : items;
+    if (!items.ok) return items;
+    return ok(
+      encodeLightStream(leanStream({ trusted, hops, ...newest, items: items.value }, request.thirds)),
+    );
   }
 
   /** The tip, or the block below where its certificate is not here yet. */
