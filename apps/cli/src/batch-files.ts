@@ -33,6 +33,8 @@ export interface BatchNote {
 }
 
 const BUFFER_BYTES = 1 << 20;
+/** Leaves between two turns of the event loop. */
+const TURN = 1_000;
 
 interface LevelFile {
   readonly file: number;
@@ -127,8 +129,12 @@ export class Factory {
     return { device, claimKey: { algorithm: ED25519, bytes: claimKey }, secretKey };
   }
 
-  *leaves(count: number): Generator<LeafKeys> {
-    for (let index = 0; index < count; index += 1) yield this.keys(index);
+  async *leaves(count: number): AsyncGenerator<LeafKeys, void> {
+    for (let index = 0; index < count; index += 1) {
+      // Minutes without a turn of the loop would hide that the node has closed the connection meanwhile.
+      if (index % TURN === TURN - 1) await new Promise((resolve) => setImmediate(resolve));
+      yield this.keys(index);
+    }
   }
 
   /** Voucher and code of one device, with its path in a tree that was built. */

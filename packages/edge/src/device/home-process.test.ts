@@ -46,7 +46,7 @@ test('EDGE-12.1: a home process runs its devices, which keep their counters and 
     const on = command(t, owner, { kind: 'level', level: 77 }, { device: lamp, notAfter: t.now() + 60_000 });
     await t.gateway.submitCommand(on.bytes);
     await until(() => state() !== undefined, 'the answer', 5_000);
-    assert.deepEqual(state(), { on: true, level: 77 });
+    assert.deepEqual(state(), { on: true, level: 77, kelvin: 6_500 });
     first.kill('SIGTERM');
     const [code] = (await once(first, 'exit')) as [number];
     assert.equal(code, 0);
@@ -57,7 +57,7 @@ test('EDGE-12.1: a home process runs its devices, which keep their counters and 
     const off = command(t, owner, { kind: 'on' }, { device: lamp, notAfter: t.now() + 60_000 });
     await t.gateway.submitCommand(off.bytes);
     await until(() => t.gateway.command(toHex(off.id))?.outcome !== undefined, 'the answer', 5_000);
-    assert.deepEqual(state(), { on: true, level: 77 });
+    assert.deepEqual(state(), { on: true, level: 77, kelvin: 6_500 });
     await until(() => t.gateway.counts().accepted > before.accepted + 2, 'more readings', 5_000);
     assert.equal(t.gateway.counts().refused, 0);
     second.kill('SIGTERM');
