@@ -201,7 +201,7 @@ test('NODE-7.13: a lamp obeys its owner, and itself refuses strangers, guests ou
   await sleep(Math.max(0, Number(json(short)['expiresAt']) - Date.now()) + 100);
   assert.equal(refusal(await lamp(['off', 'lamp-1'], 'guest')), 'not-granted');
   const { state } = json(await lamp(['level', 'lamp-1', '9'])) as unknown as CommandStatus;
-  assert.deepEqual(state, { on: true, level: 9 });
+  assert.deepEqual(state, { on: true, level: 9, kelvin: 6_500 });
 });
 
 test('EDGE-13.5: a lamp is rented for three minutes: begun and ended by its own word, and paid exactly', async () => {
@@ -435,7 +435,7 @@ test('NODE-1.2, NODE-1.1: without a quorum nothing becomes final and status says
   const ran = await lamp(['level', 'lamp-1', '42']);
   assert.equal(ran.code, 0, ran.stdout + ran.stderr);
   const command = json(ran) as unknown as CommandStatus;
-  assert.deepEqual(command.state, { on: true, level: 42 });
+  assert.deepEqual(command.state, { on: true, level: 42, kelvin: 6_500 });
   const why = await net.itc(['status', '--why', '--json']);
   assert.equal(why.code, 1);
   assert.match(JSON.stringify(json(why)), /validator-1/);
