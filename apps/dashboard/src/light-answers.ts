@@ -6,10 +6,23 @@ import { deviceKey, grantKey } from '@itc/core/state/keys.js';
 import { decodeRecord } from '@itc/core/state/records.js';
 import { toBase64Url } from '@itc/client/base64url.js';
 import type { ProvedReading } from '@itc/client/light-reading.js';
+import { parseJson, type Fetch } from '@itc/client/http.js';
 import { decodeKept, type LightStore } from '@itc/client/light-store.js';
-import { LightWallet, type LightStart, type Proved, type Unproved as Fault } from '@itc/client/light-wallet.js';
+import {
+  LightWallet,
+  type LightStart,
+  type Proved,
+  type Unproved as Fault,
+} from '@itc/client/light-wallet.js';
 import { parseSenml, type SenmlRecord } from '@itc/edge/2-conversion/senml.js';
-import type { LightQuestion, LightReply, ProofLine, ProvedDevice, ProvedPayload, Unproved } from './light-protocol.ts';
+import type {
+  LightQuestion,
+  LightReply,
+  ProofLine,
+  ProvedDevice,
+  ProvedPayload,
+  Unproved,
+} from './light-protocol.ts';
 
 export interface LightDesk {
   /** Origin of the node; it is not trusted. */
@@ -18,6 +31,8 @@ export interface LightDesk {
   /** Genesis hash somebody told this browser, hex; otherwise the first one a node shows is taken. */
   readonly genesis?: string;
   readonly now: () => number;
+  /** The platform's when left out. */
+  readonly fetch?: Fetch;
 }
 
 /** Bonds stay punishable far longer (STATE-10.7). */
@@ -49,19 +64,21 @@ export function lightAnswers(desk: LightDesk): (question: LightQuestion) => Prom
 async function openWallet(desk: LightDesk): Promise<LightWallet | Unproved> {
   const start = await startOf(desk);
   if ('code' in start) return start;
-  const { gateway, store, now } = desk;
+  const { gateway, store, now, fetch } = desk;
   const opened = await LightWallet.open(start, {
     gateways: [gateway],
     store,
     now,
     trustingMs: TRUSTING_MS,
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    ...(fetch && { fetch }),
   });
   return opened.ok ? opened.value : { kind: 'failed', code: opened.code, message: opened.message };
 }
 
 /** What is kept goes before everything; without it, genesis by the hash that was told, or of the node: trust on first use. */
-async function startOf({ gateway, store, genesis }: LightDesk): Promise<LightStart | Unproved> {
+async function startOf(desk: LightDesk): Promise<LightStart | Unproved> {
+  const { store, genesis } = desk;
   const stored = await store.read();
   const kept = stored === undefined ? undefined : decodeKept(stored);
   if (kept?.ok === true) {
@@ -76,32 +93,39 @@ async function startOf({ gateway, store, genesis }: LightDesk): Promise<LightSta
       };
     return { kind: 'checkpoint', trust };
   }
-  const shown = await fetchGenesis(gateway);
+  const shown = await fetchGenesis(desk);
   if (shown === undefined)
     return { kind: 'failed', code: 'unreachable', message: 'no genesis document could be fetched' };
   const hash = fromHex(genesis ?? shown.hash);
   const document = fromHex(shown.bytes);
   if (!hash.ok || hash.value.length !== 32 || !document.ok)
-    return { kind: 'failed', code: 'other-chain', message: 'the genesis document or its hash is not readable' };
+    return {
+      kind: 'failed',
+      code: 'other-chain',
+      message: 'the genesis document or its hash is not readable',
+    };
   return { kind: 'genesis', hash: asHash(hash.value), document: document.value };
 }
 
-async function fetchGenesis(
-  gateway: string,
-): Promise<{ readonly hash: string; readonly bytes: string } | undefined> {
+async function fetchGenesis({
+  gateway,
+  fetch = platformFetch,
+}: LightDesk): Promise<{ readonly hash: string; readonly bytes: string } | undefined> {
   try {
-    const response = await fetch(`${gateway}/api/v1/genesis`, { cache: 'no-store' });
-    const { hash, bytes } = (await response.json()) as { hash?: unknown; bytes?: unknown };
+    const response = await fetch(`${gateway}/api/v1/genesis`, { method: 'GET', headers: {} });
+    const { hash, bytes } = (parseJson(await response.text()) ?? {}) as { hash?: unknown; bytes?: unknown };
     return typeof hash === 'string' && typeof bytes === 'string' ? { hash, bytes } : undefined;
   } catch {
     return undefined;
   }
 }
 
+const platformFetch: Fetch = (url, init) => fetch(url, init) as ReturnType<Fetch>;
+
 /** A devnet that was set up anew is another chain: say so, instead of only which step failed. */
-async function withChains({ gateway }: LightDesk, wallet: LightWallet, reply: Unproved): Promise<Unproved> {
+async function withChains(desk: LightDesk, wallet: LightWallet, reply: Unproved): Promise<Unproved> {
   if (reply.code !== 'untrue' && reply.code !== 'behind' && reply.code !== 'missing') return reply;
-  const shown = await fetchGenesis(gateway);
+  const shown = await fetchGenesis(desk);
   const trusted = toHex(wallet.chain);
   return shown === undefined || shown.hash === trusted
     ? reply

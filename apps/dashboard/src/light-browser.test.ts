@@ -12,7 +12,11 @@ import type { Device, Reading } from './wire.ts';
 
 const itc = fileURLToPath(new URL('../../cli/bin/itc.mjs', import.meta.url));
 const www = fileURLToPath(new URL('www', import.meta.url));
-const built = [itc, `${www}/light-worker.js`, fileURLToPath(new URL('../../cli/dist/main.js', import.meta.url))];
+const built = [
+  itc,
+  `${www}/light-worker.js`,
+  fileURLToPath(new URL('../../cli/dist/main.js', import.meta.url)),
+];
 const chromium = findChromium();
 const skip =
   chromium === undefined
@@ -30,7 +34,8 @@ const pictures = process.env['ITC_PICTURES'];
 const ownership = '.verified';
 const shows = (selector: string, kind: string): string =>
   `document.querySelector(${JSON.stringify(selector)})?.classList.contains('verified-${kind}')`;
-const textOf = (selector: string): string => `document.querySelector(${JSON.stringify(selector)})?.textContent`;
+const textOf = (selector: string): string =>
+  `document.querySelector(${JSON.stringify(selector)})?.textContent`;
 
 suite('the browser verifies', { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'itc-light-'));
@@ -41,7 +46,7 @@ suite('the browser verifies', { skip }, () => {
   let device: Device;
   let somebody: string;
 
-  const ask = async <T,>(path: string): Promise<T> =>
+  const ask = async <T>(path: string): Promise<T> =>
     (await (await fetch(`${proxy.url}/api/v1${path}`)).json()) as T;
   const picture = async (name: string): Promise<void> => {
     if (pictures !== undefined) writeFileSync(join(pictures, `${name}.png`), await page.screenshot(true));
@@ -51,7 +56,17 @@ suite('the browser verifies', { skip }, () => {
     const ports = 20_000 + Math.floor(Math.random() * 40) * 500 + 137;
     const child = spawn(
       process.execPath,
-      [itc, 'devnet', '--json', '--data-dir', folder, '--api-port', `${ports}`, '--mqtt-port', `${ports + 300}`],
+      [
+        itc,
+        'devnet',
+        '--json',
+        '--data-dir',
+        folder,
+        '--api-port',
+        `${ports}`,
+        '--mqtt-port',
+        `${ports + 300}`,
+      ],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     devnet = child;
@@ -73,7 +88,9 @@ suite('the browser verifies', { skip }, () => {
       const sensor = devices.find((one) => one.kind === 'sensor' && one.owner !== undefined && !one.attested);
       const other = devices.find((one) => one.address !== sensor?.address);
       if (sensor !== undefined && other !== undefined) {
-        const { readings } = await ask<{ readings: Reading[] }>(`/devices/${sensor.address}/readings?limit=50`);
+        const { readings } = await ask<{ readings: Reading[] }>(
+          `/devices/${sensor.address}/readings?limit=50`,
+        );
         const found = readings.find((one) => one.status === 'final' && typeof one.value === 'number');
         if (found !== undefined) {
           [reading, device, somebody] = [found, sensor, other.address];

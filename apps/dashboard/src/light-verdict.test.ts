@@ -41,7 +41,9 @@ test('CLIENT-15.2: every field of a device that is told otherwise is named, with
       [field],
     );
   const { owner: _owner, ...ownerless } = told;
-  assert.deepEqual(deviceDifferences(ownerless, proved), [{ field: 'Owner', told: 'none', proved: 'itc1owner' }]);
+  assert.deepEqual(deviceDifferences(ownerless, proved), [
+    { field: 'Owner', told: 'none', proved: 'itc1owner' },
+  ]);
   const unowned = deviceDifferences(told, { kind: 'device', proof, grants: [{ subject: 'itc1friend' }] });
   assert.deepEqual(
     unowned.map(({ field, proved: is }) => [field, is]),

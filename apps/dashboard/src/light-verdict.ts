@@ -82,9 +82,7 @@ export function readingDifferences(told: Reading, proved: ProvedPayload): Differ
     difference('Device', told.device, proved.device),
     difference('Quantity', told.name, reading.name),
     difference('Value', valueText(told.value, told.unit), valueText(reading.value, reading.unit)),
-    reading.time === undefined
-      ? undefined
-      : difference('Time', timeText(told.time), timeText(reading.time)),
+    reading.time === undefined ? undefined : difference('Time', timeText(told.time), timeText(reading.time)),
   ].flatMap((one) => one ?? []);
 }
 

@@ -5,9 +5,7 @@ import type * as Parts from './verified.tsx';
 
 let loaded: typeof Parts | undefined;
 
-function later<P extends object>(
-  pick: (parts: typeof Parts) => FunctionComponent<P>,
-): (props: P) => VNode {
+function later<P extends object>(pick: (parts: typeof Parts) => FunctionComponent<P>): (props: P) => VNode {
   return (props) => {
     const [parts, setParts] = useState(loaded);
     useEffect(() => {

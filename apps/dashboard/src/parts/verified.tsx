@@ -32,7 +32,8 @@ export function VerifiedDevice({ device, told }: { readonly device: string; read
     { kind: 'device', device, subjects },
     hurry ? UNSETTLED_EVERY_MS : EVERY_MS,
   );
-  let verdict: Verdict = reply === undefined ? { kind: 'pending' } : (failureOf(reply) ?? { kind: 'pending' });
+  let verdict: Verdict =
+    reply === undefined ? { kind: 'pending' } : (failureOf(reply) ?? { kind: 'pending' });
   let next: Standing | undefined;
   if (reply?.kind === 'device') {
     const judged = recordVerdict(reply.proof, deviceDifferences(told, reply), standing.current);
@@ -156,9 +157,7 @@ function Body({
             <Icon name="warning" size={16} /> The node says something that is not so
           </p>
           <Differences differences={verdict.differences} />
-          <p>
-            Do not rely on this node. {proofWords(verdict.proof)}
-          </p>
+          <p>Do not rely on this node. {proofWords(verdict.proof)}</p>
         </div>
       );
     case 'failed':
@@ -190,10 +189,10 @@ function Failed({
       </p>
       {chains === undefined ? null : (
         <p>
-          This browser trusts chain <code title={chains.trusted}>{shorten(chains.trusted)}</code>; here is chain{' '}
-          <code title={chains.shown}>{shorten(chains.shown)}</code>.{' '}
+          This browser trusts chain <code title={chains.trusted}>{shorten(chains.trusted)}</code>; the other
+          is <code title={chains.shown}>{shorten(chains.shown)}</code>.{' '}
           <button type="button" class="link" onClick={anew}>
-            Trust the chain this node shows
+            Trust the other one instead
           </button>
         </p>
       )}

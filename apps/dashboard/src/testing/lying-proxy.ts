@@ -15,8 +15,10 @@ export async function startLyingProxy(target: string): Promise<LyingProxy> {
   const proxy = { lie: undefined as LyingProxy['lie'] };
   const server = createServer((request, response) => {
     const { host: _host, 'accept-encoding': _coding, ...headers } = request.headers;
-    const onward = httpRequest(new URL(request.url ?? '/', target), { method: request.method, headers }, (reply) =>
-      pass(reply, response, proxy.lie),
+    const onward = httpRequest(
+      new URL(request.url ?? '/', target),
+      { method: request.method, headers },
+      (reply) => pass(reply, response, proxy.lie),
     );
     onward.on('error', () => response.destroy());
     response.on('close', () => onward.destroy());

@@ -32,7 +32,11 @@ export function lightScene(later: readonly Group[] = [], content = '[{"n":"t","v
   const { home, chain } = of;
   const device = keyPair(50);
   const payloads = [11, 12, 13].map((sequence) =>
-    signedPayload(home.chain, device, { sequence, content: new TextEncoder().encode(content) }),
+    signedPayload(home.chain, device, {
+      sequence,
+      contentType: 'senml+json',
+      content: new TextEncoder().encode(content),
+    }),
   );
   const ids = payloads.map(({ id }) => id);
   const certificate = signedCheckpoint(home, ids);
@@ -83,6 +87,11 @@ export function fetchFrom(gateways: Readonly<Record<string, FakeGateway>>): Fetc
     if (gateway === undefined || gateway.isGone === true)
       return Promise.reject(new TypeError('fetch failed'));
     gateway.asked.push(url);
+    if (pathname === '/api/v1/genesis') {
+      const { genesis, chain } = gateway.scene.home;
+      const answer = { hash: toHex(chain), bytes: toHex(encodeGenesis(genesis)) };
+      return Promise.resolve(response(200, new TextEncoder().encode(JSON.stringify(answer))));
+    }
     if (pathname.startsWith('/api/v1/proofs/reading/')) {
       const proof = toBase64Url(gateway.readingProof ?? gateway.scene.readingProof);
       return Promise.resolve(response(200, new TextEncoder().encode(JSON.stringify({ proof }))));
