@@ -2,7 +2,7 @@
 import { openKey } from '../keys.ts';
 import { playLampStory } from '../story/lamp-story.ts';
 import { Difference, Script } from '../story/script.ts';
-import { openStage, startStage, type Stage } from '../story/stage.ts';
+import { Stage } from '../story/stage.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatDuration } from '../terminal/output.ts';
 import { Wallet } from '../wallet.ts';
@@ -47,10 +47,10 @@ docs/guide/lamp-story.md explains the steps and the code.`,
 };
 
 function stageOf(call: Call): Promise<Stage> | Stage {
-  if (call.options['start'] !== true) return openStage(call.dataDir);
+  if (call.options['start'] !== true) return Stage.open(call.dataDir);
   const validators = integerOption(call, 'validators', 4, { min: 1, max: 16 });
   call.output.note('Starting a devnet of its own …');
-  return startStage(['--gateways', '1', '--validators', `${validators}`]);
+  return Stage.start(['--gateways', '1', '--validators', `${validators}`]);
 }
 
 async function play(call: Call, stage: Stage, devices: number): Promise<number> {

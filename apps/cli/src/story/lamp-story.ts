@@ -40,7 +40,7 @@ import type { Wallet } from '../wallet.ts';
 import { Cast, itc, MONEY, RENT_MINUTES, rentalTerms, type Role } from './cast.ts';
 import { factoryLeaves } from './factory-leaves.ts';
 import { refusalOf, type Script } from './script.ts';
-import { plugIn, type Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 
 export interface LampStoryOptions {
   readonly stage: Stage;
@@ -91,7 +91,7 @@ export async function playLampStory(o: LampStoryOptions): Promise<void> {
   const device = await claimOne(scene, { qrText, index });
   const seed = factory.deviceSeed(index);
   const product: Product = { device, qrText, button: KeyPair.fromSeed(seed) };
-  await using _lamp = await plugIn(stage, { name: 'story-lamp', seed, reportMs: REPORT_MS });
+  await stage.plugIn({ name: 'story-lamp', seed, reportMs: REPORT_MS });
   await switchIt(scene, product);
   await shareIt(scene, product);
   await sellIt(scene, product);

@@ -1,6 +1,6 @@
 /** Where a story is played: a running devnet, or one of its own that goes when the story is over, and lamps plugged in there. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,23 +19,97 @@ const PORT_STEPS = 40;
 const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 20_000;
 
-export interface Stage extends AsyncDisposable {
+/** Disposing of it stops the lamps that were plugged in, then the devnet if it is its own, and leaves nothing of them. */
+export class Stage implements AsyncDisposable {
   readonly layout: Layout;
   readonly network: Devnet;
   /** HTTP API of the gateway that the lamps of the story connect to first. */
   readonly gateway: string;
-}
+  readonly #close: () => Promise<void>;
+  readonly #lamps: AsyncDisposable[] = [];
 
-/** The devnet of a data folder; it is somebody else's to start and to stop. */
-export function openStage(dataDir: string): Stage {
-  const layout = layoutOf(dataDir);
-  const network = readDevnet(layout);
-  if (network === undefined)
-    throw new LedgerError(
-      'not-found',
-      `no devnet in ${layout.root}; start one with: itc devnet, or add --start`,
+  private constructor(dataDir: string, close: () => Promise<void>) {
+    this.layout = layoutOf(dataDir);
+    const network = readDevnet(this.layout);
+    if (network === undefined)
+      throw new LedgerError(
+        'not-found',
+        `no devnet in ${this.layout.root}; start one with: itc devnet, or add --start`,
+      );
+    this.network = network;
+    this.gateway = gatewayOf(network);
+    this.#close = close;
+  }
+
+  /** The devnet of a data folder; it is somebody else's to start and to stop. */
+  static open(dataDir: string): Stage {
+    return new Stage(dataDir, () => Promise.resolve());
+  }
+
+  /** A devnet in a folder of its own, ready. `argv`: further options of `itc devnet`. */
+  static async start(argv: readonly string[]): Promise<Stage> {
+    const folder = mkdtempSync(join(tmpdir(), 'itc-story-'));
+    const slot = PORT_FIRST + PORT_STEP * Math.floor(Math.random() * PORT_STEPS);
+    const ports = ['--api-port', `${await nextFreePort(slot, new Set())}`, '--mqtt-port', `${slot + 300}`];
+    const child = spawn(
+      process.execPath,
+      [ITC, 'devnet', '--json', '--no-simulation', '--data-dir', folder, ...ports, ...argv],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
     );
-  return { layout, network, gateway: gatewayOf(network), [Symbol.asyncDispose]: () => Promise.resolve() };
+    const kill = (): void => void child.kill('SIGTERM');
+    process.once('exit', kill);
+    const close = async (): Promise<void> => {
+      await ended(child, 'SIGINT');
+      process.off('exit', kill);
+      rmSync(folder, { recursive: true, force: true });
+    };
+    try {
+      await firstLine(child, 'the devnet', READY_MS_MAX);
+      return new Stage(folder, close);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  /** A lamp as a process of its own: it has its key, the genesis of the chain and the gateways, and believes nobody but its own checks. */
+  async plugIn(lamp: {
+    readonly name: string;
+    readonly seed: Uint8Array;
+    readonly reportMs: number;
+  }): Promise<void> {
+    const { layout, network } = this;
+    const folder = mkdtempSync(join(layout.root, 'story-'));
+    const path = join(folder, 'config.json');
+    const config = {
+      genesis: toHex(readFileSync(layout.genesisFile)),
+      dataDir: folder,
+      gateways: (await gatewayPlaces(layout, network)).map(({ url, keys }) => ({
+        url,
+        address: formatAddress(keys.address),
+      })),
+      devices: [{ name: lamp.name, kind: 'lamp', seed: toHex(lamp.seed), intervalMs: lamp.reportMs }],
+    };
+    // Holds the seed: for nobody else's eyes.
+    writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+    const child = spawn(process.execPath, ['--enable-source-maps', HOME_ENTRY, path], {
+      // The pipe ends with this process, and the lamp with it.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ITC_SUPERVISED: '1' },
+    });
+    this.#lamps.push({
+      async [Symbol.asyncDispose]() {
+        await ended(child, 'SIGTERM');
+        rmSync(folder, { recursive: true, force: true });
+      },
+    });
+    await firstLine(child, 'the lamp', READY_MS_MAX);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const lamp of this.#lamps) await lamp[Symbol.asyncDispose]();
+    await this.#close();
+  }
 }
 
 function gatewayOf(network: Devnet): string {
@@ -45,70 +119,6 @@ function gatewayOf(network: Devnet): string {
   );
   if (found?.url === undefined) throw new LedgerError('config.invalid', 'the devnet has no gateway');
   return found.url;
-}
-
-/** A devnet in a folder of its own, ready; nothing of it is left when the stage is disposed of. */
-export async function startStage(argv: readonly string[]): Promise<Stage> {
-  const folder = mkdtempSync(join(tmpdir(), 'itc-story-'));
-  const slot = PORT_FIRST + PORT_STEP * Math.floor(Math.random() * PORT_STEPS);
-  const ports = ['--api-port', `${await nextFreePort(slot, new Set())}`, '--mqtt-port', `${slot + 300}`];
-  const child = spawn(
-    process.execPath,
-    [ITC, 'devnet', '--json', '--no-simulation', '--data-dir', folder, ...ports, ...argv],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  const kill = (): void => void child.kill('SIGTERM');
-  process.once('exit', kill);
-  const close = async (): Promise<void> => {
-    await ended(child, 'SIGINT');
-    process.off('exit', kill);
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await firstLine(child, 'the devnet', READY_MS_MAX);
-    return { ...openStage(folder), [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-/** A lamp as a process of its own: it has its key, the genesis of the chain and the gateways, and believes nobody but its own checks. */
-export async function plugIn(
-  stage: Stage,
-  lamp: { readonly name: string; readonly seed: Uint8Array; readonly reportMs: number },
-): Promise<AsyncDisposable> {
-  const { layout, network } = stage;
-  const folder = mkdtempSync(join(tmpdir(), 'itc-lamp-'));
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, 'config.json');
-  const config = {
-    genesis: toHex(readFileSync(layout.genesisFile)),
-    dataDir: folder,
-    gateways: (await gatewayPlaces(layout, network)).map(({ url, keys }) => ({
-      url,
-      address: formatAddress(keys.address),
-    })),
-    devices: [{ name: lamp.name, kind: 'lamp', seed: toHex(lamp.seed), intervalMs: lamp.reportMs }],
-  };
-  // Holds the seed: for nobody else's eyes.
-  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
-  const child = spawn(process.execPath, ['--enable-source-maps', HOME_ENTRY, path], {
-    // The pipe ends with this process, and the lamp with it.
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ITC_SUPERVISED: '1' },
-  });
-  const close = async (): Promise<void> => {
-    await ended(child, 'SIGTERM');
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await firstLine(child, 'the lamp', READY_MS_MAX);
-    return { [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }
 
 /** The process says in one line that it is up; what it says besides is told when it is not. */
