@@ -247,7 +247,7 @@ export async function buy(buyer: Person, device: Address): Promise<number> {
 /// block: history
 /** A question that is signed is answered with what is the signer's: the readings of the time in which the lamp was his. */
 export function ownReadings(person: Person, device: Address): Promise<readonly Reading[]> {
-  return person.client.readings(formatAddress(device), { signedBy: person, name: 'power' });
+  return person.client.readings(formatAddress(device), { signedBy: person, name: 'power', limit: 1_000 });
 }
 /// end
 
