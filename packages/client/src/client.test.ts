@@ -4,13 +4,16 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { asHash } from '@itc/core/crypto/hash.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { amount, height, SUPPLY } from '@itc/core/ledger/ids.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import { amount, height, millis, SUPPLY } from '@itc/core/ledger/ids.js';
 import type { BlockDetail } from './api.ts';
 import { checkBlock } from './block-check.ts';
 import type { Believer } from './finality.ts';
 import { trustGenesis } from '@itc/core/light/trust.js';
 import { createClient, parseHash, type Client } from './client.ts';
 import { systemClock } from './clock.ts';
+import type { Fetch } from './http.ts';
+import { checkRequest } from './requests.ts';
 import { damaged, FakeNode, person, treasury } from './testing/fake-node.ts';
 import { buildTransaction, transfer, type SignedTransaction } from './transactions.ts';
 
@@ -187,6 +190,31 @@ test('CLIENT-2.2: an enrolment signed by the client is accepted by a server that
   assert.deepEqual(answer, { address: toHex(treasury.address), name: 'desk lamp' });
   const elsewhere = { chain: asHash(new Uint8Array(32)), signer: treasury };
   assert.equal(await codeOf(client.enrolDevice({ name: 'x' }, elsewhere)), 'request.unauthorised');
+});
+
+test('CLIENT-2.2: readings are asked for by signature of the whole question, and without one in the open', async () => {
+  const chain = asHash(new Uint8Array(32).fill(9));
+  const asked: (Address | undefined)[] = [];
+  const server: Fetch = (url, { method, headers }) => {
+    const { pathname, search } = new URL(url);
+    const caller = checkRequest({
+      chain,
+      method,
+      path: `${pathname}${search}`,
+      body: new Uint8Array(),
+      verify: verifySignature,
+      authorization: headers['authorization'],
+      now: millis(Date.now()),
+    });
+    asked.push(caller.ok ? caller.value.address : undefined);
+    return Promise.resolve(new Response('{"readings":[]}', { status: 200 }));
+  };
+  const client = createClient({ url: 'http://gateway', fetch: server });
+  const signedBy = { chain, signer: bob };
+  assert.deepEqual(await client.readings('desk lamp', { name: 'power', limit: 3, signedBy }), []);
+  await client.readings('desk lamp', { name: 'power' });
+  await client.readings('desk lamp', { signedBy: { ...signedBy, chain: asHash(new Uint8Array(32)) } });
+  assert.deepEqual(asked, [bob.address, undefined, undefined]);
 });
 
 test('CLIENT-5.3: live events go on over real connections, and unknown kinds are left out', async (t) => {
