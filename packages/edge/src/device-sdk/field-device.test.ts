@@ -1,11 +1,12 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
 import { encodeCommand } from '@itc/core/ledger/command.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { proveAccess } from '@itc/core/light/access-proof.js';
-import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
+import { advanceTrust, encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
 import { deviceKey, stateKeyHash } from '@itc/core/state/keys.js';
 import { encodeRecord } from '@itc/core/state/records.js';
 import { ChainBuilder, signedPayload, world } from '@itc/core/testing/chain.js';
@@ -166,6 +167,23 @@ test('DEVICE-4.2: a stream moves trust at once, over epochs, and it is durable w
   assert.equal(device.heightOf(header.stateRoot), header.height);
   assert.deepEqual(open().trust, device.trust);
   assert.equal(open().heightOf(header.stateRoot), header.height);
+});
+
+test('DEVICE-1.6: of headers a second apart one root a minute is kept, and of those a minute apart all', () => {
+  const builder = new ChainBuilder(home);
+  const root = (n: number): Hash => asHash(new Uint8Array(32).fill(n));
+  const headers = Array.from({ length: 121 }, (_, i) => builder.append([], { stateRoot: root(i + 1) }));
+  const device = start(newChip());
+  for (const { block: at, certificate: by } of headers) {
+    const advanced = advanceTrust(trustGenesis(home.genesis), { header: at.header, certificate: by, verify });
+    assert.ok(advanced.ok);
+    const { height, time } = at.header;
+    device.believe({ kind: 'believed', trust: encodeTrust(advanced.value), height, time, hops: 0 });
+  }
+  const known = headers
+    .map(({ block: at }) => at.header.height)
+    .filter((n) => device.heightOf(root(n)) === n);
+  assert.deepEqual(known, [1, 61, 121]);
 });
 
 test('DEVICE-1.7: time is the chain’s, never goes back, and after a loss of power begins where trust was kept', () => {

@@ -38,6 +38,8 @@ export interface FieldDeviceOptions {
 
 /** Chain time between two writes of the trust for a header alone: flash wears out. */
 const TRUST_WRITE_MS = 3_600_000;
+/** Chain time between two roots that are kept: at one a second, four sectors would be worn out within a year. */
+const ROOT_WRITE_MS = 60_000;
 
 export interface OfferedBatch extends SignedBatch {
   readonly entries: readonly LogEntry[];
@@ -56,6 +58,8 @@ export class FieldDevice {
   readonly spool: Spool;
   /** Further along than what is in flash, by less than `TRUST_WRITE_MS`. */
   #trust: Uint8Array;
+  /** Chain time of the root kept last in this run. */
+  #rootAt = 0;
 
   constructor(o: FieldDeviceOptions) {
     const { flash } = o;
@@ -151,7 +155,10 @@ export class FieldDevice {
   #advance(trust: Uint8Array): void {
     if (heightOf(trust) <= heightOf(this.#trust)) return;
     this.#trust = trust.slice();
-    this.#clock.believed(timeOf(trust));
+    const time = timeOf(trust);
+    this.#clock.believed(time);
+    if (time < this.#rootAt + ROOT_WRITE_MS) return;
+    this.#rootAt = time;
     this.#roots.add({ height: height(heightOf(trust)), stateRoot: asHash(trust.slice(116, 148)) });
   }
 }
