@@ -173,8 +173,22 @@ suite('the browser verifies', { skip }, () => {
       `[...document.querySelector('.differences tbody tr').children].map((cell) => cell.textContent)`,
     );
     const unit = reading.unit === undefined ? '' : ` ${reading.unit}`;
-    assert.deepEqual(row, [`Value`, `${told}${unit}`, `${String(reading.value)}${unit}`]);
+    assert.deepEqual(row, [
+      `Reading ${reading.index + 1}: Value`,
+      `${told}${unit}`,
+      `${String(reading.value)}${unit}`,
+    ]);
     await picture('value-lie');
+    // The same where the device is shown: there the reading of before has scrolled away, so it lies about all of them.
+    proxy.lie = (object) => {
+      if (object['device'] === device.address && typeof object['value'] === 'number') object['value'] += 7;
+    };
+    await page.open(`${proxy.url}/#/devices/${device.address}`, DESK);
+    const proof = `document.querySelector('.readings button:not(:disabled)')`;
+    await page.until(proof, SOON_MS);
+    await page.evaluate(`${proof}.click()`);
+    await page.until(shows('.proof-row .verified', 'differs'), SOON_MS);
+    await picture('value-lie-in-list');
     proxy.lie = undefined;
   });
 
