@@ -329,3 +329,25 @@ test('DEVICE-1.6: the last 256 roots are known after a restart, and the ring is 
   assert.equal(after.heightOf(root(1)), undefined);
   assert.equal(rootSectors({ sectorBytes: 4096, unitBytes: 1 }), 4);
 });
+
+test('DEVICE-1.2: while the other sector takes nothing, the one that holds the record is not erased', () => {
+  const chip = new FlashChip({ sectorBytes: 256, sectors: 2 });
+  let isFailing = false;
+  const failing: Flash = {
+    sectorBytes: 256,
+    sectors: 2,
+    unitBytes: 1,
+    read: (at, length) => chip.read(at, length),
+    // Heads still hold, entries do not.
+    program: (at, bytes) => {
+      if (!isFailing || bytes.length <= 8) chip.program(at, bytes);
+    },
+    erase: (sector) => chip.erase(sector),
+  };
+  const record = new KeptRecord(failing, 0);
+  for (let n = 1; n <= 2; n += 1) assert.ok(record.write(bytesOf(n, 100)));
+  isFailing = true;
+  for (let n = 3; n <= 6; n += 1) assert.equal(record.write(bytesOf(n, 100)), false);
+  assert.equal(numberIn(record.read() as Uint8Array), 2);
+  assert.equal(numberIn(new KeptRecord(chip, 0).read() as Uint8Array), 2);
+});
