@@ -2,6 +2,7 @@
 import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { addressOf, formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
+import { ACTIONS } from '@itc/core/ledger/terms.js';
 import { deviceKey, grantKey } from '@itc/core/state/keys.js';
 import { decodeRecord } from '@itc/core/state/records.js';
 import { toBase64Url } from '@itc/client/base64url.js';
@@ -169,7 +170,11 @@ function termsOf(bytes: Uint8Array | undefined): Pick<ProvedDevice['grants'][num
   const grant = decodeRecord('grant', bytes);
   if (!grant.ok) throw new TypeError(grant.message);
   const { levelMax, notBefore, expiresAt } = grant.value;
-  return { terms: { levelMax, notBefore, expiresAt } };
+  // As the gateway's API names them.
+  const actions = Object.entries(ACTIONS).flatMap(([name, bit]) =>
+    (grant.value.actions & bit) === 0 ? [] : [name],
+  );
+  return { terms: { actions, levelMax, notBefore, expiresAt } };
 }
 
 async function payload(wallet: LightWallet, text: string): Promise<LightReply> {

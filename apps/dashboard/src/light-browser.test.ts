@@ -127,7 +127,7 @@ suite('the browser verifies', { skip }, () => {
     assert.match(text, /signed by validators \d(, \d)+: \d of \d weight/);
     assert.equal(
       await page.evaluate(textOf('.verified [role=status]')),
-      'Owner, origin and grants: Verified by this browser',
+      'Owner, batch, model and the grants shown: Verified by this browser',
     );
     await picture('owner-verified');
   });

@@ -18,6 +18,14 @@ export interface ProofLine {
   readonly total: number;
 }
 
+/** What the page shows of a grant. */
+export interface GrantTerms {
+  readonly actions: readonly string[];
+  readonly levelMax: number;
+  readonly notBefore: number;
+  readonly expiresAt: number;
+}
+
 export interface ProvedDevice {
   readonly kind: 'device';
   readonly proof: ProofLine;
@@ -31,7 +39,7 @@ export interface ProvedDevice {
   readonly grants: readonly {
     readonly subject: string;
     /** Absent: there is none, provably. */
-    readonly terms?: { readonly levelMax: number; readonly notBefore: number; readonly expiresAt: number };
+    readonly terms?: GrantTerms;
   }[];
 }
 

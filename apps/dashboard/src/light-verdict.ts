@@ -3,7 +3,14 @@
  * record may have changed in the last blocks, which no header commits to yet: a difference counts when it is still there so many blocks later.
  */
 import { formatAbsolute, shorten } from './format.ts';
-import type { LightReply, ProofLine, ProvedDevice, ProvedPayload, Unproved } from './light-protocol.ts';
+import type {
+  GrantTerms,
+  LightReply,
+  ProofLine,
+  ProvedDevice,
+  ProvedPayload,
+  Unproved,
+} from './light-protocol.ts';
 import type { DeviceDetail, PayloadState, Reading } from './wire.ts';
 
 export interface Difference {
@@ -126,11 +133,7 @@ const timeText = (time: number | undefined): string | undefined =>
 const valueText = (value: number | string | boolean, unit: string | undefined): string =>
   unit === undefined ? String(value) : `${String(value)} ${unit}`;
 
-function termsText(terms: {
-  readonly levelMax: number;
-  readonly notBefore: number;
-  readonly expiresAt: number;
-}): string {
-  const { levelMax, notBefore, expiresAt } = terms;
-  return `level up to ${levelMax}, from ${formatAbsolute(notBefore)} until ${formatAbsolute(expiresAt)}`;
+function termsText({ actions, levelMax, notBefore, expiresAt }: GrantTerms): string {
+  const period = `from ${formatAbsolute(notBefore)} until ${formatAbsolute(expiresAt)}`;
+  return `${[...actions].sort().join(', ')}, level up to ${levelMax}, ${period}`;
 }

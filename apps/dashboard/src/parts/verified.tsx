@@ -45,7 +45,8 @@ export function VerifiedDevice({ device, told }: { readonly device: string; read
     if (reply?.kind === 'device') standing.current = next;
     setHurry(isUnsettled);
   });
-  return <Verified verdict={verdict} what="Owner, origin and grants" again={again} />;
+  const grants = told.grants.length > SUBJECTS_MAX ? `the first ${SUBJECTS_MAX} grants` : 'the grants shown';
+  return <Verified verdict={verdict} what={`Owner, batch, model and ${grants}`} again={again} />;
 }
 
 /** A payload and such readings of it as are shown. */
