@@ -22,7 +22,7 @@ Options:
   --start            with a devnet of its own in a temporary folder, which is gone afterwards
   --validators N     of that devnet (default 4)
   --full             the rental really takes three minutes, the guest stays for two, and every one of the million devices
-                     has keys of its own (some six minutes; without it two at most)
+                     has keys of its own (some seven minutes; without it two at most)
   --devices N        of the batch (default 1000000)
   --key NAME         who gives maker, buyer and renter the ITC they begin with (default owner)
 
@@ -38,19 +38,25 @@ docs/guide/lamp-story.md explains the steps and the code.`,
     const [name, ...rest] = call.arguments;
     if (name !== 'lamp' || rest.length > 0) throw new UsageError('expected: lamp');
     const devices = integerOption(call, 'devices', DEVICES, { min: 2, max: 4_000_000 });
-    await using stage = await stageOf(call);
+    let opened: Stage | undefined;
+    const stopping = new AbortController();
     // Whoever interrupts the story leaves nothing running behind it.
-    const stop = (): void => void stage[Symbol.asyncDispose]().then(() => process.exit(1));
+    const stop = (): void => {
+      stopping.abort();
+      void opened?.[Symbol.asyncDispose]().then(() => process.exit(1));
+    };
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+    await using stage = await stageOf(call, stopping.signal);
+    opened = stage;
     return await play(call, stage, devices);
   },
 };
 
-function stageOf(call: Call): Promise<Stage> | Stage {
+function stageOf(call: Call, signal: AbortSignal): Promise<Stage> | Stage {
   if (call.options['start'] !== true) return Stage.open(call.dataDir);
   const validators = integerOption(call, 'validators', 4, { min: 1, max: 16 });
   call.output.note('Starting a devnet of its own …');
-  return Stage.start(['--gateways', '1', '--validators', `${validators}`]);
+  return Stage.start(['--gateways', '1', '--validators', `${validators}`], signal);
 }
 
 async function play(call: Call, stage: Stage, devices: number): Promise<number> {

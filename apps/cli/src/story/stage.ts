@@ -46,8 +46,8 @@ export class Stage implements AsyncDisposable {
     return new Stage(dataDir, () => Promise.resolve());
   }
 
-  /** A devnet in a folder of its own, ready. `argv`: further options of `itc devnet`. */
-  static async start(argv: readonly string[]): Promise<Stage> {
+  /** A devnet in a folder of its own, ready, unless it is aborted before. `argv`: further options of `itc devnet`. */
+  static async start(argv: readonly string[], signal: AbortSignal): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'itc-story-'));
     const slot = PORT_FIRST + PORT_STEP * Math.floor(Math.random() * PORT_STEPS);
     const ports = ['--api-port', `${await nextFreePort(slot, new Set())}`, '--mqtt-port', `${slot + 300}`];
@@ -63,12 +63,16 @@ export class Stage implements AsyncDisposable {
       process.off('exit', kill);
       rmSync(folder, { recursive: true, force: true });
     };
+    const abort = (): void => void child.kill('SIGINT');
+    signal.addEventListener('abort', abort);
     try {
       await firstLine(child, 'the devnet', READY_MS_MAX);
       return new Stage(folder, close);
     } catch (error) {
       await close();
       throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
     }
   }
 
