@@ -21,8 +21,8 @@ as expected it says what was, and ends with 1. What is made by it stays on that 
 Options:
   --start            with a devnet of its own in a temporary folder, which is gone afterwards
   --validators N     of that devnet (default 4)
-  --full             the rental really takes three minutes, the guest stays for two, and every one of the million devices
-                     has keys of its own (some seven minutes; without it two at most)
+  --full             the rental really takes three minutes, the guest stays for one, and every one of the million devices
+                     has keys of its own (some six minutes; without it two at most)
   --devices N        of the batch (default 1000000)
   --key NAME         who gives maker, buyer and renter the ITC they begin with (default owner)
 
