@@ -48,7 +48,9 @@ const sources = files.filter((path) => /\.(ts|tsx)$/.test(path) && !path.endsWit
 const text = new Map(sources.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 
 function importsOf(path) {
-  return [...text.get(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^'\n]+)'(?=\)|;)/g)].map((match) => match[1]);
+  return [...text.get(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^'\n]+)'(?=\)|;)/g)].map(
+    (match) => match[1],
+  );
 }
 
 const isTest = (path) => path.endsWith('.test.ts') || path.includes('/testing/');
