@@ -170,6 +170,8 @@ export class Processes implements AsyncDisposable {
         return (await fetch(`${this.url(index)}/livez`)).ok;
       },
       STARTED_MS_MAX,
-    );
+    ).catch((error: unknown) => {
+      throw new Error(`${(error as Error).message}\n${this.logOf(index)}`, { cause: error });
+    });
   }
 }
