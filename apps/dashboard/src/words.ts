@@ -202,6 +202,26 @@ const REFUSAL_WORDS: Readonly<Record<string, { readonly what: string; readonly n
     what: 'The proof was older than the chain state the lamp already knows.',
     next: 'The gateway may be behind. Wait a moment and try again.',
   },
+  stolen: {
+    what: 'The lamp was reported stolen. It obeys nobody.',
+    next: 'Its owner can report it found again.',
+  },
+  retired: {
+    what: 'The lamp was retired by its owner.',
+    next: 'It cannot come back; claim another one.',
+  },
+  'off-schedule': {
+    what: 'The grant of this browser holds at other hours.',
+    next: 'Try again within those hours, or ask the owner to change them.',
+  },
+  'used-up': {
+    what: 'The grant of this browser was for a number of commands, and all were given.',
+    next: 'Ask the owner for another grant.',
+  },
+  'not-begun': {
+    what: 'The rental has not begun on the lamp, or has ended there.',
+    next: 'Begin the rental first, or rent it again.',
+  },
 };
 
 export function refusalWords(reason: string): { readonly what: string; readonly next: string } {
