@@ -127,7 +127,9 @@ test('NODE-7.5: a key is sealed unless --plain is said, is never overwritten, an
     env: { ITC_PASSPHRASE: 'correct horse' },
   });
   assert.deepEqual(json(shown), made);
-  assert.deepEqual(Object.keys(made).sort(), ['address', 'file', 'name', 'publicKey']);
+  const told = ['address', 'algorithm', 'did', 'file', 'key', 'name', 'publicKey'];
+  assert.deepEqual(Object.keys(made).sort(), told);
+  assert.match(String(made['key']), /^did:key:z/);
 });
 
 test('NODE-8.1: a file that is no proof is NOT VALID by the check "format", whatever it is', async () => {
