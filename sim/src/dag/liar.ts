@@ -10,7 +10,7 @@ import type { Draft } from '@itc/core/dag/effects.js';
 import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '@itc/core/dag/envelope.js';
 import type { Member } from '@itc/core/dag/member.js';
 import { encodeMessage, voteSigningBytes, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { powSearch } from '@itc/core/dag/proof-of-work.js';
+import { workSearch } from './work-search.ts';
 import { bitsNeeded } from '@itc/core/dag/standing.js';
 import { lanesOf, type VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
@@ -239,7 +239,7 @@ export class Liar {
     const { random, chain, index } = this.#o;
     if (!this.has('equivocation') || !random.chance(0.3)) return actions;
     const { bodyHash, bits, body } = draft;
-    const other = powSearch({ bodyHash, bits, start: nonce + 1, tries: SEARCH_MAX });
+    const other = workSearch({ bodyHash, bits, start: nonce + 1, tries: SEARCH_MAX });
     if (other === undefined) return actions;
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(body.issuer, bytes);
     const twin = sealDraft(draft, { chain, self: index, nonce: other, sign });
@@ -300,7 +300,7 @@ export class Liar {
     const bodyHash = envelopeBodyHash(body);
     const bits = bitsNeeded(known, index, 0, powBits);
     const start = this.#o.random.below(1 << 20);
-    const nonce = powSearch({ bodyHash, bits, start, tries: SEARCH_MAX });
+    const nonce = workSearch({ bodyHash, bits, start, tries: SEARCH_MAX });
     if (nonce === undefined) return undefined;
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(issuer, bytes);
     const made = sealDraft({ body, bodyHash, bits, payloads }, { chain: network, self: index, nonce, sign });

@@ -7,7 +7,7 @@ import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
 import { encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { powSearch } from '@itc/core/dag/proof-of-work.js';
+import { workSearch } from './work-search.ts';
 import type { LogRecord } from '@itc/core/dag/records.js';
 import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
 import { millis } from '@itc/core/ledger/ids.js';
@@ -318,7 +318,7 @@ export class DagNode implements Actor<Message> {
   #finish(draft: Draft, now: number): Action<Message>[] {
     this.#working = false;
     const { chain, liar } = this.#options;
-    const nonce = powSearch({ bodyHash: draft.bodyHash, bits: draft.bits, start: 0, tries: 1 << 22 });
+    const nonce = workSearch({ bodyHash: draft.bodyHash, bits: draft.bits, start: 0, tries: 1 << 22 });
     if (nonce === undefined) throw new Error('no nonce found');
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(draft.body.issuer, bytes);
     const envelope = sealDraft(draft, { chain, self: this.#index, nonce, sign });
