@@ -4,47 +4,26 @@ import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import { refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
-import {
-  readStateProof,
-  writeStateProof,
-  type StateProof,
-  type StateTreeView,
-} from '../crypto/state-tree.ts';
+import { readStateProof, writeStateProof, type StateTreeView } from '../crypto/state-tree.ts';
 import { KEYS_RECORD_BYTES_MAX } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
-import {
-  readCertificate,
-  readHeader,
-  writeCertificate,
-  writeHeader,
-  type Certificate,
-  type Header,
-} from '../ledger/block.ts';
+import { type Certificate, type Header } from '../ledger/block.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import {
-  type StateKey,
-  delegationKey,
-  deviceKey,
-  grantKey,
-  groupKey,
-  keysKey,
-  stateKeyHash,
-} from '../state/keys.ts';
+import { type StateKey, delegationKey, deviceKey, grantKey, groupKey, keysKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
-import { readHops, writeHops, type EpochHop } from './epoch-hop.ts';
-
-/** A record with what proves it, or that there is none. */
-export interface Shown {
-  readonly record: Uint8Array | undefined;
-  readonly proof: StateProof;
-}
-
-/** A record that is there. */
-export interface ShownRecord {
-  readonly record: Uint8Array;
-  readonly proof: StateProof;
-}
+import { type EpochHop } from './epoch-hop.ts';
+import { readLinkedHeader, writeLinkedHeader } from './certified.ts';
+import {
+  present,
+  readShown,
+  readShownRecord,
+  showIn,
+  writeShown,
+  writeShownRecord,
+  type Shown,
+  type ShownRecord,
+} from './shown-record.ts';
 
 export interface AccessProof {
   /** From genesis to the set that certified the header; a device that has come further passes over the first ones. */
@@ -93,10 +72,7 @@ export function proveAccess(o: {
 }): AccessProof | undefined {
   if (!equalBytes(o.tree.root, o.header.stateRoot))
     throw new RangeError('the header commits to another state');
-  const show = (key: StateKey): Shown => {
-    const hash = stateKeyHash(key);
-    return { record: o.tree.get(hash), proof: o.tree.prove(hash) };
-  };
+  const show = (key: StateKey): Shown => showIn(o.tree, key);
   const shown = present(show(deviceKey(o.device)));
   if (shown === undefined) return undefined;
   const device = decodeRecord('device', shown.record);
@@ -126,10 +102,6 @@ export function proveAccess(o: {
   };
 }
 
-function present({ record, proof }: Shown): ShownRecord | undefined {
-  return record && { record, proof };
-}
-
 /** Version 2 had neither groups nor delegations, version 3 no keys. */
 const VERSION = 4;
 
@@ -138,14 +110,9 @@ const FORM = { owner: 0, grant: 1, absence: 2, group: 3 } as const;
 
 export function encodeAccessProof(access: AccessProof): Uint8Array {
   const writer = new Writer(2048).u8(VERSION);
-  writeHops(writer, access.hops);
-  writeHeader(writer, access.header);
-  writeCertificate(writer, access.certificate);
-  writeShown(writer, access.device);
-  const { record, proof } = access.keys;
-  writer.bool(record !== undefined);
-  if (record !== undefined) writer.bytes(record);
-  writeStateProof(writer, proof);
+  writeLinkedHeader(writer, access);
+  writeShownRecord(writer, access.device);
+  writeShown(writer, access.keys);
   const { grant, group, delegations } = access;
   if (grant === undefined) return writer.u8(FORM.owner).finish();
   if (grant.record === undefined) {
@@ -153,18 +120,14 @@ export function encodeAccessProof(access: AccessProof): Uint8Array {
     return writer.finish();
   }
   writer.u8(group === undefined ? FORM.grant : FORM.group);
-  if (group !== undefined) writeShown(writer.fixed(group.id, HASH_BYTES), group);
-  writeShown(writer, { record: grant.record, proof: grant.proof });
-  writer.list(delegations, (w, link) => writeShown(w.fixed(link.granter, HASH_BYTES), link));
+  if (group !== undefined) writeShownRecord(writer.fixed(group.id, HASH_BYTES), group);
+  writeShownRecord(writer, { record: grant.record, proof: grant.proof });
+  writer.list(delegations, (w, link) => writeShownRecord(w.fixed(link.granter, HASH_BYTES), link));
   return writer.finish();
 }
 
-function writeShown(writer: Writer, { record, proof }: ShownRecord): void {
-  writeStateProof(writer.bytes(record), proof);
-}
-
-function readShown(reader: Reader): ShownRecord {
-  return { record: reader.bytes(LIMITS.recordBytesMax).slice(), proof: readStateProof(reader) };
+function readRecord(reader: Reader): ShownRecord {
+  return readShownRecord(reader, LIMITS.recordBytesMax);
 }
 
 export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, DecodeCode> {
@@ -175,13 +138,11 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
     const version = reader.u8();
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
-    const hops = readHops(reader);
-    const header = readHeader(reader);
-    const certificate = readCertificate(reader);
-    const device = readShown(reader);
-    const record = reader.bool() ? reader.bytes(KEYS_RECORD_BYTES_MAX).slice() : undefined;
-    const keys: Shown = { record, proof: readStateProof(reader) };
-    const base = { hops, header, certificate, device, keys };
+    const base = {
+      ...readLinkedHeader(reader),
+      device: readRecord(reader),
+      keys: readShown(reader, KEYS_RECORD_BYTES_MAX),
+    };
     const form = reader.u8();
     switch (form) {
       case FORM.owner:
@@ -191,7 +152,7 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
       case FORM.grant:
         return { ...base, ...readChain(reader) };
       case FORM.group:
-        return { ...base, group: { id: readHash(reader), ...readShown(reader) }, ...readChain(reader) };
+        return { ...base, group: { id: readHash(reader), ...readRecord(reader) }, ...readChain(reader) };
       default:
         return reader.refuse('decode.unknown-kind', `expected a form from 0 to ${FORM.group}, got ${form}`);
     }
@@ -200,7 +161,7 @@ export function decodeAccessProof(bytes: Uint8Array): Result<AccessProof, Decode
 
 function readChain(reader: Reader): { grant: Shown; delegations: ShownDelegation[] } {
   return {
-    grant: readShown(reader),
-    delegations: reader.list(LIMITS.delegationsMax, (r) => ({ granter: readAddress(r), ...readShown(r) })),
+    grant: readRecord(reader),
+    delegations: reader.list(LIMITS.delegationsMax, (r) => ({ granter: readAddress(r), ...readRecord(r) })),
   };
 }

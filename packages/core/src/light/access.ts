@@ -31,7 +31,8 @@ import {
   type StateKey,
 } from '../state/keys.ts';
 import { DEPOSIT_BYTES } from '../state/record-deposit.ts';
-import type { AccessProof, Shown } from './access-proof.ts';
+import type { AccessProof } from './access-proof.ts';
+import type { Shown } from './shown-record.ts';
 
 type Step<T> = Result<T, Refusal>;
 

@@ -3,7 +3,7 @@
  * (spec LIGHT-7). Strictly, for a document that is judged from genesis; or from where a device has got to by itself.
  */
 import { equalBytes } from '../bytes/hex.ts';
-import { decode, type DecodeCode } from '../bytes/reader.ts';
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import { ok, refused, type Ok, type Refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
@@ -80,24 +80,25 @@ export function followChain(
   return ok(anew.value.trust);
 }
 
-/** What moves a client's trust and proves nothing else. */
-export function encodeLinkedHeader(linked: LinkedHeader): Uint8Array {
-  const writer = new Writer(1024);
+export function writeLinkedHeader(writer: Writer, linked: LinkedHeader): void {
   writeHops(writer, linked.hops);
   writeHeader(writer, linked.header);
   writeCertificate(writer, linked.certificate);
+}
+
+export function readLinkedHeader(reader: Reader): LinkedHeader {
+  return { hops: readHops(reader), header: readHeader(reader), certificate: readCertificate(reader) };
+}
+
+/** What moves a client's trust and proves nothing else. */
+export function encodeLinkedHeader(linked: LinkedHeader): Uint8Array {
+  const writer = new Writer(1024);
+  writeLinkedHeader(writer, linked);
   return writer.finish();
 }
 
 export function decodeLinkedHeader(bytes: Uint8Array): Result<LinkedHeader, DecodeCode> {
   if (bytes.length > LIMITS.proofBytesMax)
     return refused('decode.too-long', `expected at most ${LIMITS.proofBytesMax} bytes, got ${bytes.length}`);
-  return decode(
-    (reader) => ({
-      hops: readHops(reader),
-      header: readHeader(reader),
-      certificate: readCertificate(reader),
-    }),
-    bytes,
-  );
+  return decode(readLinkedHeader, bytes);
 }

@@ -9,15 +9,8 @@ import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import { verifyMerklePath } from '../crypto/merkle.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import {
-  readStateProof,
-  verifyStateProof,
-  writeStateProof,
-  type StateProof,
-  type StateTreeView,
-} from '../crypto/state-tree.ts';
+import { verifyStateProof, type StateTreeView } from '../crypto/state-tree.ts';
 import type { Address } from '../ledger/address.ts';
-import { readCertificate, readHeader, writeCertificate, writeHeader } from '../ledger/block.ts';
 import { readHash } from '../ledger/fields.ts';
 import { attestationLeaf, decodeAttestation, type Attestation } from '../ledger/firmware.ts';
 import type { Genesis } from '../ledger/genesis.ts';
@@ -28,20 +21,21 @@ import type { NumberedRelease } from '../state/firmware-decision.ts';
 import { decodeChannelHead, decodeReleaseHead, type ChannelHead } from '../state/firmware-record.ts';
 import { countedId, stateKey, stateKeyHash, type StateKey } from '../state/keys.ts';
 import { STATE_LIMITS } from '../state/limits.ts';
-import { followChain, type LinkCheck, type LinkedHeader } from './certified.ts';
-import { readHops, writeHops } from './epoch-hop.ts';
 import type { Trust } from './trust.ts';
-
-interface Shown {
-  readonly record: Uint8Array;
-  readonly proof: StateProof;
-}
+import {
+  followChain,
+  type LinkCheck,
+  type LinkedHeader,
+  readLinkedHeader,
+  writeLinkedHeader,
+} from './certified.ts';
+import { present, readShownRecord, showIn, writeShownRecord, type ShownRecord } from './shown-record.ts';
 
 export interface FirmwareProof extends LinkedHeader {
   readonly channel: Hash;
-  readonly head: Shown;
+  readonly head: ShownRecord;
   /** From the newest down. */
-  readonly releases: readonly (Shown & { readonly number: number })[];
+  readonly releases: readonly (ShownRecord & { readonly number: number })[];
 }
 
 export type FirmwareCheck = LinkCheck | 'channel' | 'release' | 'age';
@@ -67,18 +61,14 @@ export function proveFirmware(
 ): FirmwareProof | undefined {
   const { tree, channel, hops, header, certificate } = o;
   if (!equalBytes(tree.root, header.stateRoot)) throw new RangeError('the header commits to another state');
-  const show = (key: StateKey): Shown | undefined => {
-    const hash = stateKeyHash(key);
-    const record = tree.get(hash);
-    return record && { record, proof: tree.prove(hash) };
-  };
+  const show = (key: StateKey): ShownRecord | undefined => present(showIn(tree, key));
   const shown = show(channelKey(channel));
   if (shown === undefined) return undefined;
   const head = decodeChannelHead(shown.record);
   if (!head.ok) throw new RangeError(`stored channel record: ${head.message}`);
   const { newest, oldest } = head.value;
   const last = Math.max(oldest, newest - (o.count ?? STATE_LIMITS.releasesKeptMax) + 1);
-  const releases: (Shown & { number: number })[] = [];
+  const releases: (ShownRecord & { number: number })[] = [];
   for (let number = newest; number >= last; number -= 1) {
     const release = show(releaseKey(channel, number));
     if (release === undefined) throw new RangeError(`the channel has no release ${number}`);
@@ -126,7 +116,7 @@ export function verifyFirmware(o: {
 function opened<T>(
   root: Hash,
   key: StateKey,
-  { record, proof }: Shown,
+  { record, proof }: ShownRecord,
   read: (bytes: Uint8Array) => Result<T, DecodeCode>,
 ): Result<T> {
   if (!verifyStateProof(root, stateKeyHash(key), record, proof))
@@ -138,16 +128,12 @@ const VERSION = 1;
 
 export function encodeFirmwareProof(proof: FirmwareProof): Uint8Array {
   const writer = new Writer(4096).u8(VERSION);
-  writeHops(writer, proof.hops);
-  writeHeader(writer, proof.header);
-  writeCertificate(writer, proof.certificate);
+  writeLinkedHeader(writer, proof);
   writer.fixed(proof.channel, HASH_BYTES);
-  writeShown(writer, proof.head);
-  return writer.list(proof.releases, (w, release) => writeShown(w.u53(release.number), release)).finish();
-}
-
-function writeShown(writer: Writer, { record, proof }: Shown): void {
-  writeStateProof(writer.bytes(record), proof);
+  writeShownRecord(writer, proof.head);
+  return writer
+    .list(proof.releases, (w, release) => writeShownRecord(w.u53(release.number), release))
+    .finish();
 }
 
 export function decodeFirmwareProof(bytes: Uint8Array): Result<FirmwareProof, DecodeCode> {
@@ -157,14 +143,9 @@ export function decodeFirmwareProof(bytes: Uint8Array): Result<FirmwareProof, De
     const version = reader.u8();
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
-    const shown = (): Shown => ({
-      record: reader.bytes(RECORD_BYTES_MAX).slice(),
-      proof: readStateProof(reader),
-    });
+    const shown = (): ShownRecord => readShownRecord(reader, RECORD_BYTES_MAX);
     return {
-      hops: readHops(reader),
-      header: readHeader(reader),
-      certificate: readCertificate(reader),
+      ...readLinkedHeader(reader),
       channel: readHash(reader),
       head: shown(),
       releases: reader.list(STATE_LIMITS.releasesKeptMax, () => ({ number: reader.u53(), ...shown() })),

@@ -3,21 +3,14 @@
  * the records of keys, guardians and device, or that there are none.
  */
 import { equalBytes, toHex } from '../bytes/hex.ts';
-import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
+import { decode, type DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import {
-  readStateProof,
-  verifyStateProof,
-  writeStateProof,
-  type StateProof,
-  type StateTreeView,
-} from '../crypto/state-tree.ts';
+import { verifyStateProof, type StateTreeView } from '../crypto/state-tree.ts';
 import { KEYS_RECORD_BYTES_MAX } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
-import { readCertificate, readHeader, writeCertificate, writeHeader } from '../ledger/block.ts';
 import type { DidRecords } from '../ledger/did.ts';
 import { readAddress } from '../ledger/fields.ts';
 import type { Genesis } from '../ledger/genesis.ts';
@@ -25,21 +18,21 @@ import type { Height, Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { deviceKey, guardiansKey, keysKey, stateKeyHash, type StateKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
-import { followChain, type LinkCheck, type LinkedHeader } from './certified.ts';
-import { readHops, writeHops } from './epoch-hop.ts';
 import { trustGenesis, type Conflict, type Trust } from './trust.ts';
+import {
+  followChain,
+  type LinkCheck,
+  type LinkedHeader,
+  readLinkedHeader,
+  writeLinkedHeader,
+} from './certified.ts';
+import { readShown, showIn, writeShown, type Shown } from './shown-record.ts';
 
 export interface IdentityProof extends LinkedHeader {
   readonly address: Address;
-  readonly keys: ShownRecord;
-  readonly guardians: ShownRecord;
-  readonly device: ShownRecord;
-}
-
-/** A record's bytes, or that there is none, with what proves it. */
-export interface ShownRecord {
-  readonly record: Uint8Array | undefined;
-  readonly proof: StateProof;
+  readonly keys: Shown;
+  readonly guardians: Shown;
+  readonly device: Shown;
 }
 
 const VERSION = 1;
@@ -50,10 +43,7 @@ export function proveIdentity(
 ): IdentityProof {
   const { tree, address, header, certificate, hops } = o;
   if (!equalBytes(tree.root, header.stateRoot)) throw new RangeError('the header commits to another state');
-  const show = (key: StateKey): ShownRecord => {
-    const hash = stateKeyHash(key);
-    return { record: tree.get(hash), proof: tree.prove(hash) };
-  };
+  const show = (key: StateKey): Shown => showIn(tree, key);
   const keys = show(keysKey(address));
   return {
     header,
@@ -68,15 +58,9 @@ export function proveIdentity(
 
 export function encodeIdentityProof(proof: IdentityProof): Uint8Array {
   const writer = new Writer(2048).u8(VERSION);
-  writeHops(writer, proof.hops);
-  writeHeader(writer, proof.header);
-  writeCertificate(writer, proof.certificate);
+  writeLinkedHeader(writer, proof);
   writer.fixed(proof.address, HASH_BYTES);
-  for (const { record, proof: path } of [proof.keys, proof.guardians, proof.device]) {
-    writer.bool(record !== undefined);
-    if (record !== undefined) writer.bytes(record);
-    writeStateProof(writer, path);
-  }
+  for (const shown of [proof.keys, proof.guardians, proof.device]) writeShown(writer, shown);
   return writer.finish();
 }
 
@@ -88,20 +72,13 @@ export function decodeIdentityProof(bytes: Uint8Array): Result<IdentityProof, De
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
     return {
-      hops: readHops(reader),
-      header: readHeader(reader),
-      certificate: readCertificate(reader),
+      ...readLinkedHeader(reader),
       address: readAddress(reader),
-      keys: readShown(reader),
-      guardians: readShown(reader),
-      device: readShown(reader),
+      keys: readShown(reader, KEYS_RECORD_BYTES_MAX),
+      guardians: readShown(reader, KEYS_RECORD_BYTES_MAX),
+      device: readShown(reader, KEYS_RECORD_BYTES_MAX),
     };
   }, bytes);
-}
-
-function readShown(reader: Reader): ShownRecord {
-  const record = reader.bool() ? reader.bytes(KEYS_RECORD_BYTES_MAX).slice() : undefined;
-  return { record, proof: readStateProof(reader) };
 }
 
 export interface Identity {

@@ -9,20 +9,19 @@ import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import { MerkleTree, merkleLeaf, merkleRootFromPath } from '../crypto/merkle.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import {
-  readCertificate,
-  readHeader,
-  transactionsRootOf,
-  writeCertificate,
-  writeHeader,
-} from '../ledger/block.ts';
+import { transactionsRootOf } from '../ledger/block.ts';
 import type { Epoch, Height, Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { readHash } from '../ledger/fields.ts';
 import type { SignedWeight } from './certificate.ts';
-import { verifyCertified, type LinkCheck, type LinkedHeader } from './certified.ts';
-import { readHops, writeHops } from './epoch-hop.ts';
 import type { Conflict, Trust } from './trust.ts';
+import {
+  verifyCertified,
+  type LinkCheck,
+  type LinkedHeader,
+  readLinkedHeader,
+  writeLinkedHeader,
+} from './certified.ts';
 
 export interface InclusionProof extends LinkedHeader {
   /** Position among the block's transactions. */
@@ -106,9 +105,7 @@ const VERSION = 1;
 
 export function encodeInclusionProof(proof: InclusionProof): Uint8Array {
   const writer = new Writer(2048).u8(VERSION);
-  writeHops(writer, proof.hops);
-  writeHeader(writer, proof.header);
-  writeCertificate(writer, proof.certificate);
+  writeLinkedHeader(writer, proof);
   return writer
     .u32(proof.index)
     .u32(proof.count)
@@ -124,9 +121,7 @@ export function decodeInclusionProof(bytes: Uint8Array): Result<InclusionProof, 
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
     return {
-      hops: readHops(reader),
-      header: readHeader(reader),
-      certificate: readCertificate(reader),
+      ...readLinkedHeader(reader),
       index: reader.u32(),
       count: reader.u32(),
       path: reader.list(LIMITS.merklePathMax, readHash),

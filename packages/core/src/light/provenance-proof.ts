@@ -8,30 +8,23 @@ import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
-import {
-  readStateProof,
-  verifyStateProof,
-  writeStateProof,
-  type StateProof,
-  type StateTreeView,
-} from '../crypto/state-tree.ts';
+import { verifyStateProof, type StateTreeView } from '../crypto/state-tree.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
-import { readCertificate, readHeader, writeCertificate, writeHeader } from '../ledger/block.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Height, Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { deviceKey, stateKey, stateKeyHash, type StateKey } from '../state/keys.ts';
 import { decodeRecord, type Batch, type Device, type Maker, type Model } from '../state/records.ts';
-import { followChain, type LinkCheck, type LinkedHeader } from './certified.ts';
-import { readHops, writeHops } from './epoch-hop.ts';
 import { trustGenesis, type Conflict, type Trust } from './trust.ts';
-
-interface Shown {
-  /** Undefined: there is none. */
-  readonly record: Uint8Array | undefined;
-  readonly proof: StateProof;
-}
+import {
+  followChain,
+  type LinkCheck,
+  type LinkedHeader,
+  readLinkedHeader,
+  writeLinkedHeader,
+} from './certified.ts';
+import { readShown, showIn, writeShown, type Shown } from './shown-record.ts';
 
 const PARTS = ['device', 'batch', 'maker', 'model'] as const;
 type Part = (typeof PARTS)[number];
@@ -53,10 +46,7 @@ export function proveProvenance(
 ): ProvenanceProof | undefined {
   const { tree, address, header, certificate, hops } = o;
   if (!equalBytes(tree.root, header.stateRoot)) throw new RangeError('the header commits to another state');
-  const show = (key: StateKey): Shown => {
-    const hash = stateKeyHash(key);
-    return { record: tree.get(hash), proof: tree.prove(hash) };
-  };
+  const show = (key: StateKey): Shown => showIn(tree, key);
   const device = show(deviceKey(address));
   const batchId = stored('device', device)?.batch ?? o.batchId;
   if (batchId === undefined) return undefined;
@@ -88,16 +78,9 @@ function stored<K extends 'device' | 'batch'>(
 
 export function encodeProvenanceProof(proof: ProvenanceProof): Uint8Array {
   const writer = new Writer(4096).u8(VERSION);
-  writeHops(writer, proof.hops);
-  writeHeader(writer, proof.header);
-  writeCertificate(writer, proof.certificate);
+  writeLinkedHeader(writer, proof);
   writer.fixed(proof.address, HASH_BYTES).fixed(proof.batchId, HASH_BYTES);
-  for (const part of PARTS) {
-    const { record, proof: path } = proof[part];
-    writer.bool(record !== undefined);
-    if (record !== undefined) writer.bytes(record);
-    writeStateProof(writer, path);
-  }
+  for (const part of PARTS) writeShown(writer, proof[part]);
   return writer.finish();
 }
 
@@ -108,14 +91,9 @@ export function decodeProvenanceProof(bytes: Uint8Array): Result<ProvenanceProof
     const version = reader.u8();
     if (version !== VERSION)
       reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
-    const shown = (): Shown => ({
-      record: reader.bool() ? reader.bytes(LIMITS.recordBytesMax).slice() : undefined,
-      proof: readStateProof(reader),
-    });
+    const shown = (): Shown => readShown(reader, LIMITS.recordBytesMax);
     return {
-      hops: readHops(reader),
-      header: readHeader(reader),
-      certificate: readCertificate(reader),
+      ...readLinkedHeader(reader),
       address: readAddress(reader),
       batchId: readHash(reader),
       device: shown(),

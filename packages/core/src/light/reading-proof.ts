@@ -11,16 +11,7 @@ import { MerkleTree, merkleLeaf, merkleRootFromPath, verifyMerklePath } from '..
 import { readStateProof, verifyStateProof, writeStateProof, type StateProof } from '../crypto/state-tree.ts';
 import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
-import {
-  readCertificate,
-  readHeader,
-  transactionsRootOf,
-  writeCertificate,
-  writeHeader,
-  type Block,
-  type Certificate,
-  type Header,
-} from '../ledger/block.ts';
+import { transactionsRootOf, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import {
   checkpointSigningBytes,
   type CheckpointCertificate,
@@ -37,9 +28,9 @@ import type { ValidatorSet } from '../ledger/validators.ts';
 import { stateKeyHash, subnetKey } from '../state/keys.ts';
 import { decodeRecord } from '../state/records.ts';
 import { verifySignedWeight, type SignedWeight } from './certificate.ts';
-import { verifyCertified } from './certified.ts';
-import { readHops, writeHops, type EpochHop, type HopCheck } from './epoch-hop.ts';
+import { type EpochHop, type HopCheck } from './epoch-hop.ts';
 import { trustGenesis, type TrustCheck } from './trust.ts';
+import { verifyCertified, readLinkedHeader, writeLinkedHeader } from './certified.ts';
 
 export interface ReadingProof {
   /** Encoded genesis: brings the validator set of epoch 0. */
@@ -301,9 +292,7 @@ const VERSION = 2;
 
 export function encodeReadingProof(proof: ReadingProof): Uint8Array {
   const writer = new Writer(4096).u8(VERSION).bytes(proof.genesis);
-  writeHops(writer, proof.hops);
-  writeHeader(writer, proof.header);
-  writeCertificate(writer, proof.certificate);
+  writeLinkedHeader(writer, proof);
   writer.bytes(proof.transaction).u32(proof.transactionIndex).u32(proof.transactionCount);
   writePath(writer, proof.transactionPath);
   writer.bool(proof.subnet !== undefined);
@@ -326,9 +315,7 @@ export function readReadingProof(reader: Reader): ReadingProof {
     reader.refuse('decode.unknown-kind', `expected proof version ${VERSION}, got ${version}`);
   return {
     genesis: reader.bytes(LIMITS.genesisBytesMax).slice(),
-    hops: readHops(reader),
-    header: readHeader(reader),
-    certificate: readCertificate(reader),
+    ...readLinkedHeader(reader),
     transaction: reader.bytes(LIMITS.transactionBytesMax).slice(),
     transactionIndex: reader.u32(),
     transactionCount: reader.u32(),
