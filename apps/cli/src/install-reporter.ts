@@ -1,21 +1,18 @@
 /** A gateway reports what its devices attested about firmware (spec EDGE-14), with its own account, one release at a time. */
 import { reportInstalls } from '@itc/client/firmware.js';
-import { buildTransaction } from '@itc/client/transactions.js';
 import { idText } from '@itc/core/bytes/id-text.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { height } from '@itc/core/ledger/ids.js';
 import { countedId } from '@itc/core/state/keys.js';
 import type { ReleaseInstalls } from '@itc/edge/gateway/attestations.js';
-import type { CarrierOptions } from './rental-carrier.ts';
+import { sendOwn, type GatewayAccount } from './gateway-account.ts';
 
-export interface ReporterOptions extends CarrierOptions {
+export interface ReporterOptions extends GatewayAccount {
   readonly subnet: Hash;
   readonly installs: () => Iterable<ReleaseInstalls>;
 }
 
 /** Not each device for itself: a rollout brings many within minutes. */
 const TICK_MS = 15_000;
-const VALID_BLOCKS = 100;
 const LANE = 8;
 
 export class InstallReporter {
@@ -58,25 +55,10 @@ export class InstallReporter {
   }
 
   async #report(installs: ReleaseInstalls): Promise<void> {
-    const { chain, signer, subnet, submit, warn } = this.#o;
-    const { state } = chain;
+    const { subnet, warn } = this.#o;
     const { body } = reportInstalls({ ...installs, subnet });
-    const built = await buildTransaction(
-      {
-        chain: chain.id,
-        signer,
-        lane: LANE,
-        nonce: state.account(signer.address)?.nonces[LANE] ?? 0,
-        feePerByte: state.parameters.feePerByte,
-        validUntil: height(chain.height + VALID_BLOCKS),
-      },
-      body,
-    );
-    try {
-      await submit(built.encoded);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+    const reason = await sendOwn(this.#o, LANE, body);
+    if (reason !== undefined)
       warn('firmware: a report of installs was not taken', { number: installs.number, reason });
-    }
   }
 }

@@ -3,31 +3,11 @@
  * carriage for it. One word is on its way at a time, so that nonces are simple.
  */
 import { bringWord } from '@itc/client/rentals.js';
-import { buildTransaction } from '@itc/client/transactions.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { idText } from '@itc/core/bytes/id-text.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import { height, type Amount } from '@itc/core/ledger/ids.js';
-import type { SeedSigner } from '@itc/client/keys.js';
-import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import type { SignedWord } from '@itc/edge/gateway/rental-words.js';
-
-export interface CarrierOptions {
-  readonly chain: {
-    readonly id: Hash;
-    readonly height: number;
-    readonly state: Pick<LedgerState, 'record' | 'account'> & {
-      readonly parameters: { readonly feePerByte: Amount };
-    };
-  };
-  readonly signer: Pick<SeedSigner, 'publicKey' | 'address' | 'sign'>;
-  /** Resolves when it is accepted for the network; throws `LedgerError` when not. */
-  readonly submit: (encoded: Uint8Array) => Promise<unknown>;
-  /** Milliseconds; never goes back. */
-  readonly now: () => number;
-  readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void;
-}
+import { sendOwn, type GatewayAccount } from './gateway-account.ts';
 
 interface Waiting {
   readonly device: Address;
@@ -42,18 +22,17 @@ const WAITING_MAX = 256;
 /** A block is long since made by then, or it was lost. */
 const AGAIN_MS = 5_000;
 const GIVE_UP_MS = 600_000;
-const VALID_BLOCKS = 100;
 /** Of its own: the gateway's other transactions never wait for it. */
 const LANE = 7;
 const TICK_MS = 200;
 
 export class RentalCarrier {
-  readonly #o: CarrierOptions;
+  readonly #o: GatewayAccount;
   #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
 
-  constructor(options: CarrierOptions) {
+  constructor(options: GatewayAccount) {
     this.#o = options;
   }
 
@@ -110,28 +89,13 @@ export class RentalCarrier {
   }
 
   async #send({ word }: Waiting): Promise<void> {
-    const { chain, signer, submit, warn } = this.#o;
-    const { state } = chain;
-    const built = await buildTransaction(
-      {
-        chain: chain.id,
-        signer,
-        lane: LANE,
-        nonce: state.account(signer.address)?.nonces[LANE] ?? 0,
-        feePerByte: state.parameters.feePerByte,
-        validUntil: height(chain.height + VALID_BLOCKS),
-      },
-      bringWord(chain.id, word.bytes),
-    );
-    try {
-      await submit(built.encoded);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+    const { chain, warn } = this.#o;
+    const reason = await sendOwn(this.#o, LANE, bringWord(chain.id, word.bytes));
+    if (reason !== undefined)
       warn('rental: a word of a device was not taken', {
         rental: toHex(word.rental),
         event: word.event,
         reason,
       });
-    }
   }
 }

@@ -2,6 +2,7 @@
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { lastOf } from '@itc/client/light-request.js';
 import { decodeKept, type LightStore } from '@itc/client/light-store.js';
+import { openDatabase } from './indexed-database.ts';
 
 const DATABASE = 'itc-light';
 const STORE = 'kept';
@@ -11,14 +12,14 @@ export function indexedLightStore(): LightStore & { readonly clear: () => Promis
   let fallback: Uint8Array | undefined;
   return {
     read: async () => {
-      const database = await openDatabase();
+      const database = await openDatabase(DATABASE, STORE);
       if (database === undefined) return fallback;
       const found = await settled(database.transaction(STORE).objectStore(STORE).get(SLOT));
       return found instanceof Uint8Array ? found : fallback;
     },
     write: async (bytes) => {
       fallback = bytes;
-      const store = (await openDatabase())?.transaction(STORE, 'readwrite').objectStore(STORE);
+      const store = (await openDatabase(DATABASE, STORE))?.transaction(STORE, 'readwrite').objectStore(STORE);
       if (store === undefined) return;
       // Another tab may have come further: trust never moves back.
       const there = await settled(store.get(SLOT));
@@ -27,7 +28,7 @@ export function indexedLightStore(): LightStore & { readonly clear: () => Promis
     },
     clear: async () => {
       fallback = undefined;
-      const store = (await openDatabase())?.transaction(STORE, 'readwrite').objectStore(STORE);
+      const store = (await openDatabase(DATABASE, STORE))?.transaction(STORE, 'readwrite').objectStore(STORE);
       if (store !== undefined) await settled(store.delete(SLOT));
     },
   };
@@ -38,19 +39,6 @@ function isFurther(there: Uint8Array, bytes: Uint8Array): boolean {
   if (!old.ok || !next.ok) return false;
   const [a, b] = [old.value.trust, next.value.trust];
   return equalBytes(a.subarray(0, 32), b.subarray(0, 32)) && lastOf(a).height > lastOf(b).height;
-}
-
-function openDatabase(): Promise<IDBDatabase | undefined> {
-  return new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.addEventListener('upgradeneeded', () => request.result.createObjectStore(STORE));
-      request.addEventListener('success', () => resolve(request.result));
-      request.addEventListener('error', () => resolve(undefined));
-    } catch {
-      resolve(undefined);
-    }
-  });
 }
 
 function settled<T>(request: IDBRequest<T>): Promise<T | undefined> {

@@ -30,15 +30,19 @@ import { fromBase64Url, toBase64Url } from './base64url.ts';
 import { seedSigner, SEED_BYTES } from './keys.ts';
 import { claimSeedOf, CODE_SECRET_BYTES, formatManualCode } from './manual-code.ts';
 
-export interface Voucher {
+/** Where a device stands in the batch of its maker. */
+export interface BatchPlace {
   readonly batch: Hash;
   readonly device: PublicKey;
-  /** Ed25519 seed of the claim key. */
-  readonly claimSeed: Uint8Array;
   readonly index: number;
   readonly path: readonly Hash[];
   /** By the device: this claim key is its own (STATE-5.6). */
   readonly endorsement: Uint8Array;
+}
+
+export interface Voucher extends BatchPlace {
+  /** Ed25519 seed of the claim key. */
+  readonly claimSeed: Uint8Array;
 }
 
 export const VOUCHER_PREFIX = 'itc-voucher:';
@@ -121,14 +125,8 @@ function readVoucher(reader: Reader): Voucher {
  * What a maker says of one device, with nothing in it that claims it: for shops, wallets and the device itself. With the batch's
  * record it proves that the device is the maker's; with the manual code it makes a voucher.
  */
-export interface BirthCertificate {
-  readonly batch: Hash;
-  readonly device: PublicKey;
+export interface BirthCertificate extends BatchPlace {
   readonly claimKey: PublicKey;
-  readonly index: number;
-  readonly path: readonly Hash[];
-  /** By the device: this claim key is its own (STATE-5.6). */
-  readonly endorsement: Uint8Array;
 }
 
 export const BIRTH_PREFIX = 'itc-birth:';

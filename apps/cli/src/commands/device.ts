@@ -13,7 +13,15 @@ import { birthOf, buildBatch, formatBirth, formatVoucher } from '@itc/client/vou
 import { loginPassword, loginSigningBytes } from '@itc/edge/login-proof.js';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
-import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import {
+  integerOption,
+  textOption,
+  UsageError,
+  type Call,
+  type Command,
+  runVerb,
+  type Verb,
+} from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
 import { describeAccess } from '../grant-terms.ts';
@@ -84,15 +92,8 @@ Options:
     presence: { type: 'string' },
     finish: { type: 'boolean' },
   },
-  run: async (call) => {
-    const [verb, ...rest] = call.arguments;
-    const action = verb === undefined ? undefined : VERBS[verb];
-    if (action === undefined) throw new UsageError(`expected one of: ${Object.keys(VERBS).join(', ')}`);
-    return action(call, rest);
-  },
+  run: (call) => runVerb(call, VERBS),
 };
-
-type Verb = (call: Call, words: readonly string[]) => Promise<number>;
 
 const VERBS: Readonly<Record<string, Verb>> = {
   list,

@@ -34,7 +34,15 @@ import {
 import type { Signer } from '@itc/client/keys.js';
 import { openKey } from '../keys.ts';
 import { duration } from '../options.ts';
-import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import {
+  integerOption,
+  textOption,
+  UsageError,
+  type Call,
+  type Command,
+  runVerb,
+  type Verb,
+} from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
 
@@ -87,15 +95,8 @@ Options:
     device: { type: 'string' },
     'device-counter': { type: 'string' },
   },
-  run: async (call) => {
-    const [verb, ...words] = call.arguments;
-    const action = verb === undefined ? undefined : VERBS[verb];
-    if (action === undefined) throw new UsageError(`expected one of: ${Object.keys(VERBS).join(', ')}`);
-    return action(call, words);
-  },
+  run: (call) => runVerb(call, VERBS),
 };
-
-type Verb = (call: Call, words: readonly string[]) => Promise<number>;
 
 const VERBS: Readonly<Record<string, Verb>> = {
   channel,

@@ -20,7 +20,15 @@ import {
 import { openKey } from '../keys.ts';
 import { accountOf, amountOption, duration } from '../options.ts';
 import { beginRental, bringWords, settledRental, stopRental } from '../renting.ts';
-import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
+import {
+  integerOption,
+  textOption,
+  UsageError,
+  type Call,
+  type Command,
+  runVerb,
+  type Verb,
+} from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
 import { actionsOption } from '../grant-terms.ts';
@@ -82,15 +90,8 @@ Example:
     amount: { type: 'string' },
     timeout: { type: 'string' },
   },
-  run: async (call) => {
-    const [verb, ...words] = call.arguments;
-    const action = verb === undefined ? undefined : VERBS[verb];
-    if (action === undefined) throw new UsageError(`expected one of: ${Object.keys(VERBS).join(', ')}`);
-    return action(call, words);
-  },
+  run: (call) => runVerb(call, VERBS),
 };
-
-type Verb = (call: Call, words: readonly string[]) => Promise<number>;
 
 const VERBS: Readonly<Record<string, Verb>> = {
   offer,

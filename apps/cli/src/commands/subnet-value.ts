@@ -24,6 +24,7 @@ import {
   untilOption,
   walletOf,
 } from './subnet-call.ts';
+import type { Wallet } from '../wallet.ts';
 
 const NOTE_PREFIX = 'itc-note:';
 const POLL_MS = 250;
@@ -34,16 +35,19 @@ function noMore(words: readonly string[]): void {
   if (words.length > 0) throw new UsageError(`did not expect ${words[0] as string}`);
 }
 
+/** Who is named, or else the wallet's own account. */
+async function receiverOption(call: Call, wallet: Wallet): Promise<Address> {
+  const word = textOption(call, 'to');
+  return word === undefined ? wallet.signer.address : addressOfWord(call, word);
+}
+
 export async function deposit(call: Call, words: readonly string[]): Promise<number> {
   const [where, text, ...rest] = words;
   noMore(rest);
   const value = amountOf(text);
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
-  const to =
-    textOption(call, 'to') === undefined
-      ? wallet.signer.address
-      : await addressOfWord(call, textOption(call, 'to'));
+  const to = await receiverOption(call, wallet);
   const before = await balanceIn(call, subnet.id, to);
   const sent = await wallet.send({ kind: 'deposit', subnet: subnet.id, to, amount: value });
   call.output.note(`final in block ${sent.height}; the subnet credits it with its next checkpoint`);
@@ -142,10 +146,7 @@ export async function withdraw(call: Call, words: readonly string[]): Promise<nu
   if (isFetch === (text !== undefined)) throw new UsageError('expected an amount, or --fetch');
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
-  const to =
-    textOption(call, 'to') === undefined
-      ? wallet.signer.address
-      : await addressOfWord(call, textOption(call, 'to'));
+  const to = await receiverOption(call, wallet);
   if (!isFetch) {
     const value = amountOf(text);
     const status = await order(call, {

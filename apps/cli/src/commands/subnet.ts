@@ -1,9 +1,7 @@
 /** `itc subnet`: subnets, their members by stake, and value inside them. */
-import { UsageError, type Call, type Command } from '../terminal/command.ts';
+import { type Command, runVerb, type Verb } from '../terminal/command.ts';
 import { admit, collect, create, join, leave, list, show } from './subnet-members.ts';
 import { balance, deposit, move, pay, voucher, withdraw } from './subnet-value.ts';
-
-type Verb = (call: Call, words: readonly string[]) => Promise<number>;
 
 const VERBS: Readonly<Record<string, Verb>> = {
   list,
@@ -90,10 +88,5 @@ Example:
     timeout: { type: 'string' },
     fetch: { type: 'boolean' },
   },
-  run: async (call) => {
-    const [verb, ...words] = call.arguments;
-    const run = verb === undefined ? undefined : VERBS[verb];
-    if (run === undefined) throw new UsageError(`expected one of: ${Object.keys(VERBS).join(', ')}`);
-    return run(call, words);
-  },
+  run: (call) => runVerb(call, VERBS),
 };

@@ -129,3 +129,14 @@ export function integerOption(
 export function textOption(call: Call, name: string): string | undefined {
   return text(call.options[name]);
 }
+
+/** One of the things a command does, with the words behind its name. */
+export type Verb = (call: Call, words: readonly string[]) => Promise<number>;
+
+/** For commands whose first word says what to do. */
+export function runVerb(call: Call, verbs: Readonly<Record<string, Verb>>): Promise<number> {
+  const [word, ...words] = call.arguments;
+  const verb = word === undefined || !Object.hasOwn(verbs, word) ? undefined : verbs[word];
+  if (verb === undefined) throw new UsageError(`expected one of: ${Object.keys(verbs).join(', ')}`);
+  return verb(call, words);
+}

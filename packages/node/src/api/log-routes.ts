@@ -1,9 +1,8 @@
 /** What happened to whom: the log of events, newest first, page by page. */
-import { fromHex } from '@itc/core/bytes/hex.js';
-import { parseAddress } from '@itc/core/ledger/address.js';
 import { Type, type Static } from 'typebox';
 import type { Chain } from '../runtime/chain.ts';
 import type { PlacedEntry } from '../runtime/event-log.ts';
+import { addressParam, hash32 } from './chain-routes.ts';
 import { AddressText, Hex32, Problem } from './schemas.ts';
 import { refuse, type Api, type Routes } from './server.ts';
 
@@ -75,8 +74,7 @@ export function logRoutes(chain: Chain): Routes {
 }
 
 function idOf(text: string): Uint8Array {
-  const read = text.startsWith('itc1') ? parseAddress(text) : fromHex(text);
-  return read.ok ? read.value : refuse('request.malformed', read.message);
+  return text.startsWith('itc1') ? addressParam(text) : hash32(text);
 }
 
 function cursorOf({ height, position }: PlacedEntry): string {

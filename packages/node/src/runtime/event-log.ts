@@ -14,6 +14,7 @@ import { height, type Height } from '@itc/core/ledger/ids.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import type { Change, Tables } from '../ports.ts';
+import { heightKey } from './executed-blocks.ts';
 
 /** Values as they are stored and served: amounts as decimal text, addresses and hashes as text. */
 export type Told = string | number | boolean | null | readonly Told[] | { readonly [name: string]: Told };
@@ -220,10 +221,6 @@ function isId(name: string, text: string): boolean {
 function bytesOf(text: string): Uint8Array[] {
   const read = text.startsWith('itc1') ? parseAddress(text) : fromHex(text);
   return read.ok ? [read.value] : [];
-}
-
-function heightKey(of: number): Uint8Array {
-  return new Writer(8).u53(of).finish();
 }
 
 function indexKey(id: Uint8Array, of: number, position: number): Uint8Array {
