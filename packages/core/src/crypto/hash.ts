@@ -75,6 +75,7 @@ export const TAGS = {
   envelope: 'ITC1:envelope',
   envelopeBody: 'ITC1:envelope-body',
   proofOfWork: 'ITC1:pow',
+  toll: 'ITC1:toll',
   payload: 'ITC1:payload',
   command: 'ITC1:command',
   lane: 'ITC1:lane',
@@ -89,6 +90,7 @@ export const TAGS = {
   keySet: 'ITC1:key-set',
   sponsorship: 'ITC1:sponsorship',
   stream: 'ITC1:stream',
+  checkpointLeaf: 'ITC1:checkpoint-leaf',
 } as const;
 
 export type Tag = keyof typeof TAGS;

@@ -1,6 +1,7 @@
 /** Subnets and the checkpoints their members agreed on (spec STATE-7, STATE-8). */
 import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
+import { HASH_BYTES } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
@@ -13,6 +14,7 @@ import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
 import { membersAt } from '../ledger/member-turns.ts';
 import { commitValue, valueBounds, valueFlaw } from './apply-escrow.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
+import { rememberCheckpoint } from './checkpoint-range.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { turnMembers } from './member-turns.ts';
@@ -23,6 +25,8 @@ import type { Rules } from './rules.ts';
 
 /** The record of the escrow, which the first deposit makes: key and value. */
 const ESCROW_BYTES = 104;
+/** The range of the checkpoints and its peaks, keys and values, as long as a million of them make it at most. */
+const RANGE_BYTES = 65 + 43 + 20 * HASH_BYTES;
 
 type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
 
@@ -54,7 +58,7 @@ export function applyCreateSubnet(
   if (draft.get('subnet', idText(id)) !== undefined)
     return refused('subnet.exists', 'the sender has a subnet of this name');
   const subnet = newSubnet({ id, name, members, powBits });
-  const deposit = holdDeposit(draft, sender, recordBytes('subnet', subnet) + ESCROW_BYTES);
+  const deposit = holdDeposit(draft, sender, recordBytes('subnet', subnet) + ESCROW_BYTES + RANGE_BYTES);
   if (!deposit.ok) return deposit;
   draft.set('subnet', idText(id), { ...subnet, deposit: deposit.value });
   return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });
@@ -80,6 +84,7 @@ export function applyCheckpoint(
   const flaw = valueFlaw(checkpoint, valueBounds(draft.get('escrow', id)));
   if (flaw !== undefined) return flaw;
   commitValue(draft, checkpoint);
+  rememberCheckpoint(draft, checkpoint);
   const hash = checkpointHash(checkpoint);
   const { sequence, appliedRoot, envelopeCount, payloadCount, powBits, time } = checkpoint;
   const committed: Subnet = {

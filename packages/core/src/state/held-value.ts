@@ -21,6 +21,8 @@ export type FreeKind =
   | 'withdrawals'
   | 'membership'
   | 'turn'
+  | 'checkpoint-range'
+  | 'checkpoint-peaks'
   | 'stake'
   | 'parameter-votes'
   | 'expiry';
@@ -65,6 +67,8 @@ const HELD: HeldBy = {
   // Paid for by their subnet.
   membership: nothing,
   turn: nothing,
+  'checkpoint-range': nothing,
+  'checkpoint-peaks': nothing,
   // At most `subnetStakesMax` per subnet, each with a stake.
   stake: stakeIn,
   keys: deposit,

@@ -47,6 +47,8 @@ export const RECORD_KINDS = {
   membership: 36,
   stake: 37,
   turn: 38,
+  'checkpoint-range': 39,
+  'checkpoint-peaks': 40,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -88,6 +90,8 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   membership: HASH_BYTES,
   stake: 2 * HASH_BYTES,
   turn: HASH_BYTES + COUNTER_BYTES,
+  'checkpoint-range': HASH_BYTES,
+  'checkpoint-peaks': HASH_BYTES,
 };
 
 const KIND_OF: readonly (RecordKind | undefined)[] = (Object.keys(RECORD_KINDS) as RecordKind[]).reduce<
@@ -118,6 +122,8 @@ export const delegationKey = (scope: Uint8Array, subject: Address, granter: Addr
 /** All groups of an owner are neighbours. */
 export const groupKey = (owner: Address, group: Hash): StateKey => stateKey('group', owner, group);
 export const subnetKey = (id: Hash): StateKey => stateKey('subnet', id);
+/** Under it a light client finds everything a subnet ever applied. */
+export const checkpointRangeKey = (subnet: Hash): StateKey => stateKey('checkpoint-range', subnet);
 /** Named by the account that bonds, not by the consensus key. */
 export const validatorKey = (address: Address): StateKey => stateKey('validator', address);
 

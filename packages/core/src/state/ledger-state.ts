@@ -6,6 +6,7 @@ import { equalBytes } from '../bytes/hex.ts';
 import type { DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
+import type { Mmr } from '../crypto/mmr.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import type { StateProof, StateTreeView } from '../crypto/state-tree.ts';
 import { addressOf, asAddress, type Address } from '../ledger/address.ts';
@@ -199,6 +200,11 @@ export class LedgerState implements StateView {
   /** The terms of a subnet with members by stake; absent where they are fixed. */
   membership(subnet: Hash): Membership | undefined {
     return this.records.record('membership', idText(subnet));
+  }
+
+  /** The range of a subnet's checkpoints, to go on from; absent before the first. */
+  checkpointPeaks(subnet: Hash): Mmr | undefined {
+    return this.records.record('checkpoint-peaks', idText(subnet));
   }
 
   /** Stakes in a subnet, by the address of the member's key. */

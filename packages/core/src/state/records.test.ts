@@ -227,6 +227,16 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
       votes: stake.isAdmitted || stake.isPunished ? [] : stake.votes.toSorted(compareBytes),
     })),
   turn: fc.record({ members: anyValidatorSet }),
+  'checkpoint-range': fc.record({ root: hash }),
+  'checkpoint-peaks': fc
+    .tuple(
+      fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+      fc.array(hash, { minLength: 53, maxLength: 53 }),
+    )
+    .map(([count, peaks]) => ({
+      count,
+      peaks: peaks.slice(0, count.toString(2).replaceAll('0', '').length),
+    })),
   escrow: fc
     .record({ held: value, claimable: value, deposits: counter, credited: counter, withdrawals: counter })
     .filter(({ held, claimable, deposits, credited }) => claimable <= held && credited <= deposits),

@@ -3,6 +3,7 @@ import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
+import type { Mmr } from '../crypto/mmr.ts';
 import { readPublicKey, writePublicKey, type PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { amount, height, millis, type Amount, type Height, type Millis } from '../ledger/ids.ts';
@@ -64,6 +65,13 @@ import {
   type Membership,
   type MemberStakeRecord,
 } from './membership-record.ts';
+import {
+  readCheckpointPeaks,
+  readCheckpointRange,
+  writeCheckpointPeaks,
+  writeCheckpointRange,
+  type CheckpointRange,
+} from './checkpoint-range.ts';
 import { readParameterVotes, writeParameterVotes, type ParameterVotes } from './parameter-votes-record.ts';
 import {
   readSponsoredDay,
@@ -169,7 +177,7 @@ export interface Subnet {
   readonly envelopes: number;
   /** Total applied over all checkpoints. */
   readonly payloads: number;
-  /** For the record of its escrow too. */
+  /** For the records of its escrow and its checkpoints too. */
   readonly deposit: RecordDeposit;
 }
 
@@ -208,6 +216,8 @@ export interface RecordTypes {
   membership: Membership;
   stake: MemberStakeRecord;
   turn: MemberTurn;
+  'checkpoint-range': CheckpointRange;
+  'checkpoint-peaks': Mmr;
 }
 
 /** Who decides from a checkpoint on; subnet and sequence are in the key. */
@@ -406,6 +416,8 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
     write: (writer, turn) => writeValidatorSet(writer, turn.members),
     read: (reader) => ({ members: readValidatorSet(reader) }),
   },
+  'checkpoint-range': { write: writeCheckpointRange, read: readCheckpointRange },
+  'checkpoint-peaks': { write: writeCheckpointPeaks, read: readCheckpointPeaks },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { toHex } from '../bytes/hex.ts';
+import { MmrLog } from '../crypto/mmr.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { millis } from '../ledger/ids.ts';
 import { subnetId } from '../ledger/bodies/subnet.ts';
@@ -16,6 +18,8 @@ import {
   type Person,
 } from '../testing/state-world.ts';
 import { precheck } from './admission.ts';
+import { checkpointLeaf } from './checkpoint-range.ts';
+import { checkpointRangeKey } from './keys.ts';
 import { noChanges } from './ledger-state.ts';
 import { NO_DEPOSIT } from './record-deposit.ts';
 
@@ -304,4 +308,22 @@ test('STATE-8.7: a pool takes only checkpoints that carry a quorum, since they p
   assert.equal(codeOf(placed(w, w.nextCheckpoint(subnetOfGenesis), [1, 2])), 'checkpoint.quorum');
   assert.equal(codeOf(placed(w, w.nextCheckpoint(w.chain))), 'subnet.unknown');
   assert.equal(w.send(alice, transfer(gateway, 1n)), 'ok');
+});
+
+test('STATE-8.10: a record holds the root over all checkpoints of a subnet, and another what it grows from', () => {
+  const w = world();
+  const log = new MmrLog();
+  const rangeOf = (): string => toHex(w.state.get(checkpointRangeKey(subnetOfGenesis)) ?? new Uint8Array(0));
+  assert.equal(rangeOf(), '');
+  for (let sequence = 1; sequence <= 9; sequence += 1) {
+    const checkpoint = w.nextCheckpoint(subnetOfGenesis, { payloadCount: sequence });
+    assert.equal(w.send(gateway, placed(w, checkpoint)), 'ok');
+    log.append(checkpointLeaf(checkpoint));
+    assert.equal(rangeOf(), toHex(log.root()));
+    assert.equal(w.state.checkpointPeaks(subnetOfGenesis)?.count, sequence);
+  }
+  // What is refused is not in it.
+  const old = w.nextCheckpoint(subnetOfGenesis, { sequence: 9 });
+  assert.equal(w.send(gateway, placed(w, old)), 'checkpoint.sequence');
+  assert.equal(rangeOf(), toHex(log.root()));
 });
