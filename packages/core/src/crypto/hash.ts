@@ -64,6 +64,7 @@ export const TAGS = {
   transaction: 'ITC1:transaction',
   header: 'ITC1:header',
   validators: 'ITC1:validators',
+  coSigners: 'ITC1:co-signers',
   stateKey: 'ITC1:state-key',
   batchLeaf: 'ITC1:batch-leaf',
   batch: 'ITC1:batch',

@@ -169,6 +169,7 @@ export const ERROR_CODES = {
   'payload.too-large': 'The payload exceeds its size limit.',
   'payload.unknown-device': 'The device is not registered to an owner.',
   'payload.not-senml': 'The content is not SenML.',
+  'payload.work-required': 'The device sends more than its share, and has to show work for it.',
   'peer.handshake': 'The peer could not show its ledger key.',
   'peer.unknown': 'The peer is not allowed here.',
   'peer.flood': 'The peer sends more than its share.',
