@@ -151,7 +151,7 @@ const SHOWN_BY: Readonly<Record<string, number>> = {
   'believe-proofs': 23,
   'new-view-drops-prepared': 2,
   'new-view-lowest': 343,
-  'believe-new-view': 192,
+  'believe-new-view': 326,
   'skip-too-many': 16,
   'send-before-persist': 1,
   'execute-before-store': 3,

@@ -1,5 +1,5 @@
 /** Statements a faulty validator may make: anything, as long as only its own key signs it. */
-import { epoch, height, view } from '@itc/core/ledger/ids.js';
+import { epoch, height, millis, view } from '@itc/core/ledger/ids.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { bitmapOf } from '@itc/core/ledger/validators.js';
 import type { Checkpoint, Message, NewView, PrePrepare, ViewChange, Vote } from '@itc/core/pbft/messages.js';
@@ -14,10 +14,12 @@ import {
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { fakeHash } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
-import { makeBlock, readBlock } from './sim-block.ts';
+import { HEADER_FLAGS, type Header } from '@itc/core/ledger/block.js';
+import { readBlock, type BlockTree } from './sim-block.ts';
 
 export interface Forger {
   readonly chain: Hash;
+  readonly tree: BlockTree;
   readonly sign: (bytes: Uint8Array) => Uint8Array;
   readonly random: Random;
 }
@@ -116,24 +118,27 @@ export function shift(forger: Forger, message: Message, count: number): Message 
 }
 
 export function reblock(forger: Forger, message: PrePrepare, invalid: boolean): PrePrepare {
-  const salt = forger.random.below(1_000) + 1_000_000;
-  return signed<PrePrepare>(forger, {
-    ...message,
-    block: makeBlock({ ...readBlock(message.block.bytes), invalid, salt }),
-  });
+  const { header } = readBlock(message.block.bytes);
+  const later = millis(header.time + 1 + forger.random.below(1_000));
+  // A history that is none breaks a rule whose breach everybody sees.
+  const wrong = invalid ? { historyRoot: fakeHash(header.historyRoot) } : {};
+  return remade(forger, message, { time: later, ...wrong });
 }
 
 function reblockAt(forger: Forger, message: PrePrepare, at: number): PrePrepare {
-  return signed<PrePrepare>(forger, {
-    ...message,
-    block: makeBlock({ ...readBlock(message.block.bytes), height: at }),
-  });
+  return remade(forger, message, { height: height(at) });
 }
 
 /** A block that says its epoch ends here, or does not, against what the state says. */
 export function misclose(forger: Forger, message: PrePrepare): PrePrepare {
-  const block = readBlock(message.block.bytes);
-  return signed<PrePrepare>(forger, { ...message, block: makeBlock({ ...block, closes: !block.closes }) });
+  const { header } = readBlock(message.block.bytes);
+  return remade(forger, message, { flags: header.flags ^ HEADER_FLAGS.closes });
+}
+
+function remade(forger: Forger, message: PrePrepare, changed: Partial<Header>): PrePrepare {
+  const { header, transactions } = readBlock(message.block.bytes);
+  const block = forger.tree.make({ ...header, ...changed }, transactions);
+  return signed<PrePrepare>(forger, { ...message, block });
 }
 
 /** Certificates nobody gave, beside the real ones: they must be skipped without harm to the others. */

@@ -1,7 +1,9 @@
 /** A validator of the simulator: the real replica, one per epoch, and a shell that does what the contract of `Effects` says. */
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import { mmrRoot } from '@itc/core/crypto/mmr.js';
 import { height as heightOf, millis } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import { bitmapOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock, Effects, Input, Want } from '@itc/core/pbft/effects.js';
 import { decodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
@@ -19,8 +21,9 @@ import type { Disk, LogFile } from '../disk.ts';
 import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { Action, Actor, World } from '../world.ts';
 import { WalRecord, type NodeOptions, type SimMessage } from './shell.ts';
-import { FRESHNESS_MS, makeBlock, parseSimBlock, readBlock, REQUESTS_MAX } from './sim-block.ts';
-import { requestId, restartRequest, SimLedger } from './sim-ledger.ts';
+import { restartRequest } from './requests.ts';
+import { parseSimBlock, readBlock, setHash, TRANSACTIONS_MAX } from './sim-block.ts';
+import { SimLedger } from './sim-ledger.ts';
 
 /** Names of the files. The log is made when a node is set up; when it is missing later, the disk was lost. */
 export const WAL = 'write-ahead log';
@@ -53,7 +56,6 @@ export class SimReplica implements Actor<SimMessage> {
   #announcedAt = Number.NEGATIVE_INFINITY;
   #askedAt = Number.NEGATIVE_INFINITY;
   #executedAt = 0;
-  #salt = 0;
 
   constructor(options: NodeOptions, disk: Disk, world: World<SimMessage>) {
     this.#options = options;
@@ -61,7 +63,7 @@ export class SimReplica implements Actor<SimMessage> {
     this.#disk = disk;
     this.#blocks = disk.file(BLOCKS);
     this.#repair();
-    this.#ledger = new SimLedger(options.chain, options.validators, options.elections);
+    this.#ledger = new SimLedger(options.home);
     // A real node reads its state; this one is so quick that it executes its blocks again.
     for (const { block } of this.#blocks.durable) this.#ledger.apply(block);
     this.#context = this.#present();
@@ -70,18 +72,20 @@ export class SimReplica implements Actor<SimMessage> {
   }
 
   tick(now: number): Action<SimMessage>[] {
-    const { requests } = this.#options;
-    if (this.#restart !== undefined && !this.#ledger.isDone(this.#restart)) requests.add(this.#restart);
+    const { home, self } = this.#options;
+    const { requests } = home;
+    if (this.#restart !== undefined && !this.#ledger.isDone(this.#restart))
+      home.restart(this.#restart, self, this.#ledger.state);
     let count = 0;
     const overdue: Hash[] = [];
-    for (const request of requests) {
+    for (const request of requests.waiting) {
       if (this.#ledger.isDone(request)) continue;
       count += 1;
       const since = this.#seen.get(request);
       if (since === undefined) this.#seen.set(request, now);
-      else if (now - since >= OVERDUE_MS && overdue.length < OVERDUE_MAX) overdue.push(requestId(request));
+      else if (now - since >= OVERDUE_MS && overdue.length < OVERDUE_MAX) overdue.push(requests.id(request));
     }
-    for (const request of this.#seen.keys()) if (!requests.has(request)) this.#seen.delete(request);
+    for (const request of this.#seen.keys()) if (!requests.waiting.has(request)) this.#seen.delete(request);
     return [
       ...this.#step({ kind: 'pending', count, overdue }, now),
       ...this.#step({ kind: 'tick', now: millis(Math.max(0, Math.round(now))) }, now),
@@ -143,14 +147,14 @@ export class SimReplica implements Actor<SimMessage> {
   }
 
   #voteForAll(message: Message): Action<SimMessage>[] {
-    const { sabotage, chain, self } = this.#options;
+    const { sabotage, home, self } = this.#options;
     if (sabotage.votesForAll !== true || message.kind !== 'pre-prepare') return [];
     const { epoch, view, block } = message;
     const sender = this.#indexOf(self);
     if (sender < 0) return [];
     const { height, hash } = block;
     const unsigned = { kind: 'prepare', sender, epoch, view, height, hash } as const;
-    const vote = { ...unsigned, signature: fakeSign(fakeKey(self), voteBytes(chain, unsigned)) };
+    const vote = { ...unsigned, signature: fakeSign(fakeKey(self), voteBytes(home.chain, unsigned)) };
     return [{ kind: 'send', to: this.#others(() => true), message: { kind: 'pbft', message: vote } }];
   }
 
@@ -234,7 +238,7 @@ export class SimReplica implements Actor<SimMessage> {
 
   #present(): VerifyContext {
     const { epoch, validators } = this.#ledger.present;
-    return { chain: this.#options.chain, epoch, validators, verify: fakeVerify };
+    return { chain: this.#options.home.chain, epoch, validators, verify: fakeVerify };
   }
 
   #indexOf(key: number): number {
@@ -243,7 +247,7 @@ export class SimReplica implements Actor<SimMessage> {
 
   /** Takes up the present epoch, after a start or because the one before has ended. */
   #begin(): void {
-    const { node, self, observer, chain, sabotage, diesWhenLeaving, random } = this.#options;
+    const { node, self, observer, home, sabotage, diesWhenLeaving, random } = this.#options;
     const { epoch, since, validators } = this.#ledger.present;
     this.#context = this.#present();
     this.#standing = undefined;
@@ -260,7 +264,7 @@ export class SimReplica implements Actor<SimMessage> {
     const isObserver = !this.#disk.has(WAL) && sabotage.votesWithoutLog !== true;
     const tip = this.#ledger.height >= since ? this.#blocks.durable[this.#ledger.height - 1] : undefined;
     const options: ReplicaOptions = {
-      chain,
+      chain: home.chain,
       epoch,
       validators,
       self: index,
@@ -306,15 +310,21 @@ export class SimReplica implements Actor<SimMessage> {
   }
 
   #check(candidate: Candidate, fresh: boolean, now: number): ReturnType<Application['check']> {
-    const block = readBlock(candidate.bytes);
-    if (block.invalid) return 'invalid';
-    const demands = this.#ledger.demands(block.height);
+    const { header } = readBlock(candidate.bytes);
+    const { tree } = this.#options.home;
+    const demands = this.#ledger.demands(header.height);
     if (demands === undefined) return 'later';
-    const { stateRoot, epoch, closes } = demands;
-    if (!equalBytes(stateRoot, block.stateRoot) || block.epoch !== epoch || block.closes !== closes)
-      return 'invalid';
-    // Another clock, or a later moment, may find it fresh: no last word.
-    return fresh && Math.abs(now - block.time) > FRESHNESS_MS ? 'later' : 'valid';
+    const parent = tree.at(header.parentHash);
+    const { stateRoot, epoch, closes, validators, nextValidators } = demands;
+    if (parent === undefined || header.epoch !== epoch || candidate.closes !== closes) return 'invalid';
+    const isSame =
+      equalBytes(stateRoot, header.stateRoot) &&
+      equalBytes(setHash(validators), header.validatorsHash) &&
+      equalBytes(setHash(nextValidators), header.nextValidatorsHash) &&
+      equalBytes(mmrRoot(parent.history), header.historyRoot);
+    if (!isSame || header.time <= parent.time) return 'invalid';
+    // Another clock, or a later moment, may find it right: no last word.
+    return fresh && header.time > now + LIMITS.clockSkewMsMax ? 'later' : 'valid';
   }
 
   /** One step of the replica, and its effects as actions in the order the contract demands. */
@@ -391,7 +401,7 @@ export class SimReplica implements Actor<SimMessage> {
   #execute({ block }: CommittedBlock): void {
     const { node, observer } = this.#options;
     const { epoch } = this.#ledger.present;
-    const stateRoot = this.#ledger.apply(block);
+    const stateRoot = this.#ledger.apply(block).state.root;
     observer.executed(node, block.height, stateRoot);
     if (this.#ledger.present.epoch !== epoch) {
       // What the log says of the old epoch binds nobody any more.
@@ -428,7 +438,8 @@ export class SimReplica implements Actor<SimMessage> {
   }
 
   #propose(now: number): Action<SimMessage>[] {
-    const { requests, disguise, self } = this.#options;
+    const { home, disguise } = this.#options;
+    const { requests } = home;
     const want = this.#standing;
     if (want === undefined) return [];
     const demands = this.#ledger.demands(want.height);
@@ -436,29 +447,17 @@ export class SimReplica implements Actor<SimMessage> {
     if (demands === undefined) return [];
     this.#standing = undefined;
     const isUrgent = (request: number): boolean => {
-      const id = requestId(request);
+      const id = requests.id(request);
       return this.#include.some((known) => equalBytes(known, id));
     };
-    const open = [...requests].filter(
+    const open = [...requests.waiting].filter(
       (request) => !this.#ledger.isDone(request) && !disguise.censors(request),
     );
     const urgent = this.#include.length === 0 ? [] : open.filter(isUrgent);
-    const chosen = [...new Set([...urgent, ...open])].slice(0, REQUESTS_MAX);
-    this.#salt += 1;
+    const chosen = [...new Set([...urgent, ...open])].slice(0, TRANSACTIONS_MAX);
     const { height, parentHash } = want;
-    const { stateRoot, epoch, closes } = demands;
-    const block = makeBlock({
-      height,
-      epoch,
-      closes,
-      parentHash,
-      proposer: self,
-      time: Math.max(0, Math.round(now)),
-      stateRoot,
-      requests: chosen,
-      invalid: false,
-      salt: this.#salt,
-    });
+    const transactions = chosen.map((request) => requests.transaction(request));
+    const block = home.tree.propose({ height, parentHash, ...demands, now, transactions });
     return this.#step({ kind: 'proposal', block }, now);
   }
 }

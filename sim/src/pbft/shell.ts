@@ -9,7 +9,8 @@ import type { Timing } from '@itc/core/pbft/timing.js';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import type { Action } from '../world.ts';
-import type { Elections } from './sim-ledger.ts';
+import type { Executor } from './executions.ts';
+import type { Home } from './home.ts';
 
 export type SimMessage =
   | { readonly kind: 'pbft'; readonly message: Message }
@@ -76,6 +77,8 @@ export interface Sabotage {
   readonly votesWithoutLog?: boolean;
   /** Reports a block as executed before it is durable. */
   readonly executesEarly?: boolean;
+  /** A state machine that does something else. */
+  readonly executor?: Executor;
 }
 
 export interface NodeOptions {
@@ -84,15 +87,11 @@ export interface NodeOptions {
   readonly self: number;
   /** Key number of every node of the world. */
   readonly identities: readonly number[];
-  readonly chain: Hash;
-  readonly validators: ValidatorSet;
-  readonly elections: Elections;
+  readonly home: Home;
   readonly timing: Partial<Timing>;
   readonly random: Random;
   readonly observer: Observer;
   readonly tally: Tally;
-  /** What clients have asked for and nobody has executed. */
-  readonly requests: Set<number>;
   /** Dies for good in the moment the epoch that leaves it out begins. */
   readonly diesWhenLeaving: boolean;
   readonly disguise: Disguise;

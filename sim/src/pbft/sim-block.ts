@@ -1,80 +1,149 @@
-/** The blocks of the simulator: small, and checked the way real ones are. */
-import { Reader } from '@itc/core/bytes/reader.js';
-import { Writer } from '@itc/core/bytes/writer.js';
-import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
-import { height } from '@itc/core/ledger/ids.js';
+/** The blocks of the simulator: real ones, whose hash commits everything they say. */
+import { idText } from '@itc/core/bytes/id-text.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { EMPTY_MMR, mmrAppend, mmrRoot, type Mmr } from '@itc/core/crypto/mmr.js';
+import {
+  closesEpoch,
+  decodeBlock,
+  encodeBlock,
+  HEADER_FLAGS,
+  HEADER_VERSION,
+  headerHash,
+  transactionsRoot,
+  type Block,
+  type Header,
+} from '@itc/core/ledger/block.js';
+import type { EpochAt } from '@itc/core/ledger/epoch.js';
+import { height, millis } from '@itc/core/ledger/ids.js';
+import { transactionId } from '@itc/core/ledger/transaction.js';
+import { validatorsHash, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Candidate, ParseBlock } from '@itc/core/pbft/messages.js';
-import { fakeHash } from '../fake-crypto.ts';
 
-export interface SimBlock {
-  readonly height: number;
-  readonly epoch: number;
-  /** Last block of its epoch. */
-  readonly closes: boolean;
-  readonly parentHash: Hash;
-  readonly proposer: number;
-  /** Proposer's clock. */
-  readonly time: number;
-  /** Root after executing the block `pipelineDepth` below. */
-  readonly stateRoot: Hash;
-  readonly requests: readonly number[];
-  /** Breaks a rule of the application; only a faulty proposer makes such a block. */
-  readonly invalid: boolean;
-  /** Makes two blocks of an equivocating proposer differ. */
-  readonly salt: number;
+export interface SimBlock extends Block {
+  /** Of its transactions, in order. */
+  readonly ids: readonly Hash[];
 }
 
-export const REQUESTS_MAX = 16;
+/** Transactions of one block. */
+export const TRANSACTIONS_MAX = 16;
 
-/** Blocks younger or older than this are not fresh. */
-export const FRESHNESS_MS = 3_000;
+/** Where a block stands: its time, and the hashes of all headers up to its own. */
+export interface Place {
+  readonly header: Header | undefined;
+  readonly time: number;
+  readonly history: Mmr;
+}
 
-export function makeBlock(block: SimBlock): Candidate {
-  const writer = new Writer(192)
-    .u53(block.height)
-    .u32(block.epoch)
-    .bool(block.closes)
-    .fixed(block.parentHash, HASH_BYTES)
-    .u8(block.proposer)
-    .u53(block.time);
-  writer.fixed(block.stateRoot, HASH_BYTES).bool(block.invalid).u32(block.salt);
-  const bytes = writer.list(block.requests, (w, request) => w.u32(request)).finish();
-  return candidateOf(block, bytes);
+export interface Proposal extends EpochAt {
+  readonly height: number;
+  readonly parentHash: Hash;
+  readonly stateRoot: Hash;
+  /** Of the proposer's clock; the block's is later than its parent's in any case. */
+  readonly now: number;
+  readonly transactions: readonly Uint8Array[];
+}
+
+/**
+ * All blocks anybody has made, by hash. What a block says of the ones below it (times, history) follows from its hash
+ * alone, so that one memory serves all nodes.
+ */
+export class BlockTree {
+  readonly #places: Map<string, Place> = new Map();
+
+  constructor(genesis: Hash) {
+    this.#places.set(idText(genesis), { header: undefined, time: 0, history: EMPTY_MMR });
+  }
+
+  at(hash: Hash): Place | undefined {
+    return this.#places.get(idText(hash));
+  }
+
+  /** Every header that was made, also those nobody decided on. */
+  *headers(): Iterable<Header> {
+    for (const { header } of this.#places.values()) if (header !== undefined) yield header;
+  }
+
+  /** As an honest proposer makes it. The parent must be one of the tree. */
+  propose(of: Proposal): Candidate {
+    const parent = this.at(of.parentHash);
+    if (parent === undefined) throw new Error('a proposal above a block nobody has made');
+    return this.make(
+      {
+        version: HEADER_VERSION,
+        flags: of.closes ? HEADER_FLAGS.closes : 0,
+        epoch: of.epoch,
+        height: height(of.height),
+        time: millis(Math.max(Math.round(of.now), parent.time + 1)),
+        parentHash: of.parentHash,
+        stateRoot: of.stateRoot,
+        historyRoot: mmrRoot(parent.history),
+        validatorsHash: setHash(of.validators),
+        nextValidatorsHash: setHash(of.nextValidators),
+      },
+      of.transactions,
+    );
+  }
+
+  /** Whatever the header says. */
+  make(header: Omit<Header, 'txRoot'>, transactions: readonly Uint8Array[]): Candidate {
+    const ids = transactions.map(idOf);
+    const whole: Header = { ...header, txRoot: transactionsRoot(ids) };
+    const candidate = candidateOf({ header: whole, transactions, ids });
+    const parent = this.at(header.parentHash);
+    if (parent !== undefined)
+      this.#places.set(idText(candidate.hash), {
+        header: whole,
+        time: header.time,
+        history: mmrAppend(parent.history, candidate.hash),
+      });
+    return candidate;
+  }
+}
+
+const setHashes = new WeakMap<ValidatorSet, Hash>();
+
+export function setHash(set: ValidatorSet): Hash {
+  let hash = setHashes.get(set);
+  if (hash === undefined) setHashes.set(set, (hash = validatorsHash(set)));
+  return hash;
+}
+
+const ids = new WeakMap<Uint8Array, Hash>();
+
+/** Transactions go from block to block as the same bytes, so each is named once. */
+function idOf(transaction: Uint8Array): Hash {
+  let id = ids.get(transaction);
+  if (id === undefined) ids.set(transaction, (id = transactionId(transaction)));
+  return id;
 }
 
 const known = new WeakMap<Uint8Array, SimBlock>();
 
-function candidateOf(block: SimBlock, bytes: Uint8Array): Candidate {
+function candidateOf(block: SimBlock, bytes: Uint8Array = encodeBlock(block)): Candidate {
   known.set(bytes, block);
+  const { header, ids: named } = block;
   return {
-    height: height(block.height),
-    parentHash: block.parentHash,
-    hash: fakeHash(bytes),
+    height: header.height,
+    parentHash: header.parentHash,
+    hash: headerHash(header),
     bytes,
-    closes: block.closes,
-    count: block.requests.length,
+    closes: closesEpoch(header),
+    count: named.length,
   };
 }
 
+/** Of bytes that are a block. */
 export function readBlock(bytes: Uint8Array): SimBlock {
   const held = known.get(bytes);
   if (held !== undefined) return held;
-  const reader = new Reader(bytes);
-  return {
-    height: reader.u53(),
-    epoch: reader.u32(),
-    closes: reader.bool(),
-    parentHash: asHash(reader.fixed(HASH_BYTES)),
-    proposer: reader.u8(),
-    time: reader.u53(),
-    stateRoot: asHash(reader.fixed(HASH_BYTES)),
-    invalid: reader.bool(),
-    salt: reader.u32(),
-    requests: reader.list(REQUESTS_MAX, (r) => r.u32()),
-  };
+  const block = decodeBlock(bytes);
+  if (!block.ok) throw new Error(block.message);
+  return { ...block.value, ids: block.value.transactions.map(idOf) };
 }
 
 export const parseSimBlock: ParseBlock = (bytes) => {
   const copy = bytes.slice();
-  return candidateOf(readBlock(copy), copy);
+  const block = readBlock(copy);
+  return equalBytes(block.header.txRoot, transactionsRoot(block.ids)) ? candidateOf(block, copy) : undefined;
 };

@@ -1,41 +1,32 @@
 /**
- * The ledger of the simulator: requests are numbers, and who decides follows from a plan, the way elections decide it
- * in the real one. The rules of epochs (`epochAt`, `electsAt`) are the real ones.
+ * The ledger of a node: the real state machine over real transactions. Who decides follows from a plan in place of the votes
+ * and bonds in the state, so that no more than a third of any set is faulty; the rules of epochs (`epochAt`, `electsAt`)
+ * are the real ones.
  */
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { electsAt, epochAt, type EpochAt, type EpochRecord } from '@itc/core/ledger/epoch.js';
-import { amount, epoch, height } from '@itc/core/ledger/ids.js';
+import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
-import { fakeHash } from '../fake-crypto.ts';
+import type { LedgerState } from '@itc/core/state/ledger-state.js';
+import type { Execution } from './executions.ts';
+import type { Home } from './home.ts';
+import { isRestart } from './requests.ts';
 import { readBlock, type SimBlock } from './sim-block.ts';
 
 /** What will be elected: a set for the n-th checkpoint height, where it differs from the one before. */
 export type Elections = ReadonlyMap<number, ValidatorSet>;
 
-/** Requests from here on are wishes for a restart: who, and which of its lives wishes it. */
-const RESTARTS = 1 << 24;
-const LIVES = 1 << 16;
-
-export function restartRequest(key: number, life: number): number {
-  return RESTARTS + key * LIVES + (life % LIVES);
-}
-
 interface StateAt {
-  readonly root: Hash;
+  readonly state: LedgerState;
   readonly record: EpochRecord;
   /** Someone has asked for a fresh start since the epoch began. */
   readonly restarts: boolean;
 }
 
-/** The id under which a request is reported as overdue. */
-export function requestId(request: number): Hash {
-  return fakeHash(Uint8Array.of(request, request >> 8, request >> 16, request >> 24));
-}
-
 export class SimLedger {
-  readonly #elections: Elections;
+  readonly #home: Home;
   readonly #states: StateAt[];
   readonly #hashes: Hash[];
   /** By epoch. */
@@ -44,26 +35,12 @@ export class SimLedger {
   /** Request → epoch in which it was executed. */
   readonly #done: Map<number, number> = new Map();
 
-  constructor(genesis: Hash, validators: ValidatorSet, elections: Elections) {
-    this.#elections = elections;
-    const zero = amount(0n);
-    this.#states = [
-      {
-        root: fakeHash(genesis),
-        record: {
-          epoch: epoch(0),
-          since: height(1),
-          validators,
-          next: undefined,
-          fees: zero,
-          reserve: zero,
-          burned: zero,
-        },
-        restarts: false,
-      },
-    ];
-    this.#hashes = [genesis];
-    this.#sets = [validators];
+  constructor(home: Home) {
+    this.#home = home;
+    const record = home.genesisState.epoch;
+    this.#states = [{ state: home.genesisState, record, restarts: false }];
+    this.#hashes = [home.chain];
+    this.#sets = [record.validators];
   }
 
   get height(): number {
@@ -73,6 +50,11 @@ export class SimLedger {
   /** Who decides on the block above the executed ones, and since which height. */
   get present(): EpochRecord {
     return (this.#states.at(-1) as StateAt).record;
+  }
+
+  /** After the last executed block. */
+  get state(): LedgerState {
+    return (this.#states.at(-1) as StateAt).state;
   }
 
   /** Who decided in an epoch that has begun here. */
@@ -98,17 +80,22 @@ export class SimLedger {
   }
 
   rootAt(at: number): Hash {
-    return (this.#states[at] as StateAt).root;
+    return (this.#states[at] as StateAt).state.root;
   }
 
   hashAt(at: number): Hash {
     return this.#hashes[at] as Hash;
   }
 
+  /** The state a header of this height commits; undefined while it is not executed here. */
+  stateUnder(at: number): LedgerState | undefined {
+    return this.#states[Math.max(0, at - LIMITS.pipelineDepth)]?.state;
+  }
+
   /** What a block of this height has to say; undefined while the state it commits to is not executed here. */
   demands(at: number): (EpochAt & { readonly stateRoot: Hash }) | undefined {
-    const state = this.#states[Math.max(0, at - LIMITS.pipelineDepth)];
-    return state === undefined ? undefined : { ...epochAt(state.record, height(at)), stateRoot: state.root };
+    const below = this.#states[Math.max(0, at - LIMITS.pipelineDepth)];
+    return below && { ...epochAt(below.record, height(at)), stateRoot: below.state.root };
   }
 
   isDone(request: number): boolean {
@@ -120,45 +107,42 @@ export class SimLedger {
     return this.#done.get(request);
   }
 
-  apply(candidate: Candidate): Hash {
+  apply(candidate: Candidate): Execution {
     const block = readBlock(candidate.bytes);
     const below = this.#states.at(-1) as StateAt;
     const restarts = below.restarts || this.#execute(block);
-    const root = fakeHash(below.root, candidate.hash);
-    const record = this.#endOfBlock(block.height, below.record, restarts);
-    this.#states.push({ root, record, restarts: restarts && record.epoch === below.record.epoch });
+    const execution = this.#home.executions.run(below.state, candidate.hash, block, (said) =>
+      this.#elect(block.header.height, below.record, said, restarts),
+    );
+    const { state } = execution;
+    const record = state.epoch;
+    this.#states.push({ state, record, restarts: restarts && record.epoch === below.record.epoch });
     if (record.epoch !== below.record.epoch) {
       this.#sets.push(record.validators);
-      this.#bases.push(block.height);
+      this.#bases.push(block.header.height);
     }
     this.#hashes.push(candidate.hash);
-    return root;
+    return execution;
   }
 
   #execute(block: SimBlock): boolean {
     let restarts = false;
-    for (const request of block.requests) {
-      if (this.#done.has(request)) continue;
-      this.#done.set(request, block.epoch);
-      restarts ||= request >= RESTARTS;
+    for (const id of block.ids) {
+      const request = this.#home.requests.numberOf(id);
+      if (request === undefined || this.#done.has(request)) continue;
+      this.#done.set(request, block.header.epoch);
+      restarts ||= isRestart(request);
     }
     return restarts;
   }
 
-  #endOfBlock(at: number, record: EpochRecord, restarts: boolean): EpochRecord {
-    const { next } = record;
-    if (next !== undefined && at === next.closes)
-      return {
-        ...record,
-        epoch: epoch(record.epoch + 1),
-        since: height(at + 1),
-        validators: next.validators,
-        next: undefined,
-      };
-    if (!electsAt(height(at))) return record;
+  /** The plan in place of the votes: another set, or the same one again for somebody's fresh start. */
+  #elect(at: number, before: EpochRecord, said: EpochRecord, restarts: boolean): EpochRecord {
+    if (!electsAt(height(at)) || before.next !== undefined) return said;
     const closes = height(at + LIMITS.pipelineDepth);
-    const elected = this.#elections.get(closes / LIMITS.checkpointInterval);
-    if (elected === undefined && !restarts) return record;
-    return { ...record, next: { validators: elected ?? record.validators, closes } };
+    const elected = this.#home.elections.get(closes / LIMITS.checkpointInterval);
+    if (elected === undefined && !restarts)
+      return said.next === undefined ? said : { ...said, next: undefined };
+    return { ...said, next: { validators: elected ?? before.validators, closes } };
   }
 }

@@ -1,6 +1,6 @@
 /** One run of the main chain's consensus: a plan, faults, healing, and all checkers. */
 import { height } from '@itc/core/ledger/ids.js';
-import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { CommittedBlock, Evidence } from '@itc/core/pbft/effects.js';
 import type { PreparedCertificate } from '@itc/core/pbft/messages.js';
@@ -13,11 +13,12 @@ import { Epochs } from '../checkers/epochs.ts';
 import { NewViews } from '../checkers/new-views.ts';
 import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
-import { fakeHash, fakeKey, fakeSign } from '../fake-crypto.ts';
+import { fakeKey, fakeSign } from '../fake-crypto.ts';
 import { applyFaults, heal, type Kinds } from '../faults.ts';
 import { Random } from '../random.ts';
 import { World } from '../world.ts';
 import { byzantine } from './byzantine.ts';
+import { Home } from './home.ts';
 import { BLOCKS, SimReplica, WAL } from './node.ts';
 import { validatorsOf, type Plan } from './plan.ts';
 import {
@@ -29,7 +30,7 @@ import {
   type SimMessage,
   type WalRecord,
 } from './shell.ts';
-import { SimLedger, type Elections } from './sim-ledger.ts';
+import { SimLedger } from './sim-ledger.ts';
 import { withLimits } from './small-limits.ts';
 
 export interface Outcome {
@@ -47,8 +48,6 @@ export interface Outcome {
   readonly counts: Readonly<Record<string, number>>;
   readonly violation: { readonly checker: string; readonly message: string } | undefined;
 }
-
-export const CHAIN: Hash = asHash(fakeHash(Uint8Array.of(1, 7, 9)));
 
 const TIMING = { viewTimeoutMs: 1_000, viewTimeoutMaxMs: 8_000, resendMs: 250, heartbeatMs: 5_000 };
 const TICK_MS = 50;
@@ -88,9 +87,8 @@ export class Simulation {
   recoveredMs = 0;
   #preparedTop = { height: 0, view: -1 };
   readonly #identities: readonly number[];
-  readonly #elections: Elections;
+  readonly home: Home;
   readonly #nodes: (SimReplica | undefined)[] = [];
-  readonly #requests: Set<number> = new Set();
   readonly #sabotage: Sabotage;
   readonly #random: Random;
   readonly #observer: Observer;
@@ -101,10 +99,15 @@ export class Simulation {
     this.#sabotage = sabotage;
     this.#random = new Random(plan.seed * 2 + 1);
     this.validators = validatorsOf(plan.weights);
-    this.#elections = new Map(
-      plan.elections.map(({ checkpoint, weights }) => [checkpoint, validatorsOf(weights)]),
-    );
-    this.ledger = new SimLedger(CHAIN, this.validators, this.#elections);
+    this.home = new Home({
+      seed: plan.seed,
+      validators: this.validators,
+      elections: new Map(
+        plan.elections.map(({ checkpoint, weights }) => [checkpoint, validatorsOf(weights)]),
+      ),
+      executor: sabotage.executor,
+    });
+    this.ledger = new SimLedger(this.home);
     const keys = Math.max(plan.weights.length, ...plan.elections.map(({ weights }) => weights.length));
     const faulty = new Set([...plan.villains, ...plan.frail].map(({ self }) => self));
     this.#identities = [
@@ -164,7 +167,7 @@ export class Simulation {
     const liveness = new Liveness(
       this.agreement.highest + plan.progress,
       this.heights,
-      [...this.#requests],
+      [...this.home.requests.waiting],
       (request) => this.ledger.isDone(request),
     );
     // One event can lift a node by several heights; asking after each event is cheap enough.
@@ -218,9 +221,10 @@ export class Simulation {
   #load(): void {
     let request = 0;
     const arrive = (): void => {
-      if (this.#requests.size < REQUESTS_WAITING_MAX) {
+      const { requests, traffic } = this.home;
+      if (requests.waiting.size < REQUESTS_WAITING_MAX) {
         request += 1;
-        this.#requests.add(request);
+        requests.ask(request, () => traffic.draw(this.ledger.state, this.ledger.height));
       }
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
@@ -293,20 +297,22 @@ export class Simulation {
 
   #observe(isFaulty: (key: number) => boolean): Observer {
     const isCorrect = (node: number): boolean => this.correct.includes(node);
+    const { chain } = this.home;
     const roots = new Agreement('state root');
-    const linked = new ChainLinked(CHAIN);
-    const certificates = new Certificates(CHAIN);
+    const linked = new ChainLinked(chain);
+    const certificates = new Certificates(chain);
     const delivery = new Delivery();
     const promises = new Promises();
     const epochs = new Epochs(this.ledger, isFaulty);
-    const newViews = new NewViews(CHAIN, this.ledger);
+    const newViews = new NewViews(chain, this.ledger);
     const tips = new Map<number, { height: number; hash: Hash }>();
     const deliveredFirst = (node: number, { block }: CommittedBlock): void => {
       linked.delivered(node, block);
       const { epoch } = this.ledger.present;
       this.ledger.apply(block);
       if (this.ledger.present.epoch !== epoch) this.world.tally.add('epoch change');
-      for (const request of this.#requests) if (this.ledger.isDone(request)) this.#requests.delete(request);
+      const { waiting } = this.home.requests;
+      for (const request of waiting) if (this.ledger.isDone(request)) waiting.delete(request);
       this.#isolate(node);
     };
     return {
@@ -314,7 +320,7 @@ export class Simulation {
         this.heights[node] = tip;
         if (!isCorrect(node)) return;
         delivery.started(node, tip, this.#forgetful.has(node));
-        tips.set(node, { height: tip, hash: this.agreement.at(tip) ?? CHAIN });
+        tips.set(node, { height: tip, hash: this.agreement.at(tip) ?? chain });
       },
       enters: (node, epoch, validators, base) => {
         if (isCorrect(node)) epochs.enters(node, epoch, validators, base);
@@ -336,7 +342,7 @@ export class Simulation {
         roots.saw(node, at, root);
         delivery.executed(node, at);
         // Executed means synced: from here on the block log proves what is final.
-        tips.set(node, { height: at, hash: this.agreement.at(at) ?? CHAIN });
+        tips.set(node, { height: at, hash: this.agreement.at(at) ?? chain });
       },
       persists: (node, record) => {
         if (!isCorrect(node)) return;
@@ -347,7 +353,7 @@ export class Simulation {
       sends: (node, message, wal) => {
         newViews.said(message);
         if (!isCorrect(node)) return;
-        promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: CHAIN });
+        promises.sends(node, message, wal, tips.get(node) ?? { height: height(0), hash: chain });
         epochs.sends(node, message);
       },
       evidence: (node, evidence) => {
@@ -366,14 +372,11 @@ export class Simulation {
       node,
       self,
       identities: this.#identities,
-      chain: CHAIN,
-      validators: this.validators,
-      elections: this.#elections,
+      home: this.home,
       timing: TIMING,
       random: this.#random.fork(),
       observer: this.#observer,
       tally: this.world.tally,
-      requests: this.#requests,
       diesWhenLeaving: plan.deserters.includes(self),
       disguise: villain === undefined ? HONEST : this.#disguise(villain),
       // A faulty replica needs no further sabotage.
@@ -388,7 +391,8 @@ export class Simulation {
     if (twin) tally.add('start of a twin');
     return byzantine(
       {
-        chain: CHAIN,
+        chain: this.home.chain,
+        tree: this.home.tree,
         sign: (bytes) => fakeSign(fakeKey(self), bytes),
         random: this.#random.fork(),
         tally,

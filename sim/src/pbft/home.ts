@@ -1,0 +1,62 @@
+/** What all nodes of a run share: the first document, and memories that would be the same at each of them. */
+import type { Hash } from '@itc/core/crypto/hash.js';
+import { amount, height } from '@itc/core/ledger/ids.js';
+import { encodeTransaction, transactionSigningBytes } from '@itc/core/ledger/transaction.js';
+import { validatorSetFlaw, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { LedgerState } from '@itc/core/state/ledger-state.js';
+import { addressOf } from '@itc/core/ledger/address.js';
+import { installNativeSha256 } from '@itc/core/testing/keys.js';
+import { fakeKey, fakeSign } from '../fake-crypto.ts';
+import { Traffic } from '../ledger/traffic.ts';
+import { Executions, type Executor } from './executions.ts';
+import { Requests } from './requests.ts';
+import { BlockTree } from './sim-block.ts';
+import type { Elections } from './sim-ledger.ts';
+
+export class Home {
+  readonly chain: Hash;
+  readonly validators: ValidatorSet;
+  readonly elections: Elections;
+  readonly genesisState: LedgerState;
+  readonly tree: BlockTree;
+  readonly requests: Requests = new Requests();
+  readonly executions: Executions;
+  readonly traffic: Traffic;
+
+  constructor(o: {
+    readonly seed: number;
+    readonly validators: ValidatorSet;
+    readonly elections: Elections;
+    readonly executor?: Executor | undefined;
+  }) {
+    // Light clients hash by themselves, by the real function.
+    installNativeSha256();
+    const flaw = validatorSetFlaw(o.validators);
+    if (flaw !== undefined) throw new RangeError(`the validators of a run: ${flaw}`);
+    this.validators = o.validators;
+    this.elections = o.elections;
+    this.traffic = new Traffic(o.seed, o.validators);
+    this.chain = this.traffic.chain;
+    this.genesisState = this.traffic.genesisState;
+    this.tree = new BlockTree(this.chain);
+    this.executions = new Executions(this.chain, o.executor);
+  }
+
+  /** A node that lost its log asks for a fresh start, with its consensus key and without a fee. */
+  restart(request: number, self: number, state: LedgerState): void {
+    this.requests.ask(request, () => {
+      const key = fakeKey(self);
+      const unsigned = {
+        key,
+        lane: 0,
+        nonce: state.account(addressOf(key))?.nonces[0] ?? 0,
+        fee: amount(0n),
+        // Nobody else asks with this number.
+        validUntil: height(1_000_000_000 + request),
+        body: { kind: 'restart' },
+      } as const;
+      const signature = fakeSign(key, transactionSigningBytes(this.chain, unsigned));
+      return encodeTransaction({ ...unsigned, signature });
+    });
+  }
+}
