@@ -11,6 +11,8 @@ import * as accountKeys from '@itc/client/account-keys.js';
 import * as devices from '@itc/client/devices.js';
 import * as firmware from '@itc/client/firmware.js';
 import * as grants from '@itc/client/grants.js';
+import { coSign } from '@itc/client/co-signing.js';
+import { mlDsaSigner } from '@itc/client/keys-ml-dsa.js';
 import { seedSigner } from '@itc/client/keys.js';
 import * as membership from '@itc/client/membership.js';
 import { parameterVote } from '@itc/client/parameters.js';
@@ -157,6 +159,7 @@ const BUILT: { readonly [K in BodyKind]: (() => Body | Promise<Body>) | undefine
   unbond: () => tx.unbond(one),
   'weight-vote': () => tx.weightVote({ validator: address, weight: 1 }),
   restart: () => tx.restart(),
+  'co-sign': () => coSign({ chain, account: address, key: mlDsaSigner(new Uint8Array(32).fill(5)) }),
   evidence: () => tx.evidence({} as Parameters<typeof tx.evidence>[0]),
   'rotate-keys': () => accountKeys.rotateKeys(keys),
   'set-guardians': () => accountKeys.setGuardians({ guardians: [address], threshold: 1, delay: at }),
@@ -226,6 +229,7 @@ const TYPED: { readonly [K in BodyKind]: string | { readonly nobody: string } } 
   unbond: 'itc validator unbond',
   'weight-vote': 'itc validator vote',
   restart: 'itc validator restart',
+  'co-sign': 'itc validator co-sign',
   evidence: { nobody: 'nodes hand in what they catch; no person holds two signed statements in a shell' },
   'rotate-keys': 'itc key rotate',
   'set-guardians': 'itc key guardians',

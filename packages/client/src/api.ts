@@ -118,6 +118,8 @@ export interface BondedValidator {
   readonly votes: readonly { readonly voter: string; readonly weight: number; readonly castAt: number }[];
   readonly jailed: boolean;
   readonly restartAt?: number;
+  /** Registered for co-signatures. */
+  readonly coSigning?: { readonly key: string; readonly since: number; readonly isInForce: boolean };
 }
 
 export interface ValidatorsAnswer {

@@ -75,6 +75,12 @@ export type PeerConfig = Static<typeof PeerConfig>;
 export type NodeConfig = Static<typeof NodeConfig>;
 export type Role = NodeConfig['role'];
 
+/** Where a node looks for its co-signing key, beside its own: the one in use, and its successor until an epoch names it. */
+export function coSigningKeyPaths(keyFile: string): readonly [current: string, next: string] {
+  const base = keyFile.replace(/\.json$/, '');
+  return [`${base}.co-sign.json`, `${base}.co-sign-next.json`];
+}
+
 /** Reads and checks a configuration; its paths come back absolute. Throws `config.invalid` naming the field. */
 export function readConfig(path: string): NodeConfig {
   let parsed: unknown;

@@ -5,6 +5,8 @@ import { amount, formatItc, parseItc, type Amount } from '@itc/core/ledger/ids.j
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Body } from '@itc/core/ledger/body.js';
 import type { BondedValidator, ValidatorsAnswer } from '@itc/client/api.js';
+import { coSign } from '@itc/client/co-signing.js';
+import { coSigningKeys } from '../co-signing-keys.ts';
 import { bond, restart, unbond, weightVote } from '@itc/client/transactions.js';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { keyPath, openKey } from '../keys.ts';
@@ -19,24 +21,28 @@ itc validator bond AMOUNT [--key NAME] [--consensus NAME]
 itc validator unbond AMOUNT [--key NAME]
 itc validator vote VALIDATOR WEIGHT [--key NAME]
 itc validator restart [--key NAME]
+itc validator co-sign [--consensus NAME] [--renew] [--key NAME]
 
 list      who decides in this epoch, who has bonded, and what the next epoch changes
 bond      puts ITC of an account at stake for a consensus key, or adds to what is there
 unbond    asks ITC back; it returns after ${LIMITS.unbondBlocks} blocks, and may be burned until then
 vote      by a validator in office: weight for an account that has bonded; 0 votes it out
 restart   by a validator in office that lost its disk: a new epoch, in which it may vote again
+co-sign   registers an ML-DSA-44 key with which the validator co-signs checkpoints from the next epoch on, for those who
+          fear quantum computers; made beside the consensus key when there is none
 
 A set of validators changes at the end of an epoch only, and by less than a third of the weight at a time. VALIDATOR is an
 address or the name of a key on this machine; AMOUNT is in ITC.
 
 Options:
   --key NAME         the account that acts (default owner)
-  --consensus NAME   key that is to sign blocks (default: the account's own)
+  --consensus NAME   key that is to sign blocks, or whose node is to co-sign (default: the account's own)
+  --renew            another co-signing key in place of the one that is registered, which agrees to it
 
 Example:
   itc validator bond 1000 --key alice --consensus alice-node
   itc validator vote alice 1 --key validator-1`,
-  options: { key: { type: 'string' }, consensus: { type: 'string' } },
+  options: { key: { type: 'string' }, consensus: { type: 'string' }, renew: { type: 'boolean' } },
   run: async (call) => {
     const [verb, ...words] = call.arguments;
     const alone = (): void => {
@@ -53,7 +59,11 @@ Example:
     if (verb === 'bond') return bondSome(call, words);
     if (verb === 'unbond') return act(call, unbond(amountOf(words)), `asked back: ${words[0] ?? ''} ITC`);
     if (verb === 'vote') return vote(call, words);
-    throw new UsageError('expected: list, bond, unbond, vote or restart');
+    if (verb === 'co-sign') {
+      alone();
+      return register(call);
+    }
+    throw new UsageError('expected: list, bond, unbond, vote, restart or co-sign');
   },
 };
 
@@ -136,6 +146,26 @@ async function bondSome(call: Call, words: readonly string[]): Promise<number> {
     await bond({ chain, account, consensus, amount: value }),
     `bonded: ${words[0] ?? ''} ITC`,
   );
+}
+
+async function register(call: Call): Promise<number> {
+  const wallet = await openWallet(call);
+  const { chain, client } = wallet;
+  const account = wallet.signer.address;
+  const named = textOption(call, 'consensus') ?? textOption(call, 'key') ?? 'owner';
+  const { validators } = await client.validators();
+  const registered = validators.find(({ address }) => address === formatAddress(account))?.coSigning;
+  const { key, former } = await coSigningKeys(layoutOf(call.dataDir), named, {
+    registered: registered?.key,
+    isRenewed: call.options['renew'] === true,
+  });
+  const body = await coSign({
+    chain,
+    account,
+    key,
+    ...(former && registered && { former: { key: former, since: registered.since } }),
+  });
+  return finish(call, wallet, body, `co-signs with ${formatAddress(key.address)}`);
 }
 
 async function vote(call: Call, words: readonly string[]): Promise<number> {

@@ -76,6 +76,8 @@ export const SIGNATURE_DOMAINS = {
   request: 'ITC1:sign-request',
   firmware: 'ITC1:sign-firmware',
   fresh: 'ITC1:sign-fresh',
+  coSign: 'ITC1:sign-co-sign',
+  coSignKey: 'ITC1:sign-co-sign-key',
 } as const;
 
 export type SignatureDomain = keyof typeof SIGNATURE_DOMAINS;

@@ -3,6 +3,7 @@ import type { Reader } from '../bytes/reader.ts';
 import type { Writer } from '../bytes/writer.ts';
 import { ACCESS_CODECS, type AccessBody } from './bodies/access.ts';
 import type { BodyCodecs } from './bodies/codec.ts';
+import { CO_SIGN_CODECS, type CoSignBody } from './bodies/co-sign.ts';
 import { DEVICE_CODECS, type DeviceBody } from './bodies/device.ts';
 import { DEVICE_LIFE_CODECS, type DeviceLifeBody } from './bodies/device-life.ts';
 import { KEYS_CODECS, type KeysBody } from './bodies/keys.ts';
@@ -25,6 +26,7 @@ export type Body =
   | AccessBody
   | SubnetBody
   | ValidatorBody
+  | CoSignBody
   | KeysBody
   | MembershipBody
   | SponsorBody
@@ -95,6 +97,7 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   'grant-group': 66,
   delegate: 67,
   'revoke-access': 68,
+  'co-sign': 80,
   'found-subnet': 60,
   'join-subnet': 61,
   'leave-subnet': 62,
@@ -114,6 +117,7 @@ const CODECS: BodyCodecs<Body> = {
   ...ACCESS_CODECS,
   ...SUBNET_CODECS,
   ...VALIDATOR_CODECS,
+  ...CO_SIGN_CODECS,
   ...SPONSOR_CODECS,
   ...STREAM_CODECS,
   ...PARAMETERS_CODECS,

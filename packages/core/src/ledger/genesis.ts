@@ -1,9 +1,9 @@
 /** The first document of a chain; its hash is the chain's identity and every signature covers it (spec STATE-1). */
 import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
-import { compareBytes, toHex } from '../bytes/hex.ts';
+import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import type { Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
-import { HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
+import { HASH_BYTES, hashTagged, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import type { Address } from './address.ts';
 import { amount, millis, SUPPLY, type Amount, type Millis } from './ids.ts';
 import { LIMITS } from './limits.ts';
@@ -33,6 +33,8 @@ export interface Genesis {
   readonly accountPrice: Amount;
   /** Of every 10 000 base units of fees paid out, those that burn. */
   readonly burnShare: number;
+  /** Co-signing keys by validator, see `CoSigner.key`; left out where nobody has one. */
+  readonly coSigners?: readonly Address[];
 }
 
 export interface GenesisSubnet {
@@ -52,7 +54,7 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
     writeValidatorSet(w, subnet.members);
     w.u8(subnet.powBits);
   });
-  return writer
+  writer
     .u64(genesis.feePerByte)
     .u64(genesis.validatorBond)
     .u64(genesis.bondPerWeight)
@@ -60,8 +62,10 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
     .u64(genesis.rewardPerCheckpoint)
     .u64(genesis.depositPerByte)
     .u64(genesis.accountPrice)
-    .u16(genesis.burnShare)
-    .finish();
+    .u16(genesis.burnShare);
+  // A document of a chain without co-signatures is the one it always was.
+  if (genesis.coSigners !== undefined) writer.list(genesis.coSigners, (w, key) => w.fixed(key, HASH_BYTES));
+  return writer.finish();
 }
 
 export function readGenesis(reader: Reader): Genesis {
@@ -87,7 +91,13 @@ export function readGenesis(reader: Reader): Genesis {
     depositPerByte: amount(reader.u64()),
     accountPrice: amount(reader.u64()),
     burnShare: reader.u16(),
+    ...(reader.remaining > 0 && { coSigners: reader.list(LIMITS.validatorsMax, readAddress) }),
   };
+  const { coSigners } = genesis;
+  if (coSigners !== undefined && coSigners.length !== genesis.validators.length)
+    reader.refuse('decode.out-of-range', 'expected a co-signing key, or none, for each validator');
+  if (coSigners?.every((key) => equalBytes(key, ZERO_HASH)) === true)
+    reader.refuse('decode.not-canonical', 'where nobody has a co-signing key there is no list');
   for (const [i, account] of genesis.accounts.entries()) {
     const previous = genesis.accounts[i - 1];
     if (previous !== undefined && compareBytes(previous.address, account.address) >= 0) {

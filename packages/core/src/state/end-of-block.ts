@@ -16,6 +16,7 @@ import type { BlockContext } from './block-context.ts';
 import { changeParameters } from './apply-parameters.ts';
 import { collectExpired } from './collect-expired.ts';
 import type { EndEvent, LedgerEventBody } from './events.ts';
+import { coSignersDue, dropCoSigningKey, renewCoSigners } from './co-signing.ts';
 import { idBytes } from './record-map.ts';
 import { carriedWeight, stakeOf, targetWeight, type ValidatorRecord } from './validator-record.ts';
 
@@ -24,7 +25,7 @@ export function endBlock(draft: Draft, context: Pick<BlockContext, 'height' | 't
   return [...collectExpired(draft, context), ...endHeight(draft, context.height)];
 }
 
-function endHeight(draft: Draft, at: Height): readonly LedgerEventBody[] {
+function endHeight(draft: Draft, at: Height): readonly EndEvent[] {
   if (draft.fees > 0n) draft.setEpoch({ ...draft.epoch, fees: amount(draft.epoch.fees + draft.fees) });
   draft.fees = 0n;
   if (electsAt(at)) return electNext(draft, at);
@@ -61,7 +62,9 @@ function electNext(draft: Draft, at: Height): readonly LedgerEventBody[] {
   const bonded = draft
     .validators()
     .map(([id, validator]) => ({ address: asAddress(idBytes(id)), validator }));
-  const validators = electable(record, bonded, draft.parameters.bondPerWeight);
+  const elected = electable(record, bonded, draft.parameters.bondPerWeight);
+  // Co-signing keys change with the epoch only, so one that was registered asks for the next.
+  const validators = elected ?? (coSignersDue(draft, bonded) ? record.validators : undefined);
   if (validators === undefined) return [];
   const closes = height(at + LIMITS.pipelineDepth);
   draft.setEpoch({ ...record, next: { validators, closes } });
@@ -75,6 +78,7 @@ function promote(draft: Draft, at: Height): readonly LedgerEventBody[] {
   const { validators } = next;
   const opened = { epoch: epoch(record.epoch + 1), since: height(at + 1), validators };
   draft.setEpoch({ ...record, ...opened, next: undefined });
+  renewCoSigners(draft);
   return [{ kind: 'epoch-promoted', ...opened }];
 }
 
@@ -117,9 +121,9 @@ function payOut(draft: Draft): readonly LedgerEventBody[] {
  * A bond returns when its time has come and its owner decides no longer with weight the rest does not carry: the
  * turnover may keep a validator longer than it wants, and as long as it decides it has something to lose.
  */
-function releaseBonds(draft: Draft, at: Height): readonly LedgerEventBody[] {
+function releaseBonds(draft: Draft, at: Height): readonly EndEvent[] {
   const { validators } = draft.epoch;
-  const events: LedgerEventBody[] = [];
+  const events: EndEvent[] = [];
   for (const [id, record] of draft.validators()) {
     const weight = weightIn(validators, record.key);
     const due = record.unbonding.filter((part) => part.releaseAt <= at);
@@ -134,6 +138,7 @@ function releaseBonds(draft: Draft, at: Height): readonly LedgerEventBody[] {
     }
     const idle = weight === 0 && kept.weight === 0 && stakeOf(kept) === 0n;
     if (idle || kept !== record) draft.set('validator', id, idle ? undefined : kept);
+    if (idle) events.push(...dropCoSigningKey(draft, id));
   }
   return events;
 }

@@ -176,6 +176,10 @@ type ValidatorEventBody =
       readonly statement: StatementKind;
       readonly burned: Amount;
     }
+  /** In force from the next epoch on. */
+  | { readonly kind: 'co-signing-key-registered'; readonly validator: Address; readonly key: Address }
+  /** With the bond. */
+  | { readonly kind: 'co-signing-key-dropped'; readonly validator: Address }
   | { readonly kind: 'restart-asked'; readonly validator: Address }
   | {
       readonly kind: 'epoch-elected';

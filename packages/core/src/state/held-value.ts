@@ -21,6 +21,7 @@ export type FreeKind =
   | 'withdrawals'
   | 'membership'
   | 'turn'
+  | 'co-signers'
   | 'checkpoint-range'
   | 'checkpoint-peaks'
   | 'stake'
@@ -76,6 +77,9 @@ const HELD: HeldBy = {
   sponsorship: (sponsorship) => deposit(sponsorship) + sponsorship.balance,
   sponsored: deposit,
   stream: (stream) => deposit(stream) + (stream.funded - stream.paid),
+  'co-signing-key': deposit,
+  // There is one.
+  'co-signers': nothing,
   // One for each parameter.
   'parameter-votes': nothing,
   // Paid for by the record they name.

@@ -47,6 +47,8 @@ export const RECORD_KINDS = {
   membership: 36,
   stake: 37,
   turn: 38,
+  'co-signing-key': 45,
+  'co-signers': 46,
   'checkpoint-range': 39,
   'checkpoint-peaks': 40,
 } as const;
@@ -90,6 +92,8 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   membership: HASH_BYTES,
   stake: 2 * HASH_BYTES,
   turn: HASH_BYTES + COUNTER_BYTES,
+  'co-signing-key': HASH_BYTES,
+  'co-signers': 0,
   'checkpoint-range': HASH_BYTES,
   'checkpoint-peaks': HASH_BYTES,
 };
@@ -111,6 +115,8 @@ export function stateKey(kind: RecordKind, ...id: readonly Uint8Array[]): StateK
 
 export const PARAMETERS_KEY: StateKey = stateKey('parameters');
 export const EPOCH_KEY: StateKey = stateKey('epoch');
+/** Who may co-sign in the present epoch; absent where nobody may. */
+export const CO_SIGNERS_KEY: StateKey = stateKey('co-signers');
 export const accountKey = (address: Address): StateKey => stateKey('account', address);
 /** A device is named by the address of its own key. */
 export const deviceKey = (device: Address): StateKey => stateKey('device', device);

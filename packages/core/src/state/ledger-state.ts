@@ -11,11 +11,13 @@ import type { PublicKey } from '../crypto/signature.ts';
 import type { StateProof, StateTreeView } from '../crypto/state-tree.ts';
 import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
+import type { CoSigners } from '../ledger/co-signers.ts';
 import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { countedId, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import type { GuardiansRecord, KeysRecord } from './guardians-record.ts';
+import { setGenesisCoSigners } from './co-signing.ts';
 import { heldBy } from './held-value.ts';
 import { MemoryRecords } from './memory-records.ts';
 import { idBytes, idText } from './record-map.ts';
@@ -96,6 +98,7 @@ export class LedgerState implements StateView {
       const record = newValidator({ key, since: height(0), bond: validatorBond, weight });
       changed.validator.set(idText(addressOf(key)), record);
     }
+    setGenesisCoSigners(changed, genesis);
     for (const subnet of genesis.subnets) changed.subnet.set(idText(subnet.id), newSubnet(subnet));
     return new LedgerState(empty, parameters).advance(changed).state;
   }
@@ -132,6 +135,11 @@ export class LedgerState implements StateView {
   /** Who decides; always there. */
   get epoch(): EpochRecord {
     return this.records.record('epoch', '') as EpochRecord;
+  }
+
+  /** Who may co-sign in the present epoch. */
+  get coSigners(): CoSigners | undefined {
+    return this.records.record('co-signers', '');
   }
 
   /** Records of all kinds. */

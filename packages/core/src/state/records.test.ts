@@ -5,6 +5,7 @@ import { compareBytes, toHex } from '../bytes/hex.ts';
 import { ZERO_HASH, asHash, type Hash } from '../crypto/hash.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { amount, AMOUNT_MAX, epoch, height, millis } from '../ledger/ids.ts';
+import { hasCoSigner } from '../ledger/co-signers.ts';
 import { anyGuardianship, anyKeySet, anySponsorshipTerms, anyValidatorSet } from '../testing/arbitraries.ts';
 import { MARKET_RECORDS } from '../testing/market-arbitraries.ts';
 import { bitmapOf } from '../ledger/validators.ts';
@@ -51,6 +52,22 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     accountPrice: value,
     burnShare: fc.nat(10_000),
   }),
+  'co-signing-key': fc.record({ key: address, since: counter.map(height), deposit: held }),
+  'co-signers': fc
+    .record(
+      {
+        epoch: fc.nat(0xffff_ffff).map(epoch),
+        members: fc.array(
+          fc.record(
+            { weight: fc.integer({ min: 1, max: 0xffff_ffff }), key: address },
+            { noNullPrototype: true },
+          ),
+          { minLength: 1, maxLength: 8 },
+        ),
+      },
+      { noNullPrototype: true },
+    )
+    .filter(({ members }) => members.some(hasCoSigner)),
   account: fc
     .record({ balance: value, nonces: fc.array(counter, { maxLength: 16 }) })
     .filter(({ balance, nonces }) => nonces.at(-1) !== 0 && (balance > 0n || nonces.length > 0)),

@@ -10,6 +10,7 @@ import { amount, height, millis, type Amount, type Height, type Millis } from '.
 import { LIMITS } from '../ledger/limits.ts';
 import { readAddress, readHash } from '../ledger/fields.ts';
 import { readValidatorSet, writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
+import { readCoSigners, writeCoSigners, type CoSigners } from '../ledger/co-signers.ts';
 import { readEpochRecord, writeEpochRecord, type EpochRecord } from '../ledger/epoch.ts';
 import {
   readDelegationRecord,
@@ -22,6 +23,7 @@ import {
   type GrantRecord,
   type GroupRecord,
 } from './access-record.ts';
+import { readCoSigningKey, writeCoSigningKey, type CoSigningKey } from './co-signing-record.ts';
 import {
   readDevice,
   readDeviceRecovery,
@@ -216,6 +218,8 @@ export interface RecordTypes {
   membership: Membership;
   stake: MemberStakeRecord;
   turn: MemberTurn;
+  'co-signing-key': CoSigningKey;
+  'co-signers': CoSigners;
   'checkpoint-range': CheckpointRange;
   'checkpoint-peaks': Mmr;
 }
@@ -412,6 +416,8 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   guardians: { write: writeGuardiansRecord, read: readGuardiansRecord },
   membership: { write: writeMembership, read: readMembership },
   stake: { write: writeMemberStakeRecord, read: readMemberStakeRecord },
+  'co-signing-key': { write: writeCoSigningKey, read: readCoSigningKey },
+  'co-signers': { write: writeCoSigners, read: readCoSigners },
   turn: {
     write: (writer, turn) => writeValidatorSet(writer, turn.members),
     read: (reader) => ({ members: readValidatorSet(reader) }),

@@ -5,6 +5,7 @@ import type { Body, BodyKind, BodyOf } from '../ledger/body.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { ACCESS_RULES } from './apply-access.ts';
 import { ACCOUNT_RULES } from './apply-account.ts';
+import { CO_SIGN_RULES } from './apply-co-sign.ts';
 import { DEVICE_LIFE_RULES } from './apply-device-life.ts';
 import { DEVICE_RULES } from './apply-device.ts';
 import { ESCROW_RULES } from './apply-escrow.ts';
@@ -64,6 +65,7 @@ const RULES: Rules<BodyKind> = {
   ...SUBNET_RULES,
   ...ESCROW_RULES,
   ...VALIDATOR_RULES,
+  ...CO_SIGN_RULES,
   ...EVIDENCE_RULES,
   ...SPONSOR_RULES,
   ...STREAM_RULES,

@@ -7,6 +7,7 @@ import type { Hash } from '../crypto/hash.ts';
 import { ED25519, SIGNATURE_DOMAINS, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
+import { coSignCost } from '../ledger/bodies/co-sign.ts';
 import { signaturesCost } from '../ledger/bodies/firmware.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import {
@@ -116,7 +117,7 @@ export function signaturesOf(tx: Transaction): readonly Cosigner[] {
 export function verificationCostOf({ tx }: OpenedTransaction): number {
   let cost = verificationCost(tx.key.algorithm);
   for (const { key } of tx.cosigners ?? []) cost += verificationCost(key.algorithm);
-  return cost + signaturesCost(tx.body);
+  return cost + (tx.body.kind === 'co-sign' ? coSignCost(tx.body) : signaturesCost(tx.body));
 }
 
 /**

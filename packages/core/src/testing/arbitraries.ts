@@ -273,6 +273,14 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
   record({ kind: fc.constant('weight-vote' as const), validator: anyAddress, weight: u32 }),
   record({ kind: fc.constant('evidence' as const), evidence: anyEvidence }),
   record({ kind: fc.constant('restart' as const) }),
+  fc
+    .tuple(bytes(1312), bytes(2420), fc.option(record({ key: bytes(1312), consent: bytes(2420) })))
+    .map(([key, possession, former]) => ({
+      kind: 'co-sign' as const,
+      key,
+      possession,
+      ...(former && { former }),
+    })),
   record({
     kind: fc.constant('found-subnet' as const),
     name: anyText,

@@ -6,7 +6,8 @@ import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { EMPTY_MERKLE_ROOT, MerkleTree } from '../crypto/merkle.ts';
 import { sha256, type Hash } from '../crypto/hash.ts';
-import { ED25519, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
+import { ED25519, ML_DSA_44, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
+import { ML_DSA_SIGNATURE_BYTES } from '../crypto/ml-dsa.ts';
 import { addressOf, asAddress, type Address } from '../ledger/address.ts';
 import {
   checkpointSigningBytes,
@@ -54,7 +55,9 @@ export function person(name: string): Person {
 
 export function fakeSign(key: PublicKey, message: Uint8Array): Uint8Array {
   const half = sha256(concatBytes(key.bytes, message));
-  return concatBytes(half, sha256(half));
+  const signature = concatBytes(half, sha256(half));
+  if (key.algorithm !== ML_DSA_44) return signature;
+  return concatBytes(signature, new Uint8Array(ML_DSA_SIGNATURE_BYTES - signature.length));
 }
 
 export const fakeVerify: SignatureVerifier = (key, message, signature) =>

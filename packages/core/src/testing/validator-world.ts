@@ -27,6 +27,7 @@ export interface ValidatorWorldOptions {
   readonly reserve?: bigint;
   readonly rewardPerCheckpoint?: bigint;
   readonly burnShare?: number;
+  readonly depositPerByte?: bigint;
 }
 
 export class ValidatorWorld extends World {
@@ -44,6 +45,7 @@ export class ValidatorWorld extends World {
       reserve: o.reserve ?? 0n,
       rewardPerCheckpoint: o.rewardPerCheckpoint ?? 0n,
       burnShare: o.burnShare ?? 0,
+      depositPerByte: o.depositPerByte ?? 0n,
     });
     this.validators = validators;
   }

@@ -1,13 +1,16 @@
 /** Routes about who decides: validators and candidates, epochs, and the newest header with the hops that lead to it. */
 import { Type, type Static } from 'typebox';
-import { toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { idText } from '@itc/core/bytes/id-text.js';
 import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { epoch, height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { quorumOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import { encodeLinkedHeader } from '@itc/core/light/certified.js';
 import { weightIn } from '@itc/core/state/election.js';
+import { coSignersDue } from '@itc/core/state/co-signing.js';
 import { electable } from '@itc/core/state/end-of-block.js';
+import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import { targetWeight, type ValidatorRecord } from '@itc/core/state/validator-record.js';
 import type { Chain } from '../runtime/chain.ts';
 import { readable, type Hops } from '../runtime/hops.ts';
@@ -131,7 +134,10 @@ function validatorsOf(port: ValidatorPort): Static<typeof ValidatorsAnswer> {
     strong,
     bondPerWeight: String(bondPerWeight),
     checkpointInterval: LIMITS.checkpointInterval,
-    changeDue: next !== undefined || electable(record, bonded, bondPerWeight) !== undefined,
+    changeDue:
+      next !== undefined ||
+      electable(record, bonded, bondPerWeight) !== undefined ||
+      coSignersDue(state, bonded),
     ...(next === undefined
       ? {}
       : {
@@ -173,7 +179,19 @@ function bondedOf(
     })),
     jailed: validator.jailed,
     ...(validator.restartAt === 0 ? {} : { restartAt: validator.restartAt }),
+    ...coSigningOf(state, address),
   };
+}
+
+function coSigningOf(
+  state: LedgerState,
+  address: Address,
+): Pick<Static<typeof BondedValidator>, 'coSigning'> {
+  const record = state.record('co-signing-key', idText(address));
+  if (record === undefined) return {};
+  const { key, since } = record;
+  const isInForce = state.coSigners?.members.some((member) => equalBytes(member.key, key)) === true;
+  return { coSigning: { key: formatAddress(key), since, isInForce } };
 }
 
 function stateOf(o: {

@@ -37,6 +37,12 @@ export const BondedValidator = Type.Object(
     }),
     jailed: Type.Boolean(),
     restartAt: Type.Optional(Count),
+    coSigning: Type.Optional(
+      Type.Object(
+        { key: AddressText, since: Count, isInForce: Type.Boolean() },
+        { description: 'ML-DSA-44 key registered for co-signatures, by its address' },
+      ),
+    ),
   },
   { description: 'an account that has bonded a consensus key' },
 );

@@ -8,10 +8,14 @@ import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import { systemRandom } from '../random.ts';
+import { CoSigningKey } from './co-signing-key.ts';
 import { KeyPair } from './keypair.ts';
 import { SEED_BYTES, wipe } from './native.ts';
 
 const FORMAT = 'itc-key-1';
+/** Of the key a validator co-signs with (spec QUANTUM-1): the same file around another scheme. */
+const CO_SIGNING_FORMAT = 'itc-co-sign-1';
+type Format = typeof FORMAT | typeof CO_SIGNING_FORMAT;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -21,7 +25,7 @@ const COST_LOG2 = 17;
 const COST_LOG2_MAX = 20;
 
 interface KeyFile {
-  readonly format: typeof FORMAT;
+  readonly format: Format;
   readonly address: string;
   readonly publicKey: string;
   readonly seed: { readonly plain: string } | Sealed;
@@ -43,19 +47,28 @@ export async function writeKeyFile(
   path: string,
   options: { readonly keys: KeyPair; readonly passphrase?: string; readonly costLog2?: number },
 ): Promise<void> {
-  const { keys, passphrase } = options;
-  const head = {
-    format: FORMAT,
-    address: formatAddress(keys.address),
-    publicKey: toHex(keys.publicKey.bytes),
-  } as const;
+  await writeSeed(path, FORMAT, options);
+}
+
+/** The same for a co-signing key. */
+export async function writeCoSigningKeyFile(
+  path: string,
+  options: { readonly keys: CoSigningKey; readonly passphrase?: string; readonly costLog2?: number },
+): Promise<void> {
+  await writeSeed(path, CO_SIGNING_FORMAT, options);
+}
+
+async function writeSeed(
+  path: string,
+  format: Format,
+  o: { readonly keys: KeyPair | CoSigningKey; readonly passphrase?: string; readonly costLog2?: number },
+): Promise<void> {
+  const { keys, passphrase, costLog2 = COST_LOG2 } = o;
+  const head = { format, address: formatAddress(keys.address), publicKey: toHex(keys.publicKey.bytes) };
   const seed = keys.exportSeed();
   const file: KeyFile = {
     ...head,
-    seed:
-      passphrase === undefined
-        ? { plain: toHex(seed) }
-        : await seal(seed, passphrase, head.publicKey, options.costLog2 ?? COST_LOG2),
+    seed: passphrase === undefined ? { plain: toHex(seed) } : await seal(seed, passphrase, head, costLog2),
   };
   wipe(seed);
   await writeSecretFile(path, `${JSON.stringify(file, null, 2)}\n`);
@@ -95,7 +108,21 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
  * Errors: `not-found`; `key.malformed` for a file of another form, or a plain one that others may read;
  * `key.passphrase` when it is missing or does not open the seal (or the file was altered).
  */
-export async function readKeyFile(path: string, passphrase?: string): Promise<KeyPair> {
+export function readKeyFile(path: string, passphrase?: string): Promise<KeyPair> {
+  return readSeed(path, FORMAT, (seed) => KeyPair.fromSeed(seed), passphrase);
+}
+
+/** The same for a co-signing key. */
+export function readCoSigningKeyFile(path: string, passphrase?: string): Promise<CoSigningKey> {
+  return readSeed(path, CO_SIGNING_FORMAT, (seed) => CoSigningKey.fromSeed(seed), passphrase);
+}
+
+async function readSeed<T extends KeyPair | CoSigningKey>(
+  path: string,
+  format: Format,
+  keysOf: (seed: Uint8Array) => T,
+  passphrase?: string,
+): Promise<T> {
   const malformed = (why: string): LedgerError =>
     new LedgerError('key.malformed', `${path}: ${why}`, { path });
   const about = await stat(path).catch((cause: unknown) => {
@@ -103,7 +130,7 @@ export async function readKeyFile(path: string, passphrase?: string): Promise<Ke
   });
   if (about.size > FILE_BYTES_MAX)
     throw malformed(`expected at most ${FILE_BYTES_MAX} bytes, got ${about.size}`);
-  const file = parseKeyFile(await readFile(path, 'utf8'));
+  const file = parseKeyFile(await readFile(path, 'utf8'), format);
   if (typeof file === 'string') throw malformed(file);
   let seed: Uint8Array;
   if ('plain' in file.seed) {
@@ -114,34 +141,34 @@ export async function readKeyFile(path: string, passphrase?: string): Promise<Ke
   } else {
     if (passphrase === undefined)
       throw new LedgerError('key.passphrase', `${path} is sealed; a passphrase is needed`, { path });
-    const opened = await unseal(file.seed, passphrase, file.publicKey);
+    const opened = await unseal(file.seed, passphrase, file);
     if (opened === undefined)
       throw new LedgerError('key.passphrase', `the passphrase does not open ${path}`, { path });
     seed = opened;
   }
   if (seed.length !== SEED_BYTES) throw malformed(`expected a seed of ${SEED_BYTES} bytes`);
-  const keys = KeyPair.fromSeed(seed);
+  const keys = keysOf(seed);
   wipe(seed);
-  const named = hexOf(file.publicKey, 32);
+  const named = hexOf(file.publicKey, keys.publicKey.bytes.length);
   if (named === undefined || !equalBytes(named, keys.publicKey.bytes))
     throw malformed('the seed does not belong to the public key named');
   return keys;
 }
 
 /** The file, or what is wrong with it. */
-function parseKeyFile(text: string): KeyFile | string {
+function parseKeyFile(text: string, format: Format): KeyFile | string {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return 'not JSON';
   }
-  if (!isRecord(value) || value['format'] !== FORMAT) return `expected the format ${FORMAT}`;
+  if (!isRecord(value) || value['format'] !== format) return `expected the format ${format}`;
   const { publicKey, address, seed } = value;
   if (typeof publicKey !== 'string' || typeof address !== 'string' || !isRecord(seed))
     return 'expected publicKey, address and seed';
   if (typeof seed['plain'] === 'string')
-    return { format: FORMAT, address, publicKey, seed: { plain: seed['plain'] } };
+    return { format, address, publicKey, seed: { plain: seed['plain'] } };
   const { scryptLog2, salt, nonce, sealed } = seed;
   if (typeof salt !== 'string' || typeof nonce !== 'string' || typeof sealed !== 'string')
     return 'expected salt, nonce and sealed';
@@ -153,7 +180,7 @@ function parseKeyFile(text: string): KeyFile | string {
   ) {
     return `expected scryptLog2 from 10 to ${COST_LOG2_MAX}`;
   }
-  return { format: FORMAT, address, publicKey, seed: { scryptLog2, salt, nonce, sealed } };
+  return { format, address, publicKey, seed: { scryptLog2, salt, nonce, sealed } };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -169,19 +196,23 @@ function hexOf(text: string, length: number): Uint8Array | undefined {
 async function seal(
   seed: Uint8Array,
   passphrase: string,
-  publicKey: string,
+  head: Pick<KeyFile, 'format' | 'publicKey'>,
   costLog2: number,
 ): Promise<Sealed> {
   const salt = systemRandom.bytes(SALT_BYTES);
   const nonce = systemRandom.bytes(NONCE_BYTES);
   const key = await deriveKey(passphrase, salt, costLog2);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(`${FORMAT} ${publicKey}`));
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(additional(head));
   const sealed = Buffer.concat([cipher.update(seed), cipher.final(), cipher.getAuthTag()]);
   wipe(key);
   return { scryptLog2: costLog2, salt: toHex(salt), nonce: toHex(nonce), sealed: toHex(sealed) };
 }
 
-async function unseal(file: Sealed, passphrase: string, publicKey: string): Promise<Uint8Array | undefined> {
+async function unseal(
+  file: Sealed,
+  passphrase: string,
+  head: Pick<KeyFile, 'format' | 'publicKey'>,
+): Promise<Uint8Array | undefined> {
   const salt = hexOf(file.salt, SALT_BYTES);
   const nonce = hexOf(file.nonce, NONCE_BYTES);
   const sealed = hexOf(file.sealed, SEED_BYTES + TAG_BYTES);
@@ -189,7 +220,7 @@ async function unseal(file: Sealed, passphrase: string, publicKey: string): Prom
   const key = await deriveKey(passphrase, salt, file.scryptLog2);
   try {
     const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES }).setAAD(
-      Buffer.from(`${FORMAT} ${publicKey}`),
+      additional(head),
     );
     decipher.setAuthTag(sealed.subarray(SEED_BYTES));
     return Buffer.concat([decipher.update(sealed.subarray(0, SEED_BYTES)), decipher.final()]);
@@ -198,6 +229,10 @@ async function unseal(file: Sealed, passphrase: string, publicKey: string): Prom
   } finally {
     wipe(key);
   }
+}
+
+function additional({ format, publicKey }: Pick<KeyFile, 'format' | 'publicKey'>): Buffer {
+  return Buffer.from(`${format} ${publicKey}`);
 }
 
 /** NFKC, so that the same passphrase typed on another keyboard gives the same bytes. */

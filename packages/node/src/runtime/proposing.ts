@@ -7,6 +7,7 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Want } from '@itc/core/pbft/effects.js';
 import { idText } from '@itc/core/state/record-map.js';
 import type { Candidate } from '@itc/core/pbft/messages.js';
+import { coSignersDue } from '@itc/core/state/co-signing.js';
 import { electable } from '@itc/core/state/end-of-block.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Clock, Timer } from '../ports.ts';
@@ -111,7 +112,8 @@ export class Proposing {
       const { epoch, parameters } = state;
       const isDue =
         epoch.next !== undefined ||
-        electable(epoch, state.validators(), parameters.bondPerWeight) !== undefined;
+        electable(epoch, state.validators(), parameters.bondPerWeight) !== undefined ||
+        coSignersDue(state, state.validators());
       this.#change = { height, isDue };
     }
     return this.#change.isDue;
