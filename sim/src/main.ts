@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runDagCommand } from './dag/command.ts';
+import { runLedgerModelCommand } from './ledger-model-command.ts';
 import type { Exploration } from './model/explore.ts';
 import { BROKEN, EXHAUSTED, RULE, type Bounds } from './model/pipeline.ts';
 import { MUTATIONS } from './pbft/mutations.ts';
@@ -11,8 +12,8 @@ import { jobsDefault, runTasks } from './pool.ts';
 import { Tally } from './tally.ts';
 import type { Task } from './worker.ts';
 
-const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenario NAME|list | --mutate NAME|list|all | --model]
-                      [--jobs N] [--json]
+const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenario NAME|list | --mutate NAME|list|all | --model |
+                      --model-transactions N [--seed N]] [--jobs N] [--json]
 
   --seed N         one run, all of whose chances follow from N
   --seeds N        N runs, from seed --from (default 1) upwards
@@ -22,6 +23,9 @@ const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenar
                    in turn, and then 0 means that all were caught)
   --model          explores every state of the small model of the pipelining rule, then of the model with one rule
                    broken, which must give a counterexample
+  --model-transactions N
+                   N random transactions of every kind the ledger knows, in stories that follow from --seed, against what must
+                   hold of supply, grants, deposits and nonces after each block (nightly: 1000000)
   --jobs N         worker processes (default: one per processor)
   --dag            seeds, scenarios and mutations of the subnets instead of the main chain
   --oracle N       with --dag: N random DAGs, from seed --from upwards, against the rules by their definitions
@@ -48,6 +52,7 @@ async function main(): Promise<number> {
       scenario: { type: 'string' },
       mutate: { type: 'string' },
       model: { type: 'boolean' },
+      'model-transactions': { type: 'string' },
       jobs: { type: 'string' },
       dag: { type: 'boolean' },
       oracle: { type: 'string' },
@@ -72,6 +77,12 @@ async function main(): Promise<number> {
       print: (fields) => report(json, fields),
     });
   }
+  if (values['model-transactions'] !== undefined)
+    return runLedgerModelCommand({
+      transactions: count(values['model-transactions']),
+      seed: count(values.seed ?? '1'),
+      print: (fields) => report(json, fields),
+    });
   const common = { jobs: values.jobs === undefined ? jobsDefault() : count(values.jobs), json };
   const first = count(values.seed ?? values.from ?? '1');
   const number = (otherwise: number): number =>
