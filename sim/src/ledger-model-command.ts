@@ -39,9 +39,9 @@ export function runLedgerModelCommand(o: {
     return missing.length === 0 ? 0 : 1;
   } catch (error) {
     // The shortest story that fails, and why.
-    process.stderr.write(
-      `${error instanceof Error ? `${error.message}\n${String(error.cause ?? '')}` : String(error)}\n`,
-    );
+    if (!(error instanceof Error)) throw error;
+    const cause = error.cause instanceof Error ? `${error.cause.message}\n` : '';
+    process.stderr.write(`${error.message}\n${cause}`);
     print({
       passed: false,
       seed,
