@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LEVEL_MAX, type Terms } from '@itc/core/ledger/terms.js';
+import { ACTIONS, LEVEL_MAX, type Terms } from '@itc/core/ledger/terms.js';
 import { describeAccess, levelOption, termsOption, toValues } from './grant-terms.ts';
 import { UsageError, type Call } from './terminal/command.ts';
 
@@ -95,4 +95,20 @@ test('STATE-17.1: what a node says of a grant is told in one line', () => {
     line,
     'on-off, level; level ≤ 152; mon,tue 18:00–23:00 (UTC+01:00); 10 commands; until 2026-01-15T12:00:00.000Z; for kitchen; counts no more',
   );
+});
+
+test('STATE-17.10: what is left open is what the model has; beyond it the refusal says what to set, before any fee', () => {
+  const limits = { actions: ACTIONS.onOff | ACTIONS.level, levelMax: 200 };
+  const within = (options: Record<string, unknown>): Terms => termsOption(call(options), NOW, limits);
+  const { actions, levelMax, colour } = within({});
+  assert.deepEqual(
+    [actions, levelMax, colour],
+    [ACTIONS.onOff | ACTIONS.level | ACTIONS.read, 200, undefined],
+  );
+  const refusal = {
+    code: 'grant.beyond-model',
+    message: /expected a level up to 200, got 254; set .*--level-max/,
+  };
+  assert.throws(() => within({ 'level-max': '100%' }), refusal);
+  assert.throws(() => within({ actions: 'on-off,colour' }), { message: /no colour: leave it out/ });
 });

@@ -1,13 +1,16 @@
 /** What a grant allows, as people write it: percent, kelvin, hours of the week, how often, until when. */
 import { KELVIN_MAX, KELVIN_MIN } from '@itc/core/ledger/command.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import {
   ACTIONS,
   ACTIONS_ALL,
   LEVEL_MAX,
+  beyondModel,
   UTC_OFFSET,
   type ColourRange,
+  type ModelLimits,
   type Schedule,
   type Terms,
 } from '@itc/core/ledger/terms.js';
@@ -58,16 +61,22 @@ export function toValues(call: Call): {
   return { subject: subjects[0], hour: hours[0] };
 }
 
-/** `now`: milliseconds since 1970. */
-export function termsOption(call: Call, now: number): Terms {
+/** What a grant may state where no model says less. */
+const NO_LIMITS: ModelLimits = { actions: ACTIONS_ALL, levelMax: LEVEL_MAX };
+
+/** `now`: milliseconds since 1970. What is left open is what `limits` have; what is stated beyond them is `grant.beyond-model`. */
+export function termsOption(call: Call, now: number, limits: ModelLimits = NO_LIMITS): Terms {
   const colour = kelvinOption(call);
   const schedule = scheduleOption(call, now);
   const uses = integerOption(call, 'uses', 0, { min: 1, max: 0xffff_ffff });
   const delegable = delegableOption(call);
   const until = momentOption(call, 'until', now + duration(textOption(call, 'for') ?? '1d', '--for'));
+  const actions = actionsOption(call, limits);
+  const levelMax = levelOption(textOption(call, 'level-max'), '--level-max') ?? limits.levelMax;
+  within({ actions, levelMax, ...(colour && { colour }) }, limits);
   return {
-    actions: actionsOption(call),
-    levelMax: levelOption(textOption(call, 'level-max'), '--level-max') ?? LEVEL_MAX,
+    actions,
+    levelMax,
     // A little before now: clocks of validators and lamps differ.
     notBefore: millis(now - 60_000),
     expiresAt: millis(until),
@@ -76,6 +85,14 @@ export function termsOption(call: Call, now: number): Terms {
     ...(uses > 0 && { uses }),
     ...(delegable > 0 && { delegable }),
   };
+}
+
+/** Before anybody has paid a fee for what the ledger refuses. */
+export function within(terms: Pick<Terms, 'actions' | 'levelMax' | 'colour'>, limits: ModelLimits): void {
+  const beyond = beyondModel(terms, limits);
+  if (beyond === undefined) return;
+  const advice = 'set --actions, --level-max and --kelvin within, or leave them out';
+  throw new LedgerError('grant.beyond-model', `the model of the device: ${beyond}; ${advice}`);
 }
 
 /** `60%`, or 0 to 254. */
@@ -88,9 +105,9 @@ export function levelOption(text: string | undefined, what: string): number | un
   return value;
 }
 
-export function actionsOption(call: Call): number {
+export function actionsOption(call: Call, limits: ModelLimits = NO_LIMITS): number {
   const text = textOption(call, 'actions');
-  if (text === undefined) return ACTIONS_ALL;
+  if (text === undefined) return limits.actions | ACTIONS.read;
   const bits: Readonly<Record<string, number>> = {
     'on-off': ACTIONS.onOff,
     level: ACTIONS.level,

@@ -19,6 +19,7 @@ import type { Body } from '@itc/core/ledger/body.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { millis, type Amount, type Millis } from '@itc/core/ledger/ids.js';
+import { ACTIONS, type ModelLimits } from '@itc/core/ledger/terms.js';
 import {
   decodeProvenanceProof,
   verifyProvenance,
@@ -130,6 +131,12 @@ export interface DeviceRecordAnswer {
   readonly batch: string;
   readonly model: string;
   readonly modelName?: string;
+  /** Of the model, where the maker has registered it. */
+  readonly limits?: {
+    readonly actions: readonly string[];
+    readonly levelMax: number;
+    readonly colour?: { readonly min: number; readonly max: number };
+  };
   readonly maker: string;
   readonly makerName: string;
   /** The maker's attestation key signed the batch. */
@@ -144,6 +151,17 @@ export interface DeviceRecordAnswer {
 
 export function deviceRecord(client: Client, device: Address): Promise<DeviceRecordAnswer> {
   return client.get(`/ledger/devices/${formatAddress(device)}`);
+}
+
+/** What grants for a device stay within (`beyondModel`); undefined where the maker has not registered its model. */
+export function limitsOf({ limits }: DeviceRecordAnswer): ModelLimits | undefined {
+  if (limits === undefined) return undefined;
+  const bits = Object.entries({ ...ACTIONS, 'on-off': ACTIONS.onOff });
+  const actions = limits.actions.reduce(
+    (sum, name) => sum | (bits.find(([one]) => one === name)?.[1] ?? 0),
+    0,
+  );
+  return { ...limits, actions };
 }
 
 /** The proof of a device's provenance, judged from genesis or from trust: `peer.message` when it does not hold. */

@@ -4,7 +4,7 @@ import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/addr
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Body } from '@itc/core/ledger/body.js';
 import type { Terms } from '@itc/core/ledger/terms.js';
-import { deviceRecord } from '@itc/client/devices.js';
+import { deviceRecord, limitsOf, type DeviceRecordAnswer } from '@itc/client/devices.js';
 import { accessTo, delegate, deviceScope, grantGroup, groupScope, revokeAccess } from '@itc/client/grants.js';
 import { grant as grantBody, revoke as revokeBody } from '@itc/client/transactions.js';
 import { TERMS_HELP, TERMS_OPTIONS, termsOption, toValues } from '../grant-terms.ts';
@@ -40,8 +40,9 @@ Examples:
   run: async (call) => {
     const target = await open(call);
     const { wallet, subject, name } = target;
-    const terms = termsOption(call, Date.now());
-    const { body, delegated } = await grantFor(target, terms);
+    const record = target.device && (await deviceRecord(wallet.client, target.device));
+    const terms = termsOption(call, Date.now(), record && limitsOf(record));
+    const { body, delegated } = await grantFor(target, record, terms);
     const sent = await wallet.sendProvable(body);
     const { expiresAt } = terms;
     call.output.result({ ok: true, ...sent, ...shown(target), delegated, expiresAt }, [
@@ -104,11 +105,12 @@ async function open(call: Call): Promise<Target> {
 
 async function grantFor(
   { wallet, device, subject, name }: Target,
+  record: DeviceRecordAnswer | undefined,
   terms: Terms,
 ): Promise<{ readonly body: Body; readonly delegated: boolean }> {
   const owner = wallet.signer.address;
-  if (device === undefined) return { body: grantGroup({ owner, name, subject, terms }), delegated: false };
-  const record = await deviceRecord(wallet.client, device);
+  if (device === undefined || record === undefined)
+    return { body: grantGroup({ owner, name, subject, terms }), delegated: false };
   if (record.owner === formatAddress(owner))
     return { body: grantBody({ device, subject, ...terms }), delegated: false };
   const own = (await accessTo(wallet.client, device)).find(

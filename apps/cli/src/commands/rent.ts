@@ -3,6 +3,8 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, formatItc, millis } from '@itc/core/ledger/ids.js';
+import { LEVEL_MAX, type ModelLimits } from '@itc/core/ledger/terms.js';
+import { deviceRecord, limitsOf } from '@itc/client/devices.js';
 import type { RentalTerms, RentalUnit } from '@itc/core/ledger/rental.js';
 import { parseHash } from '@itc/client/client.js';
 import {
@@ -31,7 +33,7 @@ import {
 } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
-import { actionsOption } from '../grant-terms.ts';
+import { actionsOption, levelOption, within } from '../grant-terms.ts';
 
 export const rent: Command = {
   name: 'rent',
@@ -121,7 +123,8 @@ async function walletOf(call: Call, fallback: string): Promise<Wallet> {
 async function offer(call: Call, words: readonly string[]): Promise<number> {
   const wallet = await walletOf(call, 'owner');
   const device = await wallet.device(one(words, 'a device'));
-  const terms = await termsOption(call);
+  const limits = limitsOf(await deviceRecord(wallet.client, device));
+  const terms = await termsOption(call, limits);
   const expiresAt = millis(Date.now() + duration(textOption(call, 'for') ?? DAY, '--for'));
   const sent = await wallet.send(offerRental({ device, terms, expiresAt }));
   call.output.result({ ok: true, ...sent, device: formatAddress(device), expiresAt }, [
@@ -131,7 +134,7 @@ async function offer(call: Call, words: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function termsOption(call: Call): Promise<RentalTerms> {
+async function termsOption(call: Call, limits: ModelLimits | undefined): Promise<RentalTerms> {
   const unit = (textOption(call, 'by') ?? 'minute') as RentalUnit;
   if (unit !== 'minute' && unit !== 'use')
     throw new UsageError(`--by takes minute or use, got ${String(unit)}`);
@@ -141,6 +144,9 @@ async function termsOption(call: Call): Promise<RentalTerms> {
   const itc = (name: string, fallback: bigint): RentalTerms['price'] =>
     textOption(call, name) === undefined ? amount(fallback) : amountOption(call, name);
   const arbiter = textOption(call, 'arbiter');
+  const actions = actionsOption(call, limits);
+  const levelMax = levelOption(textOption(call, 'level-max'), '--level-max') ?? limits?.levelMax ?? LEVEL_MAX;
+  if (limits !== undefined) within({ actions, levelMax }, limits);
   return {
     unit,
     price: amountOption(call, 'price'),
@@ -152,8 +158,8 @@ async function termsOption(call: Call): Promise<RentalTerms> {
     startWithin: span('start-within', '10m'),
     window: span('window', '10m'),
     arbiter: arbiter === undefined ? undefined : await accountOf(call, arbiter),
-    actions: actionsOption(call),
-    levelMax: integerOption(call, 'level-max', 254, { min: 0, max: 254 }),
+    actions,
+    levelMax,
   };
 }
 

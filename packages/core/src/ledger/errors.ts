@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   'voucher.checksum': 'A character of the voucher is wrong: its checksum does not match.',
   'grant.unknown': 'No such grant.',
   'grant.malformed': 'The grant contradicts itself.',
+  'grant.beyond-model': 'The terms exceed the limits of the device’s model.',
   'grant.rented': 'The grant is a renter’s; it ends with the rental.',
   'rental-offer.unknown': 'The device is not offered for rent.',
   'rental-offer.changed': 'The device is offered by other terms by now.',

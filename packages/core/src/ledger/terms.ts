@@ -62,6 +62,16 @@ const MINUTE_MS = 60_000;
 /** The epoch began on a Thursday; weeks begin on Mondays. */
 const EPOCH_DAY = 3;
 
+/** What devices of a model can do, as their maker says: a grant states no more (spec STATE-17.10), and a device does no more (LIGHT-12.9). */
+export interface ModelLimits {
+  /** OR of `ACTIONS`. */
+  readonly actions: number;
+  /** Greatest level, 0 to 254. */
+  readonly levelMax: number;
+  /** Colour temperatures; none stated when left out. */
+  readonly colour?: ColourRange;
+}
+
 const FLAGS = { colour: 1, schedule: 2, uses: 4, delegable: 8 } as const;
 const FLAGS_MAX = 15;
 
@@ -178,7 +188,33 @@ export function mayRead(terms: Terms, at: Millis): boolean {
   return (terms.actions & ACTIONS.read) !== 0;
 }
 
-function covers({ actions, levelMax, colour }: Terms, action: Action): boolean {
+/** Whether a device of the model can do it at all, whoever asks. */
+export function canDo(model: ModelLimits, action: Action): boolean {
+  return covers(model, action);
+}
+
+/**
+ * What terms state beyond a model, in words that say what would be within; undefined when nothing is. What they leave open is what the
+ * model has. Reading is no matter of the model: who has nothing to say is read in vain.
+ */
+export function beyondModel(
+  { actions, levelMax, colour }: Pick<Terms, 'actions' | 'levelMax' | 'colour'>,
+  model: ModelLimits,
+): string | undefined {
+  const beyond = actions & ~(model.actions | ACTIONS.read);
+  if (beyond !== 0) {
+    const names = Object.entries(ACTIONS).filter(([, bit]) => (beyond & bit) !== 0);
+    return `its devices have no ${names.map(([name]) => (name === 'onOff' ? 'on-off' : name)).join(', ')}: leave it out`;
+  }
+  if ((actions & ACTIONS.level) !== 0 && levelMax > model.levelMax)
+    return `expected a level up to ${model.levelMax}, got ${levelMax}`;
+  const range = model.colour;
+  if ((actions & ACTIONS.colour) === 0 || colour === undefined || range === undefined) return undefined;
+  if (colour.min >= range.min && colour.max <= range.max) return undefined;
+  return `expected ${range.min} to ${range.max} kelvin, got ${colour.min} to ${colour.max}`;
+}
+
+function covers({ actions, levelMax, colour }: ModelLimits, action: Action): boolean {
   switch (action.kind) {
     case 'on':
     case 'off':

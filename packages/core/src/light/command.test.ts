@@ -417,3 +417,24 @@ test('LIGHT-5.11: begin and end are for who rents the device; the verdict names 
   const own = judge({ command: command(owner), access: access(rented, owner) });
   assert.ok(own.kind === 'accepted' && own.rental === undefined);
 });
+
+test('LIGHT-12.9: beyond what its model can do a device does nothing, for its owner neither; the narrower of model and grant holds', () => {
+  const limits = { actions: ACTIONS.onOff | ACTIONS.level, levelMax: 150 };
+  const level = (by: KeyPair, value: number): Uint8Array =>
+    command(by, { action: { kind: 'level', level: value } });
+  const said = (by: KeyPair, at: House, sent: Uint8Array): string =>
+    outcome({ command: sent, access: access(at, by), limits });
+  assert.equal(said(owner, withGrant, level(owner, 150)), 'accepted');
+  assert.equal(said(owner, withGrant, level(owner, 151)), 'not-allowed');
+  assert.equal(
+    said(owner, withGrant, command(owner, { action: { kind: 'colour-temperature', kelvin: 3000 } })),
+    'not-allowed',
+  );
+  // The grant is for levels up to 100.
+  assert.equal(said(guest, withGrant, level(guest, 101)), 'not-allowed');
+  const wide = house({ grant: grantOf({ levelMax: 254 }) });
+  assert.equal(said(guest, wide, level(guest, 150)), 'accepted');
+  assert.equal(said(guest, wide, level(guest, 151)), 'not-allowed');
+  // A stranger learns nothing of what the device can do.
+  assert.equal(said(stranger, withGrant, level(stranger, 151)), 'not-granted');
+});

@@ -11,6 +11,7 @@ import { decodeCommand, type Command, type Refusal } from '../ledger/command.ts'
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
+import { canDo, type ModelLimits } from '../ledger/terms.ts';
 import { judgeAccess, type Allowed } from './access.ts';
 import type { AccessProof } from './access-proof.ts';
 import { followChain } from './certified.ts';
@@ -25,6 +26,8 @@ export interface CommandInput {
   /** The COSE_Sign1 as received. */
   readonly command: Uint8Array;
   readonly access: AccessProof;
+  /** What the device can do, as its maker has built it: nobody has it do more, its owner neither. All there is when left out. */
+  readonly limits?: ModelLimits;
   /** Lets a device that missed many changes of validators begin again where the proof's hops begin. */
   readonly genesis?: Genesis;
   /** The device's idea of the time; where a believed header is later, that counts. */
@@ -132,8 +135,10 @@ function checkHeader(o: CommandInput): Step<Trust> {
 
 function checkAccess(o: CommandInput, signer: Address, command: Command, now: Millis): Step<Allowed> {
   if (command.notAfter < now) return refused('expired', 'the command was valid only earlier');
-  const { access, device } = o;
+  const { access, device, limits } = o;
   const allowed = judgeAccess({ access, device, signer, action: command.action, now });
+  if (allowed.ok && limits !== undefined && !canDo(limits, command.action))
+    return refused('not-allowed', 'this is beyond what the model of the device can do');
   if (!allowed.ok || allowed.value.counted.length === 0) return allowed;
   switch (o.uses?.check(allowed.value.counted, now)) {
     case undefined:

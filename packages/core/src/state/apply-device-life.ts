@@ -13,6 +13,7 @@ import {
 import type { BodyOf } from '../ledger/body.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { millis } from '../ledger/ids.ts';
+import { beyondModel, type Terms } from '../ledger/terms.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Expiry } from './collect-expired.ts';
 import { ownedBy, type Device, type DeviceRecovery, type Sale } from './device-record.ts';
@@ -54,6 +55,21 @@ export function stateFlaw({ state }: Device, isFrozenToo: boolean): Flaw {
   if (state === 'stolen' && !isFrozenToo)
     return refused('device.stolen', 'the device was reported stolen, and has not been found');
   return undefined;
+}
+
+/**
+ * What one device is granted or rented out for stays within what its maker has registered of its model. A group has devices of many
+ * models, and a model may be registered late: there the device alone sees to it (LIGHT-12.9).
+ */
+export function modelFlaw(
+  draft: Draft,
+  device: Device,
+  terms: Pick<Terms, 'actions' | 'levelMax' | 'colour'>,
+): Flaw {
+  const batch = draft.get('batch', idText(device.batch));
+  const model = batch && draft.get('model', idText(batch.maker) + idText(device.model));
+  const beyond = model && beyondModel(terms, model);
+  return beyond === undefined ? undefined : refused('grant.beyond-model', `the model: ${beyond}`);
 }
 
 export function offerFlaw(sender: Address, { to }: BodyOf<'offer-device'>): Flaw {

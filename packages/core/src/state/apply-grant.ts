@@ -8,7 +8,7 @@ import type { Grant } from '../ledger/bodies/access.ts';
 import type { BodyOf } from '../ledger/body.ts';
 import { termsFlaw, termsOf, type Terms } from '../ledger/terms.ts';
 import { serialOf } from './access-record.ts';
-import { ownDevice } from './apply-device-life.ts';
+import { modelFlaw, ownDevice } from './apply-device-life.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Expiry } from './collect-expired.ts';
 import type { Draft } from './draft.ts';
@@ -87,6 +87,8 @@ function applyGrant(
   // While a device is stolen grants may be made ready; no device obeys them.
   const own = ownDevice(draft, sender, device, true);
   if (!own.ok) return own;
+  const beyond = modelFlaw(draft, own.value, grant);
+  if (beyond !== undefined) return beyond;
   const basis = own.value.transfers;
   const put = putGrant(draft, context, { granter: sender, scope: device, subject, terms: grant, basis, id });
   if (!put.ok) return put;

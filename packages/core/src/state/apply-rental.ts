@@ -22,7 +22,7 @@ import {
   type RentalTerms,
   type RentalWord,
 } from '../ledger/rental.ts';
-import { ownDevice, stateFlaw } from './apply-device-life.ts';
+import { modelFlaw, ownDevice, stateFlaw } from './apply-device-life.ts';
 import type { BlockContext, Flaw, PoolContext } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
@@ -73,6 +73,8 @@ function applyOffer(
   const { device, terms, expiresAt } = body;
   const own = ownDevice(draft, sender, device);
   if (!own.ok) return own;
+  const beyond = modelFlaw(draft, own.value, terms);
+  if (beyond !== undefined) return beyond;
   if (expiresAt <= context.time)
     return refused('rental-offer.malformed', 'expected an offer that expires later');
   const id = idText(device);

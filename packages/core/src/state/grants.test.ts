@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { utf8Encode } from '../bytes/writer.ts';
+import { sha256 } from '../crypto/hash.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { millis } from '../ledger/ids.ts';
-import { ACTIONS, ACTIONS_ALL, type Grant } from '../ledger/bodies/access.ts';
-import { termsOf } from '../ledger/terms.ts';
+import type { Body } from '../ledger/body.ts';
+import type { Action } from '../ledger/command.ts';
+import { ACTIONS, ACTIONS_ALL, groupId, type Grant } from '../ledger/bodies/access.ts';
+import { beyondModel, canDo, termsOf, termsRefusal, type ModelLimits } from '../ledger/terms.ts';
+import { anyTerms } from '../testing/device-arbitraries.ts';
+import { TERMS } from '../testing/market.ts';
 import { makeBatch, person, World, type Person } from '../testing/state-world.ts';
 import { grantKey, stateKeyHash } from './keys.ts';
 import { encodeRecord } from './records.ts';
@@ -147,4 +154,89 @@ test('STATE-6.3: one device’s grants are listed without those of its neighbour
     assert.equal(w.state.grant(device, subject), grant);
   }
   assert.equal([...w.state.grants()].length, 4);
+});
+
+const model = sha256(utf8Encode('maker'));
+const registerModel = (limits: Partial<ModelLimits> = {}): Body => ({
+  kind: 'register-model',
+  model: { hash: model, name: 'dim', actions: ACTIONS.onOff | ACTIONS.level, levelMax: 150, ...limits },
+});
+
+test('STATE-17.10: a grant states no more than the registered model of its device has; the refusal says what it has', () => {
+  const { w, lamp } = owned();
+  const send = (changes: Partial<Grant>): string =>
+    w.send(alice, { kind: 'grant', grant: grantOf(lamp, changes) });
+  // Nothing is registered yet: the hash of a model says nothing of its limits.
+  assert.equal(send({ levelMax: 254, actions: ACTIONS_ALL }), 'ok');
+  assert.equal(w.send(person('maker'), registerModel()), 'ok');
+  const [receipt] = w.block(
+    w.transaction(alice, { kind: 'grant', grant: grantOf(lamp, { levelMax: 151 }) }),
+  ).receipts;
+  assert.deepEqual(receipt?.outcome, {
+    ok: false,
+    code: 'grant.beyond-model',
+    message: 'the model: expected a level up to 150, got 151',
+  });
+  assert.equal(send({ actions: ACTIONS.onOff | ACTIONS.colour }), 'grant.beyond-model');
+  assert.equal(send({ levelMax: 150 }), 'ok');
+  // Whoever may not set levels at all has no greatest one; reading is no matter of the model.
+  assert.equal(send({ actions: ACTIONS.onOff | ACTIONS.read, levelMax: 254 }), 'ok');
+});
+
+test('STATE-17.10: a range of colour temperatures lies within that of the model; left open it is that of the model', () => {
+  const { w, lamp } = owned();
+  const colour = { min: 2200, max: 6500 };
+  assert.equal(w.send(person('maker'), registerModel({ actions: ACTIONS_ALL, colour })), 'ok');
+  const send = (range?: Grant['colour']): string =>
+    w.send(alice, {
+      kind: 'grant',
+      grant: grantOf(lamp, { actions: ACTIONS.colour, ...(range && { colour: range }) }),
+    });
+  assert.equal(send(), 'ok');
+  assert.equal(send(colour), 'ok');
+  assert.equal(send({ min: 2100, max: 3000 }), 'grant.beyond-model');
+  assert.equal(send({ min: 3000, max: 6600 }), 'grant.beyond-model');
+});
+
+test('STATE-17.10: the same for what a device is rented out for; a group is of many models and is not judged by them', () => {
+  const { w, lamp } = owned();
+  assert.equal(w.send(person('maker'), registerModel()), 'ok');
+  const offer = (levelMax: number): string =>
+    w.send(alice, {
+      kind: 'offer-rental',
+      device: lamp.address,
+      terms: { ...TERMS, arbiter: undefined, levelMax },
+      expiresAt: millis(10_000_000),
+    });
+  assert.equal(offer(200), 'grant.beyond-model');
+  assert.equal(offer(150), 'ok');
+  const group = { place: true, devices: [lamp.address] };
+  assert.equal(w.send(alice, { kind: 'set-group', name: 'all', group }), 'ok');
+  const { device: _, ...terms } = grantOf(lamp, { levelMax: 254 });
+  assert.equal(w.send(alice, { kind: 'grant-group', group: groupId(alice.address, 'all'), ...terms }), 'ok');
+});
+
+test('STATE-17.10: whatever is granted within a model covers nothing that its devices cannot do', () => {
+  fc.assert(
+    fc.property(
+      anyTerms,
+      anyTerms,
+      fc.nat(254),
+      fc.integer({ min: 1000, max: 20_000 }),
+      (of, terms, level, kelvin) => {
+        const limits: ModelLimits = of;
+        if (beyondModel(terms, limits) !== undefined) return;
+        const always = { ...terms, notBefore: millis(0), expiresAt: millis(9), levelMax: terms.levelMax };
+        const { schedule: _, ...unscheduled } = always;
+        const actions: readonly Action[] = [{ kind: 'on' }, { kind: 'level', level }];
+        for (const action of actions)
+          if (termsRefusal(unscheduled, action, millis(1)) === undefined) assert.ok(canDo(limits, action));
+        // What is left open is what the model has, so a colour temperature is asked for only where one is stated.
+        const colour: Action = { kind: 'colour-temperature', kelvin };
+        if (terms.colour !== undefined && termsRefusal(unscheduled, colour, millis(1)) === undefined)
+          assert.ok(canDo(limits, colour));
+      },
+    ),
+    { numRuns: 300 },
+  );
 });

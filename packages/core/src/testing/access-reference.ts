@@ -10,7 +10,7 @@ import { groupId, scopeId } from '../ledger/bodies/access.ts';
 import type { Body, BodyOf } from '../ledger/body.ts';
 import type { Action } from '../ledger/command.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
-import { mayRead, termsOf, termsRefusal, type Terms } from '../ledger/terms.ts';
+import { ACTIONS, mayRead, termsOf, termsRefusal, type Terms } from '../ledger/terms.ts';
 import { accessOf } from '../state/find-access.ts';
 import type { LedgerState } from '../state/ledger-state.ts';
 
@@ -46,6 +46,26 @@ function assertWithin(below: Terms, above: Terms, now: Millis): void {
   }
   assert.ok((below.uses ?? Infinity) <= (above.uses ?? Infinity), 'a delegation gives more uses');
   assert.ok((below.delegable ?? 0) < (above.delegable ?? 0), 'a delegation may be passed on as often');
+}
+
+/** What one device was granted or offered for, held against its model as that stood below the block. */
+export function assertWithinModel(before: LedgerState, body: Body): void {
+  const device =
+    body.kind === 'grant' ? body.grant.device : body.kind === 'offer-rental' ? body.device : undefined;
+  const record = device && before.device(device);
+  const maker = record && before.batch(record.batch)?.maker;
+  const model = maker && before.record('model', idText(maker) + idText(record.model));
+  if (model === undefined) return;
+  const terms: Pick<Terms, 'actions' | 'levelMax' | 'colour'> | undefined =
+    body.kind === 'grant' ? body.grant : body.kind === 'offer-rental' ? body.terms : undefined;
+  assert.ok(terms);
+  const has = (bit: number): boolean => (terms.actions & bit) !== 0;
+  for (const bit of [ACTIONS.onOff, ACTIONS.level, ACTIONS.colour])
+    assert.ok(!has(bit) || (model.actions & bit) !== 0, 'given is what the model cannot do');
+  assert.ok(!has(ACTIONS.level) || terms.levelMax <= model.levelMax, 'brighter than the model');
+  const { colour } = terms;
+  if (!has(ACTIONS.colour) || colour === undefined || model.colour === undefined) return;
+  assert.ok(model.colour.min <= colour.min && colour.max <= model.colour.max, 'colours the model has not');
 }
 
 export class AccessReference {

@@ -14,7 +14,7 @@ import {
 } from '../ledger/bodies/device-life.ts';
 import type { BodyKind, BodyOf } from '../ledger/body.ts';
 import { amount, millis } from '../ledger/ids.ts';
-import { ACTIONS_ALL, LEVEL_MAX, type Terms } from '../ledger/terms.ts';
+import { ACTIONS, ACTIONS_ALL, LEVEL_MAX, type Terms } from '../ledger/terms.ts';
 import type { Device } from '../state/records.ts';
 import { fakeSign, makeBatch, person, type Person } from './state-world.ts';
 import type { Chance, WholeLedger } from './whole-ledger.ts';
@@ -86,8 +86,8 @@ const ofMaker: Draws<'register-maker' | 'register-model' | 'set-attestation' | '
     const model = {
       hash: modelHash(c.below(4)),
       name: 'lamp',
-      actions: c.isOneIn(8) ? 16 : ACTIONS_ALL,
-      levelMax: LEVEL_MAX,
+      actions: c.isOneIn(8) ? 16 : ACTIONS_ALL & ~(c.isOneIn(3) ? ACTIONS.colour : 0),
+      levelMax: c.pick([150, LEVEL_MAX]) as number,
       ...(c.isOneIn(2) && { colour: { min: 2000, max: 6500 } }),
     };
     return { sender: w.mostly(c, asAddress(maker[0])), body: { kind: 'register-model', model } };

@@ -18,7 +18,7 @@ import type { LedgerState } from '../state/ledger-state.ts';
 import { KINDS as RECORDS } from '../state/record-store.ts';
 import type { RecordTypes } from '../state/records.ts';
 import type { VerifiedTransaction } from '../state/verified-transaction.ts';
-import { AccessReference } from './access-reference.ts';
+import { AccessReference, assertWithinModel } from './access-reference.ts';
 import { DEVICE_DRAWS, type Draws } from './draws-devices.ts';
 import { MARKET_DRAWS } from './draws-market.ts';
 import { VALUE_DRAWS } from './draws-value.ts';
@@ -227,6 +227,7 @@ class Story {
       if (isExecuted) this.#advance(transaction);
       if (outcome.ok) {
         this.#access.accept(sender, tx.body, context.time);
+        assertWithinModel(before, tx.body);
         const by =
           kind === 'checkpoint' ? { name: 'member', key: tx.key, address: sender } : this.w.at(sender);
         this.#past.push({ sender: by, body: tx.body, transaction });

@@ -307,3 +307,14 @@ test('EDGE-11.12: a colour temperature beyond what the lamp has becomes the near
   assert.deepEqual([await kelvin(3_000), await kelvin(1_000), await kelvin(9_000)], [3_000, 2_200, 6_500]);
   await lamp.stop();
 });
+
+test('LIGHT-12.9: a lamp that knows its model keeps within it, whatever was granted', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp({ limits: { actions: ACTIONS.onOff | ACTIONS.level, levelMax: 150 } });
+  await until(() => lamp.connected, 'the lamp');
+  t.ledger.grant(lampKey, guest, inForce(t, { levelMax: 254 }));
+  t.ledger.block();
+  await assertRefused(t, lamp, command(t, guest, level(151)), 'not-allowed');
+  await assertRefused(t, lamp, command(t, owner, level(254)), 'not-allowed');
+  assert.deepEqual((await answer(t, command(t, guest, level(150)))).outcome, { kind: 'done' });
+});

@@ -10,6 +10,7 @@ import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
 import { encodeRentalWord, type RentalWord } from '@itc/core/ledger/rental.js';
+import type { ModelLimits } from '@itc/core/ledger/terms.js';
 import { decodeAccessProof } from '@itc/core/light/access-proof.js';
 import { verifyCommand } from '@itc/core/light/command.js';
 import { decodeLinkedHeader, followChain } from '@itc/core/light/certified.js';
@@ -43,6 +44,8 @@ export interface LampOptions {
   readonly reportMs?: number;
   /** Colour temperatures it can show, in kelvin; what it is asked for beyond them becomes the nearest. None when left out. */
   readonly colour?: { readonly min: number; readonly max: number };
+  /** Of its model: what goes beyond is refused, whoever asks (LIGHT-12.9). */
+  readonly limits?: ModelLimits;
 }
 
 const STATE = 'light';
@@ -187,6 +190,7 @@ export class Lamp {
       replay,
       uses,
       verify: this.#o.verify,
+      ...(this.#o.limits && { limits: this.#o.limits }),
     });
     switch (verdict.kind) {
       case 'refused':

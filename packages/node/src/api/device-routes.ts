@@ -5,7 +5,7 @@ import { idBytes, idText } from '@itc/core/bytes/id-text.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { asAddress, formatAddress, type Address } from '@itc/core/ledger/address.js';
 import type { Scope } from '@itc/core/ledger/bodies/access.js';
-import { ACTIONS, type Terms } from '@itc/core/ledger/terms.js';
+import { ACTIONS, type ModelLimits, type Terms } from '@itc/core/ledger/terms.js';
 import { encodeProvenanceProof, proveProvenance } from '@itc/core/light/provenance-proof.js';
 import { chainOf, termsIn } from '@itc/core/state/access-chain.js';
 import { isInGroup } from '@itc/core/state/access-record.js';
@@ -36,6 +36,14 @@ const ACTION_NAMES: readonly (readonly [name: string, bit: number])[] = [
   ['colour', ACTIONS.colour],
   ['read', ACTIONS.read],
 ];
+
+function limitsForm({
+  actions,
+  levelMax,
+  colour,
+}: ModelLimits): NonNullable<Static<typeof DeviceRecordForm>['limits']> {
+  return { actions: actionNames(actions), levelMax, ...(colour && { colour: { ...colour } }) };
+}
 
 export function actionNames(actions: number): string[] {
   return ACTION_NAMES.flatMap(([name, bit]) => ((actions & bit) === 0 ? [] : [name]));
@@ -132,7 +140,7 @@ function deviceForm(state: LedgerState, address: Address): Static<typeof DeviceR
     deposit: String(device.deposit.amount),
     batch: toHex(device.batch),
     model: toHex(device.model),
-    ...(model && { modelName: model.name }),
+    ...(model && { modelName: model.name, limits: limitsForm(model) }),
     maker: formatAddress(batch.maker),
     makerName: maker.name,
     attested: batch.attestation !== undefined,
@@ -299,14 +307,7 @@ function makerRoutes(api: Api, { chain }: DevicePort): void {
       const models: Static<typeof ModelForm>[] = [];
       for (const [id, model] of state.records.walk('model', idText(address))) {
         if (models.length >= ENTRIES_MAX) break;
-        const { name, actions, levelMax, colour } = model;
-        models.push({
-          hash: toHex(idBytes(id).slice(32)),
-          name,
-          actions: actionNames(actions),
-          levelMax,
-          ...(colour && { colour: { ...colour } }),
-        });
+        models.push({ hash: toHex(idBytes(id).slice(32)), name: model.name, ...limitsForm(model) });
       }
       return {
         address: formatAddress(address),

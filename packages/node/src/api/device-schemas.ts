@@ -20,6 +20,12 @@ export const DeviceRecordForm = Type.Object({
   batch: Hex32,
   model: Hex32,
   modelName: Type.Optional(Type.String()),
+  limits: Type.Optional(
+    Type.Object(
+      { actions: Type.Array(Type.String()), levelMax: Type.Integer(), colour: Type.Optional(Colour) },
+      { description: 'of the model, where its maker has registered it: no grant for the device goes beyond' },
+    ),
+  ),
   maker: AddressText,
   makerName: Type.String(),
   attested: Type.Boolean({ description: 'the maker’s attestation key signed the batch' }),
