@@ -9,14 +9,15 @@ import { merkleLeaf, merkleNode, merkleRootFromPath, MerkleTree } from '@itc/cor
 import { leafHash } from '@itc/core/crypto/state-tree.js';
 import { headerHash, HEADER_VERSION, type Header } from '@itc/core/ledger/block.js';
 import { transactionsRoot } from '@itc/core/ledger/block.js';
-import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
+import type { MmrPath } from '@itc/core/crypto/mmr.js';
 import { amount, epoch, height, millis } from '@itc/core/ledger/ids.js';
 import { quorumOf, validatorsHash } from '@itc/core/ledger/validators.js';
 import { leanStream } from '@itc/core/light/lean-stream.js';
 import { encodeLightStream, type LightItem } from '@itc/core/light/stream.js';
 import { encodeTrust, trustGenesis, type Trust } from '@itc/core/light/trust.js';
-import { accountKey, stateKeyHash, subnetKey, type StateKey } from '@itc/core/state/keys.js';
-import { encodeRecord, newSubnet } from '@itc/core/state/records.js';
+import { checkpointLeaf } from '@itc/core/state/checkpoint-range.js';
+import { accountKey, checkpointRangeKey, stateKeyHash, type StateKey } from '@itc/core/state/keys.js';
+import { encodeRecord } from '@itc/core/state/records.js';
 import {
   certify,
   signedCheckpoint,
@@ -36,11 +37,16 @@ export interface StreamSubject {
 }
 
 export const BLOCKS = 1_000_000;
-/** Levels of a state of so many records: keys are hashes, so the tree is about as deep as its logarithm. */
-const STATES: readonly (readonly [records: string, depth: number])[] = [
+/**
+ * Siblings on the way to one of so many records. Keys are hashes, so on average it is a third more than the logarithm (13.6 and 20.3 here):
+ * the sum of 1 − exp(−N / 2^k) over k ≥ 1. Rounded up.
+ */
+const STATES: readonly (readonly [records: string, siblings: number])[] = [
   ['10^4', 14],
-  ['10^6', 20],
+  ['10^6', 21],
 ];
+/** Checkpoints of the subnet: one in each block, which is as many as there can be. */
+const CHECKPOINTS = BLOCKS;
 const PAYLOADS = 512;
 const TRANSACTIONS = 64;
 
@@ -61,7 +67,7 @@ function inState(
   key: StateKey,
   value: Uint8Array,
   levels: number,
-): { readonly item: LightItem; readonly root: Hash } {
+): { readonly item: Extract<LightItem, { kind: 'state' }>; readonly root: Hash } {
   const hashed = stateKeyHash(key);
   const path = siblings('state', levels);
   let root = leafHash(hashed, sha256(value));
@@ -96,57 +102,66 @@ export function sizeSubjects(validators: number): StreamSubject[] {
     path: new MerkleTree(ids).path(index),
   };
   const txRoot = transactionsRoot(ids);
-  const wants: (readonly [name: string, stateRoot: Hash, items: readonly LightItem[]])[] = [
-    ['transaction', noise('root', 1), [transaction]],
-  ];
-  for (const [records, levels] of STATES) {
-    const record = inState(accountKey(keyPair(61).address), account, levels);
-    const { item, subnet } = payloadIn(home, levels);
-    wants.push([`record, state of ${records}`, record.root, [record.item]]);
-    wants.push([`payload, state of ${records}`, subnet.root, [subnet.item, item]]);
-  }
-  return wants.flatMap(([name, stateRoot, items]) => {
-    const sets = { set: home.validators, at: BLOCKS + 1, historyRoot: noise('history', 0) };
-    const old = headerOf({ ...sets, at: BLOCKS / 2 + 3, stateRoot, txRoot });
-    const history = historyOf(old);
-    const newest = headerOf({ ...sets, stateRoot, txRoot });
-    const above = headerOf({ ...sets, stateRoot: noise('root', 0), txRoot, historyRoot: history.root });
-    const streamOf = (header: Header, shown: readonly LightItem[]): Uint8Array =>
-      encodeLightStream({
-        trusted: home.validators.set,
-        hops: [],
-        header,
-        certificate: certify({ chain: home.chain, validators: home.validators, header, signers }),
-        items: shown,
-      });
+  const newestOf = { set: home.validators, at: BLOCKS + 1, historyRoot: noise('history', 0) };
+  const subject = (name: string, header: Header, items: readonly LightItem[]): StreamSubject => {
+    const certificate = certify({ chain: home.chain, validators: home.validators, header, signers });
+    const stream = { trusted: home.validators.set, hops: [], header, certificate, items };
+    return { name, trust, stream: encodeLightStream(stream), hops: 0 };
+  };
+  /** In the newest block, and in one that its history holds. */
+  const both = (
+    name: string,
+    roots: Pick<Header, 'stateRoot' | 'txRoot'>,
+    item: LightItem,
+  ): StreamSubject[] => {
+    const old = historyOf(headerOf({ ...newestOf, ...roots, at: BLOCKS / 2 + 3 }));
+    const above = headerOf({ ...newestOf, stateRoot: noise('root', 0), txRoot, historyRoot: old.root });
     return [
-      { name: `${name}, newest block`, trust, stream: streamOf(newest, items), hops: 0 },
-      {
-        name: `${name}, under 10^6 blocks`,
-        trust,
-        stream: streamOf(above, [history.item, ...items]),
-        hops: 0,
-      },
+      subject(`${name}, newest block`, headerOf({ ...newestOf, ...roots }), [item]),
+      subject(`${name}, under 10^6 blocks`, above, [old.item, item]),
     ];
-  });
+  };
+  const subjects = both('transaction', { stateRoot: noise('root', 1), txRoot }, transaction);
+  for (const [records, count] of STATES) {
+    const { item, root } = inState(accountKey(keyPair(61).address), account, count);
+    subjects.push(...both(`record, state of ${records}`, { stateRoot: root, txRoot }, item));
+    // Of whatever age: always under the newest header.
+    for (const [age, sequence] of [
+      ['newest', CHECKPOINTS],
+      ['deep in 10^6 blocks', CHECKPOINTS / 2 + 3],
+    ] as const) {
+      const payload = payloadIn(home, sequence, count);
+      const header = headerOf({ ...newestOf, stateRoot: payload.root, txRoot });
+      subjects.push(subject(`reading, ${age}, state of ${records}`, header, [payload.item]));
+    }
+  }
+  return subjects;
 }
 
+/** One of 512 in a checkpoint, of a subnet with a checkpoint in each block. */
 function payloadIn(
   home: World,
-  levels: number,
-): { readonly item: LightItem; readonly subnet: ReturnType<typeof inState> } {
+  sequence: number,
+  count: number,
+): { readonly item: LightItem; readonly root: Hash } {
   const ids = Array.from({ length: PAYLOADS }, (_, i) => noise('payload', i));
   const index = PAYLOADS / 2;
   ids[index] = signedPayload(home.chain, keyPair(50), { sequence: 1 }).id;
   const { checkpoint } = signedCheckpoint(home, ids);
-  const record = encodeRecord('subnet', {
-    ...newSubnet({ id: home.subnet, name: 'home', members: home.members.set, powBits: 4 }),
-    lastSequence: 1,
-    lastHash: checkpointHash(checkpoint),
-  });
+  const range = rangeOf(checkpointLeaf(checkpoint), sequence - 1, 'checkpoint');
+  const { item, root } = inState(checkpointRangeKey(home.subnet), range.root, count);
   const path = new MerkleTree(ids).path(index);
-  const item: LightItem = { kind: 'applied', checkpoint, id: ids[index] as Hash, index, path };
-  return { item, subnet: inState(subnetKey(home.subnet), record, levels) };
+  const proof = { siblings: item.proof.siblings, terminal: undefined };
+  return { item: { kind: 'applied', checkpoint, id: ids[index] as Hash, index, path, range, proof }, root };
+}
+
+/** A leaf of a range of 10^6 with siblings drawn at random, and the root over them. */
+function rangeOf(leaf: Hash, index: number, label: string): MmrPath & { readonly root: Hash } {
+  const path = siblings(label, pathLength(index, BLOCKS));
+  const merkleRoot = merkleRootFromPath({ leafHash: merkleLeaf(leaf), index, count: BLOCKS, path });
+  if (merkleRoot === undefined) throw new Error('a path of the wrong length');
+  const root = hashTagged('mmr', new Writer(8).u53(BLOCKS).finish(), merkleRoot);
+  return { index, count: BLOCKS, siblings: path, root };
 }
 
 function headerOf(o: {
@@ -174,17 +189,8 @@ function headerOf(o: {
 
 /** A header among 10^6, and the root of the range over them. */
 function historyOf(header: Header): { readonly item: LightItem; readonly root: Hash } {
-  const index = header.height - 1;
-  const path = siblings('block', pathLength(index, BLOCKS));
-  const merkleRoot = merkleRootFromPath({
-    leafHash: merkleLeaf(headerHash(header)),
-    index,
-    count: BLOCKS,
-    path,
-  });
-  if (merkleRoot === undefined) throw new Error('a path of the wrong length');
-  const root = hashTagged('mmr', new Writer(8).u53(BLOCKS).finish(), merkleRoot);
-  return { item: { kind: 'history', header, siblings: path }, root };
+  const range = rangeOf(headerHash(header), header.height - 1, 'block');
+  return { item: { kind: 'history', header, siblings: range.siblings }, root: range.root };
 }
 
 /**

@@ -3,34 +3,21 @@
  * every way it can fail has a code.
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
-import { Reader } from '@itc/core/bytes/reader.js';
 import { ok, refused, type Ok, type Refused } from '@itc/core/bytes/result.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import {
-  headerHash,
-  readCertificate,
-  readHeader,
-  type Certificate,
-  type Header,
-} from '@itc/core/ledger/block.js';
+import { headerHash, type Header } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { millis, type Height } from '@itc/core/ledger/ids.js';
-import { readValidatorSet, type ValidatorSet } from '@itc/core/ledger/validators.js';
-import { ITEM_HISTORY } from '@itc/core/light/engine/items.js';
-import { ADJACENT } from '@itc/core/light/engine/believe.js';
+import { epoch, millis, type Height } from '@itc/core/ledger/ids.js';
 import { TRUST_EPOCH, TRUST_HASH, TRUST_HEIGHT, TRUST_TIME } from '@itc/core/light/engine/layout.js';
 import { LightReader, type LightEvent, type StreamCheck } from '@itc/core/light/light-reader.js';
 import type { ReadingCheck } from '@itc/core/light/reading-proof.js';
+import { shownHeads, type ShownHead } from '@itc/core/light/stream-parts.js';
 import type { StateKey } from '@itc/core/state/keys.js';
 import { open, problem, type ByteReader, type Fetch, type FetchResponse } from './http.ts';
 
 /** A header, who certified it, and the set they are of: as a gateway showed it, certified or in conflict with what is. */
-export interface LightHead {
-  readonly validators: ValidatorSet;
-  readonly header: Header;
-  readonly certificate: Certificate;
-}
+export type LightHead = ShownHead;
 
 export type LightCode =
   /** No answer, or not in time. */
@@ -143,7 +130,7 @@ async function judge(ask: LightAsk, response: FetchResponse): Promise<Ok<LightAn
     return fault('untrue', gateway, 'the answer ends too early', 'format');
   // Who sends on behind the end is not listened to.
   await body.cancel();
-  const shown = readHead(joined(pieces, length));
+  const shown = readHead(joined(pieces, length), trust);
   const { hops } = believed;
   const isFresh = events.some(({ kind }) => kind === 'fresh');
   return ok({ gateway, trust: believed.trust, hops, events, isFresh, ...shown });
@@ -170,39 +157,26 @@ function refusal(
 }
 
 /** Of a stream whose head was judged. */
-function readHead(stream: Uint8Array): Pick<LightAnswer, 'head' | 'earlier'> {
-  const reader = new Reader(stream);
-  const heads = shownHeads(reader);
-  let head = heads.next().value;
-  for (const later of heads) head = later;
-  if (head === undefined) throw new RangeError('a stream that was judged has no head');
-  const isEarlier = reader.remaining > 0 && reader.u8() === ITEM_HISTORY;
-  return { head, earlier: isEarlier ? readHeader(reader) : undefined };
+function readHead(stream: Uint8Array, trust: Uint8Array): Pick<LightAnswer, 'head' | 'earlier'> {
+  const heads = shownHeads(stream, epoch(lastOf(trust).epoch));
+  let head: LightHead | undefined;
+  for (let next = heads.next(); ; next = heads.next()) {
+    if (next.done !== true) head = next.value;
+    else if (head === undefined) throw new RangeError('a stream that was judged has no head');
+    else return { head, earlier: next.value };
+  }
 }
 
 /** Of a stream that was refused as a conflict: the header at the height of the one before it that is another one. */
 function conflictingHead(stream: Uint8Array, trust: Uint8Array): LightHead | undefined {
-  let last = { height: lastOf(trust).height, hash: trust.subarray(TRUST_HASH, TRUST_HASH + HASH_BYTES) };
-  for (const head of shownHeads(new Reader(stream))) {
+  const { height, epoch: trusted } = lastOf(trust);
+  let last = { height, hash: trust.subarray(TRUST_HASH, TRUST_HASH + HASH_BYTES) };
+  for (const head of shownHeads(stream, epoch(trusted))) {
     const hash = headerHash(head.header);
     if (head.header.height === last.height && !equalBytes(hash, last.hash)) return head;
     last = { height: head.header.height, hash };
   }
   return undefined;
-}
-
-/** Every certified header of a stream with the set that certified it, the newest last. */
-function* shownHeads(reader: Reader): Generator<LightHead, undefined> {
-  reader.u8();
-  let validators = readValidatorSet(reader);
-  for (let hops = reader.u16(); hops > 0; hops -= 1) {
-    const form = reader.u8();
-    const shown = readValidatorSet(reader);
-    const by = form === ADJACENT ? validators : shown;
-    yield { validators: by, header: readHeader(reader), certificate: readCertificate(reader) };
-    validators = shown;
-  }
-  yield { validators, header: readHeader(reader), certificate: readCertificate(reader) };
 }
 
 function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
@@ -231,10 +205,10 @@ export function fault(
 }
 
 function queryOf({ trust, wants, nonce, now, trustingMs }: LightAsk): string {
-  const { epoch, height, time } = lastOf(trust);
+  const { epoch: trusted, height, time } = lastOf(trust);
   const isTrusting = now !== undefined && trustingMs !== undefined && now < time + trustingMs;
   return [
-    `epoch=${epoch}`,
+    `epoch=${trusted}`,
     `height=${height}`,
     `thirds=${isTrusting ? 1 : 2}`,
     ...(nonce === undefined ? [] : [`nonce=${toHex(nonce)}`]),

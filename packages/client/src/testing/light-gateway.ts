@@ -148,8 +148,7 @@ function answerOf(gateway: FakeGateway, query: URLSearchParams): Uint8Array | st
   for (const id of query.getAll('payload')) {
     const item = scene.items.find((one) => one.kind === 'applied' && toHex(one.id) === id);
     if (item === undefined) return 'not-found';
-    const record = scene.items.filter((one) => one.kind === 'state')[2] as LightItem;
-    items.push(history(header.height - 1), record, item);
+    items.push(item);
   }
   const thirds = query.get('thirds') === '1' ? 1 : 2;
   const shown = gateway.omits === true ? [] : items;

@@ -10,6 +10,9 @@ import {
   EMPTY_MMR,
   mmrAppend,
   MmrLog,
+  nodesOfLeaf,
+  nodesOfPeaks,
+  pathOfNodes,
   mmrPath,
   mmrRoot,
   verifyMmrPath,
@@ -114,4 +117,28 @@ test('CRYPTO-6.3: a stretch that no node is over cannot be shown', () => {
   assert.throws(() => log.rangePath(3, 3), RangeError);
   const empty = { start: 0, count: 0, leaves: [], siblings: [] };
   assert.ok(!verifyMmrRange(new MmrLog().root(), empty));
+});
+
+test('CRYPTO-6.4: who begins with the peaks of a range has the path of every leaf that comes after, and of no earlier one but by chance', () => {
+  const whole = new MmrLog();
+  for (const hash of leaves(70)) whole.append(hash);
+  for (const begun of [1, 2, 5, 8, 31, 33, 64]) {
+    const kept = new Map<string, Hash>();
+    const nodeAt = (level: number, index: number): Hash | undefined => kept.get(`${level} ${index}`);
+    for (const { level, index, hash } of nodesOfPeaks(grown(begun))) kept.set(`${level} ${index}`, hash);
+    for (let count = begun; count < 70; count += 1) {
+      const nodes = nodesOfLeaf(leaf(count), count, nodeAt);
+      assert.ok(nodes);
+      for (const { level, index, hash } of nodes) kept.set(`${level} ${index}`, hash);
+    }
+    for (let count = begun + 1; count <= 70; count += 1) {
+      for (let index = begun; index < count; index += 1)
+        assert.deepEqual(pathOfNodes(nodeAt, index, count), whole.path(index, count));
+      for (let index = 0; index < begun; index += 1) {
+        const path = pathOfNodes(nodeAt, index, count);
+        if (path !== undefined) assert.deepEqual(path, whole.path(index, count));
+      }
+    }
+    if (begun > 2) assert.equal(pathOfNodes(nodeAt, 0, 70), undefined);
+  }
 });

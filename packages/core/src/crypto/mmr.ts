@@ -114,6 +114,73 @@ function turnsTo(start: number, end: number, count: number): ('left' | 'right')[
   return turns.reverse();
 }
 
+/** Root of the perfect tree over leaves index · 2^level … (index + 1) · 2^level − 1, where it is kept. */
+export type NodeAt = (level: number, index: number) => Hash | undefined;
+
+export interface MmrNode {
+  readonly level: number;
+  readonly index: number;
+  readonly hash: Hash;
+}
+
+/** What there is to keep once leaf number `count` has come: it, and every perfect tree it completes. Undefined where one before is missing. */
+export function nodesOfLeaf(leaf: Hash, count: number, nodeAt: NodeAt): MmrNode[] | undefined {
+  const nodes: MmrNode[] = [{ level: 0, index: count, hash: merkleLeaf(leaf) }];
+  for (let { level, index, hash } = nodes[0] as MmrNode; index % 2 === 1;) {
+    const left = nodeAt(level, index - 1);
+    if (left === undefined) return undefined;
+    hash = merkleNode(left, hash);
+    level += 1;
+    index = (index - 1) / 2;
+    nodes.push({ level, index, hash });
+  }
+  return nodes;
+}
+
+/** Peaks as nodes: enough to go on from, and for the paths of all leaves that come after them. */
+export function nodesOfPeaks({ count, peaks }: Mmr): MmrNode[] {
+  let start = 0;
+  return peaks.map((hash) => {
+    const size = largestPowerBelow(count - start + 1);
+    const node = { level: Math.log2(size), index: start / size, hash };
+    start += size;
+    return node;
+  });
+}
+
+/** From nodes of this range or a longer one; undefined where one that is needed is not kept. */
+export function pathOfNodes(nodeAt: NodeAt, index: number, count: number): MmrPath | undefined {
+  const siblings = siblingsOf(nodeAt, index, index + 1, count);
+  return siblings && { index, count, siblings };
+}
+
+/** What leads from the node over leaves from … to − 1 to the root over `count`. */
+function siblingsOf(nodeAt: NodeAt, from: number, to: number, count: number): Hash[] | undefined {
+  const siblings: Hash[] = [];
+  let start = 0;
+  let end = count;
+  while (start !== from || end !== to) {
+    const middle = start + largestPowerBelow(end - start);
+    const isLeft = from < middle;
+    const sibling = isLeft ? rootOf(nodeAt, middle, end) : rootOf(nodeAt, start, middle);
+    if (sibling === undefined) return undefined;
+    siblings.push(sibling);
+    if (isLeft) end = middle;
+    else start = middle;
+  }
+  return siblings.reverse();
+}
+
+/** Root over leaves start … end − 1; start is a multiple of the largest power of two in the range. */
+function rootOf(nodeAt: NodeAt, start: number, end: number): Hash | undefined {
+  const size = end - start;
+  const power = largestPowerBelow(size + 1);
+  const left = nodeAt(Math.log2(power), start / power);
+  if (power === size || left === undefined) return left;
+  const right = rootOf(nodeAt, start + power, end);
+  return right && merkleNode(left, right);
+}
+
 /**
  * The same range with its inner nodes kept, for whoever serves paths: 64 bytes a leaf, O(log n) an append,
  * O(log² n) a path, also against any earlier count.
@@ -121,31 +188,27 @@ function turnsTo(start: number, end: number, count: number): ('left' | 'right')[
 export class MmrLog {
   /** `#levels[k][i]` is the root of the perfect tree over leaves i·2^k … (i+1)·2^k − 1. */
   readonly #levels: Hash[][] = [[]];
+  readonly #nodeAt: NodeAt = (level, index) => this.#levels[level]?.[index];
 
   get count(): number {
     return (this.#levels[0] as Hash[]).length;
   }
 
   append(leaf: Hash): void {
-    let node = merkleLeaf(leaf);
-    for (let k = 0; ; k += 1) {
-      const level = (this.#levels[k] ??= []);
-      level.push(node);
-      if (level.length % 2 === 1) return;
-      node = merkleNode(level[level.length - 2] as Hash, node);
-    }
+    for (const { level, hash } of nodesOfLeaf(leaf, this.count, this.#nodeAt) as MmrNode[])
+      (this.#levels[level] ??= []).push(hash);
   }
 
   root(count: number = this.count): Hash {
     this.#check(count);
-    return commit(count, count === 0 ? EMPTY_MERKLE_ROOT : this.#range(0, count));
+    return commit(count, count === 0 ? EMPTY_MERKLE_ROOT : (rootOf(this.#nodeAt, 0, count) as Hash));
   }
 
   path(index: number, count: number = this.count): MmrPath {
     this.#check(count);
     if (!Number.isInteger(index) || index < 0 || index >= count)
       throw new RangeError(`no leaf ${index} among ${count}`);
-    return { index, count, siblings: this.#siblings(index, index + 1, count) };
+    return pathOfNodes(this.#nodeAt, index, count) as MmrPath;
   }
 
   /** What `verifyMmrRange` needs besides the leaves start … end − 1, which must be one node of the tree of `count`. */
@@ -153,38 +216,13 @@ export class MmrLog {
     this.#check(count);
     if (turnsTo(start, end, count) === undefined)
       throw new RangeError(`no node is over leaves ${start} to ${end} of ${count}`);
-    return this.#siblings(start, end, count);
-  }
-
-  #siblings(from: number, to: number, count: number): Hash[] {
-    const siblings: Hash[] = [];
-    let start = 0;
-    let end = count;
-    while (start !== from || end !== to) {
-      const middle = start + largestPowerBelow(end - start);
-      if (from < middle) {
-        siblings.push(this.#range(middle, end));
-        end = middle;
-      } else {
-        siblings.push(this.#range(start, middle));
-        start = middle;
-      }
-    }
-    return siblings.reverse();
+    return siblingsOf(this.#nodeAt, start, end, count) as Hash[];
   }
 
   #check(count: number): void {
     if (!Number.isInteger(count) || count < 0 || count > this.count) {
       throw new RangeError(`expected a count up to ${this.count}, got ${count}`);
     }
-  }
-
-  /** Root over leaves start … end − 1; start is a multiple of the largest power of two in the range. */
-  #range(start: number, end: number): Hash {
-    const size = end - start;
-    const power = largestPowerBelow(size + 1);
-    const left = this.#levels[Math.log2(power)]?.[start / power] as Hash;
-    return power === size ? left : merkleNode(left, this.#range(start + power, end));
   }
 }
 

@@ -23,6 +23,7 @@ import {
   TARGET,
   TRUST,
   TRUST_BYTES,
+  u48At,
   u53At,
   VALUE,
 } from './engine/layout.ts';
@@ -61,7 +62,14 @@ export type LightEvent =
       /** Of the header it was proved under; the state is that of `pipelineDepth` blocks before. */
       readonly height: Height;
     }
-  | { readonly kind: 'applied'; readonly id: Hash }
+  | {
+      readonly kind: 'applied';
+      readonly id: Hash;
+      readonly subnet: Hash;
+      /** Of the checkpoint that applied it, which all later ones build on. */
+      readonly sequence: number;
+      readonly time: Millis;
+    }
   | { readonly kind: 'fresh'; readonly gateway: Uint8Array }
   | { readonly kind: 'done' }
   | { readonly kind: 'refused'; readonly check: StreamCheck; readonly reason: string };
@@ -73,7 +81,6 @@ const REFUSALS: Readonly<Record<number, readonly [check: StreamCheck, reason: st
     'validators',
     'a validator set is not the one its header names, or not acceptable',
   ],
-  [codes.BAD_CERTIFICATE_HEADER]: ['certificate-header', 'a certificate is for another header'],
   [codes.BAD_CERTIFICATE_SIGNERS]: ['certificate-signers', 'a certificate does not fit its set'],
   [codes.BAD_CERTIFICATE_WEIGHT]: ['certificate-weight', 'too little weight signed a header'],
   [codes.BAD_CERTIFICATE_SIGNATURE]: ['certificate-signature', 'a signature does not verify'],
@@ -177,7 +184,13 @@ export class LightReader {
         };
       }
       case ITEM_APPLIED:
-        return { kind: 'applied', id };
+        return {
+          kind: 'applied',
+          id,
+          subnet: asHash(m.bytes.slice(KEY + 1, KEY + 1 + HASH_BYTES)),
+          time: millis(u48At(m, VALUE)),
+          sequence: u48At(m, VALUE + 6),
+        };
       case ITEM_FRESH:
         return { kind: 'fresh', gateway: id };
       default:

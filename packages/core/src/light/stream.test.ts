@@ -186,12 +186,13 @@ test('LIGHT-9.5: attacks on hops: each is refused by its name, before signatures
   const check = (change: Partial<typeof base>, from: Trust = start): string =>
     outcome(read({ trust: encodeTrust(from), stream: encodeLightStream({ ...base, ...change }) }).events);
   assert.equal(check({}), 'done');
-  assert.equal(check({ hops: base.hops.slice(1) }), 'epoch', 'attack skipped hop');
+  assert.equal(check({ hops: base.hops.slice(1) }), 'certificate-signature', 'attack skipped hop');
   assert.equal(check({ hops: [chain.skipping(tip)] }), 'known', 'attack unknown signers');
   assert.equal(check({ trusted: sliding(5).set }), 'trusted-set');
   const [first, ...rest] = base.hops;
   assert.ok(first);
-  assert.equal(check({ hops: [{ ...first, validators: sliding(2).set }, ...rest] }), 'validators');
+  const renamed = [{ ...first, validators: sliding(2).set }, ...rest];
+  assert.equal(check({ hops: renamed }), 'certificate-signature', 'attack set the header does not name');
   const open = chain.first[0] as CertifiedBlock;
   const early = { ...first, header: open.block.header, certificate: open.certificate };
   assert.equal(check({ hops: [early, ...rest] }), 'closing');
@@ -224,8 +225,12 @@ test('LIGHT-9.5: attacks on hops: each is refused by its name, before signatures
     ...tip.certificate,
     signatures: [...tip.certificate.signatures, ...mixed.signatures.slice(0, 1)],
   };
-  assert.equal(check({ certificate: doubled }), 'certificate-signers', 'attack duplicate signer');
-  assert.equal(check({}, { ...start, epoch: epoch(1) }), 'epoch', 'attack wrong epoch');
+  assert.equal(check({ certificate: doubled }), 'format', 'attack duplicate signer');
+  const beyond = { ...tip.certificate, signers: Uint8Array.of(0x1f) };
+  assert.equal(check({ certificate: beyond }), 'certificate-signers', 'attack signer that is not in the set');
+  assert.equal(check({}, { ...start, epoch: epoch(1) }), 'certificate-signature', 'attack wrong epoch');
+  const skip = { ...chain.skipping(tip), header: { ...tip.block.header, epoch: epoch(0) } };
+  assert.equal(check({ hops: [skip] }), 'epoch', 'attack hop that leads nowhere');
 });
 
 test('LIGHT-9.5: attack two certified headers at one height is a conflict', () => {
@@ -355,7 +360,7 @@ test('LIGHT-9.4: attack leaf as node and other shapes: paths of another length o
     'history',
   );
   assert.equal(
-    check((item) => (item.kind === 'transaction' ? { ...item, index: 1 } : item)),
+    check((item) => (item.kind === 'transaction' ? { ...item, index: 0 } : item)),
     'transaction',
   );
   assert.equal(
@@ -365,6 +370,11 @@ test('LIGHT-9.4: attack leaf as node and other shapes: paths of another length o
   assert.equal(
     check((item) => (item.kind === 'applied' ? { ...item, index: 0 } : item)),
     'applied',
+  );
+  assert.equal(
+    check((item) => (item.kind === 'applied' ? { ...item, range: { ...item.range, index: 3 } } : item)),
+    'applied',
+    'attack another checkpoint',
   );
   assert.equal(
     check((item) =>

@@ -7,15 +7,18 @@ import { equalBytes } from '../bytes/hex.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS, type PublicKey } from '../crypto/signature.ts';
+import type { MmrPath } from '../crypto/mmr.ts';
 import type { StateProof } from '../crypto/state-tree.ts';
-import { writeCertificate, writeHeader, type Header } from '../ledger/block.ts';
-import { encodeCheckpoint, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import type { Header } from '../ledger/block.ts';
+import type { SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import type { Millis } from '../ledger/ids.ts';
-import { writeValidatorSet, type ValidatorSet } from '../ledger/validators.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
 import type { StateKey } from '../state/keys.ts';
+import { ADJACENT, EARLIER, NEWEST, SKIPPING } from './engine/believe.ts';
 import { ITEM_APPLIED, ITEM_FRESH, ITEM_HISTORY, ITEM_STATE, ITEM_TRANSACTION } from './engine/items.ts';
 import { STREAM_HOPS_MAX, STREAM_VERSION } from './engine/machine.ts';
 import type { LinkedHeader } from './certified.ts';
+import { writeShownCertificate, writeShownHeader, writeShownSet, writeU48 } from './stream-parts.ts';
 
 export interface LightStream extends LinkedHeader {
   /** The set of the epoch the client trusts: it keeps its hash only. */
@@ -40,13 +43,18 @@ export type LightItem =
       readonly value?: Uint8Array;
       readonly proof: StateProof;
     }
-  /** A payload the subnet's last checkpoint applied; its record must be the item before. */
+  /** A payload any checkpoint of a subnet applied, however long ago: shown under all checkpoints of the subnet in the state. */
   | {
       readonly kind: 'applied';
-      readonly checkpoint: SubnetCheckpoint;
+      readonly checkpoint: Pick<SubnetCheckpoint, 'subnet' | 'time' | 'payloadCount'>;
       readonly id: Hash;
+      /** Among the payloads of the checkpoint, and the path to its appliedRoot. */
       readonly index: number;
       readonly path: readonly Hash[];
+      /** Place of the checkpoint, its sequence − 1, among all that the state has. */
+      readonly range: MmrPath;
+      /** Of the record at `checkpointRangeKey`. */
+      readonly proof: StateProof;
     }
   | {
       readonly kind: 'fresh';
@@ -62,24 +70,25 @@ export function encodeLightStream(stream: LightStream): Uint8Array {
     throw new RangeError(`expected at most ${STREAM_HOPS_MAX} hops, got ${stream.hops.length}`);
   const writer = new Writer(4096);
   writer.u8(STREAM_VERSION);
-  writeValidatorSet(writer, stream.trusted);
+  writeShownSet(writer, stream.trusted);
   writer.list(stream.hops, (w, hop) => {
-    w.u8(hop.kind === 'adjacent' ? 0 : 1);
-    writeValidatorSet(w, hop.validators);
-    writeHeader(w, hop.header);
-    writeCertificate(w, hop.certificate);
+    const form = hop.kind === 'adjacent' ? ADJACENT : SKIPPING;
+    w.u8(form);
+    writeShownSet(w, hop.validators);
+    writeShownHeader(w, hop.header, form);
+    writeShownCertificate(w, hop.certificate);
   });
-  writeHeader(writer, stream.header);
-  writeCertificate(writer, stream.certificate);
-  for (const item of stream.items) writeItem(writer, item);
+  writeShownHeader(writer, stream.header, NEWEST);
+  writeShownCertificate(writer, stream.certificate);
+  for (const item of stream.items) writeItem(writer, item, stream.header);
   return writer.u8(0).finish();
 }
 
-function writeItem(writer: Writer, item: LightItem): void {
+function writeItem(writer: Writer, item: LightItem, newest: Header): void {
   switch (item.kind) {
     case 'history':
       writer.u8(ITEM_HISTORY);
-      writeHeader(writer, item.header);
+      writeShownHeader(writer, item.header, EARLIER, newest);
       writePath(writer, item.siblings);
       return;
     case 'transaction':
@@ -89,13 +98,9 @@ function writeItem(writer: Writer, item: LightItem): void {
     case 'state':
       writeStateItem(writer, item);
       return;
-    case 'applied': {
-      const checkpoint = encodeCheckpoint(item.checkpoint);
-      writer.u8(ITEM_APPLIED).u16(checkpoint.length).raw(checkpoint);
-      writer.fixed(item.id, HASH_BYTES).u32(item.index);
-      writePath(writer, item.path);
+    case 'applied':
+      writeAppliedItem(writer, item);
       return;
-    }
     case 'fresh':
       writer
         .u8(ITEM_FRESH)
@@ -106,24 +111,46 @@ function writeItem(writer: Writer, item: LightItem): void {
   }
 }
 
+/** As long as index and count ask for: nothing says so twice. */
 function writePath(writer: Writer, path: readonly Hash[]): void {
-  writer.u8(path.length);
   for (const sibling of path) writer.fixed(sibling, HASH_BYTES);
 }
 
-/** Siblings go from the leaf up, so that a reader needs no memory for them. */
+function writeAppliedItem(writer: Writer, item: Extract<LightItem, { kind: 'applied' }>): void {
+  const { checkpoint, id, index, path, range, proof } = item;
+  writer.u8(ITEM_APPLIED).fixed(checkpoint.subnet, HASH_BYTES).fixed(id, HASH_BYTES);
+  writer.u32(index).u32(checkpoint.payloadCount);
+  writePath(writer, path);
+  writeU48(writer, checkpoint.time);
+  writeU48(writer, range.index + 1);
+  writeU48(writer, range.count);
+  writePath(writer, range.siblings);
+  writeStatePath(writer, proof);
+}
+
 function writeStateItem(writer: Writer, item: Extract<LightItem, { kind: 'state' }>): void {
   const { key, value, proof } = item;
   writer.u8(ITEM_STATE).u8(key.length).raw(key);
   if (value !== undefined) writer.u8(2).u16(value.length).raw(value);
   else if (proof.terminal === undefined) writer.u8(0);
   else writer.u8(1).fixed(proof.terminal.key, HASH_BYTES).fixed(proof.terminal.valueHash, HASH_BYTES);
-  writer.u16(proof.siblings.length);
-  for (const sibling of proof.siblings.toReversed()) {
-    const isEmpty = equalBytes(sibling, ZERO_HASH);
-    writer.bool(!isEmpty);
-    if (!isEmpty) writer.fixed(sibling, HASH_BYTES);
-  }
+  writeStatePath(writer, proof);
+}
+
+/**
+ * From the leaf up, so that a reader needs no memory for siblings: a bit for each level with something on its other side, then what is there.
+ * Throws beyond 255 levels, which two keys would have to share all but the last bit of their hashes for.
+ */
+function writeStatePath(writer: Writer, proof: StateProof): void {
+  const siblings = proof.siblings.toReversed();
+  const levels = new Uint8Array(Math.ceil(siblings.length / 8));
+  const full = siblings.filter((sibling, i) => {
+    const isFull = !equalBytes(sibling, ZERO_HASH);
+    if (isFull) levels[i >> 3] = (levels[i >> 3] as number) | (1 << (i & 7));
+    return isFull;
+  });
+  writer.u8(siblings.length).raw(levels);
+  writePath(writer, full);
 }
 
 /** What a gateway signs to say that it knows no newer header: domain ‖ 0x00 ‖ chain ‖ nonce 32 ‖ header hash ‖ time u53. */

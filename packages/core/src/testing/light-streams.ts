@@ -15,7 +15,15 @@ import {
   type LightStream,
 } from '../light/stream.ts';
 import { encodeTrust, trustGenesis, type Trust } from '../light/trust.ts';
-import { accountKey, deviceKey, stateKeyHash, subnetKey, type StateKey } from '../state/keys.ts';
+import { checkpointLeaf } from '../state/checkpoint-range.ts';
+import {
+  accountKey,
+  checkpointRangeKey,
+  deviceKey,
+  stateKeyHash,
+  subnetKey,
+  type StateKey,
+} from '../state/keys.ts';
 import { encodeRecord, newSubnet } from '../state/records.ts';
 import { amount } from '../ledger/ids.ts';
 import {
@@ -58,12 +66,18 @@ export function streamWorld(
     lastSequence: 1,
     lastHash: checkpointHash(checkpoint),
   };
+  // The third of five.
+  const range = new MmrLog();
+  for (const payloadCount of [1, 2]) range.append(checkpointLeaf({ ...checkpoint, payloadCount }));
+  range.append(checkpointLeaf(checkpoint));
+  for (const payloadCount of [4, 5]) range.append(checkpointLeaf({ ...checkpoint, payloadCount }));
   const owner = keyPair(61).address;
   const stored: readonly (readonly [key: StateKey, value: Uint8Array])[] = [
     [accountKey(owner), encodeRecord('account', { balance: amount(5n), nonces: [1] })],
     [accountKey(keyPair(62).address), encodeRecord('account', { balance: amount(7n), nonces: [] })],
     [accountKey(keyPair(63).address), encodeRecord('account', { balance: amount(9n), nonces: [] })],
     [subnetKey(home.subnet), encodeRecord('subnet', subnet)],
+    [checkpointRangeKey(home.subnet), encodeRecord('checkpoint-range', { root: range.root() })],
   ];
   const tree = StateTree.empty.update(stored.map(([key, value]) => ({ key: stateKeyHash(key), value })));
   const transactions = [1, 2, 3].map((nonce) =>
@@ -76,8 +90,6 @@ export function streamWorld(
   );
   const holding = chain.append(transactions, { stateRoot: tree.root });
   const tip = chain.append([], { stateRoot: tree.root });
-  const history = new MmrLog();
-  for (const { block } of chain.builder.blocks) history.append(headerHash(block.header));
   const ids = transactions.map(transactionId);
   const stateItem = (key: StateKey, value?: Uint8Array): LightItem => ({
     kind: 'state',
@@ -85,7 +97,6 @@ export function streamWorld(
     ...(value && { value }),
     proof: tree.prove(stateKeyHash(key)),
   });
-  const { siblings } = history.path(holding.block.header.height - 1, tip.block.header.height - 1);
   const gateway = keyPair(70);
   const time = millis(tip.block.header.time + 1);
   const hash: Hash = headerHash(tip.block.header);
@@ -100,18 +111,32 @@ export function streamWorld(
       id: payloads[1] as Hash,
       index: 1,
       path: new MerkleTree(payloads).path(1),
+      range: range.path(2),
+      proof: tree.prove(stateKeyHash(checkpointRangeKey(home.subnet))),
     },
     { kind: 'fresh', gateway: gateway.key, time, signature: gateway.sign(statement) },
-    { kind: 'history', header: holding.block.header, siblings },
+    earlierHeader(chain, holding, tip),
     {
       kind: 'transaction',
-      id: ids[2] as Hash,
-      index: 2,
+      id: ids[1] as Hash,
+      index: 1,
       count: ids.length,
-      path: new MerkleTree(ids).path(2),
+      path: new MerkleTree(ids).path(1),
     },
   ];
   return { home, chain, start: trustGenesis(home.genesis), tip, items };
+}
+
+/** Shows a block as one of the history of a later one. */
+export function earlierHeader(
+  chain: EpochChain,
+  { block: { header } }: CertifiedBlock,
+  under: CertifiedBlock,
+): Extract<LightItem, { kind: 'history' }> {
+  const history = new MmrLog();
+  for (const { block } of chain.builder.blocks) history.append(headerHash(block.header));
+  const { siblings } = history.path(header.height - 1, under.block.header.height - 1);
+  return { kind: 'history', header, siblings };
 }
 
 /** As a server would answer a client that trusts this epoch. */

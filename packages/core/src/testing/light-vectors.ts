@@ -3,14 +3,14 @@
  * cheating one that does not. Keys and chains are those of the tests, so the file can be made again at any time.
  */
 import { toHex } from '../bytes/hex.ts';
-import { epoch, millis } from '../ledger/ids.ts';
+import { epoch, height, millis } from '../ledger/ids.ts';
 import { LightReader, type LightEvent } from '../light/light-reader.ts';
 import { encodeLightStream, type LightStream } from '../light/stream.ts';
 import { encodeTrust, type Trust } from '../light/trust.ts';
 import { certify, type CertifiedBlock, type Group } from './chain.ts';
 import { groupOf } from './epochs.ts';
 import { rememberingVerifier, verifyQuickly } from './keys.ts';
-import { NONCE, sliding, streamFrom, streamWorld, type StreamWorld } from './light-streams.ts';
+import { earlierHeader, NONCE, sliding, streamFrom, streamWorld, type StreamWorld } from './light-streams.ts';
 
 export interface LightVector {
   readonly name: string;
@@ -106,7 +106,29 @@ function accepted(of: StreamWorld): Case[] {
       stream: streamFrom(of, 3, { items: [] }),
     },
     { name: 'from the header that closed an epoch', trust: ended, stream: streamFrom(of, 0) },
+    {
+      name: 'earlier headers of other epochs, one of which closed its own',
+      trust: trustAt(of, 3),
+      stream: streamFrom(of, 3, {
+        items: [of.chain.first[1], closing].map((block) =>
+          earlierHeader(of.chain, block as CertifiedBlock, of.tip),
+        ),
+      }),
+    },
+    {
+      name: 'a newest header that closes its epoch',
+      trust: of.start,
+      stream: streamFrom(of, 0, { to: closing, items: [] }),
+    },
+    uneven(),
   ];
+}
+
+/** Weights that differ are behind their keys. */
+function uneven(): Case {
+  const weights = [1, 2, 3, 3, 2];
+  const of = streamWorld([groupOf(weights.map((weight, i) => [1000 + i, weight]))]);
+  return { name: 'a set of different weights', trust: of.start, stream: streamFrom(of, 0) };
 }
 
 function lastOf({ block: { header }, certificate }: CertifiedBlock): Trust['last'] {
@@ -117,6 +139,12 @@ function forgedHops(of: StreamWorld): Case[] {
   const base = streamFrom(of, 0);
   const [first, ...rest] = base.hops as [LightStream['hops'][number], ...LightStream['hops'][number][]];
   const open = of.chain.first[0] as CertifiedBlock;
+  const newest = streamFrom(of, 3, { items: [] });
+  /** Trust in a header so many heights above the tip, at the time of the tip. */
+  const lastAt = (above: number, trust: Trust): Trust => {
+    const { header } = of.tip.block;
+    return { ...trust, last: { ...trust.last, height: height(header.height + above), time: header.time } };
+  };
   const with_ = (name: string, change: Partial<LightStream>, trust: Trust = of.start): Case => ({
     name,
     trust,
@@ -133,6 +161,18 @@ function forgedHops(of: StreamWorld): Case[] {
     }),
     with_('the set of another epoch shown as the trusted one', { trusted: sliding(3).set }),
     with_('trust of a later epoch with hops from an earlier one', {}, { ...trustAt(of, 1), epoch: epoch(2) }),
+    with_('a set in which one has a third of the weight', {
+      hops: [{ ...first, validators: groupOf([1, 1, 1, 2].map((w, i) => [1000 + i, w])).set }, ...rest],
+    }),
+    with_('a skipping hop that leads nowhere', {
+      hops: [{ ...of.chain.skipping(of.tip), header: { ...of.tip.block.header, epoch: epoch(0) } }],
+    }),
+    with_('a header below the last believed one', newest, lastAt(1, trustAt(of, 3))),
+    with_('a header that is not later than the last believed one', newest, lastAt(-1, trustAt(of, 3))),
+    with_('a header above the one that ended the epoch', newest, {
+      ...lastAt(-1, trustAt(of, 3)),
+      ended: true,
+    }),
     with_(
       'an old stream to a client that is further',
       streamFrom(of, 0, { to: of.chain.first[1] as CertifiedBlock, items: [] }),
@@ -175,6 +215,9 @@ function forgedCertificates(of: StreamWorld): Case[] {
       },
     }),
     with_('a certificate of another header', { header: later }),
+    with_('a signer that is not in the set', {
+      certificate: { ...certificate, signers: Uint8Array.of(0x1f) },
+    }),
     with_('signers that are not the set', {
       certificate: certify({
         chain: trust.chain,
@@ -206,7 +249,7 @@ function forgedItems(of: StreamWorld): Case[] {
       item.kind === 'history' ? { ...item, siblings: item.siblings.slice(1) } : item,
     ),
     with_('a transaction at another place', (item) =>
-      item.kind === 'transaction' ? { ...item, index: 1 } : item,
+      item.kind === 'transaction' ? { ...item, index: 0 } : item,
     ),
     with_('a transaction of another count', (item) =>
       item.kind === 'transaction' ? { ...item, count: 4 } : item,
@@ -223,11 +266,21 @@ function forgedItems(of: StreamWorld): Case[] {
     with_('freshness for another nonce', (item) =>
       item.kind === 'fresh' ? { ...item, signature: item.signature.with(0, 1) } : item,
     ),
-    {
-      name: 'a payload without the record of its subnet',
-      trust,
-      stream: streamFrom(of, 3, { items: of.items.filter(({ kind }) => kind === 'applied') }),
-    },
+    with_('a payload of another checkpoint', (item) =>
+      item.kind === 'applied' ? { ...item, range: { ...item.range, index: 3 } } : item,
+    ),
+    with_('a payload of a checkpoint with another count', (item) =>
+      item.kind === 'applied' ? { ...item, checkpoint: { ...item.checkpoint, payloadCount: 4 } } : item,
+    ),
+    with_('a payload of a checkpoint of another time', (item) =>
+      item.kind === 'applied' ? { ...item, checkpoint: { ...item.checkpoint, time: millis(1) } } : item,
+    ),
+    with_('a payload of more checkpoints than there are', (item) =>
+      item.kind === 'applied' ? { ...item, range: { ...item.range, count: 6 } } : item,
+    ),
+    with_('a payload of another subnet', (item) =>
+      item.kind === 'applied' ? { ...item, checkpoint: { ...item.checkpoint, subnet: of.home.chain } } : item,
+    ),
   ];
 }
 
@@ -236,12 +289,33 @@ function forgedBytes(of: StreamWorld): Case[] {
   const bytes = encodeLightStream(streamFrom(of, 1));
   const longer = new Uint8Array(bytes.length + 1);
   longer.set(bytes);
+  const [first] = of.chain.first;
+  const other = encodeLightStream(
+    streamFrom(of, 3, { items: [earlierHeader(of.chain, first as CertifiedBlock, of.tip)] }),
+  );
+  const plain = encodeLightStream(streamFrom(of, 3, { items: [] }));
+  const flags = plain.length;
+  const { validatorsHash } = of.tip.block.header;
+  // Flags, epoch, height, time and four hashes come before the set.
+  const set = flags + 1 + 4 + 6 + 6 + 4 * 32;
+  const same = other.slice();
+  same.set(validatorsHash, set);
+  const weights = Uint8Array.from([...bytes.subarray(0, 2), 0, ...evenWeights(bytes)]);
   return [
+    { name: 'equal weights shown one by one', trust, stream: weights },
+    { name: 'the newest set shown as another one', trust: trustAt(of, 3), stream: same },
     { name: 'cut off in a signature', trust, stream: bytes.subarray(0, 1000) },
     { name: 'a byte behind the end', trust, stream: longer },
-    { name: 'another version', trust, stream: bytes.with(0, 2) },
+    { name: 'another version', trust, stream: bytes.with(0, 1) },
     { name: 'nothing', trust, stream: new Uint8Array(0) },
   ];
+}
+
+/** The first set of four with each weight behind its key, and what follows. */
+function evenWeights(stream: Uint8Array): number[] {
+  const weight = stream.subarray(3, 7);
+  const members = [0, 1, 2, 3].map((i) => stream.subarray(7 + 32 * i, 7 + 32 * (i + 1)));
+  return [...members.flatMap((key) => [...key, ...weight]), ...stream.subarray(7 + 128)];
 }
 
 /** Two of the four that are trusted vouch for a later set. */

@@ -20,6 +20,7 @@ import { membershipRoutes } from './membership-routes.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
+import { AppliedRange } from '../runtime/applied-range.ts';
 import { LightServer } from '../runtime/light-server.ts';
 import { lightRoutes } from './light-routes.ts';
 import { logRoutes } from './log-routes.ts';
@@ -102,7 +103,13 @@ export class NodeApi {
             keys: node.keys,
             now: () => node.clock.now(),
             ...(subnet !== undefined &&
-              subnetStore !== undefined && { subnet: { id: subnet.id, store: subnetStore } }),
+              subnetStore !== undefined && {
+                subnet: {
+                  id: subnet.id,
+                  store: subnetStore,
+                  range: new AppliedRange({ chain: node.chain, subnet: subnet.id, tables: node.tables }),
+                },
+              }),
           }),
         ),
         submissionStream({

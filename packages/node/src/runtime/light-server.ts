@@ -5,9 +5,7 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
-import { height, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
-import { LIMITS } from '@itc/core/ledger/limits.js';
-import { decodeTransaction } from '@itc/core/ledger/transaction.js';
+import { millis, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import type { EpochHop } from '@itc/core/light/epoch-hop.js';
 import type { Thirds } from '@itc/core/light/hop-index.js';
 import { VALUE_BYTES_MAX } from '@itc/core/light/engine/layout.js';
@@ -15,7 +13,8 @@ import { STREAM_HOPS_MAX } from '@itc/core/light/engine/machine.js';
 import { leanStream } from '@itc/core/light/lean-stream.js';
 import { encodeLightStream, freshnessSigningBytes, type LightItem } from '@itc/core/light/stream.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
-import { subnetKey, type StateKey } from '@itc/core/state/keys.js';
+import { checkpointRangeKey, type StateKey } from '@itc/core/state/keys.js';
+import type { AppliedRange } from './applied-range.ts';
 import type { Chain } from './chain.ts';
 import type { Hops } from './hops.ts';
 import type { SubnetStore } from './subnet-store.ts';
@@ -48,7 +47,7 @@ export interface LightServerOptions {
   /** The node's own key. */
   readonly keys: { readonly publicKey: PublicKey; readonly sign: (message: Uint8Array) => Uint8Array };
   readonly now: () => Millis;
-  readonly subnet?: { readonly id: Hash; readonly store: SubnetStore };
+  readonly subnet?: { readonly id: Hash; readonly store: SubnetStore; readonly range: AppliedRange };
 }
 
 type Items = Result<readonly LightItem[], ErrorCode>;
@@ -179,35 +178,28 @@ export class LightServer {
     return ok([...history.value, { kind: 'transaction', id, index, count, path }]);
   }
 
-  /** By the subnet's record in the state right after the block that committed its checkpoint. */
+  /** Under the newest header, however old it is. */
   #payloadItems(id: Hash, newest: CertifiedHeader): Items {
     const { chain, subnet } = this.#o;
     const place = subnet?.store.place(id);
+    const kept = place && subnet?.store.kept(place.checkpoint);
     const ids = place && subnet?.store.appliedIds(place.checkpoint);
-    const at = place && subnet && chain.checkpointPlace(subnet.id, place.checkpoint);
-    const included = at && chain.included(at);
-    if (subnet === undefined || place === undefined || ids === undefined || included === undefined)
+    const state = chain.stateUnder(newest.header.height);
+    if (subnet === undefined || place === undefined || kept === undefined || ids === undefined)
       return refused('not-found', 'no final payload with this id is kept here');
-    const transaction = decodeTransaction(included.transaction);
-    if (!transaction.ok || transaction.value.body.kind !== 'checkpoint')
-      return refused('storage.corrupt', 'the transaction of a checkpoint is another one');
-    // A header commits to the state of the block that lies the pipeline's depth below it.
-    const under = height(included.header.height + LIMITS.pipelineDepth);
-    if (chain.stateUnder(under) === undefined || under >= newest.header.height)
+    const count = state?.checkpointPeaks(subnet.id)?.count ?? 0;
+    if (state === undefined || place.checkpoint > count || count > subnet.range.count)
+      return refused('not-ready', 'the newest header does not commit its checkpoint yet; ask again');
+    const range = subnet.range.path(place.checkpoint, count);
+    if (range === undefined)
       return refused(
         'not-found',
-        'the state right after its checkpoint is not at hand here; GET /api/v1/payloads/{id}/proof proves it from genesis',
+        'this node began later and does not know what came before its checkpoint; ask another member',
       );
-    const history = this.#historyItem(under, newest);
-    const record = this.#stateItem(subnetKey(subnet.id), under);
-    if (!history.ok) return history;
-    if (!record.ok) return record;
-    const { checkpoint } = transaction.value.body.certificate;
-    const path = new MerkleTree(ids).path(place.index);
-    return ok([
-      ...history.value,
-      ...record.value,
-      { kind: 'applied', checkpoint, id, index: place.index, path },
-    ]);
+    const { index } = place;
+    const checkpoint = { subnet: subnet.id, time: millis(kept.time), payloadCount: ids.length };
+    const path = new MerkleTree(ids).path(index);
+    const proof = state.prove(checkpointRangeKey(subnet.id));
+    return ok([{ kind: 'applied', checkpoint, id, index, path, range, proof }]);
   }
 }

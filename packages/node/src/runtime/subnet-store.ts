@@ -172,6 +172,12 @@ export class SubnetStore {
     return undefined;
   }
 
+  kept(sequence: number): KeptCheckpoint | undefined {
+    const key = sequenceKey(sequence);
+    const value = this.#tables.table(CHECKPOINTS).get(key);
+    return value && keptOf(key, value);
+  }
+
   /** Checkpoints kept from `sequence` on. */
   *checkpoints(sequence: number): Generator<KeptCheckpoint> {
     for (const { key, value } of this.#tables.table(CHECKPOINTS).range({ start: sequenceKey(sequence) }))

@@ -1,13 +1,12 @@
 /** Certified headers, one after another: from the trusted set over hops to the newest (spec LIGHT-1, LIGHT-4, LIGHT-7). */
 import {
-  BAD_CERTIFICATE_HEADER,
   BAD_CERTIFICATE_SIGNERS,
   BAD_CERTIFICATE_WEIGHT,
   BAD_EPOCH,
   BAD_FORMAT,
   BAD_TIME,
-  BAD_VALIDATORS,
   CONFLICT,
+  DONE,
   MORE,
   NOT_CLOSING,
   STALE,
@@ -18,8 +17,8 @@ import {
   BITMAP,
   byteAt,
   copyWithin,
-  FIELD,
   FLAG_CLOSES,
+  FLAG_OTHER_SET,
   H_EPOCH,
   H_FLAGS,
   H_HEIGHT,
@@ -29,10 +28,13 @@ import {
   H_TIME,
   HEADER,
   HEADER_HASH,
+  HEADER_VERSION,
   I_FORM,
+  I_HEADER,
   I_SIGNER,
   intAt,
   isEqual,
+  MEMBERS_MAX,
   N_NOW,
   N_TRUSTING,
   NODE,
@@ -51,68 +53,114 @@ import {
   u53At,
   type LightMachine,
 } from './layout.ts';
-import { isKnown, isQuorum, signerCount, trustShown } from './sets.ts';
-import { hashHeader, hasKnownForm, writeVote } from './tags.ts';
+import { countOf, isKnown, isQuorum, signerCount, trustShown } from './sets.ts';
+import { expect, S_BITMAP, S_EPOCH, S_FLAGS, S_HEADER, S_HEIGHT, S_NEXT_SET, S_OTHER_SET } from './states.ts';
+import { hashHeader, writeVote } from './tags.ts';
 
 /** Values of `I_FORM`. */
 export const ADJACENT: i32 = 0;
 export const SKIPPING: i32 = 1;
 export const NEWEST: i32 = 2;
+/** One of history, below the newest. */
+export const EARLIER: i32 = 3;
 
 const HASH_BYTES: i32 = 32;
 /** Milliseconds a header may be ahead of the client's clock, as validators allow (`clockSkewMsMax`). */
 const AHEAD_MS: f64 = 5000;
 
+/** The next bytes are a header for this place. What the client knows of it already is not in the stream. */
+export function beginHeader(m: LightMachine, at: i32): i32 {
+  m.ints[I_HEADER] = at;
+  setByte(m, at, 0);
+  setByte(m, at + 1, HEADER_VERSION);
+  for (let i: i32 = 0; i < 2; i += 1) {
+    setByte(m, at + H_HEIGHT + i, 0);
+    setByte(m, at + H_TIME + i, 0);
+  }
+  return expect(m, S_FLAGS, at + H_FLAGS, 1);
+}
+
+export function onFlags(m: LightMachine): i32 {
+  const at: i32 = intAt(m, I_HEADER);
+  const form: i32 = intAt(m, I_FORM);
+  const flags: i32 = byteAt(m, at + H_FLAGS);
+  if (flags > (form === EARLIER ? FLAG_CLOSES | FLAG_OTHER_SET : FLAG_CLOSES)) return BAD_FORMAT;
+  if (form === ADJACENT && flags !== FLAG_CLOSES) return NOT_CLOSING;
+  if (form === EARLIER || form === SKIPPING) return expect(m, S_EPOCH, at + H_EPOCH, 4);
+  copyWithin(m, at + H_EPOCH, TRUST_EPOCH, 4);
+  return beginHeight(m);
+}
+
+export function beginHeight(m: LightMachine): i32 {
+  return expect(m, S_HEIGHT, intAt(m, I_HEADER) + H_HEIGHT + 2, 6);
+}
+
+/** Time and four hashes lie side by side. */
+export function beginRoots(m: LightMachine): i32 {
+  return expect(m, S_HEADER, intAt(m, I_HEADER) + H_TIME + 2, 6 + 4 * HASH_BYTES);
+}
+
+/** The set follows from what the header is for. */
+export function onRoots(m: LightMachine): i32 {
+  const at: i32 = intAt(m, I_HEADER);
+  const form: i32 = intAt(m, I_FORM);
+  if (form === EARLIER && (byteAt(m, at + H_FLAGS) & FLAG_OTHER_SET) !== 0)
+    return expect(m, S_OTHER_SET, at + H_SET, HASH_BYTES);
+  // `NODE` has the hash of the set that was shown.
+  const known: i32 = form === EARLIER ? HEADER + H_SET : form === SKIPPING ? NODE : TRUST_SET;
+  copyWithin(m, at + H_SET, known, HASH_BYTES);
+  return onSetKnown(m);
+}
+
+/** The set of an earlier header, shown because it is not the newest one's. */
+export function onOtherSet(m: LightMachine): i32 {
+  const at: i32 = intAt(m, I_HEADER);
+  if (isEqual(m, at + H_SET, HEADER + H_SET, HASH_BYTES)) return BAD_FORMAT;
+  setByte(m, at + H_FLAGS, byteAt(m, at + H_FLAGS) & FLAG_CLOSES);
+  return onSetKnown(m);
+}
+
+/** `DONE` when the header is whole, `MORE` when the next set of one that closes its epoch is still to come. */
+function onSetKnown(m: LightMachine): i32 {
+  const at: i32 = intAt(m, I_HEADER);
+  const closes: boolean = (byteAt(m, at + H_FLAGS) & FLAG_CLOSES) !== 0;
+  const isAdjacent: boolean = intAt(m, I_FORM) === ADJACENT;
+  if (closes && !isAdjacent) return expect(m, S_NEXT_SET, at + H_NEXT_SET, HASH_BYTES);
+  copyWithin(m, at + H_NEXT_SET, isAdjacent ? NODE : at + H_SET, HASH_BYTES);
+  return DONE;
+}
+
 /** The header at `HEADER`, before anything that costs: whether it can lead on from what is trusted. */
 export function judgeHeader(m: LightMachine): i32 {
-  if (!hasKnownForm(m, HEADER)) return BAD_FORMAT;
   const height: f64 = u53At(m, HEADER + H_HEIGHT);
-  const time: f64 = u53At(m, HEADER + H_TIME);
-  if (height < 1 || time < 0) return BAD_FORMAT;
+  if (height < 1) return BAD_FORMAT;
   const form: i32 = intAt(m, I_FORM);
-  const epoch: f64 = u32At(m, HEADER + H_EPOCH);
-  const trusted: f64 = u32At(m, TRUST_EPOCH);
   const last: f64 = u53At(m, TRUST_HEIGHT);
   if (height < last) return STALE;
   if (form === SKIPPING) {
-    if (epoch <= trusted) return BAD_EPOCH;
+    if (u32At(m, HEADER + H_EPOCH) <= u32At(m, TRUST_EPOCH)) return BAD_EPOCH;
     if (height === last) return STALE;
-    if (time <= u53At(m, TRUST_TIME)) return BAD_TIME;
-    // `NODE` has the hash of the set that was shown.
-    if (!isEqual(m, HEADER + H_SET, NODE, HASH_BYTES)) return BAD_VALIDATORS;
-  } else {
-    if (epoch !== trusted) return BAD_EPOCH;
-    if (!isEqual(m, HEADER + H_SET, TRUST_SET, HASH_BYTES)) return BAD_VALIDATORS;
-    if (form === ADJACENT) {
-      if ((byteAt(m, HEADER + H_FLAGS) & FLAG_CLOSES) === 0) return NOT_CLOSING;
-      if (!isEqual(m, HEADER + H_NEXT_SET, NODE, HASH_BYTES)) return BAD_VALIDATORS;
-    }
-    if (height > last) {
-      if (byteAt(m, TRUST_ENDED) !== 0) return BAD_EPOCH;
-      if (time <= u53At(m, TRUST_TIME)) return BAD_TIME;
-    }
+  }
+  if (height > last) {
+    if (form !== SKIPPING && byteAt(m, TRUST_ENDED) !== 0) return BAD_EPOCH;
+    if (u53At(m, HEADER + H_TIME) <= u53At(m, TRUST_TIME)) return BAD_TIME;
   }
   m.ints[I_SIGNER] = form === SKIPPING ? SHOWN_SET : TRUSTED_SET;
   hashHeader(m, HEADER, HEADER_HASH);
   return MORE;
 }
 
-/** Epoch u32 ‖ view u53 ‖ height u53 ‖ hash 32 at `FIELD`: of this header, or refused. */
-export function judgeCertificate(m: LightMachine): i32 {
-  const isSame: boolean =
-    isEqual(m, FIELD, HEADER + H_EPOCH, 4) &&
-    isEqual(m, FIELD + 12, HEADER + H_HEIGHT, 8) &&
-    isEqual(m, FIELD + 20, HEADER_HASH, HASH_BYTES);
-  if (!isSame) return BAD_CERTIFICATE_HEADER;
-  if (u53At(m, FIELD + 4) < 0) return BAD_FORMAT;
+/** The view lies at `FIELD`: who signed comes next. */
+export function beginSigners(m: LightMachine): i32 {
   writeVote(m);
-  return MORE;
+  for (let i: i32 = 0; i < MEMBERS_MAX / 8; i += 1) setByte(m, BITMAP + i, 0);
+  return expect(m, S_BITMAP, BITMAP, (countOf(m, intAt(m, I_SIGNER)) + 7) >> 3);
 }
 
 /** Who signed: how many, or why they are too few. Judged before any signature is. */
-export function judgeSigners(m: LightMachine, bitmapBytes: i32): i32 {
+export function judgeSigners(m: LightMachine): i32 {
   const set: i32 = intAt(m, I_SIGNER);
-  const signers: i32 = signerCount(m, set, bitmapBytes);
+  const signers: i32 = signerCount(m, set);
   if (signers < 0) return BAD_CERTIFICATE_SIGNERS;
   // What is trusted first: the new set may be anybody's.
   if (intAt(m, I_FORM) === SKIPPING && !isKnown(m, isWithinTrustingPeriod(m) ? 1 : 2))
@@ -162,9 +210,4 @@ function raiseEpoch(m: LightMachine): void {
     setByte(m, TRUST_EPOCH + i, digit & 0xff);
     if (digit < 256) return;
   }
-}
-
-/** Keeps bits of the bitmap, which is shorter than its place, from a longer one before it. */
-export function clearBitmap(m: LightMachine): void {
-  for (let i: i32 = 0; i < 16; i += 1) setByte(m, BITMAP + i, 0);
 }

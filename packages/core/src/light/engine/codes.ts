@@ -11,7 +11,6 @@ export const DONE: i32 = 3;
 export const BAD_FORMAT: i32 = -1;
 export const BAD_TRUST_SET: i32 = -2;
 export const BAD_VALIDATORS: i32 = -3;
-export const BAD_CERTIFICATE_HEADER: i32 = -4;
 export const BAD_CERTIFICATE_SIGNERS: i32 = -5;
 export const BAD_CERTIFICATE_WEIGHT: i32 = -6;
 export const BAD_CERTIFICATE_SIGNATURE: i32 = -7;

@@ -1,4 +1,4 @@
-/** All the memory of one verifier, 14 kB, and where in it things lie (spec LIGHT-9). */
+/** All the memory of one verifier, 13 kB, and where in it things lie (spec LIGHT-9). */
 import type { f64, i32, u8 } from './integers.ts';
 
 /** What survives a restart, as `encodeTrust` writes it: 149 bytes. */
@@ -13,7 +13,7 @@ export const TRUST_STATE_ROOT: i32 = 116;
 export const TRUST_ENDED: i32 = 148;
 /** The same before this stream, to go back to. */
 export const BEFORE: i32 = 152;
-/** The header that was certified last. */
+/** The header that was certified last, with everything that the stream leaves out because the client knows it. */
 export const HEADER: i32 = 304;
 export const HEADER_BYTES: i32 = 215;
 /** The header items are judged under: that one, or an earlier one its history holds. */
@@ -32,6 +32,8 @@ export const H_SET: i32 = 151;
 export const H_NEXT_SET: i32 = 183;
 export const HEADER_VERSION: i32 = 1;
 export const FLAG_CLOSES: i32 = 1;
+/** In a stream only: an earlier header whose set is another than the newest one's. */
+export const FLAG_OTHER_SET: i32 = 2;
 /** Of the last certified header. */
 export const HEADER_HASH: i32 = 768;
 /** What is signed: 101 bytes of a vote, 120 of a statement of freshness. */
@@ -51,18 +53,19 @@ export const VALUE: i32 = 1184;
 export const VALUE_BYTES_MAX: i32 = 2048;
 /** Id of the transaction or payload that was shown, or the key of the gateway that says it is fresh. */
 export const ID: i32 = 3232;
-/** The part of the stream that is being read. The longest is a subnet's checkpoint. */
+/** The part of the stream that is being read. The longest is a statement of freshness. */
 export const FIELD: i32 = 3264;
-export const FIELD_BYTES_MAX: i32 = 1408;
-export const BITMAP: i32 = 4672;
+/** Levels of a state path with something on the other side: bit i mod 8, the lowest first, of byte ⌊i / 8⌋ is the i-th from the leaf up. */
+export const LEVELS: i32 = 3368;
+export const BITMAP: i32 = 3400;
 /** Validators: key 32 ‖ weight u32 each. */
 export const MEMBERS_MAX: i32 = 128;
 export const MEMBER_BYTES: i32 = 36;
-export const TRUSTED_SET: i32 = 4688;
-export const SHOWN_SET: i32 = 9296;
+export const TRUSTED_SET: i32 = 3416;
+export const SHOWN_SET: i32 = 8024;
 /** The nonce of the request, 32 bytes; what a gateway answers with must have it. */
-export const NONCE: i32 = 13904;
-export const STATE_BYTES: i32 = 13936;
+export const NONCE: i32 = 12632;
+export const STATE_BYTES: i32 = 12664;
 
 /** Places in `ints`. */
 export const I_STATE: i32 = 0;
@@ -92,8 +95,12 @@ export const I_CODE: i32 = 18;
 export const I_HOPS: i32 = 19;
 /** Signatures that were verified, for figures. */
 export const I_VERIFIED: i32 = 20;
-export const I_CHECKPOINT_BYTES: i32 = 21;
-export const INTS: i32 = 22;
+/** Where the header that is read goes. */
+export const I_HEADER: i32 = 21;
+/** Of a state path: levels, and how many were climbed. */
+export const I_DEPTH: i32 = 22;
+export const I_CLIMBED: i32 = 23;
+export const INTS: i32 = 24;
 
 /** Places in `numbers`. */
 export const N_INDEX: i32 = 0;
@@ -148,6 +155,11 @@ export function u53At(m: LightMachine, at: i32): f64 {
   const high: f64 = u32At(m, at);
   if (high > 2097151) return -1;
   return high * (4294967296 as f64) + u32At(m, at + 4);
+}
+
+/** Six bytes: what the stream has for heights, times and sequences, which hash as eight. */
+export function u48At(m: LightMachine, at: i32): f64 {
+  return u16At(m, at) * (4294967296 as f64) + u32At(m, at + 2);
 }
 
 export function copyWithin(m: LightMachine, to: i32, from: i32, length: i32): void {

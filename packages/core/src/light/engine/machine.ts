@@ -4,17 +4,22 @@
  */
 import {
   ADJACENT,
+  beginHeader,
+  beginHeight,
+  beginRoots,
+  beginSigners,
   believe,
-  clearBitmap,
-  judgeCertificate,
+  EARLIER,
   judgeHeader,
   judgeSigners,
   NEWEST,
+  onFlags,
+  onOtherSet,
+  onRoots,
   SKIPPING,
 } from './believe.ts';
 import {
   BAD_CERTIFICATE_SIGNATURE,
-  BAD_CERTIFICATE_SIGNERS,
   BAD_FORMAT,
   BAD_TRUST_SET,
   BAD_VALIDATORS,
@@ -24,10 +29,9 @@ import {
 } from './codes.ts';
 import { hostVerify } from './host.ts';
 import type { f64, i32, u8 } from './integers.ts';
-import { beginItem, onItem } from './items.ts';
+import { beginItem, onHistory, onItem } from './items.ts';
 import {
   BEFORE,
-  BITMAP,
   byteAt,
   copyWithin,
   FIELD,
@@ -66,41 +70,45 @@ import {
   TRUST_SET,
   TRUSTED_SET,
   u16At,
-  u32At,
   VOTE_BYTES,
   type LightMachine,
 } from './layout.ts';
-import { addMember, isBalanced, signs } from './sets.ts';
-import { shaEnd, shaTake } from './sha256.ts';
+import { addMember, isBalanced, isEven, signs } from './sets.ts';
+import { shaByte, shaEnd, shaTake } from './sha256.ts';
 import {
   expect,
   S_BITMAP,
-  S_CERTIFICATE,
   S_END,
+  S_EPOCH,
+  S_FLAGS,
   S_FORM,
   S_HEADER,
+  S_HEIGHT,
   S_HOP_COUNT,
   S_ITEM,
   S_MEMBER,
   S_MEMBER_COUNT,
+  S_NEXT_SET,
+  S_OTHER_SET,
   S_REFUSED,
   S_SIGNATURE,
-  S_SIGNATURE_COUNT,
   S_VERSION,
+  S_VIEW,
+  S_WEIGHT,
+  S_WEIGHTS,
 } from './states.ts';
 import { shaTag } from './tags.ts';
 
 /** Of the stream. */
-export const STREAM_VERSION: i32 = 1;
+export const STREAM_VERSION: i32 = 2;
 /** More would take a client hours; it asks again from where it has got to. */
 export const STREAM_HOPS_MAX: i32 = 4096;
 
 const HASH_BYTES: i32 = 32;
 const SIGNATURE_BYTES: i32 = 64;
-/** Epoch, view, height and hash; then the length of the bitmap. */
-const CERTIFICATE_BYTES: i32 = 56;
-/** Algorithm, key, weight. */
-const SHOWN_MEMBER_BYTES: i32 = MEMBER_BYTES + 1;
+const ED25519: i32 = 1;
+/** Six bytes, see `u48At`. */
+const VIEW_BYTES: i32 = 6;
 
 /**
  * Before the first byte. The trust lies at `TRUST` and, for statements of freshness, the nonce at `NONCE`. `now` is the
@@ -160,22 +168,22 @@ function refuse(m: LightMachine, code: i32): i32 {
 function onField(m: LightMachine, state: i32): i32 {
   if (state === S_VERSION) {
     if (byteAt(m, FIELD) !== STREAM_VERSION) return BAD_FORMAT;
-    return expect(m, S_MEMBER_COUNT, FIELD, 2);
+    return expect(m, S_MEMBER_COUNT, FIELD, 1);
   }
   if (state === S_MEMBER_COUNT) return onMemberCount(m);
+  if (state === S_WEIGHTS) return onWeights(m);
+  if (state === S_WEIGHT) return expect(m, S_MEMBER, FIELD, HASH_BYTES);
   if (state === S_MEMBER) return onMember(m);
   if (state === S_HOP_COUNT) return onHopCount(m);
   if (state === S_FORM) return onForm(m);
-  if (state === S_HEADER) {
-    const code: i32 = judgeHeader(m);
-    return code < 0 ? code : expect(m, S_CERTIFICATE, FIELD, CERTIFICATE_BYTES);
-  }
-  if (state === S_CERTIFICATE) return onCertificate(m);
+  if (state === S_FLAGS) return onFlags(m);
+  if (state === S_EPOCH) return beginHeight(m);
+  if (state === S_HEIGHT) return beginRoots(m);
+  if (state === S_HEADER) return headerCode(m, onRoots(m));
+  if (state === S_OTHER_SET) return headerCode(m, onOtherSet(m));
+  if (state === S_NEXT_SET) return headerCode(m, DONE);
+  if (state === S_VIEW) return beginSigners(m);
   if (state === S_BITMAP) return onBitmap(m);
-  if (state === S_SIGNATURE_COUNT) {
-    if (u16At(m, FIELD) !== intAt(m, I_SIGNATURES_LEFT)) return BAD_CERTIFICATE_SIGNERS;
-    return nextSignature(m, 0);
-  }
   if (state === S_SIGNATURE) return onSignature(m);
   if (state === S_ITEM) {
     if (byteAt(m, FIELD) !== 0) return beginItem(m);
@@ -185,14 +193,33 @@ function onField(m: LightMachine, state: i32): i32 {
   return onItem(m, state);
 }
 
+/** A whole header is judged; one that is not goes on, or is refused. */
+function headerCode(m: LightMachine, code: i32): i32 {
+  if (code !== DONE) return code;
+  if (intAt(m, I_FORM) === EARLIER) return onHistory(m);
+  const verdict: i32 = judgeHeader(m);
+  return verdict < 0 ? verdict : expect(m, S_VIEW, FIELD, VIEW_BYTES);
+}
+
+/** The hash of a set is over its canonical form, which says more than the stream: u16 count, then algorithm, key and weight of each. */
 function onMemberCount(m: LightMachine): i32 {
-  const count: i32 = u16At(m, FIELD);
+  const count: i32 = byteAt(m, FIELD);
   if (count < 1 || count > MEMBERS_MAX) return BAD_FORMAT;
   m.ints[I_MEMBERS_LEFT] = count;
   m.ints[intAt(m, I_SET) === TRUSTED_SET ? I_TRUSTED_COUNT : I_SHOWN_COUNT] = count;
   shaTag(m, 'ITC1:validators');
-  shaTake(m, FIELD, 2);
-  return expect(m, S_MEMBER, FIELD, SHOWN_MEMBER_BYTES);
+  shaByte(m, 0);
+  shaByte(m, count);
+  return expect(m, S_WEIGHTS, FIELD, 1);
+}
+
+/** 0: each member has its weight behind its key; 1: one weight is that of all, and comes first. */
+function onWeights(m: LightMachine): i32 {
+  const weights: i32 = byteAt(m, FIELD);
+  if (weights > 1) return BAD_FORMAT;
+  // Behind the place of the keys, none of which is long enough to write over it.
+  if (weights === 1) return expect(m, S_WEIGHT, FIELD + HASH_BYTES, MEMBER_BYTES - HASH_BYTES);
+  return expect(m, S_MEMBER, FIELD, MEMBER_BYTES);
 }
 
 function onMember(m: LightMachine): i32 {
@@ -200,12 +227,16 @@ function onMember(m: LightMachine): i32 {
   const count: i32 = intAt(m, isTrusted ? I_TRUSTED_COUNT : I_SHOWN_COUNT);
   const left: i32 = intAt(m, I_MEMBERS_LEFT);
   if (!addMember(m, intAt(m, I_SET), count - left)) return BAD_VALIDATORS;
-  shaTake(m, FIELD, SHOWN_MEMBER_BYTES);
+  shaByte(m, ED25519);
+  shaTake(m, FIELD, MEMBER_BYTES);
   m.ints[I_MEMBERS_LEFT] = left - 1;
-  if (left > 1) return expect(m, S_MEMBER, FIELD, SHOWN_MEMBER_BYTES);
+  const bytes: i32 = intAt(m, I_NEED);
+  if (left > 1) return expect(m, S_MEMBER, FIELD, bytes);
+  // Equal weights have one form only.
+  if (bytes === MEMBER_BYTES && isEven(m, count)) return BAD_FORMAT;
   if (!isBalanced(m, count)) return BAD_VALIDATORS;
   shaEnd(m, NODE);
-  if (!isTrusted) return expect(m, S_HEADER, HEADER, HEADER_BYTES);
+  if (!isTrusted) return beginHeader(m, HEADER);
   if (!isEqual(m, NODE, TRUST_SET, HASH_BYTES)) return BAD_TRUST_SET;
   return expect(m, S_HOP_COUNT, FIELD, 2);
 }
@@ -221,7 +252,7 @@ function onHopCount(m: LightMachine): i32 {
 function nextHop(m: LightMachine): i32 {
   if (intAt(m, I_HOPS_LEFT) > 0) return expect(m, S_FORM, FIELD, 1);
   m.ints[I_FORM] = NEWEST;
-  return expect(m, S_HEADER, HEADER, HEADER_BYTES);
+  return beginHeader(m, HEADER);
 }
 
 function onForm(m: LightMachine): i32 {
@@ -229,23 +260,15 @@ function onForm(m: LightMachine): i32 {
   if (form !== ADJACENT && form !== SKIPPING) return BAD_FORMAT;
   m.ints[I_FORM] = form;
   m.ints[I_SET] = SHOWN_SET;
-  return expect(m, S_MEMBER_COUNT, FIELD, 2);
+  return expect(m, S_MEMBER_COUNT, FIELD, 1);
 }
 
-function onCertificate(m: LightMachine): i32 {
-  const code: i32 = judgeCertificate(m);
-  if (code < 0) return code;
-  const length: f64 = u32At(m, FIELD + CERTIFICATE_BYTES - 4);
-  if (length < 1 || length > MEMBERS_MAX / 8) return BAD_CERTIFICATE_SIGNERS;
-  clearBitmap(m);
-  return expect(m, S_BITMAP, BITMAP, length as i32);
-}
-
+/** As many signatures as bits: nothing says so twice. */
 function onBitmap(m: LightMachine): i32 {
-  const signers: i32 = judgeSigners(m, intAt(m, I_NEED));
+  const signers: i32 = judgeSigners(m);
   if (signers < 0) return signers;
   m.ints[I_SIGNATURES_LEFT] = signers;
-  return expect(m, S_SIGNATURE_COUNT, FIELD, 2);
+  return nextSignature(m, 0);
 }
 
 /** The next signer from a place on; `I_MEMBERS_LEFT` remembers whose signature comes. */

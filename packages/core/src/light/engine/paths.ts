@@ -34,11 +34,10 @@ function isOdd(n: f64): boolean {
   return n - 2 * Math.floor(n / 2) === 1;
 }
 
-/** One step up (RFC 9162 §2.1.3.2), the sibling at `FIELD`. False when the path is longer than the place asks for. */
-export function climbPath(m: LightMachine): boolean {
+/** One step up (RFC 9162 §2.1.3.2), the sibling at `FIELD`; there is one as long as the root is not reached. */
+export function climbPath(m: LightMachine): void {
   let at: f64 = numberAt(m, N_INDEX);
   let last: f64 = numberAt(m, N_LAST);
-  if (last === 0) return false;
   // A node without a right neighbour has moved up unhashed until it became a right child.
   if (at === last) {
     while (at !== 0 && !isOdd(at)) {
@@ -49,7 +48,6 @@ export function climbPath(m: LightMachine): boolean {
   joinNodes(m, isOdd(at));
   m.numbers[N_INDEX] = Math.floor(at / 2);
   m.numbers[N_LAST] = Math.floor(last / 2);
-  return true;
 }
 
 export function isAtRoot(m: LightMachine): boolean {

@@ -9,6 +9,7 @@ import {
   I_TRUSTED_COUNT,
   intAt,
   MEMBER_BYTES,
+  MEMBERS_MAX,
   N_GREATEST,
   N_TOTAL,
   numberAt,
@@ -20,16 +21,14 @@ import {
 } from './layout.ts';
 
 const KEY_BYTES: i32 = 32;
-const ED25519: i32 = 1;
 
-/** Algorithm u8 ‖ key 32 ‖ weight u32 at `FIELD` becomes member `index` of the set. False when it may not be there. */
+/** Key 32 ‖ weight u32 at `FIELD` becomes member `index` of the set. False when it may not be there. */
 export function addMember(m: LightMachine, set: i32, index: i32): boolean {
-  if (byteAt(m, FIELD) !== ED25519) return false;
-  const weight: f64 = u32At(m, FIELD + 33);
+  const weight: f64 = u32At(m, FIELD + KEY_BYTES);
   if (weight < 1) return false;
   const at: i32 = set + index * MEMBER_BYTES;
-  if (index > 0 && order(m, at - MEMBER_BYTES, FIELD + 1, KEY_BYTES) >= 0) return false;
-  copyWithin(m, at, FIELD + 1, MEMBER_BYTES);
+  if (index > 0 && order(m, at - MEMBER_BYTES, FIELD, KEY_BYTES) >= 0) return false;
+  copyWithin(m, at, FIELD, MEMBER_BYTES);
   if (index === 0) {
     m.numbers[N_TOTAL] = 0;
     m.numbers[N_GREATEST] = 0;
@@ -44,7 +43,12 @@ export function isBalanced(m: LightMachine, count: i32): boolean {
   return count < 4 || numberAt(m, N_GREATEST) * 3 < numberAt(m, N_TOTAL);
 }
 
-function countOf(m: LightMachine, set: i32): i32 {
+/** Whether all weights of the set that was read last are the same. */
+export function isEven(m: LightMachine, count: i32): boolean {
+  return numberAt(m, N_GREATEST) * (count as f64) === numberAt(m, N_TOTAL);
+}
+
+export function countOf(m: LightMachine, set: i32): i32 {
   return set === TRUSTED_SET ? intAt(m, I_TRUSTED_COUNT) : intAt(m, I_SHOWN_COUNT);
 }
 
@@ -57,11 +61,10 @@ export function signs(m: LightMachine, index: i32): boolean {
 }
 
 /** Bits of the bitmap; −1 when one lies beyond the set. */
-export function signerCount(m: LightMachine, set: i32, bitmapBytes: i32): i32 {
+export function signerCount(m: LightMachine, set: i32): i32 {
   const count: i32 = countOf(m, set);
-  if (bitmapBytes !== (count + 7) >> 3) return -1;
   let signers: i32 = 0;
-  for (let i: i32 = 0; i < bitmapBytes * 8; i += 1) {
+  for (let i: i32 = 0; i < MEMBERS_MAX; i += 1) {
     if (!signs(m, i)) continue;
     if (i >= count) return -1;
     signers += 1;

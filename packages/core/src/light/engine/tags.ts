@@ -1,13 +1,14 @@
 /** Hashes and messages with their domains (spec CRYPTO-1, CRYPTO-2), laid out in the verifier's memory. */
 import type { f64, i32 } from './integers.ts';
 import {
-  byteAt,
   copyWithin,
   DIGEST,
   FIELD,
+  H_EPOCH,
+  H_HEIGHT,
+  HEADER,
   HEADER_BYTES,
   HEADER_HASH,
-  isEqual,
   MESSAGE,
   NODE,
   NONCE,
@@ -32,8 +33,8 @@ export function hashHeader(m: LightMachine, from: i32, to: i32): void {
   shaEnd(m, to);
 }
 
-/** A number of `width` bytes, big-endian, and the node that was reached: what roots of counted lists commit. */
-export function isCountedRoot(m: LightMachine, tag: string, count: f64, width: i32, root: i32): boolean {
+/** To `DIGEST`: a number of `width` bytes, big-endian, and the node that was reached: what roots of counted lists commit. */
+export function countedRoot(m: LightMachine, tag: string, count: f64, width: i32): void {
   shaTag(m, tag);
   let unit: f64 = 1;
   for (let i: i32 = 1; i < width; i += 1) unit *= 256;
@@ -46,7 +47,6 @@ export function isCountedRoot(m: LightMachine, tag: string, count: f64, width: i
   }
   shaTake(m, NODE, HASH_BYTES);
   shaEnd(m, DIGEST);
-  return isEqual(m, DIGEST, root, HASH_BYTES);
 }
 
 function writeDomain(m: LightMachine, domain: string): i32 {
@@ -56,10 +56,15 @@ function writeDomain(m: LightMachine, domain: string): i32 {
   return MESSAGE + domain.length + 1 + HASH_BYTES;
 }
 
-/** What voters of the certificate at `FIELD` signed: its epoch, view, height and hash lie there in the same order. */
+/** What voters for the header at `HEADER` signed, in the view at `FIELD`, six bytes: epoch, view, height and hash. */
 export function writeVote(m: LightMachine): void {
   const at: i32 = writeDomain(m, 'ITC1:sign-commit');
-  copyWithin(m, at, FIELD, 4 + 8 + 8 + HASH_BYTES);
+  copyWithin(m, at, HEADER + H_EPOCH, 4);
+  setByte(m, at + 4, 0);
+  setByte(m, at + 5, 0);
+  copyWithin(m, at + 6, FIELD, 6);
+  copyWithin(m, at + 12, HEADER + H_HEIGHT, 8);
+  copyWithin(m, at + 20, HEADER_HASH, HASH_BYTES);
 }
 
 /** What a gateway signs to say that a header is its newest: nonce ‖ header hash ‖ time. The time lies at `time`. */
@@ -69,9 +74,4 @@ export function writeFreshness(m: LightMachine, time: i32): i32 {
   copyWithin(m, at + HASH_BYTES, HEADER_HASH, HASH_BYTES);
   copyWithin(m, at + 2 * HASH_BYTES, time, 8);
   return at + 2 * HASH_BYTES + 8 - MESSAGE;
-}
-
-/** Whether the header there has the version that is known, and no flag that is not. */
-export function hasKnownForm(m: LightMachine, at: i32): boolean {
-  return byteAt(m, at) === 0 && byteAt(m, at + 1) === 1 && byteAt(m, at + 2) <= 1;
 }
