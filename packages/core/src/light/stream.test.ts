@@ -155,7 +155,7 @@ test('LIGHT-9.5: attack forged stream: a byte changed, cut off or added is never
         assert.ok(!isOther(event), `byte ${at}: ${event.kind}`);
       }
     }),
-    { numRuns: Number(process.env['ITC_MUTATIONS'] ?? 1500) },
+    { numRuns: 500 },
   );
   for (let length = 0; length < input.stream.length; length += 7)
     assert.ok(!read({ ...input, stream: input.stream.subarray(0, length) }).done);
