@@ -190,7 +190,8 @@ const BUILT: { readonly [K in BodyKind]: (() => Body | Promise<Body>) | undefine
     firmware.rotateChannel({ chain, channel: id, root: role, form, signers: [signer], accepting: [signer] }),
   'release-firmware': () => firmware.releaseFirmware({ ...channel, form: release }),
   'approve-release': () => firmware.approveRelease({ ...channel, form: release }),
-  'roll-out': () => firmware.rollOut({ ...channel, step: { step: 1, share: 100, halted: false } }),
+  'roll-out': () =>
+    firmware.rollOut({ ...channel, form: release, step: { step: 1, share: 100, halted: false } }),
   'report-installs': () =>
     firmware.reportInstalls({ channel: id, number: 1, subnet: id, payloads: [id], failures: 0 }).body,
 };

@@ -123,10 +123,12 @@ export async function approveRelease(o: NamedRelease & { readonly form: ReleaseF
   return { kind: 'approve-release', channel, number, signatures: await signAs(o.role, o.signers, signed) };
 }
 
-/** The next step of a rollout; one signer is enough to halt. */
-export async function rollOut(o: NamedRelease & { readonly step: RolloutStep }): Promise<Body> {
-  const { channel, number, step } = o;
-  const signed = rolloutSigningBytes(o.chain, channel, number, step);
+/** The next step of a rollout; one signer is enough to halt. `form` as the ledger has it: the step is one of that release alone. */
+export async function rollOut(
+  o: NamedRelease & { readonly form: ReleaseForm; readonly step: RolloutStep },
+): Promise<Body> {
+  const { channel, number, form, step } = o;
+  const signed = rolloutSigningBytes(o.chain, channel, { number, form }, step);
   return { kind: 'roll-out', channel, number, step, signatures: await signAs(o.role, o.signers, signed) };
 }
 

@@ -310,7 +310,7 @@ async function step(call: Call, words: readonly string[], halted: boolean): Prom
   const { rollout } = of;
   const share = halted ? rollout.share : shareOption(call, rollout.share);
   const next = { step: rollout.step + 1, share, halted };
-  const sent = await wallet.sendProvable(await rollOut({ ...named, step: next }));
+  const sent = await wallet.sendProvable(await rollOut({ ...named, form: of.form, step: next }));
   call.output.result({ ok: true, ...sent, number: named.number, ...next }, [
     `release ${named.number}: ${halted ? 'halted' : `${share / 100} % of all devices`}`,
     `final in block ${sent.height}`,

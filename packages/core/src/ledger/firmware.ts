@@ -267,11 +267,12 @@ export function releaseSigningBytes(
 export function rolloutSigningBytes(
   chain: Hash,
   channel: Hash,
-  number: number,
+  of: { readonly number: number; readonly form: ReleaseForm },
   step: RolloutStep,
 ): Uint8Array {
-  const writer = new Writer(32).u53(number);
+  const writer = new Writer(256).u53(of.number);
   writeRolloutStep(writer, step);
+  writeReleaseForm(writer, of.form);
   return signingBytes(chain, 'rollout', channel, writer.finish());
 }
 

@@ -194,7 +194,8 @@ function applyRelease(
     approvals: 0,
     approvedUnder: channel.releaseSince,
     approvedAt: millis(0),
-    rollout: NO_ROLLOUT,
+    // Proposed again, a release must not take the same steps by the same words.
+    rollout: { ...NO_ROLLOUT, step: proposal?.rollout.step ?? 0 },
     deposit: NO_DEPOSIT,
   });
   const deposit = exchangeDeposit(draft, proposal?.deposit, sender, recordBytes('release', release));
@@ -311,7 +312,7 @@ function applyRollOut(draft: Draft, context: BlockContext, body: BodyOf<'roll-ou
     const stale = staleFlaw(context, channel);
     if (stale !== undefined) return stale;
   }
-  const signed = rolloutSigningBytes(context.chain, id, number, step);
+  const signed = rolloutSigningBytes(context.chain, id, { number, form: release.form }, step);
   const flaw = roleFlaw(context, { role, signatures, signed, needed: isHalt ? 1 : role.threshold });
   if (flaw !== undefined) return flaw;
   draft.set('release', key, { ...release, rollout: step });

@@ -179,6 +179,26 @@ test('STATE-23.5: a rollout goes step by step, never back; one key halts it, the
   assert.deepEqual(w.releaseAt(1)?.rollout, { step: 3, share: 2000, halted: false });
 });
 
+test('STATE-23.5: a step that was signed for one proposal moves no other in its place, nor the same one twice', () => {
+  const w = FirmwareWorld.opened();
+  const first = w.release({ by: [r0] });
+  w.accept(maker, first);
+  const rollOut = w.rollOut(1, { share: 10_000 });
+  const halt = w.rollOut(1, { halted: true, by: [r0] });
+  assert.equal(w.send(mallory, rollOut), 'release.unapproved');
+  w.accept(maker, w.release({ version: version(2), image: w.chain }));
+  for (const word of [rollOut, halt]) assert.equal(w.send(mallory, word), 'firmware.signature');
+
+  const again = FirmwareWorld.opened();
+  const proposal = again.release({ by: [r0] });
+  again.accept(maker, proposal);
+  const halted = again.rollOut(1, { halted: true, by: [r0] });
+  again.accept(maker, halted);
+  again.accept(maker, proposal);
+  assert.deepEqual(again.releaseAt(1)?.rollout, { step: 1, share: 0, halted: false });
+  assert.equal(again.send(mallory, halted), 'rollout.step');
+});
+
 test('STATE-23.5: an old step that was signed once cannot undo a halt', () => {
   const w = FirmwareWorld.opened();
   w.accept(maker, w.release());

@@ -248,7 +248,7 @@ const ofFirmware: Draws<FirmwareBody['kind']> = {
     const halted = c.isOneIn(4);
     const share = halted ? before.share : Math.min(10_000, before.share + 1000 * c.below(3));
     const step = { step: before.step + 1, share, halted };
-    const signed = rolloutSigningBytes(w.chain, channel, number, step);
+    const signed = rolloutSigningBytes(w.chain, channel, { number, form: found[1].form }, step);
     return {
       sender: w.anyone(c),
       body: { kind: 'roll-out', channel, number, step, signatures: signatures(c, keys, signed) },

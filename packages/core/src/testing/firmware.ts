@@ -159,7 +159,8 @@ export class FirmwareWorld extends World {
     const before = this.releaseAt(number)?.rollout ?? { step: 0, share: 0, halted: false };
     const { share = before.share, halted = false, by = releasers.slice(0, 2) } = o;
     const step = { step: o.step ?? before.step + 1, share, halted };
-    const signed = rolloutSigningBytes(this.chain, this.channel, number, step);
+    const form = this.releaseAt(number)?.form ?? this.releaseForm(number, {});
+    const signed = rolloutSigningBytes(this.chain, this.channel, { number, form }, step);
     const signatures = roleSignatures(this.record().form.release, by, signed);
     return { kind: 'roll-out', channel: this.channel, number, step, signatures };
   }

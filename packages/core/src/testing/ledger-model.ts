@@ -345,10 +345,13 @@ export function runLedgerModel({ transactions, seed, steps = 400, onProgress }: 
   fc.assert(
     fc.property(story, (told) => {
       if (tally.transactions >= transactions && !isFailed) return;
+      // From the first failure on the same story is told ever shorter, which is no progress.
+      const seen = isFailed ? new ModelTally() : tally;
+      const wasFailed = isFailed;
       isFailed = true;
-      new Story(tally).tell(told);
-      isFailed = false;
-      onProgress?.(tally);
+      new Story(seen).tell(told);
+      isFailed = wasFailed;
+      if (!isFailed) onProgress?.(tally);
     }),
     { numRuns, seed },
   );
