@@ -47,6 +47,30 @@ test('LIGHT-7.7: reachability is not monotone: a set that comes back is reached 
   assert.equal(chain.hopsTo(chain.closing[2] as typeof tip).length, 2);
 });
 
+test('LIGHT-9.8: the fewest hops from a trusted epoch never lead back, also where a set vouches for an older one', () => {
+  const strangers = (n: number): ReturnType<typeof groupOf> => group([0, 1, 2, 3].map((i) => 10 * n + i));
+  const sliding = (from: number): ReturnType<typeof groupOf> => group([0, 1, 2, 3].map((i) => from + i));
+  // Epochs 1 and 7 vouch for one another, and so do 7 and 4, 4 and 10: over 4 it would be three hops, but 7 lies above it.
+  const chain = new EpochChain(home, [
+    sliding(0),
+    strangers(1),
+    strangers(2),
+    sliding(2),
+    strangers(3),
+    strangers(4),
+    sliding(1),
+    strangers(5),
+    strangers(6),
+    sliding(3),
+  ]);
+  const tip = chain.append();
+  const trusted = advance(start, [chain.adjacent(0)], verify);
+  assert.ok(trusted.ok);
+  const hops = chain.index().hopsFrom(1, linked(tip), sliding(3).set);
+  assert.deepEqual(hops?.map(leadsTo), [7, 8, 9, 10]);
+  assert.ok(verifyCertified(trusted.value, { hops, ...linked(tip) }, verify).ok);
+});
+
 const linked = (
   at: ReturnType<EpochChain['append']>,
 ): { header: typeof at.block.header; certificate: typeof at.certificate } => ({

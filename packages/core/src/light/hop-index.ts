@@ -110,6 +110,8 @@ export class HopIndex {
       for (const from of layer) {
         const total = table.weigh(shownAt(from).set);
         left = left.filter((at) => {
+          // A set may vouch for an older one too, but trust never goes back.
+          if (at <= from) return true;
           // The next epoch is named by the header that closes this one, whoever its validators are.
           const isVouched = at !== from + 1 && table.weightOf(signersAt(at)) * 3 > total * thirds;
           if (at !== from + 1 && !isVouched) return true;
