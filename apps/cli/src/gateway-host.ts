@@ -49,6 +49,7 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
     subnet: {
       key: keys.publicKey,
       sign: keys.sign,
+      powBits: () => chain.state.subnet(subnet.id)?.powBits ?? 0,
       offer: (payload) => subnet.offer(payload),
       onProgress: (listener) => subnet.listen({ progress: listener }),
       // A gateway checks all it hears; what was forged all the same came with what others built on it, and its issuer is barred.

@@ -16,6 +16,7 @@ import type { SenmlRecord } from './2-conversion/senml.ts';
 import type { Vault } from './3-cyber/vault/vault.ts';
 import { GatewayAccess, type DevicePrincipal } from './gateway/access.ts';
 import { Attestations, type ReleaseInstalls } from './gateway/attestations.ts';
+import type { ProvenRecord } from './gateway/batches.ts';
 import { Challenges } from './gateway/challenges.ts';
 import { CommandDesk } from './gateway/commands.ts';
 import { hashCredential } from './gateway/credential.ts';
@@ -112,6 +113,7 @@ export class Gateway {
       log,
       listener: {
         acknowledged: (payload) => this.#commands.acknowledged(payload),
+        awaits: (payload) => this.#commands.awaits(payload),
         received: (payload, records) => this.#onReceived(payload, records),
         attested: (payload) => this.#attestations.hear(payload),
         rentalWord: (payload) => this.#onRentalWord(payload),
@@ -275,6 +277,11 @@ export class Gateway {
     return this.#o.vault.payload(id);
   }
 
+  /** That a reading which came in a batch is under the root its device signed. */
+  batchProof(id: Hash, index: number): ProvenRecord | undefined {
+    return this.#readings.batchProof(id, index);
+  }
+
   statuses(ids: readonly Hash[]): StatusesView {
     return this.#readings.statuses(ids);
   }
@@ -387,11 +394,12 @@ export class Gateway {
   }
 
   #notify(principal: DevicePrincipal, outcome: Extract<IngestOutcome, { kind: 'refused' }>): void {
-    const { code, message, payload } = outcome;
+    const { code, message, payload, work } = outcome;
     const notice = JSON.stringify({
       code,
       message,
       ...(payload === undefined ? {} : { payload: toHex(payload) }),
+      ...(work && { work: { ...work, anchor: toHex(work.anchor) } }),
     });
     const name = this.#directory.get(principal.address)?.row.name;
     for (const who of name === undefined ? [principal.id] : [principal.id, name])

@@ -66,6 +66,8 @@ export const EDGE_LIMITS = {
   verifyBatchMax: 256,
   duplicateMemory: 8_192,
   lanesCachedMax: 20_000,
+  /** Devices whose rate and faults are remembered; one that is forgotten begins with a share anew. */
+  tollDevicesMax: 100_000,
   readingsAskedMax: 1_000,
   seriesPointsMax: 2_000,
   /** Payloads one question may decode. */

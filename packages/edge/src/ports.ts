@@ -39,6 +39,8 @@ export interface LedgerPort {
   mayRead(device: Address, subject: Address, at: Millis): boolean;
   /** Newest header ‖ its certificate, in their canonical encodings; undefined before the first block. */
   trustUpdate(): Uint8Array | undefined;
+  /** Hash of a certified header; undefined above the newest one, and where it is not kept. */
+  anchor(height: number): Hash | undefined;
   /** Called after each new head; returns how to stop. */
   onHead(listener: () => void): () => void;
 }
@@ -57,6 +59,8 @@ export interface SubnetPort {
   /** This gateway's key: it signs as attester with it. */
   readonly key: PublicKey;
   sign(bytes: Uint8Array): Uint8Array;
+  /** Bits of work that the subnet's last checkpoint asks of its members. */
+  powBits(): number;
   /** Queues a verified payload for the next envelope; refuses while its queue is full. */
   offer(payload: Payload): Result<void, ErrorCode>;
   onProgress(listener: (progress: PayloadProgress) => void): () => void;

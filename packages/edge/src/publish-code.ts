@@ -4,6 +4,7 @@ import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import type { PublishResult } from './1-connection/mqtt/publish.ts';
 import { REASON } from './1-connection/mqtt/reason.ts';
 import type { IngestOutcome } from './gateway/ingest.ts';
+import { formatWorkDemand, WORK_PROPERTY } from './work-demand.ts';
 
 /** MQTT 5 reason strings are for people; the machine reads `itc-code`. */
 export const CODE_PROPERTY = 'itc-code';
@@ -19,6 +20,7 @@ const CODES: Readonly<Partial<Record<ErrorCode, PublishResult['code']>>> = {
   'payload.stale': REASON.payloadFormatInvalid,
   'pool.full': REASON.quotaExceeded,
   'storage.full': REASON.quotaExceeded,
+  'payload.work-required': REASON.quotaExceeded,
 };
 
 /** Later may be better: the device keeps what it sent. All other refusals are for good. */
@@ -28,6 +30,7 @@ const PASSING: readonly ErrorCode[] = [
   'storage.failed',
   'not-ready',
   'payload.unknown-device',
+  'payload.work-required',
 ];
 
 export function isPassing(code: string): boolean {
@@ -43,13 +46,14 @@ export function publishResultOf(outcome: IngestOutcome): PublishResult {
       route: false,
     };
   }
-  const { code, message, payload } = outcome;
+  const { code, message, payload, work } = outcome;
   return {
     code: CODES[code] ?? REASON.implementationSpecific,
     reason: message,
     userProperties: {
       [CODE_PROPERTY]: code,
       ...(payload === undefined ? {} : { [PAYLOAD_PROPERTY]: toHex(payload) }),
+      ...(work && { [WORK_PROPERTY]: formatWorkDemand(work) }),
     },
     route: false,
   };

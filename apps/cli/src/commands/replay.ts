@@ -85,6 +85,7 @@ async function run(call: Call): Promise<number> {
         signer: keys,
         gateways,
         sequence: NO_SEQUENCE,
+        work: WORK,
         random: Math.random,
         log: SILENT,
       }),
@@ -112,7 +113,10 @@ function wholeChunks(readings: number, chunk: number): number {
 /** The devices of a replay number their payloads themselves, so that a second run signs the same bytes. */
 const NO_SEQUENCE = {
   next: () => Promise.reject(new Error('a replay numbers its payloads itself')),
-} as unknown as ConstructorParameters<typeof DeviceClient>[0]['sequence'];
+};
+
+/** A replay is in a hurry, and runs on more than a chip. */
+const WORK = { bitsMax: 22, sliceMs: 20, attemptsMax: 8 } as const;
 
 function deviceName(recording: string): string {
   return `replay-${recording.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`.slice(0, 60);

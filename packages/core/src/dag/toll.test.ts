@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { asHash, type Hash } from '../crypto/hash.ts';
@@ -6,7 +7,10 @@ import { LIMITS } from '../ledger/limits.ts';
 import { installNativeSha256, keyPair } from '../testing/keys.ts';
 import { decode } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
-import { RATE } from './proof-of-work.ts';
+import { tollVectors, type TollVector } from '../testing/toll-vectors.ts';
+import { fromHex } from '../bytes/hex.ts';
+import { sha256 } from '../crypto/hash.ts';
+import { leadingZeroBits, RATE } from './proof-of-work.ts';
 import {
   readStamp,
   STAMP_BYTES,
@@ -22,6 +26,9 @@ import {
 } from './toll.ts';
 
 installNativeSha256();
+
+const repository = (path: string): string =>
+  readFileSync(new URL(`../../../../${path}`, import.meta.url), 'utf8');
 
 const device = keyPair(70).address;
 const hash = (n: number): Hash => asHash(new Uint8Array(32).fill(n));
@@ -62,7 +69,7 @@ test('DAG-15.2: who keeps to its share shows nothing, however long and however l
   for (let i = 0; i < 20_000; i += 1) {
     const at = { now: i * 20, height: Math.floor(i / 50) };
     assert.equal(tolls.asked('a', 1, LIMITS.powBitsMax, at), 0);
-    tolls.taken('a', 1, at);
+    tolls.letIn('a', 1, at);
   }
 });
 
@@ -71,12 +78,12 @@ test('DAG-15.3: above its share the base of the subnet and a bit for each furthe
   const at = { now: 0, height: 1 };
   for (let i = 0; i < RATE.free; i += 1) {
     assert.equal(tolls.asked('a', 1, 14, at), 0);
-    tolls.taken('a', 1, at);
+    tolls.letIn('a', 1, at);
   }
   assert.equal(tolls.asked('a', 1, 14, at), 15);
   assert.equal(tolls.asked('a', 1, 0, at), TOLL.bitsLeast + 1, 'not less where members pay less');
   assert.equal(tolls.asked('a', 65, 14, at), 16, 'larger is dearer');
-  for (let i = 0; i < 1000; i += 1) tolls.taken('a', 1, at);
+  for (let i = 0; i < 1000; i += 1) tolls.letIn('a', 1, at);
   assert.equal(tolls.asked('a', 1, 14, at), 14 + RATE.surchargeMax);
   assert.equal(tolls.asked('a', 1, LIMITS.powBitsMax, at), LIMITS.powBitsMax);
   assert.equal(tolls.asked('b', 1, 14, at), 0, 'others are not concerned');
@@ -89,7 +96,7 @@ test('DAG-15.3: units are a payload and each full KiB that comes with it', () =>
 
 test('DAG-15.4: a signature that does not verify costs four bits at once, which go in 64 heights; eight at most', () => {
   const tolls = new Tolls(10);
-  tolls.taken('a', 1, { now: 0, height: 1 });
+  tolls.letIn('a', 1, { now: 0, height: 1 });
   tolls.forged('a', { now: 0, height: 1 });
   const asked = (height: number): number => tolls.asked('a', 1, 12, { now: 1_000, height });
   assert.equal(asked(1), 16);
@@ -102,20 +109,20 @@ test('DAG-15.4: a signature that does not verify costs four bits at once, which 
 test('DAG-15.4: payloads that are known already are free as long as a connection may have lost them, then a bit each', () => {
   const tolls = new Tolls(10);
   const at = { now: 0, height: 1 };
-  for (let i = 0; i < TOLL.duplicatesFree; i += 1) tolls.duplicate('a', 1, at);
+  for (let i = 0; i < TOLL.duplicatesFree; i += 1) tolls.duplicate('a', at);
   assert.equal(tolls.asked('a', 1, 12, at), 0);
-  tolls.duplicate('a', 1, at);
+  tolls.duplicate('a', at);
   assert.equal(tolls.asked('a', 1, 12, at), 13);
   const after = { now: 60_000, height: 40 };
-  for (let i = 0; i < TOLL.duplicatesFree; i += 1) tolls.duplicate('a', 1, after);
+  for (let i = 0; i < TOLL.duplicatesFree; i += 1) tolls.duplicate('a', after);
   assert.equal(tolls.asked('a', 1, 12, after), 0, 'it begins anew with a height');
 });
 
 test('DAG-15.4: good conduct takes up to three bits off, and a fault takes it away', () => {
   const tolls = new Tolls(10);
-  for (let height = 0; height < 200; height += 1) tolls.taken('a', 1, { now: 1_000 * height, height });
+  for (let height = 0; height < 200; height += 1) tolls.letIn('a', 1, { now: 1_000 * height, height });
   const at = { now: 200_000, height: 200 };
-  for (let i = 0; i < RATE.free; i += 1) tolls.taken('a', 1, at);
+  for (let i = 0; i < RATE.free; i += 1) tolls.letIn('a', 1, at);
   assert.equal(tolls.asked('a', 1, 12, at), 12 + 1 - 3);
   tolls.forged('a', at);
   assert.equal(tolls.asked('a', 1, 12, at), 12 + 1 + 4);
@@ -126,7 +133,7 @@ test('DAG-15.3: property: work is never asked of a device whose bucket and recor
     wait: fc.nat(2_000),
     blocks: fc.nat(3),
     units: fc.integer({ min: 1, max: 64 }),
-    what: fc.constantFrom('taken', 'duplicate', 'forged'),
+    what: fc.constantFrom('let-in', 'duplicate', 'forged'),
     powBits: fc.nat(LIMITS.powBitsMax),
   });
   fc.assert(
@@ -147,11 +154,10 @@ test('DAG-15.3: property: work is never asked of a device whose bucket and recor
         // No less for a larger one.
         assert.ok(tolls.asked('a', of.units + 64, powBits, at) >= bits);
         units += of.units;
-        if (what === 'taken') tolls.taken('a', of.units, at);
-        else {
-          isClean = false;
-          tolls[what]('a', ...((what === 'forged' ? [at] : [of.units, at]) as [never, never]));
-        }
+        tolls.letIn('a', of.units, at);
+        if (what === 'let-in') continue;
+        isClean = false;
+        tolls[what]('a', at);
       }
     }),
     { numRuns: 100 },
@@ -166,10 +172,10 @@ test('DAG-15.5: attack: what it takes to send at many times the share grows with
     const at = { now: 2 * i, height: 1 + Math.floor(i / 500) };
     const bits = tolls.asked('spammer', 1, 12, at);
     work += bits === 0 ? 0 : 2 ** bits;
-    tolls.taken('spammer', 1, at);
+    tolls.letIn('spammer', 1, at);
     if (i % 50 === 0) {
       assert.equal(tolls.asked('honest', 1, 12, at), 0);
-      tolls.taken('honest', 1, at);
+      tolls.letIn('honest', 1, at);
     }
   }
   // Some 4 000 stamps of 20 bits: more than an hour of a chip that does a million hashes a second.
@@ -179,11 +185,45 @@ test('DAG-15.5: attack: what it takes to send at many times the share grows with
 test('DAG-15.5: attack: more devices than are remembered push out those that were used least lately, not the busy one', () => {
   const tolls = new Tolls(8);
   const at = { now: 0, height: 1 };
-  for (let i = 0; i < RATE.free; i += 1) tolls.taken('busy', 1, at);
+  for (let i = 0; i < RATE.free; i += 1) tolls.letIn('busy', 1, at);
   for (let i = 0; i < 100; i += 1) {
-    tolls.taken(`other ${i}`, 1, at);
-    tolls.taken('busy', 1, at);
+    tolls.letIn(`other ${i}`, 1, at);
+    tolls.letIn('busy', 1, at);
   }
   assert.equal(tolls.size, 8);
   assert.ok(tolls.asked('busy', 1, 12, at) > 0);
+});
+
+test('DEVICE-5.4: the vectors in the repository are those the documented command writes, and hold by hashing alone', () => {
+  const stored = JSON.parse(repository('spec/vectors/toll.json')) as TollVector[];
+  assert.deepEqual(stored, tollVectors());
+  const bytesOf = (hex: string): Uint8Array => {
+    const bytes = fromHex(hex);
+    assert.ok(bytes.ok);
+    return bytes.value;
+  };
+  for (const { anchor, device: from, payload, body, nonce, bits, shows } of stored) {
+    const letters = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+    const join = (...parts: readonly Uint8Array[]): Uint8Array =>
+      Uint8Array.from(parts.flatMap((part) => [...part]));
+    assert.deepEqual(
+      sha256(join(letters('ITC1:toll'), bytesOf(anchor), bytesOf(from), bytesOf(payload))),
+      bytesOf(body),
+    );
+    const work = (n: number): number =>
+      leadingZeroBits(sha256(join(letters('ITC1:pow'), bytesOf(body), new Writer(8).u53(n).finish())));
+    assert.equal(work(nonce), shows);
+    for (let less = 0; less < nonce; less += 1) if (work(less) >= bits) assert.fail(`${less} does as well`);
+  }
+});
+
+test('DAG-15.3: the guide for C names the share, the tags and the age as they are', () => {
+  const guide = repository('docs/guide/c-client.md');
+  for (const text of [
+    `${RATE.drainPerMs} units a second and ${RATE.free} at once`,
+    '"ITC1:toll" 00',
+    'ITC1:pow',
+    `newest ${TOLL.anchorAgeMax} headers`,
+  ])
+    assert.ok(guide.includes(text), text);
 });

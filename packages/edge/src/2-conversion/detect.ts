@@ -1,10 +1,11 @@
 /** What a device sent: by the MQTT 5 content type where it is given, else by the first byte (spec EDGE-3). */
-export type UpFormat = 'senml+json' | 'senml+cbor' | 'cose';
+export type UpFormat = 'senml+json' | 'senml+cbor' | 'cose' | 'upload';
 
 const BY_CONTENT_TYPE: Readonly<Record<string, UpFormat>> = {
   'application/senml+json': 'senml+json',
   'application/senml+cbor': 'senml+cbor',
   'application/cose': 'cose',
+  'application/vnd.itc.upload': 'upload',
 };
 
 /** Undefined: a content type is given and is none of ours. */
@@ -14,6 +15,8 @@ export function detectFormat(bytes: Uint8Array, contentType?: string): UpFormat 
     return Object.hasOwn(BY_CONTENT_TYPE, media) ? BY_CONTENT_TYPE[media] : undefined;
   }
   switch (bytes[0]) {
+    case 0x01: // Version of an upload frame; in CBOR a number, which no pack is.
+      return 'upload';
     case 0xd2: // Tag 18: COSE_Sign1.
       return 'cose';
     case 0x5b: // "["

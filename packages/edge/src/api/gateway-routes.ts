@@ -165,6 +165,31 @@ function payloadRoutes(api: Api, { gateway }: GatewayRoutesOptions): void {
       gateway.payload(hash32(request.params.id)) ?? refuse('not-found', 'this gateway has no such payload'),
   );
 
+  api.get(
+    '/api/v1/payloads/:id/readings/:index',
+    {
+      schema: {
+        summary: 'What shows that a reading which came in a batch is under the root its device signed',
+        description:
+          'spec DEVICE-3.3, as base64url. That the payload is final shows GET /api/v1/payloads/{id}/proof.',
+        params: Type.Object({ id: Hex32, index: Type.Integer({ minimum: 0, maximum: 0xffff }) }),
+        response: {
+          200: Type.Object({
+            proof: Type.String(),
+            record: Type.Integer({ description: 'of the records of the reading that is proven' }),
+          }),
+          404: Problem,
+        },
+      },
+    },
+    (request) => {
+      const { id, index } = request.params;
+      const proven =
+        gateway.batchProof(hash32(id), index) ?? refuse('not-found', 'no batch with such a reading is here');
+      return { proof: Buffer.from(proven.proof).toString('base64url'), record: proven.record };
+    },
+  );
+
   api.post(
     '/api/v1/payloads/status',
     {

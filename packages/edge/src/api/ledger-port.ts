@@ -3,7 +3,9 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { BodyKind } from '@itc/core/ledger/body.js';
-import type { Height, Millis } from '@itc/core/ledger/ids.js';
+import { TOLL } from '@itc/core/dag/toll.js';
+import { headerHash } from '@itc/core/ledger/block.js';
+import { height, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { encodeLinkedHeader, type LinkedHeader } from '@itc/core/light/certified.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
@@ -39,6 +41,8 @@ export class ChainLedger implements LedgerPort {
   readonly #chain: Chain;
   readonly #now: () => number;
   readonly #hops: Hops;
+  /** Hashes of headers that stamps have named. */
+  readonly #anchors: Map<number, Hash> = new Map();
   #newest: CertifiedHeader | undefined;
 
   constructor(options: { readonly chain: Chain; readonly gateway: Address; readonly now: () => number }) {
@@ -78,6 +82,17 @@ export class ChainLedger implements LedgerPort {
     const path = found === undefined ? {} : { path: pathOf(found) };
     const proof = proveAccess({ ...newest, tree: state.tree, device, subject, ...path });
     return proof === undefined ? undefined : encodeAccessProof(proof);
+  }
+
+  anchor(at: number): Hash | undefined {
+    let hash = this.#anchors.get(at);
+    if (hash !== undefined) return hash;
+    const certified = at < 1 ? undefined : this.#chain.headerAt(height(at));
+    if (certified === undefined) return undefined;
+    hash = headerHash(certified.header);
+    if (this.#anchors.size > TOLL.anchorAgeMax) this.#anchors.clear();
+    this.#anchors.set(at, hash);
+    return hash;
   }
 
   mayRead(device: Address, subject: Address, at: Millis): boolean {

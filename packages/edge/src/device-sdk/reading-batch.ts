@@ -12,7 +12,7 @@ import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { readHash } from '@itc/core/ledger/fields.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
-import { parseSenmlCbor, writeSenmlCbor } from '../2-conversion/senml-cbor.ts';
+import { writeSenmlCbor } from '../2-conversion/senml-cbor.ts';
 import type { DeviceSigner } from '../device/device-client.ts';
 
 /** The name of the SenML record that holds the root. */
@@ -51,7 +51,10 @@ export function signBatch(o: {
 }
 
 /** Version u8 = 1 ‖ payload bytes ‖ reading bytes ‖ index u32 ‖ [ path 32 ]. */
-export function proveBatchReading(batch: SignedBatch, index: number): Uint8Array {
+export function proveBatchReading(
+  batch: Pick<SignedBatch, 'payload' | 'readings'>,
+  index: number,
+): Uint8Array {
   const path = new MerkleTree(batch.readings.map(sha256)).path(index);
   return new Writer(512)
     .u8(PROOF_VERSION)
@@ -103,16 +106,23 @@ export function verifyBatchReading(o: {
   return ok({ reading, payload: payload.value, index, count: signed.count });
 }
 
-/** What a batch's payload commits, or undefined. */
-export function batchRoot(payload: Payload): { readonly root: Hash; readonly count: number } | undefined {
+/** A SenML pack of one record, name and data: `81 a2 00 65 "batch" 08 58 24`. */
+const CONTENT_HEAD = writeSenmlCbor([{ n: BATCH_NAME, vd: new Uint8Array(4 + HASH_BYTES) }]).slice(0, -36);
+
+/** What a batch's payload commits, or undefined. There is one form of it, so that the payload says nothing else besides. */
+export function batchRoot(
+  payload: Pick<Payload, 'contentType' | 'content'>,
+): { readonly root: Hash; readonly count: number } | undefined {
   if (payload.contentType !== 'senml+cbor') return undefined;
-  const pack = parseSenmlCbor(payload.content);
-  const record = pack.ok && pack.value.length === 1 ? pack.value[0] : undefined;
-  if (record?.n !== BATCH_NAME || record.vd === undefined) return undefined;
-  const committed = decode((reader) => ({ count: reader.u32(), root: readHash(reader) }), record.vd);
-  if (!committed.ok || committed.value.count > BATCH_READINGS_MAX) return undefined;
-  // One form only, so that the payload says nothing else besides.
-  return equalBytes(payload.content, writeSenmlCbor([{ n: BATCH_NAME, vd: record.vd }]))
-    ? committed.value
-    : undefined;
+  const { content } = payload;
+  const at = CONTENT_HEAD.length;
+  if (content.length !== at + 4 + HASH_BYTES || !equalBytes(content.subarray(0, at), CONTENT_HEAD))
+    return undefined;
+  const committed = decode(
+    (reader) => ({ count: reader.u32(), root: readHash(reader) }),
+    content.subarray(at),
+  );
+  if (!committed.ok || committed.value.count < 1 || committed.value.count > BATCH_READINGS_MAX)
+    return undefined;
+  return committed.value;
 }

@@ -6,15 +6,23 @@ import { Socket } from 'node:net';
 import { connect, type IPublishPacket, type MqttClient } from 'mqtt';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { StampSearch, type Stamp } from '@itc/core/dag/toll.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
-import { encodePayload, payloadSigningBytes, type ContentType } from '@itc/core/ledger/payload.js';
+import {
+  encodePayload,
+  parsePayload,
+  payloadSigningBytes,
+  type ContentType,
+} from '@itc/core/ledger/payload.js';
 import { encodeSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import { anchorOf, StampWork, type WorkPolicy } from '../device-sdk/stamp-work.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { reasonOf, type Log } from '../log.ts';
 import { LOGIN_METHOD, loginSigningBytes } from '../login-proof.ts';
 import { CODE_PROPERTY, isPassing } from '../publish-code.ts';
 import { downTopic, HEADER_TOPIC, noticeTopic, OWN_UP_TOPIC } from '../topics.ts';
-import type { Sequence } from './sequence.ts';
+import { encodeUploadFrame, UPLOAD_CONTENT_TYPE } from '../upload-frame.ts';
+import { parseWorkDemand, WORK_PROPERTY, type WorkDemand } from '../work-demand.ts';
 
 export interface DeviceSigner {
   readonly publicKey: PublicKey;
@@ -33,7 +41,11 @@ export interface DeviceClientOptions {
   readonly chain: Hash;
   readonly signer: DeviceSigner;
   readonly gateways: readonly GatewayPlace[];
-  readonly sequence: Sequence;
+  readonly sequence: Numbers;
+  /** What it does when work is asked of it. Left out: it waits until none is asked any more. */
+  readonly work?: WorkPolicy;
+  /** The header it believes, where it follows the chain: what its work is anchored to. */
+  readonly believed?: () => { readonly height: number; readonly hash: Hash } | undefined;
   /** Uniform in [0, 1): spreads reconnects. */
   readonly random: () => number;
   readonly log: Log;
@@ -41,6 +53,11 @@ export interface DeviceClientOptions {
   readonly onCommand?: (frame: Uint8Array) => void;
   /** Header ‖ certificate. */
   readonly onHeader?: (update: Uint8Array) => void;
+}
+
+/** Numbers for payloads, each once. */
+export interface Numbers {
+  next(): Promise<number>;
 }
 
 /** What became of a payload: `code` is absent when it was accepted, now or before. */
@@ -52,9 +69,15 @@ export interface Delivered {
 }
 
 interface Spooled {
+  /** The payload, COSE_Sign1. */
   readonly bytes: Uint8Array;
+  /** Of a batch. */
+  readonly readings: readonly Uint8Array[];
   readonly settle: (delivered: Delivered) => void;
   again: boolean;
+  stamp: Stamp | undefined;
+  /** Stamps searched since it last waited. */
+  attempts: number;
 }
 
 const KEEP_ALIVE_SECONDS = 30;
@@ -71,6 +94,10 @@ export class DeviceClient {
   #client: MqttClient | undefined;
   #ready = false;
   #paused = false;
+  /** Being worked for; what waits behind it does so meanwhile. */
+  #working: Spooled | undefined;
+  /** Work was asked for lately: one payload at a time, or each one on its way would be refused. */
+  #isDear = false;
   #stopped = true;
   /** Which gateway, and how often in a row it failed. */
   #at = 0;
@@ -88,7 +115,7 @@ export class DeviceClient {
 
   /** Payloads no gateway has answered for yet. */
   get waiting(): number {
-    return this.#spool.length + this.#inFlight.size;
+    return this.#spool.length + this.#inFlight.size + (this.#working === undefined ? 0 : 1);
   }
 
   start(): void {
@@ -153,12 +180,12 @@ export class DeviceClient {
   }
 
   /** Sends signed bytes as they are, for example an acknowledgement that may have been lost. */
-  async resend(bytes: Uint8Array, urgent: boolean): Promise<Delivered> {
+  async resend(bytes: Uint8Array, urgent: boolean, readings: readonly Uint8Array[] = []): Promise<Delivered> {
     return await new Promise((settle) => {
-      const entry = { bytes, settle, again: false };
+      const entry: Spooled = { bytes, readings, settle, again: false, stamp: undefined, attempts: 0 };
       if (urgent) this.#spool.unshift(entry);
       else this.#spool.push(entry);
-      this.#spoolBytes += bytes.length;
+      this.#spoolBytes += bytesOf(entry);
       while (this.#spool.length > EDGE_LIMITS.spoolEntriesMax || this.#spoolBytes > EDGE_LIMITS.spoolBytesMax)
         this.#dropOldest(urgent);
       this.#pump();
@@ -169,7 +196,7 @@ export class DeviceClient {
   #dropOldest(urgent: boolean): void {
     const [dropped] = this.#spool.splice(urgent ? 1 : 0, 1);
     if (dropped === undefined) return;
-    this.#spoolBytes -= dropped.bytes.length;
+    this.#spoolBytes -= bytesOf(dropped);
     dropped.settle({ code: 'pool.full', reason: 'the device could not keep it any longer' });
   }
 
@@ -247,13 +274,15 @@ export class DeviceClient {
       client !== undefined &&
       this.#ready &&
       !this.#paused &&
-      this.#inFlight.size < EDGE_LIMITS.deviceInFlightMax
+      this.#working === undefined &&
+      this.#inFlight.size < (this.#isDear ? 1 : EDGE_LIMITS.deviceInFlightMax)
     ) {
       const entry = this.#spool.shift();
       if (entry === undefined) return;
       this.#inFlight.add(entry);
-      const options = { qos: 1 as const, dup: entry.again, properties: { contentType: 'application/cose' } };
-      client.publish(OWN_UP_TOPIC, Buffer.from(entry.bytes), options, (error, packet) => {
+      const { bytes, contentType } = wireOf(entry);
+      const options = { qos: 1 as const, dup: entry.again, properties: { contentType } };
+      client.publish(OWN_UP_TOPIC, Buffer.from(bytes), options, (error, packet) => {
         // After the connection has ended the entry is back in the spool, and this answer is of no account.
         if (client !== this.#client || !this.#inFlight.has(entry)) return;
         const answer = packet as
@@ -271,19 +300,63 @@ export class DeviceClient {
   ): void {
     this.#inFlight.delete(entry);
     const code = properties?.userProperties?.[CODE_PROPERTY];
+    if (code === 'payload.work-required') {
+      this.#isDear = true;
+      const demand = parseWorkDemand(properties?.userProperties?.[WORK_PROPERTY] ?? '');
+      if (this.#workFor(entry, demand)) return;
+    }
     if (code !== undefined && isPassing(code)) {
       entry.again = true;
+      entry.stamp = undefined;
+      entry.attempts = 0;
       this.#spool.unshift(entry);
       this.#pause();
       return;
     }
-    this.#spoolBytes -= entry.bytes.length;
+    this.#spoolBytes -= bytesOf(entry);
+    this.#isDear = entry.stamp !== undefined;
     const reason = properties?.reasonString;
     entry.settle({
       ...(code === undefined ? {} : code === 'payload.duplicate' ? { duplicate: true } : { code }),
       ...(reason === undefined ? {} : { reason }),
     });
     this.#pump();
+  }
+
+  /** Whether it is worth working for this one now; it goes out again when a stamp is found. */
+  #workFor(entry: Spooled, demand: WorkDemand | undefined): boolean {
+    const { work, believed, log } = this.#o;
+    if (work === undefined || demand === undefined || this.#working !== undefined) return false;
+    if (demand.bits > work.bitsMax || entry.attempts >= work.attemptsMax) {
+      log.warn('device: it waits instead of working', { bits: demand.bits, attempts: entry.attempts });
+      return false;
+    }
+    const at = anchorOf(demand, believed?.());
+    const payload = this.#idOf(entry);
+    if (at === undefined || payload === undefined) return false;
+    entry.attempts += 1;
+    this.#working = entry;
+    const tolled = { anchor: at.anchor, device: this.#o.signer.address, payload };
+    const search = new StampSearch({ tolled, height: at.height, bits: demand.bits });
+    const step = new StampWork({ search, bits: demand.bits, policy: work, monotonicMs });
+    const slice = (): void => {
+      // What stopped is not worth the work any more.
+      if (this.#stopped) return;
+      const done = step.slice();
+      if (done.kind === 'goes-on') return void setImmediate(slice);
+      this.#working = undefined;
+      entry.again = true;
+      if (done.kind === 'found') entry.stamp = done.stamp;
+      this.#spool.unshift(entry);
+      this.#pump();
+    };
+    setImmediate(slice);
+    return true;
+  }
+
+  #idOf({ bytes }: Spooled): Hash | undefined {
+    const parsed = parsePayload(this.#o.chain, bytes);
+    return parsed.ok ? parsed.value.id : undefined;
   }
 
   /** The gateway has too much to do: a second of silence helps it more than another try. */
@@ -298,4 +371,17 @@ export class DeviceClient {
       PAUSE_MS * (0.5 + this.#o.random()),
     ).unref();
   }
+}
+
+const monotonicMs = (): number => performance.now();
+
+function bytesOf({ bytes, readings }: Spooled): number {
+  return readings.reduce((sum, reading) => sum + reading.length, bytes.length);
+}
+
+/** A payload with nothing beside it goes as it is: any gateway takes that. */
+function wireOf({ bytes, readings, stamp }: Spooled): { bytes: Uint8Array; contentType: string } {
+  if (stamp === undefined && readings.length === 0) return { bytes, contentType: 'application/cose' };
+  const frame = encodeUploadFrame({ ...(stamp && { stamp }), payload: bytes, readings });
+  return { bytes: frame, contentType: UPLOAD_CONTENT_TYPE };
 }

@@ -283,6 +283,15 @@ export class CommandDesk {
     }
   }
 
+  /** Whether it answers a command of this gateway that has no answer yet. */
+  awaits(payload: Payload): boolean {
+    const decoded = decodeAcknowledgement(payload.content);
+    const entry = decoded.ok ? this.#entries.get(toHex(decoded.value.command)) : undefined;
+    return (
+      entry !== undefined && entry.view.outcome === undefined && equalBytes(entry.device, payload.device)
+    );
+  }
+
   /** From a payload the device signed. Returns the rows to store with it. The first answer stands. */
   acknowledged(payload: Payload): Row[] {
     const decoded = decodeAcknowledgement(payload.content);

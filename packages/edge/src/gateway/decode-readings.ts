@@ -1,13 +1,24 @@
 /** From a stored payload back to its readings. */
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { parseSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import { batchRoot } from '../device-sdk/reading-batch.ts';
+import { recordsOf } from './batches.ts';
 import type { LatestValue } from './views.ts';
 
-/** Empty for commands and acknowledgements, and for what is no SenML. @param receivedAt relative times count from it */
-export function readingsIn(payload: Payload, receivedAt: number): SenmlRecord[] {
+/**
+ * Empty for commands and acknowledgements, for what is no SenML, and for a batch whose readings are not here.
+ * @param receivedAt relative times count from it @param batch the readings of a batch
+ */
+export function readingsIn(
+  payload: Payload,
+  receivedAt: number,
+  batch?: readonly Uint8Array[],
+): SenmlRecord[] {
+  if (batch !== undefined) return recordsOf(batch, receivedAt);
   switch (payload.contentType) {
     case 'senml+json':
     case 'senml+cbor': {
+      if (batchRoot(payload) !== undefined) return [];
       const parsed = parseSenml(payload.contentType, payload.content, receivedAt);
       return parsed.ok ? parsed.value : [];
     }

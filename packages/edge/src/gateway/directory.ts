@@ -65,7 +65,8 @@ export class Directory {
         const payload = bytes && parsePayload(this.#ledger.chain, bytes);
         if (status !== undefined && payload?.ok === true) {
           known.lastSeen = Math.max(known.lastSeen ?? 0, status.receivedAt);
-          this.#remember(known, readingsIn(payload.value, status.receivedAt), status.receivedAt);
+          const records = readingsIn(payload.value, status.receivedAt, this.#vault.batch(id));
+          this.#remember(known, records, status.receivedAt);
         }
         // Two payloads: names that come only now and then show up again with their next reading.
         if (!first) break;

@@ -21,8 +21,13 @@ import type { Row, Vault } from '../3-cyber/vault/vault.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { reasonOf, type Log } from '../log.ts';
 import type { LedgerPort, SubnetPort } from '../ports.ts';
+import { batchRoot } from '../device-sdk/reading-batch.ts';
+import { decodeUploadFrame, type UploadFrame } from '../upload-frame.ts';
+import type { WorkDemand } from '../work-demand.ts';
+import { checkBatch } from './batches.ts';
 import type { Directory } from './directory.ts';
 import type { SignatureQueue } from './signature-queue.ts';
+import { TollGate } from './toll-gate.ts';
 
 export interface Upload {
   /** The device that is logged in. */
@@ -36,12 +41,21 @@ export interface Upload {
 
 export type IngestOutcome =
   | { readonly kind: 'accepted'; readonly payload: Hash; readonly duplicate: boolean }
-  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string; readonly payload?: Hash };
+  | {
+      readonly kind: 'refused';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly payload?: Hash;
+      /** With `payload.work-required`. */
+      readonly work?: WorkDemand;
+    };
 
 /** Told of every payload that was accepted, before its publish is acknowledged. */
 export interface IngestListener {
   /** Rows to be stored with an acknowledgement, after its signature was checked. */
   acknowledged(payload: Payload): Row[];
+  /** Whether it answers a command that waits for an answer. */
+  awaits(payload: Payload): boolean;
   received(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void;
   /** Rows to be stored with what a device that is logged in here attested. */
   attested(payload: Payload): Row[];
@@ -74,9 +88,11 @@ export class Ingest {
   /** Arrival from which on payloads wait in the vault for the subnet; at the start, everything that does. */
   #backlog: number | undefined = 0;
   readonly counts = { accepted: 0, duplicates: 0, refused: 0 };
+  readonly #toll: TollGate;
 
   constructor(options: IngestOptions) {
     this.#o = options;
+    this.#toll = new TollGate(options);
   }
 
   async upload(upload: Upload): Promise<IngestOutcome> {
@@ -98,7 +114,11 @@ export class Ingest {
   }
 
   async #upload(upload: Upload): Promise<IngestOutcome> {
-    const { bytes, device } = upload;
+    const { device } = upload;
+    const opened = openUpload(upload.bytes, upload.contentType);
+    if (opened === undefined)
+      return refuse('payload.malformed', 'neither SenML nor COSE nor an upload that holds one of them');
+    const { payload: bytes, format } = opened;
     if (bytes.length > LIMITS.payloadBytesMax)
       return refuse(
         'payload.too-large',
@@ -106,17 +126,16 @@ export class Ingest {
       );
     if (this.#atOnce > EDGE_LIMITS.ingestAtOnceMax || this.#o.vault.openCount >= EDGE_LIMITS.openPayloadsMax)
       return refuse('pool.full', 'too many payloads are not final yet; try again later');
-    const format = detectFormat(bytes, upload.contentType);
-    if (format === undefined)
-      return refuse('payload.malformed', 'the content type is neither SenML nor COSE');
     if (!this.#o.directory.isAdmitted(device))
       return refuse('payload.unknown-device', 'the device is not registered to an owner');
-    return format === 'cose' ? await this.#signed(upload) : await this.#unsigned(upload, format);
+    const item: Item = { ...opened, device, again: upload.again, size: upload.bytes.length };
+    return format === 'cose' ? await this.#signed(item) : await this.#unsigned(item, format);
   }
 
-  async #signed({ bytes, device }: Upload): Promise<IngestOutcome> {
+  async #signed(item: Item): Promise<IngestOutcome> {
+    const { device } = item;
     const { ledger, vault, now, signatures, verify } = this.#o;
-    const parsed = parsePayload(ledger.chain, bytes);
+    const parsed = parsePayload(ledger.chain, item.payload);
     if (!parsed.ok)
       return parsed.code === 'payload.too-large'
         ? refuse(parsed.code, parsed.message)
@@ -133,16 +152,25 @@ export class Ingest {
     if (!equalBytes(addressOf(payload.signer), device))
       return refuse('request.unauthorised', 'a device signs for itself', payload.id);
 
+    // An answer that is waited for is free: others must not make a lamp work by asking it.
+    const isAwaited = payload.contentType === 'ack' && this.#o.listener.awaits(payload);
+    const toll = isAwaited ? undefined : this.#tollOf(item, () => payload.id);
+    if (toll !== undefined) return { ...toll, payload: payload.id };
     const text = Buffer.from(payload.id).toString('hex');
     const first = this.#inWork.get(text);
-    if (first !== undefined) return asDuplicate(await first);
-    if (vault.status(payload.id) !== undefined)
-      return { kind: 'accepted', payload: payload.id, duplicate: true };
+    if (first !== undefined) {
+      this.#toll.duplicate(device);
+      return asDuplicate(await first);
+    }
+    if (vault.status(payload.id) !== undefined) {
+      this.#toll.duplicate(device);
+      return await this.#known(payload, item.readings);
+    }
     const check = (): Promise<boolean> =>
       payload.contentType === 'ack'
         ? Promise.resolve(verify(payload.signer, payload.signedBytes, payload.signature))
         : signatures.check(payload);
-    const work = this.#verified(payload, now(), check);
+    const work = this.#verified(payload, { ...item, receivedAt: now() }, check);
     this.#inWork.set(text, work);
     try {
       return await work;
@@ -151,18 +179,45 @@ export class Ingest {
     }
   }
 
+  #tollOf({ device, size, stamp }: Item, payload: () => Hash): Refusal | undefined {
+    const work = this.#toll.pass({ device, payload, bytes: size, ...(stamp && { stamp }) });
+    if (work === undefined) return undefined;
+    const asked = `the device sends more than its share: ${work.bits} bits of work at height ${work.height}, or later`;
+    return { ...refuse('payload.work-required', asked), work };
+  }
+
+  /** Heard of through the subnet a batch is its root alone; its readings are welcome still. */
+  async #known(payload: Payload, readings: readonly Uint8Array[]): Promise<IngestOutcome> {
+    const { vault, now } = this.#o;
+    const known = { kind: 'accepted', payload: payload.id, duplicate: true } as const;
+    if (readings.length === 0 || vault.batch(payload.id) !== undefined) return known;
+    const receivedAt = now();
+    const records = checkBatch(payload, readings, receivedAt);
+    if (!records.ok) return refuse(records.code, records.message, payload.id);
+    await vault.putBatch(payload.id, {
+      batch: readings,
+      readings: records.value.length,
+      ...spanOf(records.value, receivedAt),
+    });
+    this.#tell(payload, records.value, receivedAt);
+    return known;
+  }
+
   async #verified(
     payload: Payload,
-    receivedAt: number,
+    o: { readonly readings: readonly Uint8Array[]; readonly receivedAt: number },
     verify: () => Promise<boolean>,
   ): Promise<IngestOutcome> {
     const lane = this.#laneFlaw(payload);
     if (lane !== undefined) return lane;
-    const records = contentOf(payload, receivedAt);
+    const records = contentOf(payload, o.receivedAt, o.readings);
     if ('kind' in records) return records;
-    if (!(await verify())) return refuse('payload.signature', 'the signature does not verify', payload.id);
+    if (!(await verify())) {
+      this.#toll.forged(payload.device);
+      return refuse('payload.signature', 'the signature does not verify', payload.id);
+    }
     // Another payload may have taken the sequence meanwhile.
-    return this.#laneFlaw(payload) ?? (await this.#store(payload, records, receivedAt));
+    return this.#laneFlaw(payload) ?? (await this.#store(payload, records, o));
   }
 
   #laneFlaw(payload: Payload): Refusal | undefined {
@@ -182,11 +237,17 @@ export class Ingest {
   }
 
   /** The gateway vouches: it signs what the device sent, under its own counter for that device. */
-  async #unsigned(upload: Upload, contentType: Exclude<UpFormat, 'cose'>): Promise<IngestOutcome> {
-    const digest = Buffer.from(sha256(Buffer.concat([upload.device, upload.bytes]))).toString('hex');
-    const before = upload.again ? this.#attested.get(digest) : undefined;
-    if (before !== undefined) return asDuplicate(await before);
-    const work = this.#attest(upload, contentType);
+  async #unsigned(item: Item, contentType: SenmlFormat): Promise<IngestOutcome> {
+    if (item.readings.length > 0) return refuse('payload.malformed', 'a batch is signed by its device');
+    const toll = this.#tollOf(item, () => sha256(item.payload));
+    if (toll !== undefined) return toll;
+    const digest = Buffer.from(sha256(Buffer.concat([item.device, item.payload]))).toString('hex');
+    const before = item.again ? this.#attested.get(digest) : undefined;
+    if (before !== undefined) {
+      this.#toll.duplicate(item.device);
+      return asDuplicate(await before);
+    }
+    const work = this.#attest(item, contentType);
     this.#attested.set(digest, work);
     if (this.#attested.size > EDGE_LIMITS.duplicateMemory) {
       const oldest = this.#attested.keys().next();
@@ -198,7 +259,7 @@ export class Ingest {
     return outcome;
   }
 
-  async #attest({ bytes, device }: Upload, contentType: Exclude<UpFormat, 'cose'>): Promise<IngestOutcome> {
+  async #attest({ payload: bytes, device }: Item, contentType: SenmlFormat): Promise<IngestOutcome> {
     const { ledger, subnet, vault, now } = this.#o;
     const receivedAt = now();
     const parsed = parseSenml(contentType, bytes, receivedAt);
@@ -215,16 +276,16 @@ export class Ingest {
     const payload = parsePayload(ledger.chain, encodePayload(unsigned, signature));
     // The envelope round the content can make it too large; nothing else can go wrong with our own bytes.
     if (!payload.ok) return refuse('payload.too-large', payload.message);
-    return await this.#store(payload.value, parsed.value, receivedAt);
+    return await this.#store(payload.value, parsed.value, { receivedAt, readings: [] });
   }
 
   async #store(
     payload: Payload,
     records: readonly SenmlRecord[],
-    receivedAt: number,
+    o: { readonly receivedAt: number; readonly readings: readonly Uint8Array[] },
   ): Promise<IngestOutcome> {
     const rows = payload.contentType === 'attestation' ? this.#o.listener.attested(payload) : [];
-    await this.#keep(payload, records, receivedAt, rows);
+    await this.#keep(payload, records, { ...o, rows });
     this.offer(payload);
     if (payload.contentType === 'rental') this.#o.listener.rentalWord(payload);
     return { kind: 'accepted', payload: payload.id, duplicate: false };
@@ -240,28 +301,36 @@ export class Ingest {
     if (vault.status(payload.id) !== undefined || vault.lane(payload).check(payload.sequence) !== 'new')
       return undefined;
     const receivedAt = now();
-    const records = contentOf(payload, receivedAt);
-    return 'kind' in records ? undefined : this.#keep(payload, records, receivedAt);
+    const records = contentOf(payload, receivedAt, []);
+    return 'kind' in records ? undefined : this.#keep(payload, records, { receivedAt, readings: [] });
   }
 
   /** To the vault, then to whoever listens. No await before `vault.put`: the sequence is taken in the turn it was checked in. */
   async #keep(
     payload: Payload,
     records: readonly SenmlRecord[],
-    receivedAt: number,
-    own: readonly Row[] = [],
+    o: {
+      readonly receivedAt: number;
+      readonly readings: readonly Uint8Array[];
+      readonly rows?: readonly Row[];
+    },
   ): Promise<void> {
-    const { vault, directory, listener } = this.#o;
-    const times = records.map(({ time }) => time);
-    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : own;
+    const { vault, listener } = this.#o;
+    const { receivedAt, readings } = o;
+    const rows = payload.contentType === 'ack' ? listener.acknowledged(payload) : (o.rows ?? []);
     await vault.put({
       payload,
       readings: records.length,
       receivedAt,
-      timeMin: times.length === 0 ? receivedAt : Math.min(...times),
-      timeMax: times.length === 0 ? receivedAt : Math.max(...times),
+      ...spanOf(records, receivedAt),
+      ...(readings.length > 0 && { batch: readings }),
       rows,
     });
+    this.#tell(payload, records, receivedAt);
+  }
+
+  #tell(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void {
+    const { directory, listener } = this.#o;
     const known = directory.meet(payload.device);
     if (known !== undefined) directory.heard(known, records, receivedAt);
     listener.received(payload, records, receivedAt);
@@ -294,7 +363,50 @@ export class Ingest {
   }
 }
 
-function contentOf(payload: Payload, receivedAt: number): SenmlRecord[] | Refusal {
+type SenmlFormat = Exclude<UpFormat, 'cose' | 'upload'>;
+
+/** An upload without its frame, where it has one. */
+interface Opened extends UploadFrame {
+  readonly format: SenmlFormat | 'cose';
+}
+
+interface Item extends Opened {
+  readonly device: Address;
+  readonly again: boolean;
+  /** Of all that was sent. */
+  readonly size: number;
+}
+
+function openUpload(bytes: Uint8Array, contentType: string | undefined): Opened | undefined {
+  const format = detectFormat(bytes, contentType);
+  if (format !== 'upload') return format && { format, payload: bytes, readings: [] };
+  const frame = decodeUploadFrame(bytes);
+  const inner = frame.ok ? detectFormat(frame.value.payload) : undefined;
+  return !frame.ok || inner === undefined || inner === 'upload'
+    ? undefined
+    : { ...frame.value, format: inner };
+}
+
+function spanOf(
+  records: readonly SenmlRecord[],
+  receivedAt: number,
+): { readonly timeMin: number; readonly timeMax: number } {
+  if (records.length === 0) return { timeMin: receivedAt, timeMax: receivedAt };
+  const times = records.map(({ time }) => time);
+  return { timeMin: Math.min(...times), timeMax: Math.max(...times) };
+}
+
+function contentOf(
+  payload: Payload,
+  receivedAt: number,
+  readings: readonly Uint8Array[],
+): SenmlRecord[] | Refusal {
+  if (readings.length > 0) {
+    const records = checkBatch(payload, readings, receivedAt);
+    return records.ok ? records.value : refuse(records.code, records.message, payload.id);
+  }
+  // Heard of without its readings.
+  if (batchRoot(payload) !== undefined) return [];
   switch (payload.contentType) {
     case 'senml+json':
     case 'senml+cbor': {

@@ -7,6 +7,7 @@ import type { SenmlRecord } from '../2-conversion/senml.ts';
 import type { Stage } from '../3-cyber/vault/status.ts';
 import type { Vault } from '../3-cyber/vault/vault.ts';
 import { EDGE_LIMITS } from '../limits.ts';
+import { proveRecord, type ProvenRecord } from './batches.ts';
 import { readingsIn, shown } from './decode-readings.ts';
 import type { Visible } from './owners.ts';
 import type { PayloadView, ReadingView, SeriesView, StatusesView } from './views.ts';
@@ -110,6 +111,13 @@ export class Readings {
     return { statuses, final };
   }
 
+  /** Of a reading that came in a batch: that it is under the root its device signed. */
+  batchProof(id: Hash, index: number): ProvenRecord | undefined {
+    const payload = this.#vault.payload(id);
+    const batch = this.#vault.batch(id);
+    return payload && batch && proveRecord(payload, batch, index);
+  }
+
   views(o: { id: Hash; device: Address; records: readonly SenmlRecord[]; status: Stage }): ReadingView[] {
     const payload = toHex(o.id);
     const device = formatAddress(o.device);
@@ -127,7 +135,7 @@ export class Readings {
     const status = this.#vault.status(id);
     const payload = this.#parsed(id);
     if (status === undefined || payload === undefined) return [];
-    const records = readingsIn(payload, status.receivedAt);
+    const records = readingsIn(payload, status.receivedAt, this.#vault.batch(id));
     return this.views({ id, device: status.device, records, status: status.stage });
   }
 

@@ -46,6 +46,7 @@ export interface Answer {
   readonly reasonCode: number;
   readonly code: string | undefined;
   readonly payload: string | undefined;
+  readonly work?: string;
 }
 
 const waiting = new WeakMap<MqttClient, ((answer: Answer) => void)[]>();
@@ -66,6 +67,7 @@ export async function publish(
         reasonCode: packet.reasonCode ?? 0,
         code: properties?.['itc-code'],
         payload: properties?.['itc-payload'],
+        ...(properties?.['itc-work'] !== undefined && { work: properties['itc-work'] }),
       });
     });
     queue = due;

@@ -5,10 +5,11 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
+import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
-import { ACTIONS } from '@itc/core/ledger/terms.js';
+import { ACTIONS, type ModelLimits } from '@itc/core/ledger/terms.js';
 import { encodeLinkedHeader } from '@itc/core/light/certified.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { ownedBy, type Device } from '@itc/core/state/device-record.js';
@@ -50,6 +51,7 @@ export class FakeLedger implements LedgerPort {
   readonly #listeners: Set<() => void> = new Set();
   readonly #devices: Map<string, Device> = new Map();
   readonly #grants: Map<string, Partial<GrantRecord> | undefined> = new Map();
+  readonly #hashes: Hash[] = [];
   #tree: StateTree = StateTree.empty;
   #head: CertifiedBlock | undefined;
 
@@ -101,6 +103,7 @@ export class FakeLedger implements LedgerPort {
 
   block(): CertifiedBlock {
     this.#head = this.#chain.append([], { stateRoot: this.#tree.root });
+    this.#hashes.push(headerHash(this.#head.block.header));
     for (const listener of this.#listeners) listener();
     return this.#head;
   }
@@ -129,6 +132,10 @@ export class FakeLedger implements LedgerPort {
     return ((this.#grants.get(toHex(device) + toHex(subject))?.actions ?? 0) & ACTIONS.read) !== 0;
   }
 
+  anchor(at: number): Hash | undefined {
+    return this.#hashes[at - 1];
+  }
+
   trustUpdate(): Uint8Array | undefined {
     if (this.#head === undefined) return undefined;
     const { block, certificate } = this.#head;
@@ -151,6 +158,11 @@ export class FakeSubnet implements SubnetPort {
   /** In the member's store, and never told. */
   readonly missed: Payload[] = [];
   full = false;
+  bits = 0;
+
+  powBits(): number {
+    return this.bits;
+  }
 
   sign(bytes: Uint8Array): Uint8Array {
     return gatewayKey.sign(bytes);
@@ -196,6 +208,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly vault: Vault;
   readonly url: string;
+  /** Signatures of payloads that were checked. */
+  readonly signaturesChecked: () => number;
   /** The gateway's clock. */
   advance(ms: number): void;
   now(): number;
@@ -205,7 +219,9 @@ export interface TestGateway extends AsyncDisposable {
   restart(o?: { readonly finals: FakeSubnet['finals']; readonly missed?: readonly Payload[] }): Promise<void>;
 }
 
-export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = {}): Promise<TestGateway> {
+export async function openGateway(
+  o: { tables?: Tables; ledger?: FakeLedger; clock?: () => number } = {},
+): Promise<TestGateway> {
   const tables = o.tables ?? new MemoryTables();
   const ledger = o.ledger ?? new FakeLedger();
   ledger.claim(lampKey, owner);
@@ -213,7 +229,9 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
   ledger.block();
   const lamps: Lamp[] = [];
   let offset = 0;
-  const now = (): number => Date.now() + offset;
+  let checked = 0;
+  const clock = o.clock ?? Date.now;
+  const now = (): number => clock() + offset;
   const build = async (
     finals: FakeSubnet['finals'] = new Map(),
     missed: readonly Payload[] = [],
@@ -229,12 +247,14 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
       mqttHost: '127.0.0.1',
       mqttPort: 0,
       verify: verifyQuickly,
-      verifyBatch: (items) =>
-        Promise.resolve(
+      verifyBatch: (items) => {
+        checked += items.length;
+        return Promise.resolve(
           items.map(({ key, message, signature }) =>
             verifyQuickly({ algorithm: 1, bytes: key }, message, signature),
           ),
-        ),
+        );
+      },
       now,
       log: SILENT,
       mayEnrol: (caller) => toHex(caller) === toHex(owner.address),
@@ -262,6 +282,7 @@ export async function openGateway(o: { tables?: Tables; ledger?: FakeLedger } = 
       return current.url;
     },
     now,
+    signaturesChecked: () => checked,
     advance: (ms) => {
       offset += ms;
     },
@@ -287,6 +308,7 @@ export interface LampChoices {
   readonly monotonicMs?: () => number;
   readonly reportMs?: number;
   readonly colour?: { readonly min: number; readonly max: number };
+  readonly limits?: ModelLimits;
 }
 
 export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): Lamp {
@@ -301,6 +323,7 @@ export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): L
     log: SILENT,
     ...(o.reportMs !== undefined && { reportMs: o.reportMs }),
     ...(o.colour && { colour: o.colour }),
+    ...(o.limits && { limits: o.limits }),
   });
 }
 

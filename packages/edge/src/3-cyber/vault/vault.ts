@@ -3,13 +3,14 @@
  * publishes per fsync. What is not final is never dropped; of what is, the oldest goes when the size bound is reached.
  */
 import { concatBytes } from '@itc/core/bytes/hex.js';
-import { decode } from '@itc/core/bytes/reader.js';
+import { decode, type Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { laneKey, type Payload } from '@itc/core/ledger/payload.js';
 import type { Change, Tables } from '@itc/node/ports.js';
+import { BATCH_READINGS_MAX } from '../../device-sdk/reading-batch.ts';
 import { EDGE_LIMITS } from '../../limits.ts';
 import { Lane } from './lane.ts';
 import { decodeStatus, encodeStatus, stageReached, type PayloadStatus, type Stage } from './status.ts';
@@ -26,6 +27,8 @@ export interface VaultEntry {
   readonly receivedAt: number;
   readonly timeMin: number;
   readonly timeMax: number;
+  /** Of a batch: what its payload holds the root of. */
+  readonly batch?: readonly Uint8Array[];
   /** Rows that must be stored with it or not at all. */
   readonly rows?: readonly Row[];
 }
@@ -54,6 +57,7 @@ export interface Indexed {
 
 const TABLE = {
   bytes: 'vault-payloads',
+  batches: 'vault-batches',
   status: 'vault-status',
   index: 'vault-index',
   open: 'vault-open',
@@ -152,6 +156,7 @@ export class Vault {
         bytes: this.#bytes,
       });
     const { payload, receivedAt } = entry;
+    const batch = entry.batch && encodeBatch(entry.batch);
     this.#arrivals += 1;
     const status: PayloadStatus = {
       device: payload.device,
@@ -161,18 +166,19 @@ export class Vault {
       receivedAt,
       timeMin: entry.timeMin,
       timeMax: entry.timeMax,
-      bytes: payload.bytes.length,
+      bytes: payload.bytes.length + (batch?.length ?? 0),
       stage: 'received',
     };
     const laneId = laneKey(payload);
     const lane = this.#laneOf(laneId);
     lane.take(payload.sequence);
-    this.#bytes += payload.bytes.length + OVERHEAD_BYTES;
+    this.#bytes += status.bytes + OVERHEAD_BYTES;
     this.#openCount += 1;
     const arrival = counterKey(status.arrival);
     const text = hex(payload.id);
     const done = this.#write([
       { table: TABLE.bytes, key: payload.id, value: payload.bytes },
+      ...(batch === undefined ? [] : [{ table: TABLE.batches, key: payload.id, value: batch }]),
       { table: TABLE.status, key: payload.id, value: encodeStatus(status) },
       {
         table: TABLE.index,
@@ -190,7 +196,7 @@ export class Vault {
     } catch (error) {
       // Nothing of it is on disk: forget what memory took in advance.
       this.#lanes.delete(hex(laneId));
-      this.#bytes -= payload.bytes.length + OVERHEAD_BYTES;
+      this.#bytes -= status.bytes + OVERHEAD_BYTES;
       this.#openCount -= 1;
       throw error;
     }
@@ -230,6 +236,35 @@ export class Vault {
   /** The COSE_Sign1 as received. */
   payload(id: Hash): Uint8Array | undefined {
     return this.#tables.table(TABLE.bytes).get(id);
+  }
+
+  /** The readings of a batch, where they came with it. */
+  batch(id: Hash): readonly Uint8Array[] | undefined {
+    const stored = this.#tables.table(TABLE.batches).get(id);
+    const batch = stored && decode((reader) => reader.list(BATCH_READINGS_MAX, readBytes), stored);
+    if (batch?.ok === false) throw corrupt('batches', batch.message);
+    return batch?.value;
+  }
+
+  /** The readings of a batch that was heard of through the subnet before; resolves when they are on disk. */
+  async putBatch(
+    id: Hash,
+    o: Pick<VaultEntry, 'readings' | 'timeMin' | 'timeMax'> & { readonly batch: readonly Uint8Array[] },
+  ): Promise<void> {
+    const before = this.status(id);
+    if (before === undefined) throw new RangeError('the payload of the batch is not here');
+    const { readings, timeMin, timeMax } = o;
+    const batch = encodeBatch(o.batch);
+    const status = { ...before, readings, timeMin, timeMax, bytes: before.bytes + batch.length };
+    this.#bytes += batch.length;
+    const done = this.#write([
+      { table: TABLE.batches, key: id, value: batch },
+      { table: TABLE.status, key: id, value: encodeStatus(status) },
+      { table: TABLE.index, key: indexKey(before), value: undefined },
+      { table: TABLE.index, key: indexKey(status), value: concatBytes(id, counterKey(timeMin)) },
+    ]);
+    this.#overlay(hex(id), status, done);
+    await done;
   }
 
   /** What the subnet says; payloads of other gateways are passed over. Returns those of ours that got further. */
@@ -368,11 +403,20 @@ export class Vault {
       this.#bytes -= status.bytes + OVERHEAD_BYTES;
       changes.push(
         { table: TABLE.bytes, key: id, value: undefined },
+        { table: TABLE.batches, key: id, value: undefined },
         { table: TABLE.status, key: id, value: undefined },
         { table: TABLE.index, key: indexKey(status), value: undefined },
       );
     }
   }
+}
+
+function encodeBatch(readings: readonly Uint8Array[]): Uint8Array {
+  return new Writer(1024).list(readings, (w, reading) => w.bytes(reading)).finish();
+}
+
+function readBytes(reader: Reader): Uint8Array {
+  return reader.bytes(EDGE_LIMITS.packetBytesMax).slice();
 }
 
 function hex(bytes: Uint8Array): string {
