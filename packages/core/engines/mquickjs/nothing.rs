@@ -1,0 +1,1 @@
+//! Fetches a source, see Cargo.toml.
