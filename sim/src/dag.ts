@@ -2,17 +2,21 @@
  * Subnets under faults: loss, delay, partitions, crashes, clocks, a main chain out of reach, members that lie. One seed
  * draws everything; what must hold is checked at every delivery and at the end.
  */
-import { toHex } from '@itc/core/bytes/hex.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
+import type { LogRecord } from '@itc/core/dag/records.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
-import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
+import type { Payload } from '@itc/core/ledger/payload.js';
+import { isTurnDue } from './dag/chain-view.ts';
+import { Checks, Violation } from './dag/checks.ts';
 import { DEVICES, LIES, Liar, type Lie } from './dag/liar.ts';
-import { DagNode, type NodeOptions, type Sabotage } from './dag/node.ts';
-import { MainChain } from './dag/main-chain.ts';
+import { MainChain, type ChainSabotage } from './dag/main-chain.ts';
+import { DagNode, keyOfNode, nodeOfKey, type NodeOptions, type Sabotage } from './dag/node.ts';
 import { payloadOf } from './dag/payloads.ts';
 import { Post } from './dag/post.ts';
 import { installQuickHash } from './dag/quick-hash.ts';
-import { fakeHash, fakeKey, fakeVerify } from './fake-crypto.ts';
+import { stakedMembers, Turns } from './dag/turns.ts';
+import { Value } from './dag/value.ts';
+import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan } from './faults.ts';
 import { Random } from './random.ts';
 import { World } from './world.ts';
@@ -30,6 +34,15 @@ export interface DagOptions {
   readonly mainChainCuts?: boolean | undefined;
   /** Whether liars get single members to themselves; drawn without it. */
   readonly eclipse?: boolean | undefined;
+  /** Whether members come and go by stake, and so many nodes beside the first members; drawn without it. */
+  readonly candidates?: number | undefined;
+  /** Whether value moves inside; drawn without it. */
+  readonly value?: boolean | undefined;
+  /** Whether a member loses its disk; drawn without it, where members come and go. */
+  readonly wipe?: boolean | undefined;
+  readonly chainSabotage?: ChainSabotage | undefined;
+  /** Without a step forward for so long a member that is behind takes a snapshot; drawn without it. */
+  readonly stuckMs?: number | undefined;
 }
 
 export interface SeedReport {
@@ -49,20 +62,24 @@ export interface SeedReport {
   readonly barred: number;
   /** Payloads applied that their device did not sign. */
   readonly forged: number;
+  /** Sets of members that have decided, and withdrawals that were let out. */
+  readonly sets: number;
+  readonly withdrawals: number;
+  readonly deposits: number;
   /** How often each kind of fault took place. */
   readonly faults: Readonly<Record<string, number>>;
 }
 
-class Violation extends Error {}
-
-const chain = fakeHash(Uint8Array.of(1));
-const subnet = fakeHash(Uint8Array.of(2));
 const POW_BITS = 1;
 /** After the last fault, everything is final at everyone within this time. */
 const LIVENESS_MS = 120_000;
+/** A device whose gateway is gone sends again, to another. */
+const RESEND_MS = 2_000;
+const VALUE_EVERY_MS = 150;
+const TURN_EVERY_MS = 1_200;
 
-function membersOf(count: number): ValidatorSet {
-  return sortValidators(Array.from({ length: count }, (_, i) => ({ key: fakeKey(i + 1), weight: 100 })));
+function listedMembers(count: number): ValidatorSet {
+  return sortValidators(Array.from({ length: count }, (_, i) => ({ key: keyOfNode(i), weight: 100 })));
 }
 
 export function runDagSeed(seed: number, options: DagOptions = {}): SeedReport {
@@ -70,59 +87,85 @@ export function runDagSeed(seed: number, options: DagOptions = {}): SeedReport {
   return new Run(seed, options).run();
 }
 
+/** What a run holds beside devices that send, drawn apart so that it shifts nothing else. */
+function drawExtras(
+  seed: number,
+  options: DagOptions,
+): {
+  readonly candidates: number;
+  readonly value: boolean;
+  readonly wipe: boolean;
+  readonly stuckMs: number;
+  readonly random: Random;
+} {
+  const random = new Random(seed * 64 + 63);
+  const candidates = random.chance(0.3) ? random.between(1, 3) : 0;
+  const value = random.chance(0.4);
+  const wipe = random.chance(0.25);
+  return {
+    candidates: options.candidates ?? candidates,
+    value: options.value ?? value,
+    wipe: options.wipe ?? (candidates > 0 && wipe),
+    stuckMs: random.pick([8_000, 8_000, 700]),
+    random,
+  };
+}
+
 class Run {
   readonly #seed: number;
   readonly #random: Random;
+  /** First members. */
+  readonly #first: number;
+  /** Nodes: the first members and those who may become some. */
   readonly #count: number;
   readonly #byzantine: number;
   readonly #durationMs: number;
   readonly #world: World<Uint8Array>;
-  readonly #mainChain: MainChain;
+  readonly #chain: MainChain;
   readonly #post: Post;
+  readonly #checks: Checks;
+  readonly #turns: Turns | undefined;
+  readonly #value: Value | undefined;
+  readonly #extras: ReturnType<typeof drawExtras>;
   readonly #actors: (DagNode | undefined)[] = [];
   readonly #faults: FaultPlan;
   readonly #options: DagOptions;
   /** Nodes that do not reach the main chain; all of them when it is down. */
   readonly #offline = new Set<number>();
-  readonly #reference: {
-    readonly hash: string;
-    readonly ids: string;
-    readonly applied: readonly string[];
-  }[] = [];
-  /** Payloads that an honest node has taken. */
-  readonly #expected = new Set<string>();
-  readonly #appliedOnce = new Set<string>();
-  readonly #appliedAt: Set<string>[];
-  /** By node: expected payloads not applied there yet. */
-  readonly #lacking: number[];
-  readonly #slots = new Map<string, string>();
-  readonly #votes = new Map<string, string>();
   #equivocations = 0;
-  #forged = 0;
-  /** Payloads on their way: gateway and arrival. */
-  readonly #arrivals = new Map<string, { readonly gateway: number; readonly at: number }>();
-  readonly #finality: number[] = [];
 
   constructor(seed: number, options: DagOptions) {
     this.#seed = seed;
     this.#options = options;
     const random = new Random(seed);
     this.#random = random;
-    this.#count = options.members ?? random.pick([4, 4, 4, 5, 7]);
-    const tolerated = Math.floor((this.#count - 1) / 3);
+    const extras = drawExtras(seed, options);
+    this.#extras = extras;
+    this.#first = options.members ?? random.pick([4, 4, 4, 5, 7]);
+    this.#count = this.#first + extras.candidates;
+    const staked = extras.candidates > 0;
+    const tolerated = Math.floor((this.#first - 1) / 3);
     this.#byzantine = options.byzantine ?? (random.chance(0.7) ? random.between(1, tolerated) : 0);
-    // Now and then long enough for an epoch of weights and for what is evicted late.
+    // Now and then long enough for an epoch of weights and for what is evicted late; turns take their time, too.
     const isLong = random.chance(0.02);
-    this.#durationMs = options.durationMs ?? (isLong ? 40_000 : random.pick([2_000, 4_000, 7_000]));
+    const durationMs = options.durationMs ?? (isLong ? 40_000 : random.pick([2_000, 4_000, 7_000]));
+    const turnsMs = extras.random.pick([8_000, 14_000]);
+    this.#durationMs =
+      staked && options.durationMs === undefined ? Math.max(durationMs, turnsMs) : durationMs;
     const drawn = drawFaults(random.fork());
     this.#faults = { ...(options.faults === undefined ? drawn : NO_FAULTS), ...options.faults };
-    const members = membersOf(this.#count);
-    const context = { chain, subnet, members, powBits: POW_BITS };
-    this.#mainChain = new MainChain(context);
-    this.#post = new Post(context);
-    this.#appliedAt = members.map(() => new Set<string>());
-    this.#lacking = members.map(() => 0);
-    const timing = { cadenceMs: options.cadenceMs ?? (isLong ? 50 : random.pick([150, 400, 1_000])) };
+    const members = staked ? stakedMembers(this.#first, this.#byzantine) : listedMembers(this.#first);
+    const sabotage = options.chainSabotage;
+    this.#chain = new MainChain({ members, powBits: POW_BITS, staked, sabotage });
+    const { id: chain, subnet } = this.#chain;
+    this.#post = new Post({ chain, subnet, powBits: POW_BITS });
+    this.#checks = new Checks({
+      chain: this.#chain,
+      post: this.#post,
+      isByzantine: (node) => this.#isByzantine(node),
+    });
+    const cadenceMs = options.cadenceMs ?? (isLong ? 50 : random.pick([150, 400, 1_000]));
+    const timing = { cadenceMs: staked ? Math.min(cadenceMs, 150) : cadenceMs };
     const nodes: NodeOptions[] = [];
     this.#world = new World<Uint8Array>({
       random,
@@ -135,25 +178,40 @@ class Run {
         this.#actors[index] = actor;
         return actor;
       },
-      onSend: (from, message) => this.#watch(from, message),
+      onSend: (from, message) =>
+        this.#checks.onSend(from, message, (this.#actors[from] as DagNode).member.members),
     });
-    for (const index of members.keys()) {
+    for (let index = 0; index < this.#count; index += 1) {
       nodes.push({
-        ...context,
+        members,
+        powBits: POW_BITS,
         timing,
-        mainChain: this.#mainChain,
+        mainChain: this.#chain,
         post: this.#post,
         isConnected: (node) => !this.#offline.has(node),
-        onDelivery: (node, delivery) => this.#check(node, delivery),
+        onDelivery: (node, delivery) => this.#deliver(node, delivery),
+        onState: (node, member) => this.#checks.onState(node, member),
+        onAccepted: (node, hashes) =>
+          this.#checks.onAccepted(node, (this.#actors[node] as DagNode).member, hashes),
         onEvidence: () => {
           this.#equivocations += 1;
         },
-        liar: this.#isByzantine(index) ? this.#liarOf(index, members) : undefined,
+        snapshot: (node, applied) => this.#snapshotFor(node, applied),
+        liar: this.#isByzantine(index) ? this.#liarOf(index) : undefined,
         random: random.fork(),
         audits: new Random(seed * 64 + index),
         sabotage: options.sabotage,
+        stuckMs: options.stuckMs ?? extras.stuckMs,
       });
     }
+    if (staked)
+      this.#turns = new Turns({
+        chain: this.#chain,
+        random: extras.random.fork(),
+        byzantine: this.#byzantine,
+        count: this.#count,
+      });
+    if (extras.value) this.#value = new Value(this.#chain, extras.random.fork());
   }
 
   #isByzantine(node: number): boolean {
@@ -161,16 +219,17 @@ class Run {
   }
 
   /** One to three ways to lie: alone each shows clearly, together they cover for each other. */
-  #liarOf(index: number, members: ValidatorSet): Liar {
+  #liarOf(index: number): Liar {
     const random = this.#random.fork();
     const lies = this.#options.lies ?? random.shuffle(LIES).slice(0, random.between(1, 3));
     const { tally } = this.#world;
+    const { id: chain, subnet } = this.#chain;
     return new Liar({
       index,
+      count: this.#count,
       lies,
       chain,
       subnet,
-      members,
       powBits: POW_BITS,
       random,
       tally,
@@ -190,13 +249,16 @@ class Run {
       if (this.#options.mainChainCuts !== false) this.#cutMainChain();
       if (this.#byzantine > 0) this.#eclipse();
       this.#feedDevices();
+      this.#feedExtras();
       world.run(this.#durationMs);
       heal(world);
       this.#offline.clear();
-      world.run(this.#durationMs + LIVENESS_MS, () => this.#isComplete());
+      const waits = new Set(this.#checks.unkept);
+      world.run(this.#durationMs + LIVENESS_MS, () => this.#isComplete(waits));
       healedMs = world.now - this.#durationMs;
-      if (!this.#isComplete()) throw new Violation(this.#whatIsMissing());
+      if (!this.#isComplete(waits)) throw new Violation(this.#whatIsMissing(waits));
       this.#checkBounds();
+      this.#value?.settle(this.#checks.withdrawals);
     } catch (error) {
       return this.#report(error instanceof Violation ? error.message : describe(error), healedMs);
     }
@@ -204,19 +266,23 @@ class Run {
   }
 
   #report(violation: string | undefined, healedMs: number): SeedReport {
+    const { finality, expected, forged, withdrawals } = this.#checks;
     return {
       seed: this.#seed,
       violation,
-      members: this.#count,
+      members: this.#first,
       byzantine: this.#byzantine,
-      checkpoints: this.#mainChain.committed.length,
-      payloads: this.#expected.size,
+      checkpoints: this.#chain.committed.length,
+      payloads: expected.size,
       crashes: this.#world.crashes,
       equivocations: this.#equivocations,
       healedMs,
-      finalityP99Ms: this.#finality.sort((a, b) => a - b)[Math.floor(0.99 * this.#finality.length)] ?? 0,
+      finalityP99Ms: finality.sort((a, b) => a - b)[Math.floor(0.99 * finality.length)] ?? 0,
       barred: this.#barred()[0]?.length ?? 0,
-      forged: this.#forged,
+      forged,
+      sets: this.#chain.sets.filter(({ first }) => first <= this.#chain.committed.length + 1).length,
+      withdrawals: [...withdrawals.values()].reduce((sum, { length }) => sum + length, 0),
+      deposits: this.#chain.deposits.length,
       faults: this.#world.tally.counts,
     };
   }
@@ -266,109 +332,132 @@ class Run {
     for (let at = 100; at < this.#durationMs; at += random.between(1, 2 * everyMs)) {
       const device = random.below(sequences.length);
       sequences[device] = (sequences[device] as number) + 1;
-      const payload = payloadOf(chain, device, sequences[device] as number);
+      const payload = payloadOf(this.#chain.id, device, sequences[device] as number);
       const gateways = random.chance(0.1)
-        ? [random.below(this.#count), random.below(this.#count)]
-        : [random.below(this.#count)];
+        ? [random.below(this.#first), random.below(this.#first)]
+        : [random.below(this.#first)];
       this.#world.clock.at(at, () => {
-        for (const gateway of gateways) {
-          if (!this.#world.isUp(gateway)) continue;
-          this.#actors[gateway]?.accept(payload);
-          if (!this.#isByzantine(gateway)) this.#expect(toHex(payload.id), gateway);
-        }
+        for (const gateway of gateways) this.#hand(payload, gateway);
       });
     }
   }
 
-  #expect(id: string, gateway: number): void {
-    if (this.#expected.has(id)) return;
-    this.#expected.add(id);
-    this.#arrivals.set(id, { gateway, at: this.#world.now });
-    for (const [node, applied] of this.#appliedAt.entries())
-      if (!applied.has(id)) this.#lacking[node] = (this.#lacking[node] as number) + 1;
-  }
-
-  /** An honest member never signs twice in a slot, nor two checkpoints in one round, however often it crashed. */
-  #watch(from: number, bytes: Uint8Array): void {
-    if (this.#isByzantine(from)) return;
-    const message = this.#post.open(bytes);
-    if (message === undefined) throw new Violation(`member ${from} sent what cannot be read`);
-    if (message.kind === 'envelope') {
-      const made = this.#post.verify(message.encoded);
-      if (made === undefined) throw new Violation(`member ${from} sent an envelope that is refused`);
-      const { envelope, hash } = made.envelope;
-      this.#once(this.#slots, `${from}/${envelope.lane}/${envelope.sequence}`, toHex(hash), 'equivocates');
-    } else if (message.kind === 'vote')
-      this.#once(
-        this.#votes,
-        `${from}/${message.sequence}/${message.round}`,
-        toHex(message.hash),
-        'votes twice',
-      );
-  }
-
-  #once(table: Map<string, string>, key: string, hash: string, what: string): void {
-    const before = table.get(key);
-    if (before !== undefined && before !== hash) throw new Violation(`an honest member ${what} in ${key}`);
-    table.set(key, hash);
-  }
-
-  /** Same order, same roots at everyone; nothing applied twice; no envelope of an honest member lost to a conflict. */
-  #check(node: number, delivery: Delivery): void {
-    const { sequence } = delivery.committed.certificate.checkpoint;
-    const hash = toHex(delivery.hash);
-    const ids = delivery.envelopes.map((envelope) => toHex(envelope.hash)).join();
-    const applied = delivery.applied.map(({ payload }) => toHex(payload.id));
-    const reference = this.#reference[sequence - 1];
-    if (reference === undefined) {
-      if (this.#reference.length !== sequence - 1)
-        throw new Violation(`checkpoint ${sequence} is delivered before ${this.#reference.length + 1}`);
-      this.#reference.push({ hash, ids, applied });
-      for (const { payload } of delivery.applied)
-        if (!fakeVerify(payload.signer, payload.signedBytes, payload.signature)) this.#forged += 1;
-      for (const id of applied) {
-        if (this.#appliedOnce.has(id))
-          throw new Violation(`a payload is applied twice, again in ${sequence}`);
-        this.#appliedOnce.add(id);
-      }
-      this.#checkLosers(delivery);
-    } else if (
-      reference.hash !== hash ||
-      reference.ids !== ids ||
-      reference.applied.join() !== applied.join()
+  #feedExtras(): void {
+    const { clock, tally } = this.#world;
+    const { random, wipe } = this.#extras;
+    const value = this.#value;
+    const turns = this.#turns;
+    for (
+      let at = 50;
+      value !== undefined && at < this.#durationMs;
+      at += random.between(1, 2 * VALUE_EVERY_MS)
     )
-      throw new Violation(`member ${node} orders checkpoint ${sequence} differently`);
-    const here = this.#appliedAt[node] as Set<string>;
-    for (const id of applied) {
-      if (here.has(id)) continue;
-      here.add(id);
-      const arrival = this.#arrivals.get(id);
-      if (arrival?.gateway === node) this.#finality.push(this.#world.now - arrival.at);
-      if (this.#expected.has(id)) this.#lacking[node] = (this.#lacking[node] as number) - 1;
+      clock.at(at, () => {
+        for (const { payload, gateways } of value.act(this.#world.now))
+          for (let i = 0; i < gateways; i += 1) this.#hand(payload, random.below(this.#first));
+      });
+    for (
+      let at = 300;
+      turns !== undefined && at < this.#durationMs;
+      at += random.between(1, 2 * TURN_EVERY_MS)
+    )
+      clock.at(at, () => tally.add(turns.act()));
+    if (turns === undefined && !wipe) return;
+    if (wipe) clock.at(random.between(1_000, this.#durationMs - 1_000), () => this.#wipe());
+    const resend = (): void => {
+      this.#sendAgain();
+      clock.after(RESEND_MS, resend);
+    };
+    clock.after(RESEND_MS, resend);
+  }
+
+  /** A device finds one that is a member and means to stay; whoever is down does not answer. */
+  #hand(payload: Payload, among: number): void {
+    let gateway = among;
+    if (this.#turns !== undefined) {
+      const { staying, members } = this.#turns;
+      const open = members.filter((node) => staying.includes(node));
+      gateway = open[among % open.length] ?? among;
+    }
+    if (!this.#world.isUp(gateway)) return;
+    this.#actors[gateway]?.accept(payload);
+    if (!this.#isByzantine(gateway)) this.#checks.expect(payload, gateway, this.#world.now);
+  }
+
+  /** What a gateway has taken and is no more there for: it has left the subnet, or has lost its disk. */
+  #sendAgain(): void {
+    const members = this.#members;
+    for (const [id, expected] of this.#checks.expected) {
+      const { payload, gateway } = expected;
+      const isGone = !members.includes(gateway) || this.#checks.wiped.has(gateway);
+      if (!isGone || this.#checks.isDecided(id)) continue;
+      const others = members.filter(
+        (node) => !this.#isByzantine(node) && !this.#checks.wiped.has(node) && this.#world.isUp(node),
+      );
+      const [other] = this.#extras.random.shuffle(others);
+      if (other === undefined) return;
+      expected.gateway = other;
+      this.#actors[other]?.accept(payload);
     }
   }
 
-  /** White flag: whatever conflicts are in the cone, nobody who did not equivocate has to issue again. */
-  #checkLosers(delivery: Delivery): void {
-    const lost = delivery.ignored.filter(({ reason }) => reason === 'slot-lost');
-    for (const { envelope } of lost) {
-      const issuer = delivery.envelopes.find(({ hash }) => hash === envelope)?.issuer ?? -1;
-      if (!this.#isByzantine(issuer))
-        throw new Violation(`an envelope of honest member ${issuer} lost its slot`);
-    }
+  /** A member comes back with an empty disk. */
+  #wipe(): void {
+    const honest = this.#honest;
+    // Before the first checkpoint nobody can tell a subnet that begins from a member that has lost everything.
+    if (honest.length === 0 || this.#chain.committed.length === 0) return;
+    const node = this.#extras.random.pick(honest);
+    this.#world.tally.add('disk lost');
+    this.#world.crash(node);
+    this.#world.disk(node).wipe();
+    this.#checks.wiped.add(node);
+    this.#world.clock.after(this.#extras.random.between(50, 2_000), () => {
+      if (!this.#world.isUp(node)) this.#world.start(node);
+    });
+  }
+
+  #snapshotFor(node: number, applied: number): LogRecord | undefined {
+    const given = this.#extras.random.shuffle(
+      this.#actors.flatMap((actor, other) => {
+        const isThere = other !== node && !this.#isByzantine(other) && this.#world.isUp(other);
+        return isThere && actor !== undefined && actor.member.self >= 0 ? [actor.member] : [];
+      }),
+    );
+    return given.find((member) => member.status().checkpoint > applied)?.snapshot()[0];
+  }
+
+  #deliver(node: number, delivery: Delivery): void {
+    this.#checks.onDelivery(node, delivery, this.#world.now);
+    const { withdrawals } = delivery;
+    // By each member that hears of it, or by some: who comes second gets nothing.
+    if (withdrawals.length > 0 && this.#extras.random.chance(0.4))
+      this.#value?.claim(delivery.committed.certificate.checkpoint.sequence, withdrawals);
+  }
+
+  /** Nodes that decide now. */
+  get #members(): number[] {
+    return this.#turns?.members ?? Array.from({ length: this.#count }, (_, node) => node);
+  }
+
+  get #honest(): number[] {
+    return this.#members.filter((node) => !this.#isByzantine(node));
   }
 
   /** By honest member, whom it has barred. */
   #barred(): (readonly number[])[] {
-    return this.#actors.slice(this.#byzantine).map((actor) => actor?.member.status().barred ?? []);
+    return this.#honest.map((node) => this.#actors[node]?.member.status().barred ?? []);
   }
 
   /** Whatever was sent, nobody holds more than the rules allow. */
   #checkBounds(): void {
-    for (let node = this.#byzantine; node < this.#count; node += 1) {
+    const { members } = this.#chain.setOf(this.#chain.committed.length + 1);
+    for (const node of this.#honest) {
       const { pending, unsolid, missing, tips } = (this.#actors[node] as DagNode).member.status();
       const held = { pending, unsolid, missing, tips };
-      const wrongly = this.#barred()[0]?.find((member) => !this.#isByzantine(member));
+      const wrongly = this.#barred()[0]?.find((index) => {
+        const key = members[index]?.key;
+        return key === undefined || !this.#isByzantine(nodeOfKey(key));
+      });
       if (wrongly !== undefined) throw new Violation(`honest member ${wrongly} is barred`);
       const within =
         pending <= LIMITS.pendingEnvelopesMax &&
@@ -379,23 +468,43 @@ class Run {
     }
   }
 
-  #isComplete(): boolean {
-    for (let node = this.#byzantine; node < this.#count; node += 1)
-      if ((this.#lacking[node] as number) > 0) return false;
-    return true;
+  #isComplete(waits: Set<string>): boolean {
+    if (this.#checks.undecided > 0) return false;
+    if (this.#turns !== undefined && isTurnDue(this.#chain, this.#chain.state)) return false;
+    if (this.#value !== undefined && this.#credited < this.#chain.deposits.length) return false;
+    const { awaited } = this.#checks;
+    if (!this.#honest.every((node) => (this.#actors[node]?.member.anchors.head ?? 0) >= awaited))
+      return false;
+    return waits.size === 0 || !this.#checks.unkept.some((hash) => waits.has(hash));
   }
 
-  #whatIsMissing(): string {
-    const lines: string[] = [];
-    for (let node = this.#byzantine; node < this.#count; node += 1) {
+  get #credited(): number {
+    return this.#chain.committed.at(-1)?.certificate.checkpoint.value?.deposits ?? 0;
+  }
+
+  #whatIsMissing(waits: Set<string>): string {
+    const lines = this.#honest.map((node) => {
       const { reason, checkpoint, pending, accepted, round, unsolid, missing } = (
         this.#actors[node] as DagNode
       ).member.status();
+      return (
+        `member ${node} at checkpoint ${checkpoint}: ${pending} pending, ${accepted} accepted, ` +
+        `${unsolid} unsolid, ${missing} missing, round ${round}, ${reason ?? 'no reason'}`
+      );
+    });
+    const { undecided, unkept } = this.#checks;
+    const kept = unkept.filter((hash) => waits.has(hash)).length;
+    for (const [id, { payload, gateway, at }] of this.#checks.expected) {
+      if (this.#checks.isDecided(id)) continue;
+      const outcome = this.#actors[gateway]?.member.payloadOutcome(payload) ?? 'gone';
       lines.push(
-        `member ${node} lacks ${this.#lacking[node]} payloads at checkpoint ${checkpoint}: ${pending} pending, ` +
-          `${accepted} accepted, ${unsolid} unsolid, ${missing} missing, round ${round}, ${reason ?? 'no reason'}`,
+        `payload ${id.slice(0, 8)} (${payload.contentType}) of ${at} ms at node ${gateway}: ${outcome}`,
       );
     }
+    lines.unshift(
+      `${undecided} payloads undecided, ${kept} accepted envelopes not final, ` +
+        `${this.#chain.deposits.length - this.#credited} deposits not credited`,
+    );
     return `not everything is final ${LIVENESS_MS} ms after healing\n${lines.join('\n')}`;
   }
 }

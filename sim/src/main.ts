@@ -5,18 +5,20 @@ import { runDagCommand } from './dag/command.ts';
 import { runLedgerModelCommand } from './ledger-model-command.ts';
 import type { Exploration } from './model/explore.ts';
 import { BROKEN, EXHAUSTED, RULE, type Bounds } from './model/pipeline.ts';
-import { MUTATIONS } from './pbft/mutations.ts';
+import { isLight, MUTATIONS } from './pbft/mutations.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
 import type { Outcome } from './pbft/simulation.ts';
 import { jobsDefault, runTasks } from './pool.ts';
 import { Tally } from './tally.ts';
 import type { Task } from './worker.ts';
 
-const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] | --scenario NAME|list | --mutate NAME|list|all | --model |
+const USAGE = `usage: npm run sim -- [--seed N | --seeds N [--from N] [--light] | --scenario NAME|list | --mutate NAME|list|all | --model |
                       --model-transactions N [--seed N]] [--jobs N] [--json]
 
   --seed N         one run, all of whose chances follow from N
   --seeds N        N runs, from seed --from (default 1) upwards
+  --light          seeds with light clients: servers that are right, that lag behind and that lie answer them, and the
+                   chain goes on through many epochs while some of them sleep
   --scenario NAME  a scripted run of sim/scenarios
   --mutate NAME    takes one safety rule out of the protocol and runs --seeds N seeds (default 500); exits with 1
                    when the fault is caught, and with 0 when it is not (\`list\`: a line for each; \`all\`: every one
@@ -52,6 +54,7 @@ async function main(): Promise<number> {
       scenario: { type: 'string' },
       mutate: { type: 'string' },
       model: { type: 'boolean' },
+      light: { type: 'boolean' },
       'model-transactions': { type: 'string' },
       jobs: { type: 'string' },
       dag: { type: 'boolean' },
@@ -70,6 +73,7 @@ async function main(): Promise<number> {
     return runDagCommand({
       first: count(values.seed ?? values.from ?? '1'),
       number: count(number),
+      isCounted: values.seed !== undefined || values.seeds !== undefined,
       scenario: values.scenario,
       mutate: values.mutate,
       jobs: values.jobs === undefined ? jobsDefault() : count(values.jobs),
@@ -91,12 +95,14 @@ async function main(): Promise<number> {
   if (values.mutate !== undefined)
     return mutate(values.mutate, { ...common, first, number: number(MUTATION_SEEDS) });
   if (values.scenario !== undefined) return scenario(values.scenario, json);
-  return seeds({ ...common, first, number: number(100) });
+  return seeds({ ...common, first, number: number(100), light: values.light === true });
 }
 
 interface Range extends Common {
   readonly first: number;
   readonly number: number;
+  /** With light clients. */
+  readonly light?: boolean;
 }
 
 interface Found {
@@ -119,6 +125,7 @@ async function runRange(range: Range, mutation?: string): Promise<Found> {
       kind: 'seeds',
       first: at,
       number: Math.min(SEEDS_AT_ONCE, range.first + range.number - at),
+      light: range.light === true || (mutation !== undefined && isLight(mutation)),
       ...(mutation === undefined ? {} : { mutation }),
     });
   await runTasks(tasks, range.jobs, (said) => {
@@ -157,7 +164,12 @@ function progress(
 
 async function seeds(range: Range): Promise<number> {
   const { failed, summary } = await runRange(range);
-  if (failed !== undefined) return fail(failed, `npm run sim -- --seed ${failed.seed}`, range.json);
+  if (failed !== undefined)
+    return fail(
+      failed,
+      `npm run sim -- ${range.light === true ? '--light ' : ''}--seed ${failed.seed}`,
+      range.json,
+    );
   report(range.json, { passed: true, ...summary });
   return 0;
 }

@@ -1,38 +1,20 @@
 /** `npm run sim -- --dag`: seeds, scenarios, known faults and the oracle of subnets. */
-import { runDagSeed, type DagOptions, type SeedReport } from '../dag.ts';
+import type { SeedReport } from '../dag.ts';
 import { runTasks } from '../pool.ts';
 import { Tally } from '../tally.ts';
 import type { Task } from '../worker.ts';
 import { LIES } from './liar.ts';
-import { SABOTAGES, type Sabotage } from './node.ts';
+import { DAG_MUTATIONS, MUTATION_SEEDS, seedThatShows } from './mutations.ts';
 import { dagScenarioNames } from './scenario.ts';
 
-/** Seeds tried before a known fault counts as not seen. */
-const SABOTAGE_SEEDS = 40;
 /** Seeds a worker runs before it asks for more. */
 const SEEDS_AT_ONCE = 20;
 const ORACLE_AT_ONCE = 500;
-/** Crashes are what the known faults need to show. */
-const CRASHES: DagOptions = {
-  members: 4,
-  byzantine: 0,
-  durationMs: 8_000,
-  cadenceMs: 1_000,
-  faults: { loss: 0.1, delayMaxMs: 100, crashEveryMs: 500, blackoutEveryMs: 4_000 },
-};
-
-/** The first seed that shows the fault, or undefined. */
-export function seedThatShows(sabotage: Sabotage): SeedReport | undefined {
-  for (let seed = 1; seed <= SABOTAGE_SEEDS; seed += 1) {
-    const report = runDagSeed(seed, { ...CRASHES, sabotage });
-    if (report.violation !== undefined) return report;
-  }
-  return undefined;
-}
-
 export interface DagCommand {
   readonly first: number;
   readonly number: number;
+  /** Whether so many seeds were asked for. */
+  readonly isCounted: boolean;
   readonly jobs: number;
   readonly scenario: string | undefined;
   readonly mutate: string | undefined;
@@ -45,23 +27,29 @@ export interface DagCommand {
 export async function runDagCommand(command: DagCommand): Promise<number> {
   const { print, scenario, mutate, oracle } = command;
   if (scenario === 'list' || mutate === 'list') {
-    print({ scenarios: dagScenarioNames(), mutations: SABOTAGES, lies: LIES });
+    const mutations = Object.fromEntries(
+      Object.entries(DAG_MUTATIONS).map(([name, { what }]) => [name, what]),
+    );
+    print({ scenarios: dagScenarioNames(), mutations, lies: LIES });
     return 0;
   }
-  if (mutate !== undefined) return showSabotages(mutate, print);
+  if (mutate !== undefined) return showMutations(mutate, command);
   if (scenario !== undefined && !dagScenarioNames().includes(scenario)) return 2;
   if (oracle !== undefined) return askOracle({ ...command, number: oracle });
   return runSeeds(command);
 }
 
-function showSabotages(mutate: string, print: DagCommand['print']): number {
-  const chosen = SABOTAGES.filter((name) => mutate === 'all' || mutate === name);
+function showMutations(mutate: string, { print, first, number, isCounted }: DagCommand): number {
+  const chosen = Object.keys(DAG_MUTATIONS).filter((name) => mutate === 'all' || mutate === name);
+  let missed = 0;
   for (const name of chosen) {
-    const seen = seedThatShows(name);
-    print({ passed: seen !== undefined, mutation: name, ...seen });
-    if (seen === undefined) return 1;
+    const seen = seedThatShows(name, first, isCounted ? number : MUTATION_SEEDS);
+    if (seen === undefined) missed += 1;
+    const replay = seen && `npm run sim -- --dag --mutate ${name} --seed ${seen.seed}`;
+    print({ passed: seen !== undefined, mutation: name, what: DAG_MUTATIONS[name]?.what, replay, ...seen });
   }
-  return chosen.length > 0 ? 0 : 2;
+  if (chosen.length === 0) return 2;
+  return missed === 0 ? 0 : 1;
 }
 
 function tasksOf(command: DagCommand, atOnce: number, task: (first: number, number: number) => Task): Task[] {

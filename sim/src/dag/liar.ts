@@ -18,7 +18,7 @@ import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
-import { fakeSign } from '../fake-crypto.ts';
+import { fakeKey, fakeSign } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import type { Action } from '../world.ts';
@@ -83,11 +83,13 @@ interface Shape {
 }
 
 export interface LiarOptions {
+  /** Of its node. */
   readonly index: number;
+  /** Of nodes, members or not. */
+  readonly count: number;
   readonly lies: readonly Lie[];
   readonly chain: Hash;
   readonly subnet: Hash;
-  readonly members: ValidatorSet;
   readonly powBits: number;
   readonly random: Random;
   readonly tally: Tally;
@@ -107,11 +109,13 @@ export class Liar {
   #anchor: Hash;
   #member: Member | undefined;
   #now: number = 0;
+  /** Those it has lied to so far. */
+  #set: ValidatorSet | undefined;
 
   constructor(options: LiarOptions) {
     this.#o = options;
-    const { random, members, index, subnet } = options;
-    this.#others = members.flatMap((_, node) => (node === index ? [] : [node]));
+    const { random, count, index, subnet } = options;
+    this.#others = Array.from({ length: count }, (_, node) => node).filter((node) => node !== index);
     this.#shunned = new Set(this.#others.filter(() => random.chance(0.5)));
     this.#anchor = subnet;
   }
@@ -135,6 +139,8 @@ export class Liar {
     this.#member = member;
     this.#now = now;
     this.#remember(member);
+    if (member.self < 0) return [];
+    this.#followTurn(member);
     const { random } = this.#o;
     const actions: Action<Message>[] = [];
     for (const lie of this.#o.lies) {
@@ -143,6 +149,28 @@ export class Liar {
       for (const action of this.#tell(lie)) actions.push(action);
     }
     return actions;
+  }
+
+  get #self(): number {
+    return this.#member?.self ?? -1;
+  }
+
+  get #members(): ValidatorSet {
+    return this.#member?.members ?? [];
+  }
+
+  /** What was not final is void for its own lanes, too: it goes on from what is. */
+  #followTurn(member: Member): void {
+    if (this.#set === member.members) return;
+    if (this.#set !== undefined) {
+      this.#private.length = 0;
+      for (const [lane, chain] of this.#chains) {
+        const next = member.draft([], millis(this.#now), lane)?.body;
+        if (next === undefined) return;
+        Object.assign(chain, { sequence: next.sequence - 1, head: next.previous });
+      }
+    }
+    this.#set = member.members;
   }
 
   #tell(lie: Lie): Action<Message>[] {
@@ -236,13 +264,13 @@ export class Liar {
 
   /** The slot of an own envelope once more with other content, for a part of the members. */
   twin(draft: Draft, nonce: number, actions: Action<Message>[]): Action<Message>[] {
-    const { random, chain, index } = this.#o;
+    const { random, chain } = this.#o;
     if (!this.has('equivocation') || !random.chance(0.3)) return actions;
     const { bodyHash, bits, body } = draft;
     const other = workSearch({ bodyHash, bits, start: nonce + 1, tries: SEARCH_MAX });
     if (other === undefined) return actions;
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(body.issuer, bytes);
-    const twin = sealDraft(draft, { chain, self: index, nonce: other, sign });
+    const twin = sealDraft(draft, { chain, self: this.#self, nonce: other, sign });
     const message = encodeMessage({ kind: 'envelope', encoded: twin.encoded });
     this.#did('equivocation');
     return actions.flatMap((action): Action<Message>[] => {
@@ -259,9 +287,9 @@ export class Liar {
   // Envelopes beside those of its member.
 
   #chain(lane: number): Chain {
-    const { members, index, subnet } = this.#o;
+    const { subnet } = this.#o;
     // Never lane 0, which is its member's.
-    const held = 1 + ((lane - 1) % (lanesOf(members, index) - 1));
+    const held = 1 + ((lane - 1) % (lanesOf(this.#members, this.#self) - 1));
     let chain = this.#chains.get(held);
     if (chain === undefined) {
       chain = { lane: held, sequence: 0, head: subnet, time: 0 };
@@ -272,8 +300,9 @@ export class Liar {
 
   /** The next envelope of a lane, with work and signature; undefined when it would cost too much. */
   #make(chain: Chain, shape: Shape): VerifiedEnvelope | undefined {
-    const { subnet, members, index, powBits, chain: network } = this.#o;
-    const issuer = members[index]?.key;
+    const { subnet, powBits, chain: network } = this.#o;
+    const self = this.#self;
+    const issuer = this.#members[self]?.key;
     const member = this.#member;
     if (issuer === undefined || member === undefined) return undefined;
     const { payloads = [] } = shape;
@@ -298,12 +327,12 @@ export class Liar {
       payloadCount: payloads.length,
     };
     const bodyHash = envelopeBodyHash(body);
-    const bits = bitsNeeded(known, index, 0, powBits);
+    const bits = bitsNeeded(known, self, 0, powBits);
     const start = this.#o.random.below(1 << 20);
     const nonce = workSearch({ bodyHash, bits, start, tries: SEARCH_MAX });
     if (nonce === undefined) return undefined;
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(issuer, bytes);
-    const made = sealDraft({ body, bodyHash, bits, payloads }, { chain: network, self: index, nonce, sign });
+    const made = sealDraft({ body, bodyHash, bits, payloads }, { chain: network, self, nonce, sign });
     if (shape.aside !== true) {
       chain.sequence += 1;
       chain.head = made.hash;
@@ -414,10 +443,9 @@ export class Liar {
     round: number,
     hash: Hash,
   ): { kind: 'vote'; sequence: number; round: number; hash: Hash; signature: Uint8Array } {
-    const { members, index, chain } = this.#o;
-    const key = members[index]?.key;
-    if (key === undefined) throw new RangeError('a liar is a member');
-    return { kind: 'vote', sequence, round, hash, signature: fakeSign(key, voteSigningBytes(chain, hash)) };
+    const { chain, index } = this.#o;
+    const signature = fakeSign(fakeKey(index + 1), voteSigningBytes(chain, hash));
+    return { kind: 'vote', sequence, round, hash, signature };
   }
 
   #strayVote(): Action<Message>[] {
@@ -430,12 +458,12 @@ export class Liar {
 
   #poison(): Action<Message>[] {
     this.#did('poisoned ids');
-    const { random, members } = this.#o;
+    const { random, count } = this.#o;
     const to = this.#some();
     const head = (this.#member?.anchors.head ?? 0) + 1;
     const many = (count: number): Hash[] => Array.from({ length: count }, () => this.#invented());
     const invented = many(40).map((hash, i) => ({
-      issuer: i % (members.length + 2),
+      issuer: i % (count + 2),
       lane: random.below(18),
       sequence: random.pick([1, 5, 100, Number.MAX_SAFE_INTEGER]),
       hash,

@@ -1,32 +1,43 @@
-/** A member with its shell: a log, segments of final envelopes, a vault of payloads, a view of the main chain. */
-import { toHex } from '@itc/core/bytes/hex.js';
+/**
+ * A member with its shell: a log, segments of final envelopes, a vault of payloads, a view of the main chain. Nodes go by
+ * number, members by their index in the set that decides: behind a turn it is another.
+ */
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { accusationPayload } from '@itc/core/dag/accusation.js';
 import { Auditor } from '@itc/core/dag/audit.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
 import { encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { workSearch } from './work-search.ts';
 import type { LogRecord } from '@itc/core/dag/records.js';
-import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
+import { indexOfMember } from '@itc/core/dag/turn.js';
+import { lanesOf, trustEnvelope, type VerifiedEnvelope } from '@itc/core/dag/verify.js';
+import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
+import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Disk } from '../disk.ts';
-import { fakeSign, fakeVerify } from '../fake-crypto.ts';
+import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { Random } from '../random.ts';
 import type { Action, Actor, World } from '../world.ts';
+import { ChainView } from './chain-view.ts';
 import type { Liar } from './liar.ts';
 import type { MainChain } from './main-chain.ts';
 import type { Post } from './post.ts';
+import { workSearch } from './work-search.ts';
 
 /** The virtual clock starts here, so that times look like times. */
 export const EPOCH_MS = 1_700_000_000_000;
 
+/** Members have the keys above their numbers. */
+export const keyOfNode = (node: number): PublicKey => fakeKey(node + 1);
+export const nodeOfKey = (key: PublicKey): number => (key.bytes[0] as number) - 1;
+
 export interface NodeOptions {
-  readonly chain: Hash;
-  readonly subnet: Hash;
+  /** Those who decide the first checkpoint. */
   readonly members: ValidatorSet;
   readonly powBits: number;
   readonly timing: Partial<Timing>;
@@ -35,13 +46,20 @@ export interface NodeOptions {
   /** Whether this node reaches the main chain now. */
   readonly isConnected: (node: number) => boolean;
   readonly onDelivery: (node: number, delivery: Delivery) => void;
+  /** After the last delivery of a step. */
+  readonly onState: (node: number, member: Member) => void;
+  readonly onAccepted: (node: number, envelopes: readonly Hash[]) => void;
   readonly onEvidence: () => void;
+  /** The state of another member, who is at hand and further than this. */
+  readonly snapshot: (node: number, applied: number) => LogRecord | undefined;
   /** What it does against the rules; absent for an honest one. */
   readonly liar: Liar | undefined;
   readonly random: Random;
   /** What a member audits, so that the rest of a run does not depend on how much that is. */
   readonly audits: Random;
   readonly sabotage: Sabotage | undefined;
+  /** Behind for so long without a step forward: perhaps nobody has any more what is missing. */
+  readonly stuckMs: number;
 }
 
 /** Known faults in the shell, to see that the checkers see. */
@@ -52,12 +70,32 @@ export const SABOTAGES = [
   'forget-envelopes',
   /** Requests go unanswered: what was lost once stays lost. */
   'answer-nothing',
+  /** Turns and deposits are not read after a crash. */
+  'forget-turns',
+  'forget-deposits',
+  /** What a turn made void is not packed again. */
+  'drop-void',
+  /** The members of the start go on for ever. */
+  'ignore-turns',
+  /** Behind a snapshot the lanes are used again whose envelopes were given up. */
+  'reuse-lanes',
+  /** After a crash only what is final is there, and other lanes are used than before. */
+  'start-over',
+  /** A certificate carries one signature. */
+  'thin-certificates',
 ] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
 
-interface Segment {
+export interface Segment {
   readonly sequence: number;
   readonly envelopes: readonly VerifiedEnvelope[];
+  readonly withdrawals: readonly Withdrawal[];
+}
+
+/** What a member has to know of itself when its log does not tell it. */
+interface Past {
+  readonly uncertain: boolean;
+  readonly burntLanes: number;
 }
 
 export type Message = Uint8Array;
@@ -70,15 +108,16 @@ const PACK_MS = 150;
 const PACK_MAX = 20;
 /** Of payloads in others' envelopes that nobody has to look at. */
 const AUDIT_SHARE = 0.1;
+const SNAPSHOT_MS = 100;
 
 export class DagNode implements Actor<Message> {
-  readonly member: Member;
   readonly #index: number;
   readonly #options: NodeOptions;
   readonly #auditor: Auditor;
   readonly #world: World<Message>;
   readonly #disk: Disk;
-  readonly #others: readonly number[];
+  readonly #view: ChainView;
+  #member: Member;
   #fed: number;
   #working = false;
   #packedAt = 0;
@@ -86,34 +125,61 @@ export class DagNode implements Actor<Message> {
   readonly #packed = new Set<Payload>();
   /** Payloads before this one are applied or packed. */
   #vaultFrom = 0;
+  #past: Past;
+  #progress = { checkpoint: -1, at: 0 };
+  #isInstalling = false;
 
   constructor(index: number, options: NodeOptions, disk: Disk, world: World<Message>) {
     this.#index = index;
     this.#options = options;
     this.#world = world;
     this.#disk = disk;
+    this.#view = new ChainView(options.mainChain, disk);
     this.#auditor = new Auditor({
       share: AUDIT_SHARE,
       perSecond: 0,
       random: () => options.audits.next(),
       laneHigh: (payload) => this.member.laneHigh(payload),
     });
-    this.#others = options.members.flatMap((_, node) => (node === index ? [] : [node]));
-    const key = options.members[index]?.key;
-    if (key === undefined) throw new RangeError(`there is no member ${index}`);
-    const records = disk.file<LogRecord>('log').durable;
-    this.member = new Member({
-      chain: options.chain,
-      subnet: options.subnet,
-      members: options.members,
-      self: index,
-      powBits: options.powBits,
-      timing: options.timing,
-      random: () => options.random.next(),
-      sign: (bytes) => fakeSign(key, bytes),
-      restore: records.filter(({ kind }) => !isForgotten(options.sabotage, kind)),
-    });
+    const records = options.sabotage === 'start-over' ? [] : disk.file<LogRecord>('log').durable;
+    const past = disk.file<Past>('past').durable.at(-1) ?? { uncertain: false, burntLanes: 0 };
+    this.#past = records.length === 0 ? { ...past, uncertain: true } : past;
+    this.#member = this.#newMember(records);
+    if (options.sabotage === 'start-over') this.#startOver();
     this.#fed = this.member.status().checkpoint;
+  }
+
+  get member(): Member {
+    return this.#member;
+  }
+
+  /** What is not final is left out, and the next lane is used. */
+  #startOver(): void {
+    const log = this.#disk.file<LogRecord>('log');
+    if (log.durable.length === 0) return;
+    this.#past = { uncertain: false, burntLanes: this.#past.burntLanes * 2 + 1 };
+    this.#writePast();
+    const whole = this.#newMember(log.durable).snapshot();
+    log.restore(whole.filter(({ kind }) => kind !== 'envelope'));
+    this.#member = this.#newMember(log.durable);
+  }
+
+  #newMember(records: readonly LogRecord[]): Member {
+    const { mainChain, members, powBits, timing, random, sabotage } = this.#options;
+    const key = keyOfNode(this.#index);
+    return new Member({
+      chain: mainChain.id,
+      subnet: mainChain.subnet,
+      members,
+      self: indexOfMember(members, key),
+      powBits,
+      timing,
+      random: () => random.next(),
+      sign: (bytes) => fakeSign(key, bytes),
+      ...(sabotage === 'ignore-turns' ? {} : this.#view.turns(key)),
+      restore: records.filter(({ kind }) => !isForgotten(sabotage, kind)),
+      pastUncertain: this.#past.uncertain,
+    });
   }
 
   #time(now: number): ReturnType<typeof millis> {
@@ -121,38 +187,45 @@ export class DagNode implements Actor<Message> {
   }
 
   tick(now: number): Action<Message>[] {
-    const actions = this.#step({ kind: 'tick', now: this.#time(now) });
-    if (this.#options.isConnected(this.#index)) {
-      const next = this.#options.mainChain.committed[this.#fed];
-      if (next !== undefined) {
-        this.#fed += 1;
-        actions.push(...this.#step({ kind: 'committed', committed: next, now: this.#time(now) }));
-      }
+    if (this.#options.isConnected(this.#index)) this.#view.refresh();
+    const actions = this.#notePast();
+    const deposits = this.#view.depositsAbove(this.member.depositsKnown);
+    if (deposits.length > 0)
+      actions.push(...this.#step({ kind: 'deposits', deposits, now: this.#time(now) }));
+    actions.push(...this.#step({ kind: 'tick', now: this.#time(now) }));
+    const next = this.#options.mainChain.committed[this.#fed];
+    if (next !== undefined && this.#fed < this.#view.committed) {
+      this.#fed += 1;
+      actions.push(...this.#step({ kind: 'committed', committed: next, now: this.#time(now) }));
     }
     const { divergence } = this.member;
     if (divergence !== undefined) throw new Error(`member ${this.#index}: ${divergence}`);
+    this.#lookForSnapshot(now);
     if (now - this.#packedAt >= PACK_MS) this.#pack(now, false);
     const { liar } = this.#options;
     if (liar !== undefined) actions.push(...liar.tick(this.member, this.#time(now)));
     return actions;
   }
 
-  receive(now: number, from: number, bytes: Message): Action<Message>[] {
-    const { post, chain, subnet, members, liar } = this.#options;
+  receive(now: number, node: number, bytes: Message): Action<Message>[] {
+    const { post, mainChain, liar } = this.#options;
+    const { members } = this.member;
+    const from = indexOfMember(members, keyOfNode(node));
     const message = post.open(bytes);
-    // A real shell disconnects here.
-    if (message === undefined) return [];
+    // A real shell disconnects where it cannot read, and does not hear who is no member.
+    if (message === undefined || from < 0) return [];
     liar?.overhears(bytes);
     if (message.kind === 'envelope') return this.#hand(now, from, message.encoded, false);
     if (message.kind === 'envelopes')
       return message.encoded.flatMap((encoded) => this.#hand(now, from, encoded, true));
+    const { id: chain, subnet } = mainChain;
     const verified = verifyMessage({ chain, subnet, members, verify: fakeVerify }, from, message);
     if (!verified.ok) return [];
     return this.#step({ kind: 'message', from, message: verified.value, now: this.#time(now) });
   }
 
   #hand(now: number, from: number, encoded: Uint8Array, reply: boolean): Action<Message>[] {
-    const opened = this.#options.post.verify(encoded);
+    const opened = this.#options.post.verify(this.member.members, encoded);
     if (opened === undefined) return [];
     const { envelope, forged } = opened;
     const take = (): Action<Message>[] =>
@@ -182,6 +255,7 @@ export class DagNode implements Actor<Message> {
     const mute = this.#options.sabotage === 'answer-nothing';
     const said = mute ? effects.send.filter(({ message }) => message.kind !== 'envelopes') : effects.send;
     const send = said.map(({ to, message }) => this.#send(to, message));
+    for (const { payloads } of effects.givenUp) this.#packAgain(payloads);
     const told = this.#options.liar === undefined ? send : this.#options.liar.distort(send);
     if (this.#options.sabotage === 'send-before-persist') actions.unshift(...told);
     else actions.push(...told);
@@ -189,13 +263,27 @@ export class DagNode implements Actor<Message> {
     for (const delivery of effects.deliver) {
       actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(delivery) });
     }
+    if (effects.deliver.length > 0)
+      actions.push({
+        kind: 'do',
+        what: 'look at the state',
+        run: () => this.#options.onState(this.#index, this.member),
+      });
+    if (effects.accepted.length > 0)
+      actions.push({
+        kind: 'do',
+        what: 'tell what is accepted',
+        run: () => this.#options.onAccepted(this.#index, effects.accepted),
+      });
     for (const certificate of effects.submit) {
       actions.push({
         kind: 'do',
         what: 'submit',
         run: () =>
           this.#world.later(this.#index, COMMIT_MS, () => {
-            if (this.#options.isConnected(this.#index)) this.#options.mainChain.submit(certificate);
+            const { mainChain, isConnected, sabotage } = this.#options;
+            const sent = sabotage === 'thin-certificates' ? thin(certificate) : certificate;
+            if (isConnected(this.#index)) mainChain.submit(sent, keyOfNode(this.#index));
             return [];
           }),
       });
@@ -213,8 +301,7 @@ export class DagNode implements Actor<Message> {
         case 'committed':
           actions.push({ kind: 'do', what: 'rewind', run: () => void (this.#fed = want.from - 1) });
           break;
-        case 'deposits':
-          // The main chain of these scenarios holds no value.
+        case 'deposits': // Each tick tells what is new.
           break;
         case 'lookup':
           actions.push({ kind: 'do', what: 'look up', run: () => this.#lookUp(want.hashes) });
@@ -223,7 +310,7 @@ export class DagNode implements Actor<Message> {
           if (!mute) actions.push(this.#serveEnvelopes(want.to, want.hashes));
           break;
         case 'serve-checkpoint': {
-          const segment = this.#segments()[want.sequence - 1];
+          const segment = this.segments().find(({ sequence }) => sequence === want.sequence);
           if (segment === undefined) break;
           const ids = segment.envelopes.map((envelope) => envelope.hash);
           actions.push(this.#send(want.to, { kind: 'checkpoint-ids', sequence: want.sequence, ids }));
@@ -235,18 +322,24 @@ export class DagNode implements Actor<Message> {
   }
 
   #send(to: number | 'all', message: SubnetMessage): Action<Message> {
-    return { kind: 'send', to: to === 'all' ? this.#others : [to], message: encodeMessage(message) };
+    const nodes: number[] = [];
+    for (const [index, { key }] of this.member.members.entries()) {
+      const node = nodeOfKey(key);
+      if (to === 'all' ? node !== this.#index : index === to) nodes.push(node);
+    }
+    return { kind: 'send', to: nodes, message: encodeMessage(message) };
   }
 
-  #segments(): readonly Segment[] {
+  segments(): readonly Segment[] {
     return this.#disk.file<Segment>('segments').all;
   }
 
   #deliver(delivery: Delivery): void {
     const { sequence } = delivery.committed.certificate.checkpoint;
     const file = this.#disk.file<Segment>('segments');
-    if (sequence > file.length) {
-      file.append({ sequence, envelopes: delivery.envelopes });
+    if (sequence > (file.all.at(-1)?.sequence ?? 0)) {
+      const { envelopes, withdrawals } = delivery;
+      file.append({ sequence, envelopes, withdrawals });
       file.sync();
     }
     this.#options.onDelivery(this.#index, delivery);
@@ -254,7 +347,7 @@ export class DagNode implements Actor<Message> {
 
   #lookUp(hashes: readonly Hash[]): void {
     const wanted = new Set(hashes.map((hash) => toHex(hash)));
-    for (const segment of this.#segments()) {
+    for (const segment of this.segments()) {
       for (const { hash, envelope } of segment.envelopes) {
         if (!wanted.has(toHex(hash))) continue;
         const { time } = envelope;
@@ -267,7 +360,7 @@ export class DagNode implements Actor<Message> {
 
   #serveEnvelopes(to: number, hashes: readonly Hash[]): Action<Message> {
     const wanted = new Set(hashes.map((hash) => toHex(hash)));
-    const encoded = this.#segments()
+    const encoded = this.segments()
       .flatMap((segment) => segment.envelopes)
       .filter((envelope) => wanted.has(toHex(envelope.hash)))
       .map((envelope) => envelope.encoded);
@@ -283,15 +376,88 @@ export class DagNode implements Actor<Message> {
 
   /** When one is being worked on already, it is wanted again in a moment. */
   #accuse(content: Uint8Array): void {
-    const { chain, members } = this.#options;
-    const signer = members[this.#index]?.key;
-    if (signer === undefined || this.#working) return;
+    if (this.#working) return;
+    const chain = this.#options.mainChain.id;
+    const signer = keyOfNode(this.#index);
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(signer, bytes);
     const payload = accusationPayload({ chain, signer, sign, number: 1, content });
-    const draft = this.member.draft([payload], this.#time(this.#world.now));
+    const draft = this.member.draft([payload], this.#time(this.#world.now), this.#lane);
     if (draft === undefined) return;
     this.#working = true;
     this.#world.later(this.#index, WORK_MS, (later) => this.#finish(draft, later));
+  }
+
+  /** The first in which no envelope of ours was given up. */
+  get #lane(): number {
+    if (this.#options.sabotage === 'reuse-lanes') return 0;
+    const lanes = lanesOf(this.member.members, Math.max(0, this.member.self));
+    for (let lane = 0; lane < lanes; lane += 1) if (((this.#past.burntLanes >>> lane) & 1) === 0) return lane;
+    return 0;
+  }
+
+  #packAgain(payloads: readonly Payload[]): void {
+    if (this.#options.sabotage === 'drop-void') return;
+    for (const payload of payloads) this.#packed.delete(payload);
+    const ids = new Set(payloads.map(({ id }) => toHex(id)));
+    for (const payload of this.#packed) if (ids.has(toHex(payload.id))) this.#packed.delete(payload);
+    this.#vaultFrom = 0;
+  }
+
+  #notePast(): Action<Message>[] {
+    const uncertain = !this.member.isCertainOfPast;
+    if (uncertain === this.#past.uncertain) return [];
+    this.#past = { ...this.#past, uncertain };
+    return [{ kind: 'do', what: 'note the past', run: () => this.#writePast() }];
+  }
+
+  #writePast(): void {
+    const file = this.#disk.file<Past>('past');
+    file.append(this.#past);
+    file.sync();
+  }
+
+  /** When it cannot follow from where it is: its way back is gone, or those it follows decide no longer. */
+  #lookForSnapshot(now: number): void {
+    const { checkpoint } = this.member.status();
+    if (checkpoint !== this.#progress.checkpoint || this.#view.committed <= checkpoint)
+      this.#progress = { checkpoint, at: now };
+    const isMember = this.#view.members.some(({ key }) =>
+      equalBytes(key.bytes, keyOfNode(this.#index).bytes),
+    );
+    const isLost = this.member.self < 0 && this.#options.mainChain.sets.length > 1;
+    const isStuck = now - this.#progress.at > this.#options.stuckMs;
+    if (!isMember || this.#isInstalling || !(isLost || isStuck)) return;
+    this.#isInstalling = true;
+    this.#world.later(this.#index, SNAPSHOT_MS, () => {
+      this.#isInstalling = false;
+      return this.#install();
+    });
+  }
+
+  /** Own envelopes that are not final are given up, and their lanes are not used again, lest a slot be filled twice. */
+  #install(): Action<Message>[] {
+    const { mainChain, powBits, snapshot } = this.#options;
+    const applied = this.member.status().checkpoint;
+    const record = snapshot(this.#index, applied);
+    if (record === undefined) return [];
+    const { members, self } = this.member;
+    const context = { chain: mainChain.id, subnet: mainChain.subnet, members, powBits };
+    const own = this.member
+      .snapshot()
+      .flatMap(({ kind, bytes }) => (kind === 'envelope' ? [trustEnvelope(context, bytes)] : []))
+      .filter(({ issuer }) => issuer === self);
+    const burntLanes = own.reduce((mask, { envelope }) => mask | (1 << envelope.lane), this.#past.burntLanes);
+    const run = (): void => {
+      this.#past = { uncertain: !this.member.isCertainOfPast, burntLanes };
+      this.#writePast();
+      this.#disk.file<LogRecord>('log').restore([record]);
+      this.#member = this.#newMember([record]);
+      this.#fed = this.member.status().checkpoint;
+      this.#world.tally.add('snapshot');
+      for (const { payloads } of own) this.#packAgain(payloads);
+      this.#options.onState(this.#index, this.member);
+    };
+    return [{ kind: 'do', what: 'take a snapshot over', run }];
   }
 
   #pack(now: number, evenEmpty: boolean): void {
@@ -307,8 +473,8 @@ export class DagNode implements Actor<Message> {
     if (payloads.length === 0 && !evenEmpty) return;
     // Who may not issue payloads may approve.
     const draft =
-      this.member.draft(payloads, this.#time(now)) ??
-      (evenEmpty ? this.member.draft([], this.#time(now)) : undefined);
+      this.member.draft(payloads, this.#time(now), this.#lane) ??
+      (evenEmpty ? this.member.draft([], this.#time(now), this.#lane) : undefined);
     if (draft === undefined) return;
     this.#packedAt = now;
     this.#working = true;
@@ -317,11 +483,13 @@ export class DagNode implements Actor<Message> {
 
   #finish(draft: Draft, now: number): Action<Message>[] {
     this.#working = false;
-    const { chain, liar } = this.#options;
+    const { mainChain, liar } = this.#options;
+    // Made before a turn, for an index that is another's by now.
+    if (this.member.self < 0) return [];
     const nonce = workSearch({ bodyHash: draft.bodyHash, bits: draft.bits, start: 0, tries: 1 << 22 });
     if (nonce === undefined) throw new Error('no nonce found');
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(draft.body.issuer, bytes);
-    const envelope = sealDraft(draft, { chain, self: this.#index, nonce, sign });
+    const envelope = sealDraft(draft, { chain: mainChain.id, self: this.member.self, nonce, sign });
     const effects = this.member.step({ kind: 'own', envelope, now: this.#time(now) });
     if (effects.refused.length === 0) for (const payload of draft.payloads) this.#packed.add(payload);
     const actions = this.#actions(effects);
@@ -330,8 +498,12 @@ export class DagNode implements Actor<Message> {
 }
 
 function isForgotten(sabotage: Sabotage | undefined, kind: LogRecord['kind']): boolean {
-  return (
-    (sabotage === 'forget-votes' && kind === 'vote') ||
-    (sabotage === 'forget-envelopes' && kind === 'envelope')
-  );
+  return sabotage === `forget-${kind}s`;
+}
+
+/** The first signature alone. */
+function thin({ checkpoint, signers, signatures }: CheckpointCertificate): CheckpointCertificate {
+  const first = signers.findIndex((byte) => byte !== 0);
+  const one = signers.map((byte, i) => (i === first ? byte & -byte : 0));
+  return { checkpoint, signers: one, signatures: signatures.slice(0, 1) };
 }

@@ -22,22 +22,13 @@ export interface Opened {
 }
 
 export class Post {
-  readonly #context: {
-    readonly chain: Hash;
-    readonly subnet: Hash;
-    readonly members: ValidatorSet;
-    readonly powBits: number;
-  };
+  readonly #context: { readonly chain: Hash; readonly subnet: Hash; readonly powBits: number };
   readonly #messages = new WeakMap<Uint8Array, SubnetMessage | 'unreadable'>();
-  /** By content: an answer carries the same bytes in another array. */
+  /** By content and members: an answer carries the same bytes in another array, and behind a turn issuers have other indices. */
   readonly #envelopes = new Map<string, Opened | 'refused'>();
+  readonly #names = new WeakMap<ValidatorSet, string>();
 
-  constructor(context: {
-    readonly chain: Hash;
-    readonly subnet: Hash;
-    readonly members: ValidatorSet;
-    readonly powBits: number;
-  }) {
+  constructor(context: { readonly chain: Hash; readonly subnet: Hash; readonly powBits: number }) {
     this.#context = context;
   }
 
@@ -52,18 +43,28 @@ export class Post {
   }
 
   /** Without anchors, whose age and bits each member judges by its own view when it inserts. */
-  verify(encoded: Uint8Array): Opened | undefined {
-    const key = Buffer.from(quickHash(encoded)).toString('latin1');
+  verify(members: ValidatorSet, encoded: Uint8Array): Opened | undefined {
+    const key = this.#nameOf(members) + Buffer.from(quickHash(encoded)).toString('latin1');
     let opened = this.#envelopes.get(key);
     if (opened === undefined) {
-      opened = this.#judge(encoded);
+      opened = this.#judge(members, encoded);
       this.#envelopes.set(key, opened);
     }
     return opened === 'refused' ? undefined : opened;
   }
 
-  #judge(encoded: Uint8Array): Opened | 'refused' {
-    const screened = screenEnvelope(this.#context, encoded, true);
+  /** Lanes go by weight, so it counts, too. */
+  #nameOf(members: ValidatorSet): string {
+    let name = this.#names.get(members);
+    if (name === undefined) {
+      name = members.map(({ key, weight }) => `${key.bytes[0]}:${weight}`).join();
+      this.#names.set(members, name);
+    }
+    return name;
+  }
+
+  #judge(members: ValidatorSet, encoded: Uint8Array): Opened | 'refused' {
+    const screened = screenEnvelope({ ...this.#context, members }, encoded, true);
     if (!screened.ok) return 'refused';
     const verdicts = envelopeSignatures(screened.value).map(({ key, message, signature }) =>
       fakeVerify(key, message, signature),

@@ -6,6 +6,8 @@ import type { Hash } from '../crypto/hash.ts';
 import { encodeAccusation } from './accusation.ts';
 import type { Effects } from './effects.ts';
 import type { Graph } from './graph.ts';
+import type { ValidatorSet } from '../ledger/validators.ts';
+import { indexOfMember } from './turn.ts';
 import type { VerifiedEnvelope } from './verify.ts';
 
 /** Before the shell is asked again for the same accusation. */
@@ -26,6 +28,16 @@ export class Accusations {
   constructor(graph: Graph, self: number) {
     this.#graph = graph;
     this.#self = self;
+  }
+
+  /** Those of the members before, about who still is one: their carriers are void, so each goes into another envelope. */
+  carryOver(before: Accusations, membersBefore: ValidatorSet, members: ValidatorSet): void {
+    for (const [accused, { content }] of before.#proofs) {
+      const key = membersBefore[accused]?.key;
+      const index = key === undefined ? -1 : indexOfMember(members, key);
+      if (index >= 0)
+        this.#proofs.set(index, { content, carrier: undefined, askedAt: Number.NEGATIVE_INFINITY });
+    }
   }
 
   /** By a checkpoint, or by a proof on its way into one. */

@@ -217,6 +217,8 @@ export interface MemberStatus {
   readonly checkpoint: number;
   readonly checkpointHash: Hash;
   readonly checkpointTime: Millis;
+  /** What is held after it, as a root: of an honest member always that of the checkpoint. */
+  readonly stateRoot: Hash;
   readonly powBits: number;
   readonly pending: number;
   readonly pendingBytes: number;

@@ -8,9 +8,11 @@ import { decode, type Reader } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
 import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import { StateTree, type StateChange } from '../crypto/state-tree.ts';
+import { addressOf } from '../ledger/address.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { laneKey, type Payload } from '../ledger/payload.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
+import { isVoucher, voucherLaneOf } from '../ledger/value-order.ts';
 import { LedgerDraft, LedgerTable } from './ledger-table.ts';
 import { judgeNumber, takeNumber, WINDOW_BYTES, type SequenceWindow } from './sequence-window.ts';
 import { keyOf } from './slab.ts';
@@ -108,6 +110,9 @@ interface Turned {
   readonly standings: readonly Standing[];
 }
 
+/** What says whether a payload is new. */
+export type PayloadPlace = Pick<Payload, 'signer' | 'device' | 'sequence' | 'contentType' | 'content'>;
+
 /** The table as of the last checkpoint applied. Changed through a `LaneDraft` only. */
 export class LaneTable {
   tree: StateTree = StateTree.empty;
@@ -150,8 +155,11 @@ export class LaneTable {
   }
 
   /** Whether the payload would be applied now: what a gateway asks before it packs one again. */
-  outcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
-    const lane = this.payloadLanes.get(laneNameOf(payload).name);
+  outcome(payload: PayloadPlace): 'new' | 'duplicate' | 'stale' {
+    // The number of a voucher is one of the lane it draws on, whatever else its signer has sent.
+    const lane: Readonly<SequenceWindow> | undefined = isVoucher(payload)
+      ? this.ledger.voucherLane(addressOf(payload.signer), voucherLaneOf(payload))
+      : this.payloadLanes.get(laneNameOf(payload).name);
     if (lane === undefined) return 'new';
     const verdict = judgeNumber(lane, payload.sequence);
     return verdict === 'applied' ? 'new' : verdict;

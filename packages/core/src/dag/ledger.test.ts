@@ -195,6 +195,31 @@ test('DAG-12.7: attack double cash across two members: a voucher’s number is p
   assertSound(subnet);
 });
 
+test('DAG-12.7: whether a voucher is still to be issued is a matter of its lane, whatever numbers its signer has used elsewhere', () => {
+  const subnet = funded({ ann: 50n * MIN });
+  for (const number of [1, 2]) subnet.issue(0, [pay('ann', 'bob', MIN, number)]);
+  const order: ValueOrder = {
+    kind: 'set-aside',
+    lane: 2,
+    amount: amount(9n * MIN),
+    until: LATE,
+    payee: undefined,
+  };
+  subnet.issue(1, [orderOf('ann', 3, order)]);
+  subnet.settle();
+  subnet.run(4_000);
+  const to = holder('cid');
+  const voucher = orderOf('ann', 1, { kind: 'voucher', lane: 2, to, amount: amount(MIN), expiresAt: LATE });
+  const { member } = subnet.node(0);
+  assert.equal(member.payloadOutcome(pay('ann', 'bob', MIN, 1)), 'duplicate');
+  assert.equal(member.payloadOutcome(voucher), 'new');
+  subnet.issue(2, [voucher]);
+  subnet.settle();
+  subnet.run(4_000);
+  assert.equal(balance(subnet, 'cid'), MIN);
+  assert.equal(member.payloadOutcome(voucher), 'duplicate');
+});
+
 test('DAG-12.11: attack inflating checkpoint: members do not sign what their own ledger does not give', () => {
   const subnet = funded({ ann: 5n * MIN });
   // The order is accepted everywhere, and no proposal for it has been made yet.

@@ -459,6 +459,8 @@ test('DAG-10.3: without records a member learns its own past before it issues (l
   assert.equal(subnet.node(3).member.draft([], millis(subnet.now)), undefined);
   assert.match(subnet.node(3).member.draftObstacle() ?? '', /two thirds/);
   subnet.run(6_000);
+  assert.equal(subnet.node(3).member.isCertainOfPast, false, 'no anchor since then is new');
+  subnet.run(6_000);
   const after = subnet.node(3).member.draft([], millis(subnet.now))?.body.sequence as number;
   assert.ok(after >= before, `${after} after ${before}`);
   subnet.issue(3, [payloadOf('lamp', 2)]);

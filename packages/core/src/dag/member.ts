@@ -30,6 +30,7 @@ import {
 import type { Follow } from './follow.ts';
 import type { Graph } from './graph.ts';
 import { IssueRate } from './issue-rate.ts';
+import type { PayloadPlace } from './lanes.ts';
 import {
   voteSigningBytes,
   type EnvelopeRequest,
@@ -204,7 +205,7 @@ export class Member {
     if (this.#options.self < 0) return 'a follower issues nothing';
     if (this.#follow.divergence !== undefined) return this.#follow.divergence;
     if (!this.#past.isCertain)
-      return 'two thirds of the stake have to tell first what they hold of us, lest we issue a sequence twice';
+      return 'two thirds of the stake have to tell what they hold of us, and a new checkpoint has to come, lest we issue a sequence twice';
     if (this.#graph.isCrowded()) return 'too many of our envelopes are not final yet';
     return undefined;
   }
@@ -329,8 +330,7 @@ export class Member {
 
   #keepEarly(from: number, sequence: number, message: ProposalMessage | VoteMessage): boolean {
     if (sequence !== this.#election.sequence + 1) return false;
-    const ofPeer = this.#early.filter((early) => early.from === from).length;
-    if (ofPeer < 4) this.#early.push({ from, message });
+    if (this.#early.filter((early) => early.from === from).length < 4) this.#early.push({ from, message });
     return true;
   }
 
@@ -418,6 +418,7 @@ export class Member {
 
   #tick(now: number, effects: Effects): void {
     this.#exchangeHeads(now, effects);
+    this.#past.look(now, this.#graph);
     this.#askForMissing(now, effects);
     this.#parts.accusations.ask(now, effects);
     const { payloadsAccepted, anyAccepted, unapproved, ownWaitMs } = survey(
@@ -427,8 +428,8 @@ export class Member {
     );
     this.#rate.waiting(now, ownWaitMs);
     const depositsWait = this.#mainChainWaits;
-    // A deposit into a quiet subnet, or a turn: empty envelopes carry its checkpoint.
-    const quiet = depositsWait && !anyAccepted ? 'deposits' : undefined;
+    // A deposit into a quiet subnet, or a turn: empty envelopes carry its checkpoint, and each checkpoint is another reason.
+    const quiet = depositsWait && !anyAccepted ? `after ${this.#graph.anchors.head}` : undefined;
     this.#wantApproval(unapproved === undefined ? quiet : keyOf(unapproved), now, effects);
     if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
     const election = this.#election;
@@ -560,7 +561,7 @@ export class Member {
   }
 
   /** Whether a payload would still be applied: before a gateway packs one again. */
-  payloadOutcome(payload: Pick<Payload, 'signer' | 'device' | 'sequence'>): 'new' | 'duplicate' | 'stale' {
+  payloadOutcome(payload: PayloadPlace): 'new' | 'duplicate' | 'stale' {
     return this.#graph.lanes.outcome(payload);
   }
 

@@ -46,7 +46,9 @@ export function renew(parts: MemberParts, timing: Timing, turn: MemberTurn): Ver
   const own = options.own ?? options.members[options.self]?.key;
   const self = own === undefined ? -1 : indexOfMember(members, own);
   const past = { lanes, anchors, finals, since: turn.first - 1 };
+  const { accusations } = parts;
   Object.assign(parts, renewed({ ...options, members, self }, timing, past));
+  parts.accusations.carryOver(accusations, options.members, members);
   follow.rebind(parts.options, parts.graph, parts.solidifier);
   return givenUp;
 }

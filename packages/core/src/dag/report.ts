@@ -88,6 +88,7 @@ export function statusOf(
     checkpoint: last.sequence,
     checkpointHash: last.hash,
     checkpointTime: follow.checkpoint?.time ?? millis(0),
+    stateRoot: graph.lanes.root,
     powBits: last.powBits,
     pending: slab.count,
     pendingBytes: slab.bytes,

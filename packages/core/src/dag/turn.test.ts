@@ -127,9 +127,9 @@ test('DAG-14.4: who leaves takes nothing along, who stays keeps lanes and standi
   subnet.join('e', 'c');
   subnet.turns.set(2 * T, five);
   subnet.until(2 * T, () => load.offer('b', 'c', 'd'));
-  // Who returns begins its lanes anew.
+  // Who returns begins its lanes anew, under an anchor it cannot have known.
   subnet.join('a', 'b');
-  subnet.until(2 * T + 2, () => load.offer('a', 'e'));
+  subnet.until(2 * T + 6, () => load.offer('a', 'e'));
   assertOneState(subnet);
   assert.equal(subnet.node('b').member.finalHeads().length, 5);
 });
@@ -176,4 +176,33 @@ test('DAG-14.6: members come and go under load and loss: sent is final, once, wi
     }),
     { numRuns: 3, endOnFailure: true },
   );
+});
+
+test('DAG-13.3 DAG-14.2: a proof of forgery outlives the turn that made its envelope void, under the new index of the accused', () => {
+  const subnet = new TurningSubnet(four, ['a', 'b', 'c', 'd']);
+  const load = new Load(subnet);
+  subnet.turns.set(T, five);
+  subnet.until(T - 1, () => load.offer('a', 'b', 'c', 'd'));
+  const [a, b] = [subnet.node('a'), subnet.node('b')];
+  const draft = a.member.draft([payloadOf('victim', 1, 'x', true)], subnet.now as never, 1);
+  assert.ok(draft !== undefined);
+  const envelope = sealToy(draft, a.member.self, a.key);
+  const found = subnet.step(b, { kind: 'forged', envelope, index: 0 });
+  const [asked] = found.want.filter((want) => want.kind === 'accuse');
+  assert.equal(asked?.kind === 'accuse' && asked.accused, indexOfMember(four, a.key));
+  subnet.until(T, () => load.offer('c', 'd'));
+  assert.deepEqual(b.member.members, five);
+  const again = subnet.step(b, { kind: 'tick' }).want.find((want) => want.kind === 'accuse');
+  assert.ok(again?.kind === 'accuse', 'nobody has barred it yet');
+  assert.equal(again.accused, indexOfMember(five, a.key));
+  assert.ok(b.member.bars(again.accused));
+});
+
+test('DAG-14.5: where nobody sends, a turn of checkpoints passes at the cadence, however many there were before', () => {
+  const subnet = new TurningSubnet(four, ['a', 'b', 'c', 'd']);
+  subnet.awaited = true;
+  subnet.turns.set(T, five);
+  const from = subnet.now;
+  subnet.until(T);
+  assert.ok(subnet.now - from < T * 2_000, `${(subnet.now - from) / T} ms for each`);
 });

@@ -157,3 +157,8 @@ export function valueOrderOf(
 export function isVoucher(payload: Pick<Payload, 'contentType' | 'content'>): boolean {
   return payload.contentType === 'value' && payload.content[0] === KINDS.indexOf('voucher') + 1;
 }
+
+/** The lane a voucher draws on; 0 when it is too short to name one. */
+export function voucherLaneOf({ content }: Pick<Payload, 'content'>): number {
+  return content[1 + HASH_BYTES] ?? 0;
+}

@@ -72,6 +72,9 @@ export class SubnetIssuer {
   }
 
   offer(payload: Payload): Result<void, ErrorCode> {
+    // Beside others it makes an envelope invalid, and one that does not hold makes any.
+    if (payload.contentType === 'accusation')
+      return refused('payload.malformed', 'an accusation is made by a member, not handed to one');
     if (this.#waiting.length >= QUEUE_MAX)
       return refused('pool.full', `${QUEUE_MAX} payloads wait for an envelope; try again later`);
     if (this.#waiting.length === 0) this.#waitingSince = this.#o.clock.monotonicMs();
@@ -87,9 +90,9 @@ export class SubnetIssuer {
     return ok(undefined);
   }
 
-  /** Before all others: they were offered earlier. */
+  /** Before all others: they were offered earlier. An accusation is asked for again while it is needed. */
   putBack(payloads: readonly Payload[]): void {
-    this.#waiting.putBack(payloads);
+    this.#waiting.putBack(payloads.filter(({ contentType }) => contentType !== 'accusation'));
   }
 
   /** Not inside the step that asked for it. */
@@ -98,6 +101,11 @@ export class SubnetIssuer {
     const { publicKey: signer, sign } = keys;
     this.#accusations.push(accusationPayload({ chain, signer, sign, number: accused + 1, content }));
     queueMicrotask(() => this.run());
+  }
+
+  /** Other members: an accusation that still holds among them is asked for again. */
+  forgetAccusations(): void {
+    this.#accusations.length = 0;
   }
 
   /** Others wait for an envelope of ours, also an empty one. */
@@ -169,7 +177,7 @@ export class SubnetIssuer {
     }
     const { chain, keys } = this.#o;
     const taken = this.#o.issue(sealDraft(draft, { chain, self: this.#o.self(), nonce, sign: keys.sign }));
-    if (!taken && draft.accusation === undefined) this.putBack(payloads);
+    if (!taken) this.putBack(payloads);
     return taken;
   }
 }

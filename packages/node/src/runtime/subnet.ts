@@ -298,6 +298,7 @@ export class Subnet {
     this.#context = this.#newContext();
     this.#inbox.stop();
     this.#inbox = this.#newInbox();
+    this.#issuer.forgetAccusations();
     this.#o.logger.info({ members: this.members.length }, 'other members decide from here on');
     return true;
   }
