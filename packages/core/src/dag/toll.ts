@@ -136,24 +136,22 @@ export class Tolls {
     return Math.min(LIMITS.powBitsMax, base + surcharge + adjustmentOf(account.standing));
   }
 
-  /** It was taken, for nothing or for work. */
-  taken(device: string, units: number, at: TollHeights): void {
+  /** It is let in, for nothing or for work: it counts from now, not from when it has been looked at. */
+  letIn(device: string, units: number, at: TollHeights): void {
     const account = this.#open(device, at);
     account.level = filled(account, units, at.now);
     account.at = Math.max(account.at, at.now);
     account.conduct.counted += 1;
   }
 
-  /** What it sent was taken before. Some of that is the network's fault. */
-  duplicate(device: string, units: number, at: TollHeights): void {
+  /** What was let in had been taken before. Some of that is the network's fault. */
+  duplicate(device: string, at: TollHeights): void {
     const account = this.#open(device, at);
-    account.level = filled(account, units, at.now);
-    account.at = Math.max(account.at, at.now);
     account.duplicates += 1;
     if (account.duplicates > TOLL.duplicatesFree) account.conduct.lazy += 1;
   }
 
-  /** A signature of it does not verify. */
+  /** The signature of what was let in does not verify. */
   forged(device: string, at: TollHeights): void {
     const account = this.#open(device, at);
     account.conduct.lost += 1;
