@@ -3,7 +3,7 @@ import { createClient, parseHash, type Client } from '@itc/client/client.js';
 import { buildCommand } from '@itc/client/commands.js';
 import type { CommandStatus } from '@itc/client/api.js';
 import type { Enrolment } from '@itc/client/client.js';
-import type { Signer } from '@itc/client/keys.js';
+import { actingFor, type Signer } from '@itc/client/keys.js';
 import { buildTransaction } from '@itc/client/transactions.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
@@ -14,6 +14,7 @@ import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Body } from '@itc/core/ledger/body.js';
+import { Finished, UsageError } from './terminal/command.ts';
 
 const VALID_BLOCKS = 10_000;
 /** A command that waited longer must not surprise anybody. */
@@ -27,6 +28,20 @@ export interface Sent {
   readonly id: string;
   readonly height: number;
   readonly fee: string;
+}
+
+/** Where transactions go that are not sent at once (`itc tx draft`). */
+export interface Drafting {
+  /** Whom the transaction is for, where it is another account than that of the key. */
+  readonly account: Address | undefined;
+  take(wallet: Wallet, body: Body): Promise<void>;
+}
+
+let drafting: Drafting | undefined;
+
+/** From now on, in this process, nothing is sent: the first transaction of a command is taken, and the command ends there. */
+export function draftInstead(instead: Drafting): void {
+  drafting = instead;
 }
 
 export class Wallet {
@@ -51,7 +66,9 @@ export class Wallet {
 
   static async open(url: string, signer: Signer): Promise<Wallet> {
     const client = openClient(url);
-    const wallet = new Wallet(client, signer, await client.genesis());
+    const account = drafting?.account;
+    const acting = account === undefined ? signer : actingFor(account, signer);
+    const wallet = new Wallet(client, acting, await client.genesis());
     const sponsor = process.env['ITC_SPONSOR'];
     if (sponsor !== undefined && sponsor !== '') wallet.sponsor = parseHash(sponsor);
     return wallet;
@@ -59,6 +76,10 @@ export class Wallet {
 
   /** Waits until the transaction is final. Throws with the receipt's code when the ledger refused it. */
   async send(body: Body, lane = 0): Promise<Sent> {
+    if (drafting !== undefined) {
+      await drafting.take(this, body);
+      throw new Finished();
+    }
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#send(body, lane);
@@ -88,6 +109,12 @@ export class Wallet {
 
   /** Many at once, in consecutive nonces of one lane; waits until all are final. */
   async sendAll(bodies: readonly Body[], lane = 0): Promise<Sent[]> {
+    if (drafting !== undefined) {
+      const [body] = bodies;
+      if (body === undefined || bodies.length > 1)
+        throw new UsageError(`this takes ${bodies.length} transactions; draft one that takes one`);
+      return [await this.send(body)];
+    }
     const { height: now } = await this.client.status();
     let nonce = await this.client.nextNonce(this.signer.address, lane);
     const submitted = [];

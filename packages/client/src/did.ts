@@ -4,6 +4,7 @@
  */
 import { verifySignature } from '@itc/core/crypto/verify.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
+import type { KeySet } from '@itc/core/ledger/account-keys.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { didDocument, formatMultikey, parseDid, type DidDocument } from '@itc/core/ledger/did.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
@@ -29,6 +30,8 @@ export interface Resolution {
     readonly time: number;
     readonly trust: Trust;
     readonly proof: Uint8Array;
+    /** What acts for the account; undefined while its first key alone does. */
+    readonly keys: KeySet | undefined;
   };
 }
 
@@ -73,7 +76,7 @@ export function judgeDid(
   const { records, height, time } = judged.value;
   return {
     document: didDocument(records, known),
-    proved: { height, time, trust: judged.value.trust, proof },
+    proved: { height, time, trust: judged.value.trust, proof, keys: records.keys },
   };
 }
 

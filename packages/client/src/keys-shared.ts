@@ -44,11 +44,13 @@ export interface SharedDraft {
   readonly transaction: UnsignedTransaction;
 }
 
-/** The keys that will sign, of which the first is named first; the fee covers all their signatures. */
+/** The keys that will sign, of which the first is named first; the fee covers the signatures of all of them. */
 export function draftShared(o: {
   readonly chain: Hash;
   readonly account: Address;
   readonly signers: readonly PublicKey[];
+  /** Pays the fee, exactly: the signers must be those in the end. */
+  readonly sponsor?: Hash;
   readonly body: Body;
   readonly nonce: number;
   readonly lane?: number;
@@ -64,6 +66,7 @@ export function draftShared(o: {
     nonce: o.nonce,
     fee: amount(0n),
     validUntil: o.validUntil,
+    ...(o.sponsor && { sponsor: o.sponsor }),
     ...(rest.length > 0 && { shared: true as const }),
     body: o.body,
   };
@@ -129,7 +132,17 @@ export async function signDraft(draft: SharedDraft, signer: Signer): Promise<str
   return toBase64Url(writer.finish());
 }
 
-function parseShare(text: string): Result<Cosigner, string> {
+/** Whether a signature is over this draft. */
+export function holdsOver(
+  draft: SharedDraft,
+  { key, signature }: Cosigner,
+  verify: SignatureVerifier,
+): boolean {
+  return verify(key, transactionSigningBytes(draft.chain, draft.transaction), signature);
+}
+
+/** The key and the signature that `signDraft` wrote. */
+export function parseShare(text: string): Result<Cosigner, string> {
   const bytes = fromBase64Url(text.trim());
   if (!bytes.ok) return bytes;
   return decode((reader: Reader) => {

@@ -74,3 +74,12 @@ export function writeDevnet(layout: Layout, devnet: Devnet): void {
   writeFileSync(draft, `${JSON.stringify(devnet, null, 2)}\n`);
   renameSync(draft, layout.devnetFile);
 }
+
+/** Where the devnet of a data folder answers, or would by default. */
+export function defaultApi(dataDir: string): string {
+  try {
+    return readDevnet(layoutOf(dataDir))?.api ?? 'http://127.0.0.1:8080';
+  } catch {
+    return 'http://127.0.0.1:8080';
+  }
+}

@@ -8,12 +8,12 @@ import { actingFor } from '@itc/client/keys.js';
 import { assembleShared, draftShared, formatDraft, parseDraft, signDraft } from '@itc/client/keys-shared.js';
 import { transfer } from '@itc/client/transactions.js';
 import { verifySignature } from '@itc/core/crypto/verify.js';
-import { parseAddress, type Address } from '@itc/core/ledger/address.js';
+import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { amount, height } from '@itc/core/ledger/ids.js';
 import { openKey } from '../keys.ts';
 import { Wallet } from '../wallet.ts';
 import { TestDevnet } from './devnet.ts';
-import { json } from './itc.ts';
+import { json, run } from './itc.ts';
 
 const devnet = new TestDevnet();
 const ITC = 1_000_000_000n;
@@ -116,7 +116,7 @@ suite('keys of people', () => {
   test('STATE-15.3: an account of three keys pays when two of them sign apart', async () => {
     await make('eve');
     await pay('owner', addressOf('eve'), 20n * ITC);
-    await itc('key', 'rotate', 'eve', '--to=bob,carol,dave', '--threshold=2');
+    await itc('key', 'rotate', 'eve', '--to=eve,bob,carol,dave', '--threshold=2');
     const { chain, genesis } = await devnet.client.genesis();
     const [bob, carol] = [await openKey(devnet.folder, 'bob'), await openKey(devnet.folder, 'carol')];
     const draft = draftShared({
@@ -142,6 +142,27 @@ suite('keys of people', () => {
       },
       { code: 'account.signers' },
     );
+  });
+
+  test('CLIENT-20.6: a file goes from holder to holder, each signs with a key of another scheme, offline too; it is sent when enough have', async () => {
+    const file = join(devnet.folder, 'pay.json');
+    const at = ['--data-dir', devnet.folder];
+    const words = ['transfer', formatAddress(addressOf('alice')), '1', '--key', 'dave'];
+    const account = formatAddress(addressOf('eve'));
+    const drafted = await run(['tx', 'draft', file, '--account', account, '--json', ...at, '--', ...words]);
+    assert.equal(drafted.code, 0, drafted.stderr);
+    const { weight, threshold, complete } = json(drafted);
+    assert.deepEqual([weight, threshold, complete], [1, 2, false]);
+    const early = await devnet.itc(['tx', 'send', file]);
+    assert.equal(early.code, 1);
+    assert.match(early.stderr, /signed with weight 1 of 2; missing: (?:(?:eve|bob|carol)(?:, )?){3}$/m);
+    // Without any node: what is signed is in the file.
+    const offline = await devnet.itc(['tx', 'sign', file, '--key', 'eve', '--api', 'http://127.0.0.1:9']);
+    assert.equal(offline.code, 0, offline.stderr);
+    assert.match(offline.stderr, /asks for +transfer[^]*amount +1 ITC/);
+    const before_ = (await devnet.client.account(addressOf('alice'))).balance;
+    await itc('tx', 'send', file);
+    assert.equal((await devnet.client.account(addressOf('alice'))).balance, before_ + ITC);
   });
 
   test('STATE-15.6, by itc: guardians give a lost account another key after the delay; a veto ends it before', async () => {

@@ -26,6 +26,9 @@ export interface Call {
 /** Thrown for a call that cannot be right: exit code 2 and a hint to `--help`. */
 export class UsageError extends Error {}
 
+/** Thrown where all is done that was asked for, though the command itself would go on. */
+export class Finished extends Error {}
+
 const COMMON = {
   json: { type: 'boolean' },
   quiet: { type: 'boolean', short: 'q' },
@@ -67,6 +70,7 @@ export async function runCommand(
       api: (text(values['api']) ?? process.env['ITC_API'] ?? defaultApi(dataDir)).replace(/\/+$/, ''),
     });
   } catch (error) {
+    if (error instanceof Finished) return 0;
     return report(command.name, error, json);
   }
 }

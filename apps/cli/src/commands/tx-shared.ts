@@ -1,0 +1,259 @@
+/** `itc tx draft`, `sign`, `show` and `send`: transactions of accounts whose keys are in several hands (spec STATE-15.3, CLIENT-20.6). */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { resolveDid } from '@itc/client/did.js';
+import { draftShared, signDraft } from '@itc/client/keys-shared.js';
+import {
+  firstKeySet,
+  formatSharedFile,
+  parseSharedFile,
+  standingOf,
+  sufficientSets,
+  withSignature,
+  type SharedFile,
+  type Standing,
+} from '@itc/client/shared-file.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { compareKeys, type PublicKey } from '@itc/core/crypto/signature.js';
+import { verifySignature } from '@itc/core/crypto/verify.js';
+import type { KeySet, WeightedKey } from '@itc/core/ledger/account-keys.js';
+import { formatAddress, type Address } from '@itc/core/ledger/address.js';
+import { didOf, formatMultikey } from '@itc/core/ledger/did.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
+import type { Body } from '@itc/core/ledger/body.js';
+import { formatItc, height } from '@itc/core/ledger/ids.js';
+import { senderOf } from '@itc/core/ledger/transaction.js';
+import { bodyRows } from '../body-words.ts';
+import { COMMANDS } from '../commands.ts';
+import { defaultApi, layoutOf } from '../devnet/layout.ts';
+import { openKey } from '../keys.ts';
+import { accountOf } from '../options.ts';
+import { integerOption, runCommand, textOption, UsageError, type Call } from '../terminal/command.ts';
+import { table } from '../terminal/output.ts';
+import { draftInstead, openClient, type Wallet } from '../wallet.ts';
+
+export const SHARED_HELP = `itc tx draft FILE [--account ACCOUNT] [--lane N] -- COMMAND …   what COMMAND would send, for others to sign
+itc tx sign FILE [--key NAME]                             adds the signature of a key here; shows what it signs
+itc tx show FILE                                          what it asks for, and who has signed
+itc tx send FILE                                          as soon as enough have signed`;
+
+export const SHARED_OPTIONS = {
+  account: { type: 'string' },
+  key: { type: 'string' },
+  lane: { type: 'string' },
+} as const;
+
+/** Holders take their time: a week of blocks of one second. */
+const VALID_BLOCKS = 604_800;
+
+export async function draft(call: Call, words: readonly string[]): Promise<number> {
+  const [file, name, ...argv] = words;
+  const entry = COMMANDS.find((one) => one.name === name);
+  if (file === undefined || name === undefined)
+    throw new UsageError(
+      'expected: draft FILE -- COMMAND …, such as: draft pay.json -- transfer bob 5 --key alice',
+    );
+  if (entry === undefined || name === 'tx' || name === 'devnet')
+    throw new UsageError(`${name} sends no transaction that could be drafted`);
+  const account = textOption(call, 'account');
+  let drafted: { readonly made: SharedFile; readonly set: KeySet } | undefined;
+  draftInstead({
+    account: account === undefined ? undefined : await accountOf(call, account),
+    take: async (wallet, body) => {
+      drafted = await draftFor(call, wallet, body);
+    },
+  });
+  const common = ['--data-dir', call.dataDir, '--api', call.api, '--quiet'];
+  const code = await runCommand(await entry.load(), [...argv, ...common], defaultApi);
+  if (code !== 0) return code;
+  if (drafted === undefined) throw new UsageError(`${name} ${argv.join(' ')} sends no transaction`);
+  const { made, set } = drafted;
+  write(file, made);
+  const standing = standingOf(made, set, verifySignature);
+  call.output.result({ ok: true, file, ...shown(call, made, standing) }, [
+    ...table(rowsOf(made)),
+    ...standingLines(call, standing),
+    `written to ${file}; next: itc tx sign ${file} --key NAME`,
+  ]);
+  return 0;
+}
+
+/** Signed by the drafting key at once where it is one of the account's. */
+async function draftFor(
+  call: Call,
+  wallet: Wallet,
+  body: Body,
+): Promise<{ readonly made: SharedFile; readonly set: KeySet }> {
+  const { chain, client, signer } = wallet;
+  const set = await keysOf(call, signer.address, signer.publicKey);
+  const isOwn = sufficientSets(set, signer.publicKey).length > 0;
+  const first = isOwn ? signer.publicKey : heaviest(set);
+  const lane = integerOption(call, 'lane', 0, { min: 0, max: 15 });
+  const place = {
+    chain,
+    account: signer.address,
+    body,
+    lane,
+    nonce: await client.nextNonce(signer.address, lane),
+    feePerByte: (await client.parameters()).feePerByte,
+    validUntil: height((await client.status()).height + VALID_BLOCKS),
+    ...(wallet.sponsor && { sponsor: wallet.sponsor }),
+  };
+  // Whoever signs in the end, the fee covers it: more may be offered than a transaction costs.
+  const drafts = sufficientSets(set, first).map((group) =>
+    draftShared({ ...place, signers: group.map(({ key }) => key) }),
+  );
+  const dearest = drafts.reduce((a, b) => (b.transaction.fee > a.transaction.fee ? b : a));
+  const signatures = isOwn ? [await signDraft(dearest, signer)] : [];
+  return { made: { draft: dearest, signatures }, set };
+}
+
+function heaviest({ keys }: KeySet): PublicKey {
+  return keys.reduce((a, b) => (b.weight > a.weight ? b : a)).key;
+}
+
+export async function sign(call: Call, words: readonly string[]): Promise<number> {
+  const { path, file } = read(words);
+  const signer = await openKey(call.dataDir, textOption(call, 'key') ?? 'owner');
+  call.output.note(table(rowsOf(file)).join('\n'));
+  const signed = withSignature(file, await signDraft(file.draft, signer));
+  write(path, signed);
+  // A holder may be offline: then who is missing is for others to find out.
+  const set = await keysOf(call, senderOf(file.draft.transaction), signer.publicKey).catch(() => undefined);
+  if (set !== undefined && !set.keys.some(({ key }) => compareKeys(key, signer.publicKey) === 0))
+    throw new LedgerError(
+      'account.signers',
+      'this key is none of those that act for the account; the file is signed, to no avail',
+    );
+  const standing = set && standingOf(signed, set, verifySignature);
+  call.output.result({ ok: true, file: path, ...shown(call, signed, standing) }, [
+    `signed; ${signed.signatures.length} signature${signed.signatures.length === 1 ? '' : 's'} in ${path}`,
+    ...(standing === undefined ? [] : standingLines(call, standing)),
+  ]);
+  return 0;
+}
+
+export async function show(call: Call, words: readonly string[]): Promise<number> {
+  const { path, file } = read(words);
+  const { transaction } = file.draft;
+  const standing = standingOf(
+    file,
+    await keysOf(call, senderOf(transaction), transaction.key),
+    verifySignature,
+  );
+  call.output.result({ file: path, ...shown(call, file, standing) }, [
+    ...table(rowsOf(file)),
+    ...standingLines(call, standing),
+  ]);
+  return 0;
+}
+
+/** 1 while signatures are missing, and says whose. */
+export async function send(call: Call, words: readonly string[]): Promise<number> {
+  const { path, file } = read(words);
+  const { transaction, chain } = file.draft;
+  const client = openClient(call.api);
+  if (!equalBytes((await client.genesis()).chain, chain))
+    throw new LedgerError('transaction.wrong-chain', 'the transaction is for another chain than this node’s');
+  const standing = standingOf(
+    file,
+    await keysOf(call, senderOf(transaction), transaction.key),
+    verifySignature,
+  );
+  if (standing.ready === undefined) {
+    const { weight, threshold, missing } = standing;
+    const names = missing.map((one) => nameOf(call, one.key)).join(', ');
+    const whose = missing.length === 0 ? 'its keys were changed: draft it again' : `missing: ${names}`;
+    throw new LedgerError('account.signers', `signed with weight ${weight} of ${threshold}; ${whose}`, {
+      missing: missing.map(({ key }) => formatMultikey(key)),
+    });
+  }
+  const { status } = await client.submitAndWait(standing.ready);
+  const { receipt, id, height: at } = status;
+  if (receipt?.ok === false)
+    throw new LedgerError(
+      receipt.code ?? 'internal',
+      `the ledger refused it: ${receipt.message ?? 'no reason given'}`,
+      { id },
+    );
+  call.output.result({ ok: true, file: path, id, height: at, fee: receipt?.fee }, [
+    `final in block ${at}, fee ${formatItc(BigInt(receipt?.fee ?? 0))} ITC`,
+    `transaction ${id}`,
+  ]);
+  return 0;
+}
+
+/** What acts for the account, as the validators certified it; `known` where the ledger knows a hash only. */
+async function keysOf(call: Call, account: Address, known: PublicKey): Promise<KeySet> {
+  const { genesis } = await openClient(call.api).genesis();
+  const { proved } = await resolveDid(didOf(account), { url: call.api, fetch, genesis });
+  const set = proved?.keys ?? firstKeySet(account, known);
+  if (set !== undefined) return set;
+  throw new LedgerError('account.signers', `${formatAddress(account)} has one key, and this is another one`);
+}
+
+function read(words: readonly string[]): { readonly path: string; readonly file: SharedFile } {
+  const [path, ...rest] = words;
+  if (path === undefined || rest.length > 0) throw new UsageError('expected a FILE');
+  if (!existsSync(path)) throw new UsageError(`there is no file ${path}`);
+  const file = parseSharedFile(readFileSync(path, 'utf8'));
+  if (!file.ok) throw new LedgerError(file.code, `${path}: ${file.message}`, { path });
+  return { path, file: file.value };
+}
+
+function write(path: string, file: SharedFile): void {
+  writeFileSync(path, formatSharedFile(file));
+}
+
+function rowsOf({ draft: { transaction } }: SharedFile): string[][] {
+  return [
+    ['account', formatAddress(senderOf(transaction))],
+    ...bodyRows(transaction.body),
+    [
+      'fee',
+      `${formatItc(transaction.fee)} ITC${transaction.sponsor === undefined ? '' : ', out of a sponsorship'}`,
+    ],
+    ['nonce', `${transaction.nonce} of lane ${transaction.lane}`],
+    ['until', `block ${transaction.validUntil}`],
+  ];
+}
+
+function standingLines(call: Call, { signed, weight, threshold, missing, useless }: Standing): string[] {
+  const named = (keys: readonly WeightedKey[]): string =>
+    keys.map((one) => `${nameOf(call, one.key)}${one.weight === 1 ? '' : ` (${one.weight})`}`).join(', ');
+  return [
+    `signed by ${signed.length === 0 ? 'nobody yet' : named(signed)}: weight ${weight} of ${threshold}`,
+    ...(missing.length === 0 ? [] : [`missing: ${named(missing)}`]),
+    ...(useless === 0 ? [] : [`${useless} of the signatures in the file count for nothing`]),
+  ];
+}
+
+function shown(call: Call, { draft: { transaction } }: SharedFile, standing: Standing | undefined): object {
+  const keys = (of: readonly WeightedKey[]): object[] =>
+    of.map(({ key, weight }) => ({ key: formatMultikey(key), name: nameOf(call, key), weight }));
+  return {
+    account: formatAddress(senderOf(transaction)),
+    kind: transaction.body.kind,
+    fee: String(transaction.fee),
+    ...(standing && {
+      weight: standing.weight,
+      threshold: standing.threshold,
+      signed: keys(standing.signed),
+      missing: keys(standing.missing),
+      complete: standing.ready !== undefined,
+    }),
+  };
+}
+
+/** As it is called on this machine, else by the key itself. */
+function nameOf(call: Call, key: PublicKey): string {
+  const { keys } = layoutOf(call.dataDir);
+  const hex = toHex(key.bytes);
+  for (const file of existsSync(keys) ? readdirSync(keys) : []) {
+    if (!file.endsWith('.json')) continue;
+    // Public keys stand in the clear also in files that are sealed.
+    if (readFileSync(join(keys, file), 'utf8').includes(hex)) return file.slice(0, -5);
+  }
+  const text = formatMultikey(key);
+  return text.length > 60 ? `${text.slice(0, 48)}…` : text;
+}
