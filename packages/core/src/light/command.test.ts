@@ -438,3 +438,19 @@ test('LIGHT-12.9: beyond what its model can do a device does nothing, for its ow
   // A stranger learns nothing of what the device can do.
   assert.equal(said(stranger, withGrant, level(stranger, 151)), 'not-granted');
 });
+
+test('LIGHT-5.21: under a header that is believed already a command costs one signature check', () => {
+  const proof = access(withGrant, guest);
+  const counted = countingVerifier(verifyQuickly);
+  const first = judge({ command: command(guest), access: proof, verify: counted.verify });
+  assert.equal(first.kind, 'accepted');
+  const quorum = counted.calls() - 1;
+  assert.ok(quorum >= 3);
+  const again = { command: command(guest, { sequence: 2 }), access: proof, trust: first.trust };
+  assert.equal(outcome({ ...again, verify: counted.verify }), 'accepted');
+  assert.equal(counted.calls(), quorum + 2);
+  // Another header at that height is not the one that is believed.
+  const { header } = proof;
+  const other = { ...proof, header: { ...header, time: millis(header.time + 1) } };
+  assert.equal(outcome({ ...again, access: other }), 'proof');
+});

@@ -23,8 +23,8 @@ import { ITEM_HISTORY } from './engine/items.ts';
 import { FLAG_OTHER_SET } from './engine/layout.ts';
 import type { CertifiedHeader } from './trust.ts';
 
-/** Which header it is: of an adjacent or a skipping hop, the newest, or one of its history. */
-export type HeaderForm = typeof ADJACENT | typeof SKIPPING | typeof NEWEST | typeof EARLIER;
+/** Which header it is, as `I_FORM` has it: of an adjacent or a skipping hop, the newest, or one of its history. */
+export type HeaderForm = number;
 
 /** A header and who certified it. */
 export interface ShownHead extends CertifiedHeader {
