@@ -1,4 +1,5 @@
 /** Light streams: bytes, memory, signatures and time, here and in other engines, and what it would be on a chip. */
+import { toHex } from '@itc/core/bytes/hex.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import {
   ED25519,
@@ -14,10 +15,14 @@ import { PACKET_BYTES } from '@itc/core/testing/light-drive.js';
 import {
   enginesMissing,
   quickJsEngine,
+  storedVectors,
   wasmEngine,
   type MeasuredEngine,
 } from '@itc/core/testing/light-engines.js';
+import type { LightVector } from '@itc/core/testing/light-vectors.js';
+import { leastHeap, limitedHeap } from '@itc/core/testing/limited-heap.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
+import { commandCosts } from './light-command.ts';
 import { chipMilliseconds, CHIPS, megacycles, type Counts } from './light-costs.ts';
 import { sizeSubjects, SleptChain, type StreamSubject } from './light-subjects.ts';
 import { figure, rates, type BenchOptions, type Result } from './result.ts';
@@ -32,6 +37,7 @@ const RING_BYTES = 256 * 32;
 /** The subject whose time is measured. */
 const TIMED = 'reading, deep in 10^6 blocks, state of 10^6';
 const QUICKJS_HEAP = 131_072;
+const HEAP_MAX = 65_536;
 
 const aim = (bytes: number) => ({ name: 'aim', samples: [bytes], better: 'less' as const });
 
@@ -39,7 +45,7 @@ export async function streams(options: BenchOptions): Promise<Result[]> {
   const sets = options.quick ? SETS.slice(0, 1) : SETS;
   const results = memory();
   for (const validators of sets) results.push(...(await sized(validators, options)));
-  results.push(...(await slept(options)));
+  results.push(...(await slept(options)), ...commandCosts());
   // Their packages may have to be fetched first, which is not quick.
   if (!options.quick) results.push(...(await otherEngines(options)));
   return results;
@@ -206,7 +212,16 @@ async function otherEngines(options: BenchOptions): Promise<Result[]> {
       if (i > 0) ms[name].push((user + system) / 1_000);
     }
   }
+  const heap = await limitedHeap();
+  if ('missing' in heap) options.log(heap.missing);
+  const least = 'missing' in heap ? [] : [leastHeap(heap, [streamOf(subject), ...storedStreams()], HEAP_MAX)];
   return [
+    ...least.flatMap((bytes) => [
+      figure('MicroQuickJS, heap that is enough', 'bytes', [bytes], aim(HEAP_MAX)),
+      ...('missing' in heap
+        ? []
+        : [figure('MicroQuickJS, program in flash, 32 bits', 'bytes', [heap.programBytes32])]),
+    ]),
     figure('WebAssembly, program', 'bytes', [wasm.programBytes], aim(16_384)),
     figure('WebAssembly, all its memory', 'bytes', [wasm.peakBytes()], aim(65_536)),
     figure('WebAssembly, without signatures, reading, 16 validators', 'ms', ms['WebAssembly'] ?? []),
@@ -215,6 +230,13 @@ async function otherEngines(options: BenchOptions): Promise<Result[]> {
     figure('QuickJS, without signatures, reading, 16 validators', 'ms', ms['QuickJS'] ?? []),
   ];
 }
+
+/** As the vectors have them. */
+function streamOf({ trust, stream }: StreamSubject): Parameters<typeof leastHeap>[1][number] {
+  return { trust: toHex(trust), nonce: '00'.repeat(32), now: 0, trusting: 0, stream: toHex(stream) };
+}
+
+const storedStreams = (): LightVector[] => JSON.parse(storedVectors()) as LightVector[];
 
 function feed(engine: MeasuredEngine, { trust, stream }: StreamSubject): void {
   engine.write(TRUST, trust);
