@@ -104,7 +104,9 @@ function applyChange(
   const record = { ...owned.value, terms };
   const deposit = exchangeDeposit(draft, record.deposit, sender, recordBytes('sponsorship', record));
   if (!deposit.ok) return deposit;
-  setExpiring(draft, 'sponsorship', idText(sponsorship), { ...record, deposit: deposit.value });
+  // It may have paid for this itself: what is left is what stands in the draft now.
+  const { balance } = draft.get('sponsorship', idText(sponsorship)) ?? record;
+  setExpiring(draft, 'sponsorship', idText(sponsorship), { ...record, balance, deposit: deposit.value });
   return ok({ kind: 'sponsorship-changed', sponsorship, sponsor: sender });
 }
 

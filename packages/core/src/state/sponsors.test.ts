@@ -499,3 +499,33 @@ test('STATE-19.6: in any interleaving no budget is exceeded, and what leaves the
     { numRuns: 30 },
   );
 });
+
+test('STATE-19.10: a sponsorship that pays for the change of its own terms has paid for it; nothing is made of it', () => {
+  const w = world();
+  const own = { kind: 'accounts', accounts: [maker.address] } as const;
+  const kinds = codes('change-sponsorship');
+  const id = sponsorshipId(maker.address, 'self');
+  const open = terms(w, { kinds, scope: own });
+  assert.equal(
+    w.send(maker, { kind: 'open-sponsorship', name: 'self', terms: open, amount: amount(ITC) }),
+    'ok',
+  );
+  // Shorter and longer in turn: each time another deposit.
+  for (const more of [
+    codes('change-sponsorship', 'grant', 'revoke'),
+    kinds,
+    codes('change-sponsorship', 'claim'),
+  ]) {
+    const before = w.state.record('sponsorship', idText(id))?.balance ?? 0n;
+    const changed = terms(w, { kinds: more, scope: own });
+    const code = w.send(
+      maker,
+      { kind: 'change-sponsorship', sponsorship: id, terms: changed },
+      { sponsor: id },
+    );
+    assert.equal(code, 'ok');
+    const { balance, deposit } = w.state.record('sponsorship', idText(id)) ?? assert.fail();
+    assert.ok(balance <= before - deposit.amount);
+    assert.equal(w.state.supply(), SUPPLY);
+  }
+});
