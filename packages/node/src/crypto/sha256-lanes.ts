@@ -5,6 +5,25 @@
  */
 import { HASH_BYTES } from '@itc/core/crypto/hash.js';
 import { serialHasher, type StateHasher } from '@itc/core/crypto/state-hasher.js';
+import {
+  ADD,
+  ADD_I32,
+  call,
+  get,
+  I32,
+  instantiate,
+  leb,
+  load,
+  number,
+  set,
+  shiftLeft,
+  store,
+  V128,
+  vector,
+  wasmModule,
+  type Code,
+  type WasmMemory,
+} from './wasm-code.ts';
 
 /** The first 32 bits of the fractional parts of a root of the first primes. */
 function fractions(count: number, root: (prime: number) => number): number[] {
@@ -33,37 +52,12 @@ const BATCH = 4096;
 const OUTPUT: number = INPUT + BATCH * BLOCK_BYTES;
 const MEMORY_BYTES: number = OUTPUT + BATCH * HASH_BYTES;
 
-type Code = readonly number[];
-
-function leb(value: number): Code {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest & 0x7f) | 0x80);
-  return [...bytes, rest];
-}
-
-/** Signed, of a whole number that is not negative. */
-const signed = (value: number): Code => {
-  const bytes = leb(value);
-  const last = bytes.at(-1) as number;
-  return last < 0x40 ? bytes : [...bytes.slice(0, -1), last | 0x80, 0];
-};
-
-const vector = (opcode: number, ...immediates: number[]): Code => [0xfd, ...leb(opcode), ...immediates];
-const get = (local: number): Code => [0x20, ...leb(local)];
-const set = (local: number): Code => [0x21, ...leb(local)];
-const number = (value: number): Code => [0x41, ...signed(value)];
-const ADD_I32: Code = [0x6a];
 const XOR = vector(0x51);
 const OR = vector(0x50);
-const ADD = vector(0xae);
 /** Of three operands the mask is the last. */
 const SELECT = vector(0x52);
-const shiftLeft = (bits: number): Code => [...number(bits), ...vector(0xab)];
 const shiftRight = (bits: number): Code => [...number(bits), ...vector(0xad)];
-const load = (offset: number): Code => vector(0x00, 4, ...leb(offset));
 const loadEverywhere = (offset: number): Code => vector(0x09, 2, ...leb(offset));
-const store = (offset: number): Code => vector(0x0b, 4, ...leb(offset));
 const loadLane = (offset: number, lane: number): Code => vector(0x56, 2, ...leb(offset), lane);
 const storeLane = (offset: number, lane: number): Code => vector(0x5a, 2, ...leb(offset), lane);
 /** Bytes of each word the other way round. */
@@ -171,7 +165,7 @@ function compress(): Code {
   ];
 }
 
-const COMPRESS: Code = [0x10, 0];
+const COMPRESS = call(0);
 
 /** Word `i` of four messages, `BLOCK_BYTES` apart, into local `to`. */
 function loadWord(i: number, to: number): Code {
@@ -272,71 +266,23 @@ function shiftLeftNumber(bits: number): Code {
   return [...number(bits), 0x74];
 }
 
-const I32 = 0x7f;
-const V128 = 0x7b;
-
 function moduleBytes(): Uint8Array {
-  const counted = (items: readonly Code[]): Code => [...leb(items.length), ...items.flat()];
-  const section = (id: number, content: Code): Code => [id, ...leb(content.length), ...content];
-  const body = (locals: readonly (readonly [count: number, type: number])[], code: Code): Code => {
-    const content = [...counted(locals.map(([count, type]) => [...leb(count), type])), ...code, 0x0b];
-    return [...leb(content.length), ...content];
-  };
-  const text = (name: string): Code => [name.length, ...Buffer.from(name)];
-  return Uint8Array.from([
-    0x00,
-    0x61,
-    0x73,
-    0x6d,
-    1,
-    0,
-    0,
-    0,
-    ...section(
-      1,
-      counted([
-        [0x60, 0, 0],
-        [0x60, 4, I32, I32, I32, I32, 0],
-      ]),
-    ),
-    ...section(3, counted([[0], [1], [1]])),
-    ...section(5, counted([[0, ...leb(Math.ceil(MEMORY_BYTES / 65_536))]])),
-    ...section(
-      7,
-      counted([
-        [...text('memory'), 2, 0],
-        [...text('blocks'), 0, 1],
-        [...text('pairs'), 0, 2],
-      ]),
-    ),
-    ...section(
-      10,
-      counted([
-        body(
-          [
-            [2, I32],
-            [25, V128],
-          ],
-          compress(),
-        ),
-        body([[3, V128]], blocks()),
-        body([[3, V128]], pairs()),
-      ]),
-    ),
+  return wasmModule(MEMORY_BYTES, [
+    {
+      parameters: 0,
+      locals: [
+        [2, I32],
+        [25, V128],
+      ],
+      code: compress(),
+    },
+    { name: 'blocks', parameters: 4, locals: [[3, V128]], code: blocks() },
+    { name: 'pairs', parameters: 4, locals: [[3, V128]], code: pairs() },
   ]);
 }
 
-/** Of the engine's interface, what is used here: the library of its types is that of browsers. */
-interface Engine {
-  readonly WebAssembly: {
-    validate(bytes: Uint8Array): boolean;
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object) => { readonly exports: unknown };
-  };
-}
-
 interface Lanes {
-  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly memory: WasmMemory;
   readonly blocks: (input: number, output: number, groups: number, domain: number) => void;
   readonly pairs: (input: number, output: number, groups: number, domain: number) => void;
 }
@@ -349,10 +295,8 @@ export function laneHasher(): StateHasher {
 }
 
 function lanesOf(): StateHasher | undefined {
-  const bytes = moduleBytes();
-  const { WebAssembly } = globalThis as unknown as Engine;
-  if (!WebAssembly.validate(bytes)) return undefined;
-  const lanes = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as Lanes;
+  const lanes = instantiate(moduleBytes()) as Lanes | undefined;
+  if (lanes === undefined) return undefined;
   const memory = new Uint8Array(lanes.memory.buffer);
   const view = new DataView(lanes.memory.buffer);
   for (const [i, word] of fractions(64, Math.cbrt).entries()) view.setUint32(CONSTANTS + 4 * i, word, true);
