@@ -11,6 +11,7 @@ import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeConfig, PeerConfig } from '@itc/node/config.js';
+import { coSigningKeyOf } from '../co-signing-keys.ts';
 import { keyNamed } from '../keys.ts';
 import { systemRandom } from '@itc/node/random.js';
 import { readGenesis } from '@itc/node/runtime/process.js';
@@ -102,11 +103,18 @@ export async function setUpDevnet(
   if (!existsSync(layout.genesisFile)) {
     const setOf = (chosen: readonly Planned[], weight: number): ValidatorSet =>
       sortValidators(chosen.map(({ name }) => ({ key: (keys.get(name) as KeyPair).publicKey, weight })));
+    const validators = setOf(
+      planned.filter((process) => process.role === 'validator'),
+      1,
+    );
+    const coSigners: Address[] = [];
+    for (const { key } of validators) {
+      const named = planned.find(({ name }) => keys.get(name)?.publicKey.bytes === key.bytes) as Planned;
+      coSigners.push((await coSigningKeyOf(layout, named.name)).address);
+    }
     const genesis = genesisOf({
-      validators: setOf(
-        planned.filter((process) => process.role === 'validator'),
-        1,
-      ),
+      validators,
+      coSigners,
       funded: [owner.address, maker.address, ...[...keys.values()].map((pair) => pair.address)],
       subnets: subnets.map(({ id, name }, i) => ({
         id,
@@ -198,6 +206,8 @@ export function configPath(layout: Layout, name: string): string {
 
 function genesisOf(parts: {
   readonly validators: ValidatorSet;
+  /** In their order. */
+  readonly coSigners: readonly Address[];
   readonly funded: readonly Address[];
   readonly subnets: Genesis['subnets'];
   readonly treasury: Address;
@@ -227,5 +237,6 @@ function genesisOf(parts: {
     depositPerByte: amount(DEPOSIT_PER_BYTE),
     accountPrice: amount(ACCOUNT_PRICE),
     burnShare: 0,
+    coSigners: parts.coSigners,
   };
 }

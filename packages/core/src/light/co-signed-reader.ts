@@ -159,7 +159,7 @@ export class CoSignedReader {
   #judgeFrame(): Judged {
     const body = this.#buffer.subarray(HEAD_BYTES, this.#have);
     this.#have = 0;
-    const kind = this.#buffer[0];
+    const kind = this.#buffer[0] as number;
     const trust = this.#trust;
     if (trust === undefined)
       return kind === FRAME.trusted ? this.#takeTrusted(body) : refused('format', 'expected who is trusted');
@@ -245,7 +245,7 @@ export class CoSignedReader {
   }
 
   /** No hop follows, so the checkpoint is the newest one; the frame that shows it is judged under it. */
-  #takeLast(trust: CoSignedTrust, open: OpenCheckpoint, kind: number | undefined, body: Uint8Array): Judged {
+  #takeLast(trust: CoSignedTrust, open: OpenCheckpoint, kind: number, body: Uint8Array): Judged {
     const believed = believe(trust, open);
     if (!believed.ok) return believed;
     const { header, stateRoot } = open;
@@ -269,7 +269,7 @@ export class CoSignedReader {
     return ok([first, ...events]);
   }
 
-  #takeItem(believed: OpenCheckpoint, kind: number | undefined, body: Uint8Array): Judged {
+  #takeItem(believed: OpenCheckpoint, kind: number, body: Uint8Array): Judged {
     switch (kind) {
       case FRAME.history:
         return this.#takeHistory(believed, body);

@@ -83,7 +83,10 @@ export interface CoSignedStream {
 }
 
 /** Places of those signers, the heaviest first, that are enough for these co-signers. Undefined when there are not enough. */
-export function enoughOf(trusted: CoSigners, coSignatures: readonly CoSignature[]): number[] | undefined {
+export function enoughOf(
+  trusted: CoSigners,
+  coSignatures: readonly Pick<CoSignature, 'signer'>[],
+): number[] | undefined {
   const signed = new Set(coSignatures.map(({ signer }) => idText(signer)));
   const places = trusted.members
     .map((member, index) => ({ ...member, index }))

@@ -3,23 +3,32 @@
  * checkpoint leads from every epoch of whose co-signers enough have signed it.
  */
 import type { CoSigners } from '../ledger/co-signers.ts';
-import { enoughOf, type CoSignedHop } from './co-signed-stream.ts';
+import type { Header } from '../ledger/block.ts';
+import { enoughOf, type CoSignature } from './co-signed-stream.ts';
+
+/** What a way is found by. */
+export interface WayHop {
+  readonly header: Header;
+  /** To whom it leads. */
+  readonly coSigners: CoSigners;
+  readonly coSignatures: readonly Pick<CoSignature, 'signer'>[];
+}
 
 /**
  * From the co-signers that are trusted to those of the last epoch the hops lead to; they ascend by it. Undefined when there is no way:
  * too few have co-signed somewhere between. Costs a comparison per pair of epochs that are not reached yet.
  */
-export function coSignedWay(
+export function coSignedWay<T extends WayHop>(
   trusted: CoSigners,
-  hops: readonly CoSignedHop[],
-): readonly CoSignedHop[] | undefined {
+  hops: readonly T[],
+): readonly T[] | undefined {
   const beyond = hops.filter(({ coSigners }) => coSigners.epoch > trusted.epoch);
   const goal = beyond.at(-1);
   if (goal === undefined) return [];
-  const from = new Map<CoSignedHop, CoSignedHop | undefined>();
+  const from = new Map<T, T | undefined>();
   let left = beyond;
-  for (let layer: readonly (CoSignedHop | undefined)[] = [undefined]; layer.length > 0;) {
-    const next: CoSignedHop[] = [];
+  for (let layer: readonly (T | undefined)[] = [undefined]; layer.length > 0;) {
+    const next: T[] = [];
     for (const start of layer) {
       const by = start?.coSigners ?? trusted;
       left = left.filter((hop) => {
@@ -35,7 +44,7 @@ export function coSignedWay(
     layer = next;
   }
   if (!from.has(goal)) return undefined;
-  const way: CoSignedHop[] = [];
-  for (let at: CoSignedHop | undefined = goal; at !== undefined; at = from.get(at)) way.unshift(at);
+  const way: T[] = [];
+  for (let at: T | undefined = goal; at !== undefined; at = from.get(at)) way.unshift(at);
   return way;
 }

@@ -12,6 +12,13 @@ const Counter = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Many = <T extends ReturnType<typeof Type.String> | typeof Counter>(item: T, description: string) =>
   Type.Optional(Type.Union([item, Type.Array(item, { maxItems: LIGHT_WANTS_MAX })], { description }));
 
+/** What may be asked for in one question. */
+export const ITEMS_BUT_PAYLOADS = {
+  state: Many(Type.String({ pattern: '^([0-9a-f]{2}){1,112}$' }), 'state keys: kind byte and id'),
+  transaction: Many(Hex32, 'ids'),
+  header: Many(Counter, 'heights'),
+};
+
 export function lightRoutes(server: LightServer): Routes {
   return (api: Api): void => {
     api.get(
@@ -30,16 +37,14 @@ export function lightRoutes(server: LightServer): Routes {
               }),
             ),
             nonce: Type.Optional(Hex32),
-            state: Many(Type.String({ pattern: '^([0-9a-f]{2}){1,72}$' }), 'state keys: kind byte and id'),
-            transaction: Many(Hex32, 'ids'),
+            ...ITEMS_BUT_PAYLOADS,
             payload: Many(Hex32, 'ids, of the subnet of this gateway'),
-            header: Many(Counter, 'heights'),
           }),
           response: { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }), '4xx': Problem },
         },
       },
       (request, reply) => {
-        const query: Asked = request.query;
+        const { query } = request;
         const answer = server.answer({
           epoch: epoch(query.epoch),
           height: height(query.height ?? 0),
@@ -55,18 +60,16 @@ export function lightRoutes(server: LightServer): Routes {
   };
 }
 
-interface Asked {
+export interface Asked {
   readonly epoch: number;
   readonly height?: number;
-  readonly thirds?: '1' | '2';
-  readonly nonce?: string;
   readonly state?: string | readonly string[];
   readonly transaction?: string | readonly string[];
   readonly payload?: string | readonly string[];
   readonly header?: number | readonly number[];
 }
 
-function wantsOf(asked: Asked): LightWant[] {
+export function wantsOf(asked: Asked): LightWant[] {
   const wants: LightWant[] = [
     ...listOf(asked.state).map((text): LightWant => ({ kind: 'state', key: stateKeyOf(text) })),
     ...listOf(asked.transaction).map((text): LightWant => ({ kind: 'transaction', id: hash32(text) })),

@@ -21,6 +21,7 @@ import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
 import { AppliedRange } from '../runtime/applied-range.ts';
+import { coSignedRoutes } from './co-signed-routes.ts';
 import { LightServer } from '../runtime/light-server.ts';
 import { lightRoutes } from './light-routes.ts';
 import { logRoutes } from './log-routes.ts';
@@ -112,6 +113,7 @@ export class NodeApi {
               }),
           }),
         ),
+        coSignedRoutes(node.chain, node.coSigning),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,

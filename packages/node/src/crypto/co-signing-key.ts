@@ -4,6 +4,7 @@ import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { coSignerOf, mlDsaKey } from '@itc/core/ledger/co-signers.js';
 import type { Random } from '../ports.ts';
+import type { VerifyPool } from './verify-pool.ts';
 
 /** The secret sits in private fields and is left out of JSON and `console.log`. */
 export class CoSigningKey {
@@ -34,7 +35,12 @@ export class CoSigningKey {
   readonly sign = (message: Uint8Array, random?: Uint8Array): Uint8Array =>
     signMlDsa(this.#secretKey, message, random && { random });
 
-  /** A copy, for a key file or the thread that signs. Wipe it after use. */
+  /** The same on another thread. */
+  signIn(pool: Pick<VerifyPool, 'signMlDsa'>, message: Uint8Array, random: Uint8Array): Promise<Uint8Array> {
+    return pool.signMlDsa({ secretKey: this.#secretKey, message, random });
+  }
+
+  /** A copy, for a key file Wipe it after use. */
   exportSeed(): Uint8Array {
     return this.#seed.slice();
   }

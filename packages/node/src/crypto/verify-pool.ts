@@ -8,9 +8,10 @@ import { concatBytes } from '@itc/core/bytes/hex.js';
 import { verificationCost } from '@itc/core/crypto/cost.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { packBatch, verifyPacked, type SignedItem } from './verify-batch.ts';
+import { packBatch, type SignedItem } from './verify-batch.ts';
+import { resultOf, type SignWork, type Work } from './pool-work.ts';
 import { verifyNative } from './native.ts';
-import type { VerifyJob, VerifyReply } from './verify-worker.ts';
+import type { WorkJob, WorkReply } from './verify-worker.ts';
 
 export interface VerifyPoolOptions {
   /** Threads; 0 verifies on the calling thread. Default: one less than the processors, at least 1, at most 8. */
@@ -24,9 +25,8 @@ export interface VerifyPoolOptions {
 }
 
 interface Job {
-  readonly packed: Uint8Array<ArrayBuffer>;
-  readonly count: number;
-  readonly done: (verdicts: Uint8Array) => void;
+  readonly work: Work;
+  readonly done: (result: Uint8Array) => void;
 }
 
 interface Thread {
@@ -84,6 +84,22 @@ export class VerifyPool implements AsyncDisposable {
     return verdicts.flatMap((answer) => Array.from(answer, (verdict) => verdict === 1));
   }
 
+  /** An ML-DSA-44 signature: some milliseconds that the caller's thread does not spend. */
+  async signMlDsa(o: Omit<SignWork, 'kind'>): Promise<Uint8Array> {
+    if (this.#closed) throw new LedgerError('not-ready', 'the verification pool is closed');
+    const work: SignWork = { kind: 'sign', ...o };
+    if (this.#threads.length === 0) return resultOf(work);
+    this.#items += 1;
+    return new Promise((resolve) => {
+      const done = (signature: Uint8Array): void => {
+        this.#items -= 1;
+        resolve(signature);
+      };
+      this.#waiting.push({ work, done });
+      this.#dispatch();
+    });
+  }
+
   /** Finishes what was accepted, then ends the threads. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -101,8 +117,7 @@ export class VerifyPool implements AsyncDisposable {
     this.#cost += cost;
     return new Promise((resolve) => {
       this.#waiting.push({
-        packed: packBatch(items),
-        count: items.length,
+        work: { kind: 'verify', packed: packBatch(items), count: items.length },
         done: (verdicts) => {
           this.#items -= items.length;
           this.#cost -= cost;
@@ -123,13 +138,13 @@ export class VerifyPool implements AsyncDisposable {
         thread.jobs.set(id, job);
         thread.worker.ref();
         // Copied when the structured clone runs, not transferred: should the thread die, the job is still here to be redone.
-        const message: VerifyJob = { id, count: job.count, packed: job.packed };
+        const message: WorkJob = { id, work: job.work };
         thread.worker.postMessage(message);
       }
     }
     if (this.#threads.length > 0) return;
     // Every thread is gone: verify here rather than never answer.
-    for (const job of this.#waiting.splice(0)) job.done(verifyPacked(job.packed, job.count));
+    for (const job of this.#waiting.splice(0)) job.done(resultOf(job.work));
   }
 
   #startThread(): void {
@@ -137,11 +152,11 @@ export class VerifyPool implements AsyncDisposable {
     const thread: Thread = { worker, jobs: new Map() };
     // An idle pool does not keep the process alive.
     worker.unref();
-    worker.on('message', ({ id, verdicts }: VerifyReply) => {
+    worker.on('message', ({ id, result }: WorkReply) => {
       const job = thread.jobs.get(id);
       thread.jobs.delete(id);
       if (thread.jobs.size === 0) worker.unref();
-      job?.done(verdicts);
+      job?.done(result);
       this.#dispatch();
     });
     worker.on('error', () => this.#dropThread(thread));

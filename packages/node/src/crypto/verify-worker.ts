@@ -1,20 +1,19 @@
-/** The thread behind `VerifyPool`: a packed batch in, verdicts out. */
+/** The thread behind `VerifyPool`: work in, its result out. */
 import { parentPort } from 'node:worker_threads';
-import { verifyPacked } from './verify-batch.ts';
+import { resultOf, type Work } from './pool-work.ts';
 
-/** What the pool posts; `packed` is transferred. */
-export interface VerifyJob {
+/** What the pool posts. */
+export interface WorkJob {
   readonly id: number;
-  readonly count: number;
-  readonly packed: Uint8Array<ArrayBuffer>;
+  readonly work: Work;
 }
 
-export interface VerifyReply {
+export interface WorkReply {
   readonly id: number;
-  readonly verdicts: Uint8Array<ArrayBuffer>;
+  readonly result: Uint8Array<ArrayBuffer>;
 }
 
-parentPort?.on('message', (job: VerifyJob) => {
-  const reply: VerifyReply = { id: job.id, verdicts: verifyPacked(job.packed, job.count) };
-  parentPort?.postMessage(reply, [reply.verdicts.buffer]);
+parentPort?.on('message', ({ id, work }: WorkJob) => {
+  const reply: WorkReply = { id, result: resultOf(work) };
+  parentPort?.postMessage(reply, [reply.result.buffer]);
 });

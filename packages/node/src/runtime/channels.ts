@@ -4,6 +4,7 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import { messageBytesMax } from '@itc/core/pbft/limits.js';
 import type { Message } from '@itc/core/pbft/messages.js';
 import { NETWORK_LIMITS } from '../network/limits.ts';
+import { CO_SIGNED_REPLY_BYTES_MAX, CO_SIGNING_MESSAGE_BYTES_MAX } from './co-signing-messages.ts';
 import { RELAY_BYTES_MAX } from './intake.ts';
 import { PRIORITY, type Priority } from '../ports.ts';
 import { SYNC_LIMITS, SYNC_REPLY_BYTES_MAX } from './state-sync-messages.ts';
@@ -52,6 +53,9 @@ export const CHANNELS = {
   /** A subnet's state in pieces, and what its members have forgotten since (see `subnet-sync.ts`). */
   subnetRequest: { number: 14, bytesMax: 64, priority: PRIORITY.normal },
   subnetReply: { number: 15, bytesMax: LIMITS.subnetMessageBytesMax, priority: PRIORITY.bulk },
+  /** Co-signatures of checkpoints, and requests for what somebody has of one (see `co-signing.ts`). They wait behind everything else. */
+  coSignature: { number: 22, bytesMax: CO_SIGNING_MESSAGE_BYTES_MAX, priority: PRIORITY.bulk },
+  coSigned: { number: 23, bytesMax: CO_SIGNED_REPLY_BYTES_MAX, priority: PRIORITY.bulk },
   /** Where validators listen. */
   address: { number: 10, bytesMax: 64 + 256 * NETWORK_LIMITS.addressesMax, priority: PRIORITY.normal },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */

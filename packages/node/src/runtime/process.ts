@@ -2,7 +2,7 @@
  * One process of the network, put together by its role: a validator orders and executes, a gateway or member
  * observes the main chain and takes part in a subnet. What a gateway adds (devices, vault) is built on top of it.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes, fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { refused } from '@itc/core/bytes/result.js';
@@ -20,9 +20,10 @@ import {
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';
 import { idText } from '@itc/core/state/record-map.js';
-import type { NodeConfig } from '../config.ts';
+import { coSigningKeyPaths, type NodeConfig } from '../config.ts';
 import { systemClock } from '../clock.ts';
-import { readKeyFile } from '../crypto/key-file.ts';
+import type { CoSigningKey } from '../crypto/co-signing-key.ts';
+import { readCoSigningKeyFile, readKeyFile } from '../crypto/key-file.ts';
 import type { KeyPair } from '../crypto/keypair.ts';
 import { verifyNative } from '../crypto/native.ts';
 import { VerifyPool } from '../crypto/verify-pool.ts';
@@ -39,6 +40,7 @@ import { AddressBook } from './address-book.ts';
 import { Admission } from './admission.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
+import { CoSigning } from './co-signing.ts';
 import { Consensus } from './consensus.ts';
 import { decodeBatch, encodeBatches, Intake, type Judged } from './intake.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -85,6 +87,7 @@ export class NodeProcess implements AsyncDisposable {
   readonly consensus: Consensus | undefined;
   readonly observer: Observer | undefined;
   readonly snapshots: Snapshots;
+  readonly coSigning: CoSigning;
   readonly subnet: Subnet | undefined;
   readonly subnetStore: SubnetStore | undefined;
   readonly #addresses: AddressBook | undefined;
@@ -188,6 +191,16 @@ export class NodeProcess implements AsyncDisposable {
       this.#addresses = addresses;
     }
     const { log } = parts;
+    this.coSigning = new CoSigning({
+      chain,
+      tables: this.tables,
+      transport,
+      clock,
+      random,
+      pool,
+      logger,
+      keys: () => coSigningKeys(config),
+    });
     const { tables, consensus } = this;
     const verify = verifyNative;
     this.snapshots = new Snapshots({
@@ -350,6 +363,7 @@ export class NodeProcess implements AsyncDisposable {
     await this.consensus?.start();
     this.observer?.start();
     this.snapshots.start();
+    this.coSigning.start();
     this.subnet?.start();
     this.#sendAgain();
     this.logger.info(
@@ -364,6 +378,7 @@ export class NodeProcess implements AsyncDisposable {
     this.#addresses?.stop();
     await this.subnet?.stop();
     this.observer?.stop();
+    await this.coSigning.stop();
     await this.snapshots.stop();
     await this.consensus?.stop();
     await this.transport[Symbol.asyncDispose]();
@@ -476,6 +491,13 @@ export class NodeProcess implements AsyncDisposable {
 function auditOf({ role, auditShare }: NodeConfig): { readonly auditShare?: number } {
   if (role === 'gateway') return { auditShare: 1 };
   return auditShare === undefined ? {} : { auditShare };
+}
+
+/** The key in use and its successor, as far as there are any. */
+async function coSigningKeys({ role, keyFile }: NodeConfig): Promise<CoSigningKey[]> {
+  if (role !== 'validator') return [];
+  const paths = coSigningKeyPaths(keyFile).filter((path) => existsSync(path));
+  return Promise.all(paths.map((path) => readCoSigningKeyFile(path, process.env['ITC_PASSPHRASE'])));
 }
 
 function deciding(chain: Chain): ReadonlySet<PeerId> {

@@ -2,7 +2,8 @@
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compareBytes, toHex } from '@itc/core/bytes/hex.js';
+import { compareBytes, equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { NO_CO_SIGNER } from '@itc/core/ledger/co-signers.js';
 import { encodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
 import { amount, height, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
@@ -15,8 +16,9 @@ import {
 import { sortValidators } from '@itc/core/ledger/validators.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { NodeConfig, Role } from '../config.ts';
-import { writeKeyFile } from '../crypto/key-file.ts';
+import { coSigningKeyPaths, type NodeConfig, type Role } from '../config.ts';
+import { CoSigningKey } from '../crypto/co-signing-key.ts';
+import { writeCoSigningKeyFile, writeKeyFile } from '../crypto/key-file.ts';
 import { KeyPair } from '../crypto/keypair.ts';
 import { systemRandom } from '../random.ts';
 import { NodeProcess, type NodeProcessOptions } from '../runtime/process.ts';
@@ -65,6 +67,8 @@ export class LocalNetwork {
     /** Pairs of processes that are not in each other's configuration. */
     readonly strangers?: readonly (readonly [number, number])[];
     readonly members?: number;
+    /** So many of the validators have a co-signing key, which genesis names. */
+    readonly coSigners?: number;
     readonly powBits?: number;
     readonly heartbeatMs?: number;
     readonly viewTimeoutMs?: number;
@@ -78,11 +82,16 @@ export class LocalNetwork {
     const subnet = subnetId(treasury.address, 'home');
     const setOf = (chosen: readonly KeyPair[]): Genesis['validators'] =>
       sortValidators(chosen.map((pair) => ({ key: pair.publicKey, weight: 1 })));
+    const validators = setOf(keys.slice(0, o.validators));
+    const coSigners = validators.map(({ key }) => {
+      const index = keys.findIndex(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes));
+      return index < (o.coSigners ?? 0) ? coSigningKey(index).address : NO_CO_SIGNER;
+    });
     const spent = BOND * BigInt(o.validators) + PURSE * BigInt(keys.length) + RESERVE;
     const genesis: Genesis = {
       name: 'test',
       time: millis(Date.now() - 1_000),
-      validators: setOf(keys.slice(0, o.validators)),
+      validators,
       accounts: [
         { address: treasury.address, balance: amount(SUPPLY - spent) },
         ...keys.map(({ address }) => ({ address, balance: amount(PURSE) })),
@@ -106,6 +115,7 @@ export class LocalNetwork {
       depositPerByte: amount(0n),
       accountPrice: amount(0n),
       burnShare: 0,
+      ...(o.coSigners !== undefined && { coSigners }),
     };
     const folder = mkdtempSync(join(tmpdir(), 'itc-network-'));
     writeFileSync(join(folder, 'genesis.bin'), encodeGenesis(genesis));
@@ -124,6 +134,10 @@ export class LocalNetwork {
       const dataDir = join(folder, `n${i}`);
       mkdirSync(dataDir);
       await writeKeyFile(join(dataDir, 'key.json'), { keys: keys[i] as KeyPair });
+      if (i < (o.coSigners ?? 0))
+        await writeCoSigningKeyFile(coSigningKeyPaths(join(dataDir, 'key.json'))[0], {
+          keys: coSigningKey(i),
+        });
       if (role === 'validator')
         await createReplicaLog({ disk: nodeDisk, folder: dataDir, random: systemRandom });
       configs.push({
@@ -247,6 +261,11 @@ export class LocalNetwork {
 
 export function keyPair(seed: number): KeyPair {
   return KeyPair.fromSeed(new Uint8Array(32).fill(seed));
+}
+
+/** Of the validator of this index. */
+export function coSigningKey(index: number): CoSigningKey {
+  return CoSigningKey.fromSeed(new Uint8Array(32).fill(100 + index));
 }
 
 /** Polls until the condition holds; fails with what was waited for. */
