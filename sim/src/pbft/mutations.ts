@@ -2,13 +2,16 @@
 import { view } from '@itc/core/ledger/ids.js';
 import type { VerifiedMessage } from '@itc/core/pbft/messages.js';
 import { RULES, type Rules } from '@itc/core/pbft/rules.js';
+import { LIGHT_MUTATIONS, mutantReader, undividedSha256, type LightMutation } from '../light/mutants.ts';
 import type { Action } from '../world.ts';
 import type { Sabotage, SimMessage } from './shell.ts';
 
 export interface Mutation {
   /** What the protocol lacks with it. */
   readonly what: string;
-  readonly sabotage: Sabotage;
+  readonly sabotage?: Sabotage;
+  /** Of the reader of light clients. */
+  readonly light?: LightMutation;
 }
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -134,7 +137,25 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: 'votes of an older epoch count in this one (PBFT-14.4)',
     sabotage: { anyEpoch: true },
   },
+  ...Object.fromEntries(
+    Object.entries(LIGHT_MUTATIONS).map(([name, { what, ...light }]) => [name, { what, light }]),
+  ),
 };
+
+/** Whether it takes light clients to see it. */
+export function isLight(name: string): boolean {
+  return MUTATIONS[name]?.light !== undefined;
+}
+
+/** What a run is given. The reader of a light mutation is put together first. */
+export async function sabotageOf(name: string): Promise<Sabotage> {
+  const mutation = MUTATIONS[name];
+  if (mutation === undefined) throw new RangeError(`there is no mutation ${name}`);
+  const { light, sabotage = {} } = mutation;
+  if (light === undefined) return sabotage;
+  const reader = await mutantReader(light);
+  return { ...sabotage, reader, ...(light.undivided && { hash: undividedSha256 }) };
+}
 
 function rules(changed: Partial<Rules>): Sabotage {
   return { rules: { ...RULES, ...changed } };

@@ -120,6 +120,14 @@ export class SimReplica implements Actor<SimMessage> {
     return this.#ledger.height;
   }
 
+  get ledger(): SimLedger {
+    return this.#ledger;
+  }
+
+  get committed(): readonly CommittedBlock[] {
+    return this.#blocks.all;
+  }
+
   get epoch(): number {
     return this.#context.epoch;
   }

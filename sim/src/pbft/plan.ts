@@ -54,6 +54,8 @@ export interface Plan {
   readonly isolateHolder: number;
   /** One node hears of no checkpoint until the world is healed: its watermark has to hold it back. */
   readonly deafToCheckpoints: boolean;
+  /** Light clients ask, and servers lie to them. */
+  readonly light: boolean;
 }
 
 /** Four equal validators in a world without faults. */
@@ -76,14 +78,19 @@ export const QUIET: Plan = {
   isolateFirst: 0,
   isolateHolder: 0,
   deafToCheckpoints: false,
+  light: false,
 };
 
 export function validatorsOf(weights: Weights): ValidatorSet {
   return weights.flatMap((weight, node) => (weight > 0 ? [{ key: fakeKey(node), weight }] : []));
 }
 
-/** The swarm: which parameters and faults a seed stands for. */
-export function drawPlan(seed: number): Plan {
+/**
+ * The swarm: which parameters and faults a seed stands for.
+ *
+ * @param light with light clients, and more often with epochs
+ */
+export function drawPlan(seed: number, light: boolean = false): Plan {
   const random = new Random(seed);
   const limits = {
     checkpointInterval: random.pick([8, 8, 8, 16, 32]),
@@ -91,7 +98,7 @@ export function drawPlan(seed: number): Plan {
     skipBlocks: random.pick([8, 64, 1_024]),
   };
   const weights = drawWeights(random);
-  const elections = random.chance(0.6) ? drawElections(random, weights) : [];
+  const elections = random.chance(light ? 0.95 : 0.6) ? drawElections(random, weights) : [];
   const sets = [weights, ...elections.map((election) => election.weights)];
   const healAtMs = random.between(2_000, 8_000);
   const faulty = drawFaulty(random, sets, healAtMs);
@@ -113,6 +120,7 @@ export function drawPlan(seed: number): Plan {
     isolateFirst: random.chance(0.4) ? random.next() * 0.3 : 0,
     isolateHolder: random.chance(0.3) ? 0.3 + 0.7 * random.next() : 0,
     deafToCheckpoints: random.chance(0.1),
+    light,
   };
 }
 

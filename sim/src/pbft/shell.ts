@@ -6,6 +6,7 @@ import { encodeLogRecord, type LogRecord } from '@itc/core/pbft/log.js';
 import type { Message, VerifiedMessage } from '@itc/core/pbft/messages.js';
 import type { Rules } from '@itc/core/pbft/rules.js';
 import type { Timing } from '@itc/core/pbft/timing.js';
+import type { MakeReader } from '../light/watch.ts';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import type { Action } from '../world.ts';
@@ -79,6 +80,10 @@ export interface Sabotage {
   readonly executesEarly?: boolean;
   /** A state machine that does something else. */
   readonly executor?: Executor;
+  /** What light clients read answers with. */
+  readonly reader?: MakeReader;
+  /** In place of SHA-256. */
+  readonly hash?: (bytes: Uint8Array) => Uint8Array;
 }
 
 export interface NodeOptions {

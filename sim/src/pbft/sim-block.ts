@@ -31,6 +31,7 @@ export const TRANSACTIONS_MAX = 16;
 /** Where a block stands: its time, and the hashes of all headers up to its own. */
 export interface Place {
   readonly header: Header | undefined;
+  readonly hash: Hash;
   readonly time: number;
   readonly history: Mmr;
 }
@@ -52,7 +53,7 @@ export class BlockTree {
   readonly #places: Map<string, Place> = new Map();
 
   constructor(genesis: Hash) {
-    this.#places.set(idText(genesis), { header: undefined, time: 0, history: EMPTY_MMR });
+    this.#places.set(idText(genesis), { header: undefined, hash: genesis, time: 0, history: EMPTY_MMR });
   }
 
   at(hash: Hash): Place | undefined {
@@ -60,8 +61,8 @@ export class BlockTree {
   }
 
   /** Every header that was made, also those nobody decided on. */
-  *headers(): Iterable<Header> {
-    for (const { header } of this.#places.values()) if (header !== undefined) yield header;
+  *headers(): Iterable<{ readonly header: Header; readonly hash: Hash }> {
+    for (const { header, hash } of this.#places.values()) if (header !== undefined) yield { header, hash };
   }
 
   /** As an honest proposer makes it. The parent must be one of the tree. */
@@ -94,6 +95,7 @@ export class BlockTree {
     if (parent !== undefined)
       this.#places.set(idText(candidate.hash), {
         header: whole,
+        hash: candidate.hash,
         time: header.time,
         history: mmrAppend(parent.history, candidate.hash),
       });
@@ -106,6 +108,14 @@ const setHashes = new WeakMap<ValidatorSet, Hash>();
 export function setHash(set: ValidatorSet): Hash {
   let hash = setHashes.get(set);
   if (hash === undefined) setHashes.set(set, (hash = validatorsHash(set)));
+  return hash;
+}
+
+const hashes = new WeakMap<Header, Hash>();
+
+export function hashOf(header: Header): Hash {
+  let hash = hashes.get(header);
+  if (hash === undefined) hashes.set(header, (hash = headerHash(header)));
   return hash;
 }
 
@@ -126,7 +136,7 @@ function candidateOf(block: SimBlock, bytes: Uint8Array = encodeBlock(block)): C
   return {
     height: header.height,
     parentHash: header.parentHash,
-    hash: headerHash(header),
+    hash: hashOf(header),
     bytes,
     closes: closesEpoch(header),
     count: named.length,

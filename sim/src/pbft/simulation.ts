@@ -15,6 +15,7 @@ import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
 import { fakeKey, fakeSign } from '../fake-crypto.ts';
 import { applyFaults, heal, type Kinds } from '../faults.ts';
+import { LightWatch } from '../light/watch.ts';
 import { Random } from '../random.ts';
 import { World } from '../world.ts';
 import { byzantine } from './byzantine.ts';
@@ -51,6 +52,7 @@ export interface Outcome {
 
 const TIMING = { viewTimeoutMs: 1_000, viewTimeoutMaxMs: 8_000, resendMs: 250, heartbeatMs: 5_000 };
 const TICK_MS = 50;
+const ASK_FIRST_MS = 300;
 /** Clients that wait for more than this ask for nothing new. */
 const REQUESTS_WAITING_MAX = 128;
 
@@ -88,6 +90,8 @@ export class Simulation {
   #preparedTop = { height: 0, view: -1 };
   readonly #identities: readonly number[];
   readonly home: Home;
+  /** Light clients, where the plan has them. */
+  readonly light: LightWatch | undefined;
   readonly #nodes: (SimReplica | undefined)[] = [];
   readonly #sabotage: Sabotage;
   readonly #random: Random;
@@ -106,6 +110,7 @@ export class Simulation {
         plan.elections.map(({ checkpoint, weights }) => [checkpoint, validatorsOf(weights)]),
       ),
       executor: sabotage.executor,
+      hash: sabotage.hash,
     });
     this.ledger = new SimLedger(this.home);
     const keys = Math.max(plan.weights.length, ...plan.elections.map(({ weights }) => weights.length));
@@ -127,9 +132,21 @@ export class Simulation {
         return replica;
       },
       onSend: (from, message) => {
-        if (message.kind === 'pbft') this.#observer.sends(from, message.message, this.#logOf(from));
+        if (message.kind !== 'pbft') return;
+        this.#observer.sends(from, message.message, this.#logOf(from));
+        this.light?.hears(message.message);
       },
     });
+    if (plan.light)
+      this.light = new LightWatch({
+        ledger: this.ledger,
+        chain: this.home.chain,
+        tree: this.home.tree,
+        villains: faulty,
+        random: new Random(plan.seed * 2 + 99),
+        tally: this.world.tally,
+        make: sabotage.reader,
+      });
   }
 
   /** To look at a missing log must not make one. */
@@ -161,6 +178,7 @@ export class Simulation {
     world.startAll();
     applyFaults(world, this.#random.fork(), plan.faults, plan.healAtMs, KINDS);
     if (plan.deafToCheckpoints) this.#deafen();
+    if (this.light !== undefined) this.#ask(this.light);
     script?.(this);
     world.run(plan.healAtMs);
     heal(world);
@@ -177,6 +195,20 @@ export class Simulation {
     // A little longer, so that votes under way meet the checkers too.
     world.run(world.now + 1_000);
     checkEvidence(this);
+    this.light?.wakeUp(world.now);
+  }
+
+  /** Light clients ask now and then, for as long as the run lasts. */
+  #ask(light: LightWatch): void {
+    const { world } = this;
+    const ask = (): void => {
+      const up = this.correct.flatMap((node): [number, SimReplica][] => {
+        const replica = this.node(node);
+        return replica === undefined ? [] : [[node, replica]];
+      });
+      world.clock.after(light.turn(world.now, new Map(up)), ask);
+    };
+    world.clock.after(ASK_FIRST_MS, ask);
   }
 
   #reason(node: number): string {
@@ -306,10 +338,12 @@ export class Simulation {
     const epochs = new Epochs(this.ledger, isFaulty);
     const newViews = new NewViews(chain, this.ledger);
     const tips = new Map<number, { height: number; hash: Hash }>();
-    const deliveredFirst = (node: number, { block }: CommittedBlock): void => {
+    const deliveredFirst = (node: number, committed: CommittedBlock): void => {
+      const { block } = committed;
       linked.delivered(node, block);
       const { epoch } = this.ledger.present;
       this.ledger.apply(block);
+      this.light?.committed(committed, this.ledger);
       if (this.ledger.present.epoch !== epoch) this.world.tally.add('epoch change');
       const { waiting } = this.home.requests;
       for (const request of waiting) if (this.ledger.isDone(request)) waiting.delete(request);
