@@ -36,6 +36,27 @@ import type { Shown } from './shown-record.ts';
 
 type Step<T> = Result<T, Refusal>;
 
+/** Which place in a proof a record has. A number: of the delegations, from the holder of the grant down. */
+type Part = 'device' | 'keys' | 'grant' | 'group' | number;
+
+/** Records under one certified state root, however they were shown, and which way they lead from the owner to the signer. */
+export interface ShownAccess {
+  readonly hasGrant: boolean;
+  readonly group: Hash | undefined;
+  readonly granters: readonly Address[];
+  /** What the state holds at a key. */
+  record(key: StateKey, part: Part): Step<Uint8Array | undefined>;
+}
+
+interface Question {
+  readonly shown: ShownAccess;
+  readonly device: Address;
+  readonly signer: Address;
+  readonly action: Action;
+  /** Of the chain, as far as the device knows. */
+  readonly now: Millis;
+}
+
 export interface AccessQuestion {
   readonly access: AccessProof;
   readonly device: Address;
@@ -63,8 +84,32 @@ export interface Allowed {
 }
 
 /** The header is certified already. */
-export function judgeAccess(o: AccessQuestion): Step<Allowed> {
-  const device = shown(o.access, deviceKey(o.device), o.access.device, readDeviceHead);
+export function judgeAccess({ access, ...o }: AccessQuestion): Step<Allowed> {
+  return judgeShown({ ...o, shown: shownIn(access) });
+}
+
+/** What a proof shows; each record is checked when it is asked for. */
+export function shownIn(access: AccessProof): ShownAccess {
+  const { header, device, keys, grant, group, delegations } = access;
+  const partOf = (part: Part): Shown | undefined =>
+    typeof part === 'number' ? delegations[part] : { device, keys, grant, group }[part];
+  return {
+    hasGrant: grant !== undefined,
+    group: group?.id,
+    granters: delegations.map(({ granter }) => granter),
+    record: (key, part) => {
+      const shown = partOf(part);
+      return shown !== undefined &&
+        verifyStateProof(header.stateRoot, stateKeyHash(key), shown.record, shown.proof)
+        ? ok(shown.record)
+        : refused('proof', 'what is shown is not in the certified state');
+    },
+  };
+}
+
+/** The same of records that were proven one by one. */
+export function judgeShown(o: Question): Step<Allowed> {
+  const device = read(o, deviceKey(o.device), 'device', readDeviceHead);
   if (!device.ok) return device;
   if (device.value === undefined) return refused('proof', 'the record of the device is not shown');
   const { state, owner } = device.value;
@@ -74,7 +119,7 @@ export function judgeAccess(o: AccessQuestion): Step<Allowed> {
   if (superseded !== undefined) return superseded;
   if (equalBytes(owner, o.signer)) {
     // One form only: a grant the owner does not need could be anything.
-    if (o.access.grant !== undefined) return refused('proof', 'the owner needs no grant');
+    if (o.shown.hasGrant) return refused('proof', 'the owner needs no grant');
     return isRental(o.action) ? notRented() : ok({ counted: [] });
   }
   const chain = provenChain(o, device.value);
@@ -94,8 +139,9 @@ function notRented(): Step<never> {
 }
 
 /** The signer is named by its key's hash, as an account is: once other keys act for that account, this one commands nothing. */
-function supersededKey({ access, signer }: AccessQuestion): Refused<Refusal> | undefined {
-  const keys = shown(access, keysKey(signer), access.keys, readKeySet);
+function supersededKey(o: Question): Refused<Refusal> | undefined {
+  const { signer } = o;
+  const keys = read(o, keysKey(signer), 'keys', readKeySet);
   if (!keys.ok) return keys;
   const { value } = keys;
   const own = value?.keys.find(({ key }) => equalBytes(addressOf(key), signer));
@@ -106,7 +152,7 @@ function supersededKey({ access, signer }: AccessQuestion): Refused<Refusal> | u
 /** What every link allows. */
 function judgeTerms(
   chain: AccessChain,
-  { action, now }: Pick<AccessQuestion, 'action' | 'now'>,
+  { action, now }: Pick<Question, 'action' | 'now'>,
 ): Step<readonly CountedUse[]> {
   const counted: CountedUse[] = [];
   for (const terms of termsIn(chain)) {
@@ -124,13 +170,11 @@ const REASONS = {
   'not-allowed': 'the grant does not cover this',
 } as const;
 
-function provenChain(o: AccessQuestion, device: DeviceHead): Step<AccessChain> {
-  const { access } = o;
-  if (access.grant === undefined)
-    return refused('proof', 'the signer is not the owner, and no grant is shown');
-  const scope: Uint8Array = access.group?.id ?? o.device;
-  const holder = access.delegations[0]?.granter ?? o.signer;
-  const grant = shown(access, grantKey(scope, holder), access.grant, readGrantHead);
+function provenChain(o: Question, device: DeviceHead): Step<AccessChain> {
+  const { hasGrant, group, granters } = o.shown;
+  if (!hasGrant) return refused('proof', 'the signer is not the owner, and no grant is shown');
+  const scope: Uint8Array = group ?? o.device;
+  const grant = read(o, grantKey(scope, granters[0] ?? o.signer), 'grant', readGrantHead);
   if (!grant.ok) return grant;
   if (grant.value === undefined) return refused('not-granted', 'the signer has no grant for this device');
   const root = provenRoot(o, device);
@@ -144,46 +188,45 @@ function provenChain(o: AccessQuestion, device: DeviceHead): Step<AccessChain> {
 }
 
 function provenRoot(
-  { access, device: address }: AccessQuestion,
+  o: Question,
   device: DeviceHead,
 ): Step<{ readonly owner: Address; readonly basis: number }> {
-  const { group } = access;
+  const { group } = o.shown;
   if (group === undefined) return ok({ owner: device.owner, basis: device.transfers });
-  const record = shown(access, groupKey(device.owner, group.id), group, readGroupHead);
+  const record = read(o, groupKey(device.owner, group), 'group', readGroupHead);
   if (!record.ok) return record;
-  const root = record.value && rootOfGroup(record.value, device, address);
+  const root = record.value && rootOfGroup(record.value, device, o.device);
   return root === undefined ? refused('not-granted', 'the device is not in this group') : ok(root);
 }
 
-function provenDelegations(
-  { access, signer }: AccessQuestion,
-  scope: Uint8Array,
-): Step<readonly DelegationLink[]> {
+function provenDelegations(o: Question, scope: Uint8Array): Step<readonly DelegationLink[]> {
+  const { granters } = o.shown;
   const links: DelegationLink[] = [];
-  for (const [i, link] of access.delegations.entries()) {
-    const subject = access.delegations[i + 1]?.granter ?? signer;
-    const record = shown(access, delegationKey(scope, subject, link.granter), link, readDelegationHead);
+  for (const [i, granter] of granters.entries()) {
+    const subject = granters[i + 1] ?? o.signer;
+    const record = read(o, delegationKey(scope, subject, granter), i, readDelegationHead);
     if (!record.ok) return record;
     if (record.value === undefined) return refused('proof', 'a delegation is not shown');
-    links.push({ granter: link.granter, record: record.value });
+    links.push({ granter, record: record.value });
   }
   return ok(links);
 }
 
 /** What the state holds at a key, without the deposit at its end. */
-function shown<T>(
-  { header }: { readonly header: { readonly stateRoot: Hash } },
+function read<T>(
+  { shown }: Question,
   key: StateKey,
-  { record, proof }: Shown,
-  read: (reader: Reader) => T,
+  part: Part,
+  readHead: (reader: Reader) => T,
 ): Step<T | undefined> {
-  if (!verifyStateProof(header.stateRoot, stateKeyHash(key), record, proof))
-    return refused('proof', 'what is shown is not in the certified state');
-  if (record === undefined) return ok(undefined);
+  const record = shown.record(key, part);
+  if (!record.ok) return record;
+  const { value } = record;
+  if (value === undefined) return ok(undefined);
   const decoded = decode((reader) => {
-    const head = read(reader);
+    const head = readHead(reader);
     reader.fixed(DEPOSIT_BYTES);
     return head;
-  }, record);
+  }, value);
   return decoded.ok ? decoded : refused('proof', decoded.message);
 }

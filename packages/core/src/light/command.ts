@@ -12,24 +12,21 @@ import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, type Payload } from '../ledger/payload.ts';
 import { canDo, type ModelLimits } from '../ledger/terms.ts';
-import { judgeAccess, type Allowed } from './access.ts';
+import { judgeShown, shownIn, type Allowed, type ShownAccess } from './access.ts';
 import type { AccessProof } from './access-proof.ts';
 import { followChain } from './certified.ts';
 import type { ReplayWindows } from './replay.ts';
 import type { Trust } from './trust.ts';
 import type { UseCounts } from './use-counts.ts';
 
-export interface CommandInput {
-  readonly trust: Trust;
+/** What judging takes, however access is shown. */
+export interface CommandQuestion {
   /** The device's own address. */
   readonly device: Address;
   /** The COSE_Sign1 as received. */
   readonly command: Uint8Array;
-  readonly access: AccessProof;
   /** What the device can do, as its maker has built it: nobody has it do more, its owner neither. All there is when left out. */
   readonly limits?: ModelLimits;
-  /** Lets a device that missed many changes of validators begin again where the proof's hops begin. */
-  readonly genesis?: Genesis;
   /** The device's idea of the time; where a believed header is later, that counts. */
   readonly now: Millis;
   /** Marked when the command is accepted; the caller makes it durable before acting. */
@@ -41,9 +38,17 @@ export interface CommandInput {
   readonly proofAgeMsMax?: number;
 }
 
-export type CommandVerdict = {
-  /** To be kept: further along whenever the proof's header was proven, whatever became of the command. */
+export interface CommandInput extends CommandQuestion {
   readonly trust: Trust;
+  readonly access: AccessProof;
+  /** Lets a device that missed many changes of validators begin again where the proof's hops begin. */
+  readonly genesis?: Genesis;
+}
+
+/** `T`: the form in which the device keeps its trust. */
+export type CommandVerdictOf<T> = {
+  /** To be kept: further along whenever the proof's header was proven, whatever became of the command. */
+  readonly trust: T;
   /** For the acknowledgement; undefined when the bytes are no payload. */
   readonly id: Hash | undefined;
 } & (
@@ -58,29 +63,50 @@ export type CommandVerdict = {
   | { readonly kind: 'refused'; readonly reason: Refusal; readonly message: string }
 );
 
+export type CommandVerdict = CommandVerdictOf<Trust>;
+
+/** A header that is believed by now, and what is shown under it. */
+export interface ProvenAccess<T> {
+  readonly trust: T;
+  readonly time: Millis;
+  readonly shown: ShownAccess;
+}
+
 type Step<T> = Result<T, Refusal>;
 
 /** Cheapest checks first; each failing step has its own reason. */
 export function verifyCommand(o: CommandInput): CommandVerdict {
-  const { trust } = o;
-  const parsed = parseCommand(trust.chain, o.command);
+  return judgeCommand(o, { chain: o.trust.chain, trust: o.trust }, () => {
+    const proven = checkHeader(o);
+    if (!proven.ok) return proven;
+    return ok({ trust: proven.value, time: proven.value.last.time, shown: shownIn(o.access) });
+  });
+}
+
+/** `prove` is asked once, when what the message says by itself is in order. */
+export function judgeCommand<T>(
+  o: CommandQuestion,
+  { chain, trust }: { readonly chain: Hash; readonly trust: T },
+  prove: () => Step<ProvenAccess<T>>,
+): CommandVerdictOf<T> {
+  const parsed = parseCommand(chain, o.command);
   if (!parsed.ok) return refusal(trust, undefined, parsed);
   const { payload, command } = parsed.value;
   const signer = addressOf(payload.signer);
   const early = checkMessage(o, payload, command, signer);
   if (!early.ok) return refusal(trust, payload.id, early);
 
-  const proven = checkHeader(o);
+  const proven = prove();
   if (!proven.ok) return refusal(trust, payload.id, proven);
   // A clock set back must not revive what has expired.
-  const now = later(o.now, proven.value.last.time);
-  const allowed = checkAccess(o, signer, command, now);
-  if (!allowed.ok) return refusal(proven.value, payload.id, allowed);
+  const now = later(o.now, proven.value.time);
+  const allowed = checkAccess(o, { shown: proven.value.shown, signer, command, now });
+  if (!allowed.ok) return refusal(proven.value.trust, payload.id, allowed);
 
   o.replay.mark(signer, payload.sequence, command.notAfter, now);
   const { counted, rental } = allowed.value;
   o.uses?.take(counted, now);
-  const accepted = { trust: proven.value, id: payload.id, command, payload, signer };
+  const accepted = { trust: proven.value.trust, id: payload.id, command, payload, signer };
   return { kind: 'accepted', ...accepted, ...(rental && { rental }) };
 }
 
@@ -88,7 +114,7 @@ function later(a: Millis, b: Millis): Millis {
   return a > b ? a : b;
 }
 
-function refusal(trust: Trust, id: Hash | undefined, step: Refused<Refusal>): CommandVerdict {
+function refusal<T>(trust: T, id: Hash | undefined, step: Refused<Refusal>): CommandVerdictOf<T> {
   return { kind: 'refused', trust, id, reason: step.code, message: step.message };
 }
 
@@ -102,7 +128,7 @@ function parseCommand(chain: Hash, bytes: Uint8Array): Step<{ payload: Payload; 
 }
 
 /** What the message says by itself. */
-function checkMessage(o: CommandInput, payload: Payload, command: Command, signer: Address): Step<void> {
+function checkMessage(o: CommandQuestion, payload: Payload, command: Command, signer: Address): Step<void> {
   // The header names the lane, the content names the target: both must be this device.
   if (!equalBytes(payload.device, o.device) || !equalBytes(command.device, o.device)) {
     return refused('wrong-device', 'the command is for another device');
@@ -133,10 +159,19 @@ function checkHeader(o: CommandInput): Step<Trust> {
   return advanced;
 }
 
-function checkAccess(o: CommandInput, signer: Address, command: Command, now: Millis): Step<Allowed> {
+function checkAccess(
+  o: CommandQuestion,
+  asked: {
+    readonly shown: ShownAccess;
+    readonly signer: Address;
+    readonly command: Command;
+    readonly now: Millis;
+  },
+): Step<Allowed> {
+  const { command, now } = asked;
   if (command.notAfter < now) return refused('expired', 'the command was valid only earlier');
-  const { access, device, limits } = o;
-  const allowed = judgeAccess({ access, device, signer, action: command.action, now });
+  const { device, limits } = o;
+  const allowed = judgeShown({ ...asked, device, action: command.action });
   if (allowed.ok && limits !== undefined && !canDo(limits, command.action))
     return refused('not-allowed', 'this is beyond what the model of the device can do');
   if (!allowed.ok || allowed.value.counted.length === 0) return allowed;

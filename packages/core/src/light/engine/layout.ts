@@ -46,26 +46,27 @@ export const DIGEST: i32 = 984;
 export const NODE: i32 = 1016;
 /** State key of the item, its hash, and the record under it. */
 export const KEY: i32 = 1048;
-export const KEY_BYTES_MAX: i32 = 72;
-export const KEY_HASH: i32 = 1120;
-export const OTHER_KEY: i32 = 1152;
-export const VALUE: i32 = 1184;
+/** The longest key a record of the ledger has is of 105. */
+export const KEY_BYTES_MAX: i32 = 112;
+export const KEY_HASH: i32 = 1160;
+export const OTHER_KEY: i32 = 1192;
+export const VALUE: i32 = 1224;
 export const VALUE_BYTES_MAX: i32 = 2048;
 /** Id of the transaction or payload that was shown, or the key of the gateway that says it is fresh. */
-export const ID: i32 = 3232;
+export const ID: i32 = 3272;
 /** The part of the stream that is being read. The longest is a statement of freshness. */
-export const FIELD: i32 = 3264;
+export const FIELD: i32 = 3304;
 /** Levels of a state path with something on the other side: bit i mod 8, the lowest first, of byte ⌊i / 8⌋ is the i-th from the leaf up. */
-export const LEVELS: i32 = 3368;
-export const BITMAP: i32 = 3400;
+export const LEVELS: i32 = 3408;
+export const BITMAP: i32 = 3440;
 /** Validators: key 32 ‖ weight u32 each. */
 export const MEMBERS_MAX: i32 = 128;
 export const MEMBER_BYTES: i32 = 36;
-export const TRUSTED_SET: i32 = 3416;
-export const SHOWN_SET: i32 = 8024;
+export const TRUSTED_SET: i32 = 3456;
+export const SHOWN_SET: i32 = 8064;
 /** The nonce of the request, 32 bytes; what a gateway answers with must have it. */
-export const NONCE: i32 = 12632;
-export const STATE_BYTES: i32 = 12664;
+export const NONCE: i32 = 12672;
+export const STATE_BYTES: i32 = 12704;
 
 /** Places in `ints`. */
 export const I_STATE: i32 = 0;
