@@ -7,7 +7,7 @@ import { utf8Encode } from '@itc/core/bytes/writer.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
-import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '@itc/core/dag/envelope.js';
+import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '@itc/core/ledger/envelope.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';
 import {
   admitEnvelope,

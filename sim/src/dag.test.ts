@@ -80,6 +80,36 @@ test('DAG-13.4 DAG-13.6: in scenario forger a member that forges payloads is bar
   }
 });
 
+test('DAG-14.1 DAG-14.6: in scenario turns sets follow each other, newcomers take a snapshot, and all is final once with equal roots', () => {
+  const report = runDagSeed(1, readDagScenario('turns'));
+  assert.equal(report.violation, undefined);
+  assert.ok(report.sets >= 3, `${report.sets} sets`);
+  assert.ok((report.faults['snapshot'] ?? 0) > 0);
+});
+
+test('DAG-14.3 DAG-10.3: in scenario turns-and-crashes members are down and one loses its disk across turns', () => {
+  for (const seed of [1, 2]) {
+    const report = runDagSeed(seed, readDagScenario('turns-and-crashes'));
+    assert.equal(report.violation, undefined, `seed ${seed}`);
+    assert.ok(report.sets >= 2 && report.crashes > 0 && (report.faults['disk lost'] ?? 0) > 0);
+  }
+});
+
+test('DAG-13.4 DAG-14.4: in scenario turns-and-forger a barred member stays barred when others take over', () => {
+  const report = runDagSeed(1, readDagScenario('turns-and-forger'));
+  assert.equal(report.violation, undefined);
+  assert.ok(report.sets >= 2);
+  assert.equal(report.barred, 1);
+});
+
+test('DAG-12.9 STATE-14.3: in scenario value what is inside is what the escrow holds at every checkpoint, and withdrawals are paid once', () => {
+  for (const name of ['value', 'value-and-turns']) {
+    const report = runDagSeed(1, readDagScenario(name));
+    assert.equal(report.violation, undefined, name);
+    assert.ok(report.deposits > 0 && report.withdrawals > 0, name);
+  }
+});
+
 test('DAG-8.6: every way to lie is told in the seeds', () => {
   const told = new Set<string>();
   for (let seed = 1; seed <= 60 && told.size < LIES.length; seed += 1)
@@ -90,14 +120,26 @@ test('DAG-8.6: every way to lie is told in the seeds', () => {
   assert.deepEqual([...told].sort(), LIES.map((lie) => `lie: ${lie}`).sort());
 });
 
-const EQUIVOCATES = /equivocates/;
-/** By which checker each is to be seen; each checker is there. */
+/** By which checker each is seen: every checker is there. */
 const SEEN_AS: Readonly<Record<string, RegExp>> = {
-  'send-before-persist': EQUIVOCATES,
+  'send-before-persist': /equivocates/,
   'forget-votes': /votes twice/,
-  'forget-envelopes': EQUIVOCATES,
-  'reuse-lanes': EQUIVOCATES,
-  'trust-no-records': EQUIVOCATES,
+  'forget-envelopes': /equivocates/,
+  'start-over': /[1-9]\d* accepted envelopes not final/,
+  'forget-turns': /is not what its envelopes give/,
+  'drop-void': /[1-9]\d* payloads undecided/,
+  'ignore-turns': /goes by other members/,
+  'reuse-lanes': /equivocates/,
+  'trust-no-records': /equivocates/,
+  'thin-certificates': /has weight \d+ of its own set/,
+  'judge-by-first-set': /goes by other members|is not signed by those/,
+  'pay-again': /is paid twice/,
+  'credit-twice': /holders have/,
+  'transfer-mints': /holders have/,
+  'let-out-twice': /withdrawal \d+ follows/,
+  'cash-again': /is cashed twice/,
+  'apply-again': /applied twice/,
+  'stale-root': /holds another state/,
 };
 
 for (const [mutation, { what }] of Object.entries(DAG_MUTATIONS)) {

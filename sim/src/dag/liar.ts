@@ -7,7 +7,7 @@ import { compareBytes } from '@itc/core/bytes/hex.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Draft } from '@itc/core/dag/effects.js';
-import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '@itc/core/dag/envelope.js';
+import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '@itc/core/ledger/envelope.js';
 import type { Member } from '@itc/core/dag/member.js';
 import { encodeMessage, voteSigningBytes, type SubnetMessage } from '@itc/core/dag/messages.js';
 import { workSearch } from './work-search.ts';

@@ -5,7 +5,7 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
-import { accusationPayload } from '@itc/core/dag/accusation.js';
+import { accusationPayload } from '@itc/core/ledger/accusation.js';
 import { Auditor } from '@itc/core/dag/audit.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';

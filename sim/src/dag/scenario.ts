@@ -12,7 +12,8 @@ export function dagScenarioNames(): string[] {
 
 /**
  * Lines of `name number`; names are those of `FaultPlan`, and members, byzantine, durationMs, cadenceMs,
- * mainChainCuts (0 for none) and eclipse. A line
+ * mainChainCuts (0 for none), eclipse, candidates (nodes beside the first members, who come and go by stake), value and
+ * wipe (a member loses its disk). A line
  * `lie NAME` gives the liars one way to lie, instead of those the seed draws.
  */
 export function readDagScenario(name: string): DagOptions {
@@ -45,6 +46,9 @@ export function readDagScenario(name: string): DagOptions {
     cadenceMs: take('cadenceMs'),
     mainChainCuts: take('mainChainCuts') !== 0,
     eclipse: (take('eclipse') ?? 0) > 0,
+    candidates: take('candidates') ?? 0,
+    value: (take('value') ?? 0) > 0,
+    wipe: (take('wipe') ?? 0) > 0,
     faults,
   };
   if (numbers.size > 0)

@@ -3,7 +3,7 @@
  * A proof that no pending envelope carries any more goes into another one.
  */
 import type { Hash } from '../crypto/hash.ts';
-import { encodeAccusation } from './accusation.ts';
+import { encodeAccusation } from '../ledger/accusation.ts';
 import type { Effects } from './effects.ts';
 import type { Graph } from './graph.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';

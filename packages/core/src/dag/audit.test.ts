@@ -21,7 +21,7 @@ import {
   toyVerify,
 } from '../testing/dag.ts';
 import { amount, millis } from '../ledger/ids.ts';
-import { encodeAccusation, readAccusation } from './accusation.ts';
+import { encodeAccusation, readAccusation } from '../ledger/accusation.ts';
 import { AUDIT, Auditor, isAlwaysChecked } from './audit.ts';
 import type { Evaluation } from './order.ts';
 import { evaluate } from './order.ts';

@@ -13,7 +13,7 @@ import {
   payloadRootOf,
   sealedEnvelope,
   type EnvelopeBody,
-} from './envelope.ts';
+} from '../ledger/envelope.ts';
 import type { Graph } from './graph.ts';
 import { rateSurcharge, workBits } from './proof-of-work.ts';
 import { finalRef, NONE } from './slab.ts';

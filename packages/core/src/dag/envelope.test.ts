@@ -25,7 +25,7 @@ import {
   envelopeSigningBytes,
   payloadRootOf,
   type Envelope,
-} from './envelope.ts';
+} from '../ledger/envelope.ts';
 import { lanesOf } from './verify.ts';
 
 const members = equalMembers(4);

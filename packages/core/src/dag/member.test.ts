@@ -18,7 +18,7 @@ import {
   toySign,
 } from '../testing/dag.ts';
 import type { Draft } from './effects.ts';
-import { envelopeBodyHash } from './envelope.ts';
+import { envelopeBodyHash } from '../ledger/envelope.ts';
 import { Member } from './member.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import { readVoteRecord } from './records.ts';

@@ -12,7 +12,7 @@ import {
   SUBNET,
   toyVerify,
 } from '../testing/dag.ts';
-import { encodeEnvelopeWithPayloads } from './envelope.ts';
+import { encodeEnvelopeWithPayloads } from '../ledger/envelope.ts';
 import { leadingZeroBits, powSearch, workBits } from './proof-of-work.ts';
 import {
   admitEnvelope,

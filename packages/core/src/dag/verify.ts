@@ -7,7 +7,7 @@
  * part (spec DAG-13). `verifyEnvelope` is all in one.
  */
 import { equalBytes } from '../bytes/hex.ts';
-import { readAccusation, type Accusation } from './accusation.ts';
+import { readAccusation, type Accusation } from '../ledger/accusation.ts';
 import { isAlwaysChecked } from './audit.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
@@ -23,7 +23,7 @@ import {
   envelopeSigningBytes,
   payloadRootOf,
   type Envelope,
-} from './envelope.ts';
+} from '../ledger/envelope.ts';
 import { workBits } from './proof-of-work.ts';
 import { bitsNeeded } from './standing.ts';
 

@@ -10,11 +10,11 @@ import {
   type MemberMessage,
   type ProposalMessage,
 } from '../dag/messages.ts';
-import { accusationPayload } from '../dag/accusation.ts';
+import { accusationPayload } from '../ledger/accusation.ts';
 import { isAlwaysChecked } from '../dag/audit.ts';
 import { sealDraft } from '../dag/draft.ts';
 import type { Committed, Delivery, Draft, Effects, Input, MemberOptions } from '../dag/effects.ts';
-import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '../dag/envelope.ts';
+import { envelopeBodyHash, payloadRootOf, type EnvelopeBody } from '../ledger/envelope.ts';
 import { Graph } from '../dag/graph.ts';
 import { Member } from '../dag/member.ts';
 import { powSearch } from '../dag/proof-of-work.ts';

@@ -15,7 +15,7 @@ import {
 } from '@itc/core/dag/verify.js';
 import { idText } from '@itc/core/bytes/id-text.js';
 import type { Auditor } from '@itc/core/dag/audit.js';
-import { peekEnvelopeHash } from '@itc/core/dag/envelope.js';
+import { peekEnvelopeHash } from '@itc/core/ledger/envelope.js';
 import type { EnvelopeRequest } from '@itc/core/dag/messages.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';

@@ -5,7 +5,7 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
-import { accusationPayload } from '@itc/core/dag/accusation.js';
+import { accusationPayload } from '@itc/core/ledger/accusation.js';
 import type { Draft } from '@itc/core/dag/effects.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import { powSearch } from '@itc/core/dag/proof-of-work.js';

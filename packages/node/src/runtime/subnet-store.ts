@@ -7,7 +7,7 @@ import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
-import { decodeEnvelopeWithPayloads } from '@itc/core/dag/envelope.js';
+import { decodeEnvelopeWithPayloads } from '@itc/core/ledger/envelope.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';

@@ -10,17 +10,17 @@ import { Writer } from '../bytes/writer.ts';
 import { asHash, HASH_BYTES, sha256, type Hash } from '../crypto/hash.ts';
 import { MerkleTree, verifyMerklePath } from '../crypto/merkle.ts';
 import type { PublicKey } from '../crypto/signature.ts';
-import { addressOf } from '../ledger/address.ts';
-import type { ErrorCode } from '../ledger/errors.ts';
-import { LIMITS } from '../ledger/limits.ts';
+import { addressOf } from './address.ts';
+import type { ErrorCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
 import {
   encodePayload,
   parsePayload,
   payloadSigningBytes,
   type Payload,
   type UnsignedPayload,
-} from '../ledger/payload.ts';
-import type { ValidatorSet } from '../ledger/validators.ts';
+} from './payload.ts';
+import type { ValidatorSet } from './validators.ts';
 import {
   envelopeBodyHash,
   envelopeHash,

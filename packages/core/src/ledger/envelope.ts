@@ -18,8 +18,8 @@ import {
   writePublicKey,
   type PublicKey,
 } from '../crypto/signature.ts';
-import { millis, type Millis } from '../ledger/ids.ts';
-import { LIMITS } from '../ledger/limits.ts';
+import { millis, type Millis } from './ids.ts';
+import { LIMITS } from './limits.ts';
 
 export const ENVELOPE_VERSION = 1;
 
