@@ -55,6 +55,17 @@ export interface ReadingFound {
 }
 
 export async function readingProved(o: ReadingAsk): Promise<Ok<ReadingFound> | LightRefusal> {
+  const shown = await readingShown(o);
+  if (!shown.ok) return shown;
+  const { header, ...found } = shown.value;
+  const anchor = await anchored(o, header);
+  return anchor.ok ? ok({ ...found, anchor: anchor.value }) : anchor;
+}
+
+/** The document alone: that the block lies in a history which is believed is for the caller to ask. */
+export async function readingShown(
+  o: Omit<ReadingAsk, 'ask'>,
+): Promise<Ok<Omit<ReadingFound, 'anchor'> & { readonly header: Header }> | LightFault> {
   const { gateway, chain, id, verify } = o;
   const fetched = await fetchProof(o);
   if (!fetched.ok) return fetched;
@@ -64,13 +75,11 @@ export async function readingProved(o: ReadingAsk): Promise<Ok<ReadingFound> | L
   if (!verdict.valid) return fault('untrue', gateway, verdict.reason, verdict.check);
   if (!equalBytes(verdict.payload.id, id))
     return fault('untrue', gateway, `the proof is of payload ${toHex(verdict.payload.id)}`, 'payload');
-  const anchor = await anchored(o, proof.value.header);
-  if (!anchor.ok) return anchor;
   const { payload, device, signer, attested, height, time, signers, weight, total, checkpoint } = verdict;
   return ok({
     value: { payload, device, signer, attested, checkpointTime: checkpoint.time },
     under: { height, time, signers: signers.map(({ index }) => index), weight, total },
-    anchor: anchor.value,
+    header: proof.value.header,
   });
 }
 
@@ -93,7 +102,12 @@ async function anchored(o: ReadingAsk, header: Header): Promise<Ok<LightAnswer> 
     : fault('untrue', gateway, 'the block of the proof is not in the believed history', 'history');
 }
 
-async function fetchProof({ gateway, id, fetch, signal }: ReadingAsk): Promise<Ok<Uint8Array> | LightFault> {
+async function fetchProof({
+  gateway,
+  id,
+  fetch,
+  signal,
+}: Omit<ReadingAsk, 'ask'>): Promise<Ok<Uint8Array> | LightFault> {
   const url = `${gateway.replace(/\/$/, '')}/api/v1/proofs/reading/${toHex(id)}`;
   try {
     const answer = (await requestJson(fetch, url, { method: 'GET', headers: {}, signal })) as {

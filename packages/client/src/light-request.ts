@@ -9,6 +9,7 @@ import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { headerHash, type Header } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, millis, type Height } from '@itc/core/ledger/ids.js';
+import type { CoSignedCheck } from '@itc/core/light/co-signed.js';
 import { TRUST_EPOCH, TRUST_HASH, TRUST_HEIGHT, TRUST_TIME } from '@itc/core/light/engine/layout.js';
 import { LightReader, type LightEvent, type StreamCheck } from '@itc/core/light/light-reader.js';
 import type { ReadingCheck } from '@itc/core/light/reading-proof.js';
@@ -35,7 +36,7 @@ export type LightCode =
 
 export interface LightFault extends Refused<LightCode> {
   readonly gateway?: string;
-  readonly check?: StreamCheck | ReadingCheck;
+  readonly check?: StreamCheck | ReadingCheck | CoSignedCheck;
 }
 
 export type LightWant =
@@ -136,7 +137,7 @@ async function judge(ask: LightAsk, response: FetchResponse): Promise<Ok<LightAn
   return ok({ gateway, trust: believed.trust, hops, events, isFresh, ...shown });
 }
 
-async function nextPiece(body: ByteReader, gateway: string): ReturnType<ByteReader['read']> {
+export async function nextPiece(body: ByteReader, gateway: string): ReturnType<ByteReader['read']> {
   try {
     return await body.read();
   } catch (error) {
@@ -189,7 +190,7 @@ function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
   return all;
 }
 
-function declined(gateway: string, { code, message, fields }: LedgerError): LightFault {
+export function declined(gateway: string, { code, message, fields }: LedgerError): LightFault {
   if (code === 'not-ready') return fault('behind', gateway, message);
   const isOurs = fields['status'] === 404 || fields['status'] === 400 || code === 'proof.too-long';
   return fault(isOurs ? 'missing' : 'unreachable', gateway, `${code}: ${message}`);
@@ -199,7 +200,7 @@ export function fault(
   code: LightCode,
   gateway: string | undefined,
   message: string,
-  check?: StreamCheck | ReadingCheck,
+  check?: StreamCheck | ReadingCheck | CoSignedCheck,
 ): LightFault {
   return { ...refused(code, message), ...(gateway && { gateway }), ...(check && { check }) };
 }

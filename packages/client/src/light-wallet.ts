@@ -15,6 +15,7 @@ import { TRUST_BYTES } from '@itc/core/light/engine/layout.js';
 import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
 import { accountKey, deviceKey, grantKey, parseStateKey, type StateKey } from '@itc/core/state/keys.js';
 import { decodeRecord, type Account, type Device, type GrantRecord } from '@itc/core/state/records.js';
+import type { CoSigned, CoSignedClient } from './co-signed-client.ts';
 import type { Fetch } from './http.ts';
 import { compareGateways, type GatewayReport } from './light-compare.ts';
 import { keptReading, readingOfKept, readingProved, type ProvedReading } from './light-reading.ts';
@@ -61,6 +62,11 @@ export interface LightWalletOptions {
   readonly fetch?: Fetch;
   /** Of one request; 20 s when left out. */
   readonly requestMs?: number;
+  /**
+   * Demands co-signatures: what is read is believed when this client has it proved under them, whatever Ed25519 says, and is as
+   * old as the newest co-signed checkpoint. Nothing falls back to the plain proofs.
+   */
+  readonly coSigned?: CoSignedClient;
 }
 
 /** What was proved, and under which header. */
@@ -132,7 +138,7 @@ export class LightWallet {
   }
 
   get height(): Height {
-    return height(lastOf(this.#kept.trust).height);
+    return this.#o.coSigned?.height ?? height(lastOf(this.#kept.trust).height);
   }
 
   /** Headers that contradicted each other; `convicted` tells who signed both. */
@@ -146,6 +152,8 @@ export class LightWallet {
    */
   sync(): Promise<Ok<Synced> | LightFault> {
     return this.#inTurn(async () => {
+      const coSigned = await this.#o.coSigned?.sync();
+      if (coSigned !== undefined) return coSigned.ok ? ok(coSyncedOf(coSigned.value)) : coSigned;
       const nonce = this.#o.random(NONCE_BYTES);
       const { gateways } = this.#o;
       const compared = await compareGateways({
@@ -186,6 +194,8 @@ export class LightWallet {
   records(keys: readonly StateKey[]): Promise<Reading<readonly (Uint8Array | undefined)[]>> {
     if (keys.length < 1 || keys.length > WANTS_MAX)
       throw new RangeError(`expected 1 to ${WANTS_MAX} keys, got ${keys.length}`);
+    const { coSigned } = this.#o;
+    if (coSigned !== undefined) return coSigned.records(keys);
     return this.#inTurn(async () => {
       const asked = await this.#read(keys.map((key) => ({ kind: 'state', key })));
       if (!asked.ok) return { ...asked, ...lastOfAll(this.#kept.seen, keys) };
@@ -221,6 +231,8 @@ export class LightWallet {
    * ordered by a block which the history of the newest believed header holds.
    */
   payload(id: Hash): Promise<Reading<ProvedReading>> {
+    const { coSigned } = this.#o;
+    if (coSigned !== undefined) return coSigned.payload(id);
     return this.#inTurn(async () => {
       const name = nameOf('payload', id);
       let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
@@ -264,6 +276,8 @@ export class LightWallet {
   }
 
   #event(want: 'transaction' | 'payload', id: Hash): Promise<Reading<Hash>> {
+    const { coSigned } = this.#o;
+    if (coSigned !== undefined) return coSignedEvent(coSigned, want, id);
     const kind = want === 'payload' ? 'applied' : want;
     const name = nameOf(kind, id);
     return this.#inTurn(async () => {
@@ -390,6 +404,21 @@ function trustOf(start: LightStart): Result<Uint8Array, 'start'> {
   if (!equalBytes(hash, start.hash))
     return refused('start', `the genesis document has the hash ${toHex(hash)}, not ${toHex(start.hash)}`);
   return ok(encodeTrust(trustGenesis(genesis.value)));
+}
+
+/** No gateway can say that there is no newer checkpoint: its word would be one of Ed25519. */
+function coSyncedOf({ value: hops, gateway: _, ...proof }: CoSigned<number>): Synced {
+  return { ...proof, hops, isFresh: false, gateways: [] };
+}
+
+async function coSignedEvent(
+  coSigned: CoSignedClient,
+  want: 'transaction' | 'payload',
+  id: Hash,
+): Promise<Reading<Hash>> {
+  if (want === 'transaction') return coSigned.transaction(id);
+  const proved = await coSigned.payload(id);
+  return proved.ok ? ok({ ...proved.value, value: id }) : proved;
 }
 
 function chainOf(trust: Uint8Array): Hash {

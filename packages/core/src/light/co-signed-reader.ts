@@ -48,6 +48,10 @@ export type CoSignedEvent =
       readonly height: Height;
       readonly time: Millis;
       readonly hops: number;
+      /** Places of those that are shown to have co-signed, and how much of the weight they are. */
+      readonly signers: readonly number[];
+      readonly weight: number;
+      readonly total: number;
     }
   | { readonly kind: 'history'; readonly header: Header; readonly height: Height; readonly time: Millis }
   | { readonly kind: 'transaction'; readonly id: Hash; readonly height: Height }
@@ -257,6 +261,8 @@ export class CoSignedReader {
     const { height, time } = header;
     const kept = encodeCoSignedTrust(believed.value);
     const { value: events } = item;
+    const { members } = trust.coSigners;
+    const weightAt = (index: number): number => (members[index] as CoSigner).weight;
     const first: CoSignedEvent = {
       kind: 'believed',
       trust: kept,
@@ -265,6 +271,9 @@ export class CoSignedReader {
       height,
       time,
       hops: this.#hops,
+      signers: open.indices,
+      weight: open.indices.reduce((sum, index) => sum + weightAt(index), 0),
+      total: members.reduce((sum, { weight }) => sum + weight, 0),
     };
     return ok([first, ...events]);
   }
