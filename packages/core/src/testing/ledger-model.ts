@@ -26,7 +26,7 @@ import type { Person } from './state-world.ts';
 import { Chance, WholeLedger, type SeenBlock } from './whole-ledger.ts';
 
 /** Not every kind, as far as the compiler knows: `ModelTally.missing` says which one is not drawn. */
-const DRAWS: Partial<Draws<BodyKind>> = { ...DEVICE_DRAWS, ...MARKET_DRAWS, ...VALUE_DRAWS };
+export const DRAWS: Partial<Draws<BodyKind>> = { ...DEVICE_DRAWS, ...MARKET_DRAWS, ...VALUE_DRAWS };
 
 /**
  * Signed once, to count once: who sends the same words again, in a transaction of his own, is refused. A proposal of firmware is not
@@ -47,7 +47,7 @@ const ONCE: ReadonlySet<BodyKind> = new Set<BodyKind>([
 ]);
 
 /** Long stories of one thing after another are rarer than their parts. */
-const OFTEN: Partial<Record<BodyKind, number>> = {
+export const OFTEN: Partial<Record<BodyKind, number>> = {
   claim: 2,
   grant: 3,
   delegate: 3,
@@ -266,7 +266,7 @@ function changesOf<K extends RecordKind>(
 }
 
 /** By what changed, because a walk over all records at each block is most of the time; the end of a story walks. */
-function assertConserved(before: LedgerState, applied: SeenBlock['applied']): void {
+export function assertConserved(before: LedgerState, applied: SeenBlock['applied']): void {
   const gained = <K extends RecordKind>(kind: K): bigint => {
     let sum = 0n;
     for (const [id, record] of changesOf(applied, kind)) {

@@ -12,7 +12,7 @@ import type { Withdrawal } from '../ledger/escrow.ts';
 import { amount, height, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { encodeTransaction, transactionSigningBytes, type Transaction } from '../ledger/transaction.ts';
-import { sortValidators } from '../ledger/validators.ts';
+import { sortValidators, type ValidatorSet } from '../ledger/validators.ts';
 import type { AppliedBlock } from '../state/apply.ts';
 import type { BlockContext } from '../state/block-context.ts';
 import type { RecordKind } from '../state/keys.ts';
@@ -27,6 +27,7 @@ export const ITC = 1_000_000_000n;
 export const PER_WEIGHT: bigint = 1000n * ITC;
 
 const validators: readonly Person[] = ['v0', 'v1', 'v2', 'v3'].map(person);
+const ownSet: ValidatorSet = sortValidators(validators.map(({ key }) => ({ key, weight: 3 })));
 /** Makers, owners, guests, renters: whoever is no validator and no member. */
 const townspeople: readonly string[] = ['maker', 'alice', 'bob', 'carol', 'dave'];
 
@@ -87,12 +88,15 @@ export class WholeLedger extends World {
   /** Looks at every block. */
   readonly onBlock: (seen: SeenBlock) => void;
   readonly #known = new Map<string, Person>();
+  readonly #validators: readonly Person[];
 
-  constructor(onBlock: (seen: SeenBlock) => void = () => undefined) {
+  /** `set`: who decides, where it is not the four of this world. */
+  constructor(onBlock: (seen: SeenBlock) => void = () => undefined, set: ValidatorSet = ownSet) {
+    const heaviest = set.reduce((most, { weight }) => Math.max(most, weight), 0);
     super([...townspeople, ...validators.map(({ name }) => name), ...members.map(({ name }) => name)], 10n, {
-      validators: sortValidators(validators.map(({ key }) => ({ key, weight: 3 }))),
+      validators: set,
       balance: 20n * PER_WEIGHT,
-      validatorBond: 4n * PER_WEIGHT,
+      validatorBond: BigInt(heaviest + 1) * PER_WEIGHT,
       bondPerWeight: PER_WEIGHT,
       reserve: 5_000n,
       rewardPerCheckpoint: 1_000n,
@@ -101,6 +105,8 @@ export class WholeLedger extends World {
       burnShare: 100,
     });
     this.onBlock = onBlock;
+    this.#validators = set.map(({ key }, i) => ({ name: `v${i}`, key, address: addressOf(key) }));
+    for (const who of this.#validators) this.#known.set(idText(who.address), who);
     for (const who of this.people) this.#known.set(idText(who.address), who);
   }
 
@@ -126,7 +132,7 @@ export class WholeLedger extends World {
   }
 
   validator(c: Chance): Person {
-    return c.pick(validators as readonly [Person, ...Person[]]);
+    return c.pick(this.#validators as readonly [Person, ...Person[]]);
   }
 
   /** Who is not known by name signs by nothing but what stands in the state. */
