@@ -29,15 +29,18 @@ import {
   type AccessPath,
   type AccessProof,
 } from './access-proof.ts';
-import { judgeAccess } from './access.ts';
+import { judgeAccess, judgeShown } from './access.ts';
 import { verifyCommand } from './command.ts';
 import { ReplayWindows } from './replay.ts';
-import { trustGenesis } from './trust.ts';
+import { encodeLightStream } from './stream.ts';
+import { accessKeys, followStream, shownBy, verifyStreamedCommand, type Followed } from './stream-access.ts';
+import { encodeTrust, trustGenesis } from './trust.ts';
 import { UseCounts } from './use-counts.ts';
 
 installNativeSha256();
 
 const home = world();
+const verify = rememberingVerifier(verifyQuickly);
 const [lamp, owner, a, b, c, stranger] = [60, 61, 62, 63, 64, 65].map((n) => keyPair(n)) as [
   KeyPair,
   KeyPair,
@@ -104,10 +107,35 @@ class House {
     return proof;
   }
 
-  /** What the lamp says to a command of a subject who shows this path. */
+  /** What the lamp says to a command of a subject who shows this path: by a proof, and the same by a stream. */
   judge(subject: KeyPair, action: Action = ON, path: AccessPath = { granters: [] }, at = NOW): string {
-    const access = this.access(subject, path);
-    return judged(access, subject, action, at);
+    const verdict = judged(this.access(subject, path), subject, action, at);
+    const shown = shownBy(this.follow(subject, path));
+    const question = { device: lamp.address, signer: subject.address, action, now: at };
+    const streamed = judgeShown({ ...question, shown });
+    assert.equal(streamed.ok ? 'ok' : streamed.code, verdict, 'the stream shows the same');
+    return verdict;
+  }
+
+  stream(subject: KeyPair, path: AccessPath = { granters: [] }): Uint8Array {
+    const tree = StateTree.empty.update(this.#changes);
+    const { block, certificate } = new ChainBuilder(home).append([], { stateRoot: tree.root });
+    const who = { device: lamp.address, owner: owner.address, subject: subject.address };
+    const keys = accessKeys({ ...who, ...(subject !== owner && { path }) });
+    const valueAt = new Map(this.#changes.map(({ key, value }) => [toHex(key), value]));
+    const items = keys.map((key) => {
+      const value = valueAt.get(toHex(stateKeyHash(key)));
+      return { kind: 'state', key, ...(value && { value }), proof: tree.prove(stateKeyHash(key)) } as const;
+    });
+    const trusted = home.validators.set;
+    return encodeLightStream({ trusted, hops: [], header: block.header, certificate, items });
+  }
+
+  follow(subject: KeyPair, path?: AccessPath): Followed {
+    const stream = this.stream(subject, path);
+    const followed = followStream({ trust: encodeTrust(trustGenesis(home.genesis)), stream, verify });
+    assert.ok(followed.ok);
+    return followed.value;
   }
 }
 
@@ -420,4 +448,68 @@ test('LIGHT-12.8: property: over random chains the lamp allows exactly what a pl
     { numRuns: 400, seed: 3 },
   );
   assert.ok(allowed > 10, `${allowed} allowed`);
+});
+
+const START = encodeTrust(trustGenesis(home.genesis));
+
+function askedBy(
+  signer: KeyPair,
+  stream: Uint8Array,
+  o: { readonly trust?: Uint8Array; readonly sequence?: number; readonly replay?: ReplayWindows } = {},
+): ReturnType<typeof verifyStreamedCommand> {
+  const content = encodeCommand({ device: lamp.address, action: ON, notAfter: millis(NOW + 60_000) });
+  const { bytes } = signedPayload(home.chain, signer, {
+    device: lamp.address,
+    contentType: 'command',
+    content,
+    sequence: o.sequence ?? 1,
+  });
+  return verifyStreamedCommand({
+    trust: o.trust ?? START,
+    stream,
+    device: lamp.address,
+    command: bytes,
+    now: NOW,
+    replay: o.replay ?? new ReplayWindows(),
+    uses: new UseCounts(),
+    verify,
+  });
+}
+
+test('LIGHT-15.1: one stream shows header and access; trust moves with it, and a replay is refused without it', () => {
+  const house = new House().grant(a);
+  const replay = new ReplayWindows();
+  const first = askedBy(a, house.stream(a), { replay });
+  assert.equal(first.kind, 'accepted');
+  assert.notDeepEqual(first.trust, START);
+  assert.deepEqual(first.followed?.trust, first.trust);
+  const again = askedBy(a, house.stream(a), { replay, trust: first.trust });
+  assert.ok(again.kind === 'refused' && again.reason === 'replayed' && again.followed === undefined);
+  const next = askedBy(a, house.stream(a), { replay, trust: first.trust, sequence: 2 });
+  assert.equal(next.kind, 'accepted', 'under the header that is believed already');
+});
+
+test('LIGHT-15.2: records of somebody else, left out, or of another house show nothing', () => {
+  const reasonOf = (verdict: ReturnType<typeof askedBy>): string =>
+    verdict.kind === 'refused' ? verdict.reason : 'ok';
+  const house = new House().grant(a);
+  assert.equal(reasonOf(askedBy(b, house.stream(a))), 'proof', 'a stream of another signer');
+  assert.equal(reasonOf(askedBy(a, house.stream(owner))), 'proof', 'the owner’s, who needs no grant');
+  assert.equal(reasonOf(askedBy(stranger, house.stream(stranger))), 'not-granted');
+  assert.equal(reasonOf(askedBy(owner, house.stream(a))), 'proof', 'the grant is one too many');
+  const elsewhere = new House().room().grant(b, { basis: 77 }, ROOM).stream(b, { group: ROOM, granters: [] });
+  assert.equal(reasonOf(askedBy(b, elsewhere)), 'ok');
+  assert.equal(reasonOf(askedBy(a, elsewhere)), 'proof');
+});
+
+test('LIGHT-15.3: whatever is changed in a stream, or cut off, nobody is obeyed by it, and trust does not move to it', () => {
+  const stream = new House().grant(a).stream(a);
+  for (let i = 0; i < stream.length; i += 3) {
+    const broken = askedBy(a, stream.with(i, (stream[i] as number) ^ (1 << (i % 8))));
+    assert.equal(broken.kind, 'refused', `byte ${i}`);
+    assert.ok(i < 400 || askedBy(a, stream.subarray(0, i)).kind === 'refused');
+  }
+  const cut = askedBy(a, stream.subarray(0, stream.length - 1));
+  assert.ok(cut.kind === 'refused' && cut.reason === 'proof');
+  assert.deepEqual(cut.trust, START);
 });

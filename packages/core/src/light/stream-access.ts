@@ -118,7 +118,7 @@ export function verifyStreamedCommand(
 }
 
 /** The way is read off the keys; whether they are those of this device, owner and signer is asked record by record. */
-function shownBy({ records, keys }: Followed): ShownAccess {
+export function shownBy({ records, keys }: Followed): ShownAccess {
   let hasGrant = false;
   let group: Hash | undefined;
   const granters: Address[] = [];
