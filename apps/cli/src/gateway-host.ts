@@ -1,7 +1,7 @@
 /** Puts a gateway on a node process: broker, vault, its routes and events. */
 import { actsAlone } from '@itc/core/ledger/account-keys.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
-import { addressOf } from '@itc/core/ledger/address.js';
+import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { ChainLedger } from '@itc/edge/api/ledger-port.js';
@@ -100,7 +100,11 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
         return carrier.bring(event.device, event.word);
     }
   });
-  const acts = (key: PublicKey): boolean => actsAlone(chain.state.keys(addressOf(key)), key);
+  const acts = (key: PublicKey, account: Address): boolean => {
+    const set = chain.state.keys(account);
+    // Without a record the first key alone acts: the one whose hash the address is.
+    return set === undefined ? equalBytes(addressOf(key), account) : actsAlone(set, key);
+  };
   const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now, acts });
   return {
     routes: [gatewayRoutes({ gateway, ledger, chain, guard }), rentalWordRoutes(gateway)],

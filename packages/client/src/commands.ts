@@ -20,6 +20,7 @@ import {
   type UnsignedPayload,
 } from '@itc/core/ledger/payload.js';
 import type { Signer } from './keys.ts';
+import { namedAccount } from './transactions.ts';
 
 export interface CommandOptions {
   readonly chain: Hash;
@@ -44,6 +45,7 @@ export async function buildCommand(o: CommandOptions): Promise<SignedCommand> {
   const content = encodeCommand({ device, action, notAfter });
   const unsigned: UnsignedPayload = {
     signer: o.signer.publicKey,
+    ...namedAccount(o.signer),
     device,
     sequence,
     contentType: 'command',

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import { createHash } from 'node:crypto';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { asHash } from '@itc/core/crypto/hash.js';
+import { verifySignature as verifyAny } from '@itc/core/crypto/verify.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
 import { millis } from '@itc/core/ledger/ids.js';
-import { seedSigner } from './keys.ts';
+import { secretSigner } from './keys-secret.ts';
+import { actingFor, seedSigner } from './keys.ts';
 import { checkRequest, REQUEST_SKEW_MS_MAX, requestSigningBytes, signRequest } from './requests.ts';
 
 const chain = asHash(new Uint8Array(32).fill(5));
@@ -91,4 +94,31 @@ test('CLIENT-2.4: other schemes and other spellings are refused', async () => {
   for (const header of wrong) assert.equal(check({}, header), 'request.unauthorised', header);
   const missing = checkRequest({ ...request, chain, now, verify: verifySignature, authorization: undefined });
   assert.equal(missing.ok, false);
+});
+
+test('CLIENT-2.1: accounts of every scheme sign requests; an account with other keys than its first one is named', async () => {
+  const account = signer.address;
+  const longest: number[] = [];
+  for (const algorithm of [1, 2, 3] as const) {
+    const own = secretSigner({ algorithm, secret: new Uint8Array(32).fill(8) });
+    for (const by of [own, actingFor(account, own)]) {
+      const authorization = await signRequest({ ...request, chain, signer: by, time: now });
+      const checked = checkRequest({ ...request, chain, now, verify: verifyAny, authorization });
+      assert.ok(checked.ok, checked.ok ? '' : checked.message);
+      assert.deepEqual([checked.value.address, checked.value.key], [by.address, own.publicKey]);
+      longest.push(authorization.length);
+      // Each part altered, and the same under another scheme.
+      const refused = (text: string): boolean =>
+        !checkRequest({ ...request, chain, now, verify: verifyAny, authorization: text }).ok;
+      assert.ok(
+        refused(authorization.replace(/signature=(.)/, (_, one) => `signature=${one === 'a' ? 'b' : 'a'}`)),
+      );
+      assert.ok(refused(authorization.replace(/^ITC-[^ ]+/, 'ITC-WebAuthn')));
+      assert.ok(refused(authorization.replace(/^ITC-[^ ]+/, 'ITC-RSA')));
+      assert.ok(refused(authorization.replace(/time=\d+/, `time=${now + 1}`)));
+      assert.ok(refused(authorization.replace(/key=[^,]+/, `key=${'ab'.repeat(32)}`)));
+      assert.ok(refused(authorization.replace(', time', `, account=${formatAddress(own.address)}, time`)));
+    }
+  }
+  assert.ok(Math.max(...longest) < 8_000, 'within what servers take as one header');
 });

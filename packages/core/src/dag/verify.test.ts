@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256 } from '../crypto/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import { encodePayload, parsePayload } from '../ledger/payload.ts';
 import {
   CHAIN,
   envelopeOf,
@@ -12,6 +13,8 @@ import {
   SUBNET,
   toyVerify,
 } from '../testing/dag.ts';
+import { schemeKeyPair } from '../testing/schemes.ts';
+import { addressOf } from '../ledger/address.ts';
 import { encodeEnvelopeWithPayloads } from '../ledger/envelope.ts';
 import { leadingZeroBits, powSearch, workBits } from './proof-of-work.ts';
 import {
@@ -168,4 +171,32 @@ test('DAG-3.3: work for one anchor shows nothing for another (PoW stockpile)', (
     if (screened.ok) carried += 1;
   }
   assert.ok(carried <= 5, `${carried} of 100 carried over`);
+});
+
+test('DAG-2.11: an envelope whose payloads take longer to check than as many readings is refused before any of it is checked', () => {
+  const { key } = schemeKeyPair(3, 1);
+  const commands = Array.from({ length: 17 }, (_, i) => {
+    const unsigned = {
+      signer: key,
+      device: addressOf((members[0] as (typeof members)[number]).key),
+      sequence: i + 1,
+      contentType: 'command' as const,
+      content: Uint8Array.of(i),
+    };
+    const parsed = parsePayload(CHAIN, encodePayload(unsigned, new Uint8Array(2420)));
+    assert.ok(parsed.ok);
+    return parsed.value;
+  });
+  const screened = (count: number): string => {
+    const { encoded } = envelopeOf(members, {
+      issuer: 1,
+      parents: [SUBNET],
+      payloads: commands.slice(0, count),
+      bits: 4,
+    });
+    const result = screenEnvelope(context, encoded);
+    return result.ok ? 'ok' : result.code;
+  };
+  assert.equal(screened(16), 'ok');
+  assert.equal(screened(17), 'envelope.payloads');
 });

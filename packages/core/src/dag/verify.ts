@@ -10,6 +10,7 @@ import { equalBytes } from '../bytes/hex.ts';
 import { readAccusation, type Accusation } from '../ledger/accusation.ts';
 import { isAlwaysChecked } from './audit.ts';
 import { ok, refused, type Brand, type Result } from '../bytes/result.ts';
+import { verificationCost } from '../crypto/cost.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
@@ -121,6 +122,8 @@ export function screenEnvelope(
     if (!result.ok) return refused(result.code, result.message);
     parsed.push(result.value);
   }
+  if (payloadsCost(parsed) > LIMITS.envelopePayloadsMax)
+    return refused('envelope.payloads', 'the signatures of the payloads take too long to check');
   const accusation = accusationIn(context, parsed);
   if (!accusation.ok) return accusation;
   const hash = envelopeHash(bodyHash, envelope.nonce);
@@ -135,6 +138,11 @@ export function screenEnvelope(
     signingBytes,
     accusation: accusation.value,
   });
+}
+
+/** What checking them costs, in signatures of Ed25519 (CRYPTO-11): as many as there may be payloads, whatever keys people command with. */
+export function payloadsCost(payloads: readonly Pick<Payload, 'signer'>[]): number {
+  return payloads.reduce((sum, { signer }) => sum + verificationCost(signer.algorithm), 0);
 }
 
 /** An accusation comes alone, so that what it takes to check one is bounded by the envelopes. */

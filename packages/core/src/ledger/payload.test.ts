@@ -6,10 +6,12 @@ import { concatBytes, equalBytes, fromHex, toHex } from '../bytes/hex.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { verifySignature } from '../crypto/ed25519.ts';
 import { hashTagged } from '../crypto/hash.ts';
-import { ED25519 } from '../crypto/signature.ts';
+import { ED25519, SIGNATURE_BYTES_MAX } from '../crypto/signature.ts';
+import { verifySignature as verifyAny } from '../crypto/verify.ts';
 import { anyAddress, anySignature } from '../testing/arbitraries.ts';
 import { signedPayload, world } from '../testing/chain.ts';
 import { installNativeSha256, keyPair, verifyQuickly } from '../testing/keys.ts';
+import { schemeKeyPair } from '../testing/schemes.ts';
 import { unlessVectors, vectorJson } from '../testing/vectors.ts';
 import { LIMITS } from './limits.ts';
 import {
@@ -17,6 +19,8 @@ import {
   isAttested,
   laneKey,
   parsePayload,
+  payloadAccount,
+  payloadId,
   payloadSigningBytes,
   sigStructure,
   type ContentType,
@@ -294,3 +298,70 @@ test(
     assert.ok(!verifySignature(key, sigStructure(header, Uint8Array.of(1), content), signature));
   },
 );
+
+test('WIRE-5.3: a command is signed with a key of any scheme, and names the account where that has other keys; nothing else is', () => {
+  const account = keyPair(47).address;
+  for (const algorithm of [1, 2, 3, 4] as const) {
+    const signer = schemeKeyPair(algorithm, 1);
+    for (const named of [undefined, account]) {
+      const unsigned: UnsignedPayload = {
+        signer: signer.key,
+        ...(named && { account: named }),
+        device: device.address,
+        sequence: 7,
+        contentType: 'command',
+        content: Uint8Array.of(1),
+      };
+      const signed = payloadSigningBytes(chain, unsigned);
+      const bytes = encodePayload(unsigned, signer.sign(signed));
+      const parsed = parsePayload(chain, bytes);
+      assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
+      const { value } = parsed;
+      assert.deepEqual([value.signer, value.account], [signer.key, named]);
+      assert.deepEqual(payloadAccount(value), named ?? signer.address);
+      assert.deepEqual(encodePayload(value, value.signature), bytes);
+      assert.deepEqual(value.id, payloadId(signer.key, signed));
+      assert.ok(verifyAny(value.signer, value.signedBytes, value.signature));
+      const reading = { ...unsigned, device: signer.address, contentType: 'senml+cbor' as const };
+      const isPlain = algorithm === 1 && named === undefined;
+      assert.equal(parses(encodePayload(reading, signer.sign(payloadSigningBytes(chain, reading)))), isPlain);
+      assert.ok(bytes.length <= 4096, 'a chip has room for it');
+    }
+  }
+});
+
+test('WIRE-5.3: a key or signature of another length than its algorithm has, and an account that is the key’s own, are refused', () => {
+  const signer = schemeKeyPair(2, 1);
+  const header = (entries: readonly (readonly [Cbor, Cbor])[], signature = new Uint8Array(64)): boolean =>
+    parses(
+      sign1({
+        parts: [
+          encodeCbor({ kind: 'map', entries }),
+          { kind: 'map', entries: [] },
+          Uint8Array.of(1),
+          signature,
+        ],
+      }),
+    );
+  const known: readonly (readonly [Cbor, Cbor])[] = [
+    [1, -7],
+    [3, 'application/vnd.itc.command'],
+    [4, signer.key.bytes],
+    [-70001, 5],
+    [-70002, device.address],
+  ];
+  assert.ok(header(known));
+  const changed = (label: number, value: Cbor): (readonly [Cbor, Cbor])[] =>
+    known.map(([key, old]) => [key, key === label ? value : old]);
+  assert.ok(!header(changed(1, -8)));
+  assert.ok(!header(changed(1, -9)));
+  assert.ok(!header(changed(4, device.key.bytes)));
+  assert.ok(!header(known, new Uint8Array(65)));
+  assert.ok(!header([...known, [-70003, signer.address]]));
+  assert.ok(!header([...known, [-70003, new Uint8Array(31)]]));
+  assert.ok(header([...known, [-70003, device.address]]));
+  const passkey = schemeKeyPair(4, 1).key.bytes;
+  const asserted = changed(1, -70004).map(([key, old]) => [key, key === 4 ? passkey : old] as const);
+  assert.ok(header(asserted, new Uint8Array(SIGNATURE_BYTES_MAX)));
+  assert.ok(!header(asserted, new Uint8Array(SIGNATURE_BYTES_MAX + 1)));
+});

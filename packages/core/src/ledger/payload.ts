@@ -1,6 +1,7 @@
 /**
  * Device payloads: COSE_Sign1 (RFC 9052 §4.2) with Ed25519, so that any chip with a stock COSE library can
- * take part. Readings, commands and acknowledgements are such payloads. Spec WIRE-5.
+ * take part. Readings, commands and acknowledgements are such payloads. Commands are of people, whose accounts may be held by keys of
+ * any scheme. Spec WIRE-5.
  */
 import { decodeCbor, encodeCbor, type Cbor, type CborMap } from '../bytes/cbor.ts';
 import { concatBytes, equalBytes } from '../bytes/hex.ts';
@@ -8,7 +9,19 @@ import { ok, refused, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { idText } from '../bytes/id-text.ts';
 import { HASH_BYTES, hashTagged, sha256, TAGS, type Hash } from '../crypto/hash.ts';
-import { ED25519, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type PublicKey } from '../crypto/signature.ts';
+import {
+  ED25519,
+  FIXED_SIGNATURE_BYTES,
+  KEY_BYTES,
+  ML_DSA_44,
+  P256,
+  PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
+  SIGNATURE_BYTES_MAX,
+  WEBAUTHN,
+  type Algorithm,
+  type PublicKey,
+} from '../crypto/signature.ts';
 import { addressOf, asAddress, type Address } from './address.ts';
 import { LIMITS } from './limits.ts';
 import { payloadScan, type PayloadParts } from './payload-scan.ts';
@@ -29,6 +42,8 @@ export interface Payload {
   /** Over signer and Sig_structure: free of the signature and the unprotected header, so nobody else can change it. */
   readonly id: Hash;
   readonly signer: PublicKey;
+  /** Of a command: the account that commands, where other keys act for it than the one whose hash its address is. */
+  readonly account?: Address;
   /** The device it is from, or for a command the device it is to. */
   readonly device: Address;
   /** The signer's counter for this device, from 1; a lane is (signer, device). */
@@ -42,6 +57,8 @@ export interface Payload {
 
 export interface UnsignedPayload {
   readonly signer: PublicKey;
+  /** As in `Payload`. */
+  readonly account?: Address;
   readonly device: Address;
   readonly sequence: number;
   readonly contentType: ContentType;
@@ -50,9 +67,18 @@ export interface UnsignedPayload {
 
 /** COSE_Sign1, RFC 9052 §4.2. */
 const TAG_SIGN1 = 18;
-const ALG_EDDSA = -8;
-/** Labels of the protected header; the last two are from the private range (RFC 9052 §11.1). */
-const LABELS = { alg: 1, contentType: 3, kid: 4, sequence: -70001, device: -70002 } as const;
+/**
+ * COSE algorithms: EdDSA and ES256 (RFC 9053 §2), ML-DSA-44 (draft-ietf-cose-dilithium), and from the private range an assertion of
+ * WebAuthn whose challenge is the hash of what is signed (CRYPTO-10).
+ */
+const ALGORITHMS: Readonly<Record<Algorithm, number>> = {
+  [ED25519]: -8,
+  [P256]: -7,
+  [ML_DSA_44]: -48,
+  [WEBAUTHN]: -70004,
+};
+/** Labels of the protected header; the last three are from the private range (RFC 9052 §11.1). */
+const LABELS = { alg: 1, contentType: 3, kid: 4, sequence: -70001, device: -70002, account: -70003 } as const;
 
 /** CoAP content formats (RFC 8428 §12.3.3) for SenML, media types for our own. */
 const CONTENT_TYPES: Readonly<Record<ContentType, number | string>> = {
@@ -248,11 +274,13 @@ export function parsePayload(
     return malformed('expected an empty unprotected header');
   }
   if (!(content instanceof Uint8Array)) return malformed('expected the content to be embedded');
-  if (!(signature instanceof Uint8Array) || signature.length !== SIGNATURE_BYTES) {
-    return malformed(`expected a signature of ${SIGNATURE_BYTES} bytes`);
-  }
   const header = parseHeader(protectedHeader);
   if (!header.ok) return header;
+  const length = FIXED_SIGNATURE_BYTES[header.value.signer.algorithm];
+  if (!(signature instanceof Uint8Array) || signature.length !== (length ?? signature.length))
+    return malformed(`expected a signature of ${length ?? 'some'} bytes`);
+  if (signature.length > (length ?? SIGNATURE_BYTES_MAX))
+    return malformed(`expected a signature of at most ${SIGNATURE_BYTES_MAX} bytes`);
   const signedBytes = sigStructure(protectedHeader, externalAad(chain), content);
   const id = payloadId(header.value.signer, signedBytes);
   return ok({ bytes: copy, id, ...header.value, content, signature, signedBytes });
@@ -268,17 +296,26 @@ function parseHeader(bytes: Uint8Array): Result<Header, 'payload.malformed'> {
   const known = (label: Cbor): boolean => Object.values<Cbor>(LABELS).includes(label);
   if (![...labels.keys()].every(known)) return malformed('an unknown label is in the protected header');
 
-  if (labels.get(LABELS.alg) !== ALG_EDDSA) return malformed('expected algorithm −8 (EdDSA)');
+  const algorithm = algorithmOf(labels.get(LABELS.alg));
+  if (algorithm === undefined) return malformed('expected algorithm −8 (EdDSA), or −7, −48 or −70004');
   const kid = labels.get(LABELS.kid);
-  if (!(kid instanceof Uint8Array) || kid.length !== PUBLIC_KEY_BYTES)
-    return malformed('expected a kid of 32 bytes');
+  if (!(kid instanceof Uint8Array) || kid.length !== KEY_BYTES[algorithm])
+    return malformed(`expected a kid of ${KEY_BYTES[algorithm]} bytes`);
   const sequence = labels.get(LABELS.sequence);
   if (typeof sequence !== 'number' || sequence < 1) return malformed('expected a sequence number from 1');
   const contentType = contentTypeOf(labels.get(LABELS.contentType));
   if (contentType === undefined) return malformed('expected a known content type');
 
-  const signer: PublicKey = { algorithm: ED25519, bytes: kid };
+  const signer: PublicKey = { algorithm, bytes: kid };
   const own = addressOf(signer);
+  const account = labels.get(LABELS.account);
+  // Devices, gateways and holders of vouchers have one Ed25519 key each; only people change theirs.
+  if (contentType !== 'command' && (algorithm !== ED25519 || account !== undefined))
+    return malformed('only a command is signed with another scheme, or for an account of other keys');
+  if (account !== undefined && (!(account instanceof Uint8Array) || account.length !== HASH_BYTES))
+    return malformed('expected an account of 32 bytes');
+  if (account !== undefined && equalBytes(account, own))
+    return malformed('an account that is the address of the key is not named');
   const named = labels.get(LABELS.device);
   if (named === undefined) {
     if (contentType === 'command') return malformed('a command names its device');
@@ -289,7 +326,19 @@ function parseHeader(bytes: Uint8Array): Result<Header, 'payload.malformed'> {
   if (equalBytes(named, own)) return malformed('a device that signs for itself is not named');
   const ownWord = OWN_WORD[contentType];
   if (ownWord !== undefined) return malformed(ownWord);
-  return ok({ signer, device: asAddress(named), sequence, contentType });
+  const header = { signer, device: asAddress(named), sequence, contentType };
+  return ok(account === undefined ? header : { ...header, account: asAddress(account) });
+}
+
+function algorithmOf(label: Cbor | undefined): Algorithm | undefined {
+  for (const algorithm of [ED25519, P256, ML_DSA_44, WEBAUTHN] as const)
+    if (ALGORITHMS[algorithm] === label) return algorithm;
+  return undefined;
+}
+
+/** The account that speaks. Whether its keys are those that signed, the state says. */
+export function payloadAccount({ account, signer }: Pick<Payload, 'account' | 'signer'>): Address {
+  return account ?? addressOf(signer);
 }
 
 function malformed(message: string): Result<never, 'payload.malformed'> {
@@ -329,12 +378,15 @@ export function isAttested(payload: Pick<Payload, 'signer' | 'device' | 'content
 
 function protectedHeaderOf(payload: UnsignedPayload): Uint8Array {
   const entries: [Cbor, Cbor][] = [
-    [LABELS.alg, ALG_EDDSA],
+    [LABELS.alg, ALGORITHMS[payload.signer.algorithm]],
     [LABELS.contentType, CONTENT_TYPES[payload.contentType]],
     [LABELS.kid, payload.signer.bytes],
     [LABELS.sequence, payload.sequence],
   ];
-  if (!equalBytes(payload.device, addressOf(payload.signer))) entries.push([LABELS.device, payload.device]);
+  const own = addressOf(payload.signer);
+  if (!equalBytes(payload.device, own)) entries.push([LABELS.device, payload.device]);
+  const { account } = payload;
+  if (account !== undefined && !equalBytes(account, own)) entries.push([LABELS.account, account]);
   return encodeCbor({ kind: 'map', entries });
 }
 

@@ -6,6 +6,7 @@ import { equalBytes } from '../bytes/hex.ts';
 import { decode, type Reader } from '../bytes/reader.ts';
 import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
+import { compareKeys, type PublicKey } from '../crypto/signature.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { readKeySet } from '../ledger/account-keys.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
@@ -51,7 +52,10 @@ export interface ShownAccess {
 interface Question {
   readonly shown: ShownAccess;
   readonly device: Address;
+  /** The account that commands. */
   readonly signer: Address;
+  /** That signed; the key whose hash the account's address is when left out. */
+  readonly key?: PublicKey;
   readonly action: Action;
   /** Of the chain, as far as the device knows. */
   readonly now: Millis;
@@ -60,7 +64,9 @@ interface Question {
 export interface AccessQuestion {
   readonly access: AccessProof;
   readonly device: Address;
+  /** As in `Question`. */
   readonly signer: Address;
+  readonly key?: PublicKey;
   readonly action: Action;
   /** Of the chain, as far as the device knows. */
   readonly now: Millis;
@@ -138,15 +144,20 @@ function notRented(): Step<never> {
   return refused('not-allowed', 'the signer does not rent the device');
 }
 
-/** The signer is named by its key's hash, as an account is: once other keys act for that account, this one commands nothing. */
-function supersededKey(o: Question): Refused<Refusal> | undefined {
-  const { signer } = o;
+/**
+ * Whether another key acts for the account: once keys were changed the first one, whose hash the address still is, commands nothing, and
+ * one that is not enough alone neither.
+ */
+function supersededKey({ signer, key, ...o }: Question): Refused<Refusal> | undefined {
   const keys = read(o, keysKey(signer), 'keys', readKeySet);
   if (!keys.ok) return keys;
   const { value } = keys;
-  const own = value?.keys.find(({ key }) => equalBytes(addressOf(key), signer));
-  if (value === undefined || (own !== undefined && own.weight >= value.threshold)) return undefined;
-  return refused('not-granted', 'other keys act for the account of the signer');
+  const isIt = (one: PublicKey): boolean =>
+    key === undefined ? equalBytes(addressOf(one), signer) : compareKeys(one, key) === 0;
+  const own = value?.keys.find((entry) => isIt(entry.key));
+  const isFirst = key === undefined || equalBytes(addressOf(key), signer);
+  const acts = value === undefined ? isFirst : own !== undefined && own.weight >= value.threshold;
+  return acts ? undefined : refused('not-granted', 'other keys act for the account of the signer');
 }
 
 /** What every link allows. */
@@ -214,7 +225,7 @@ function provenDelegations(o: Question, scope: Uint8Array): Step<readonly Delega
 
 /** What the state holds at a key, without the deposit at its end. */
 function read<T>(
-  { shown }: Question,
+  { shown }: Pick<Question, 'shown'>,
   key: StateKey,
   part: Part,
   readHead: (reader: Reader) => T,

@@ -5,12 +5,12 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
-import type { SignatureVerifier } from '../crypto/signature.ts';
+import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import { decodeCommand, type Command, type Refusal } from '../ledger/command.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
-import { parsePayload, type Payload } from '../ledger/payload.ts';
+import { parsePayload, payloadAccount, type Payload } from '../ledger/payload.ts';
 import { canDo, type ModelLimits } from '../ledger/terms.ts';
 import { judgeShown, shownIn, type Allowed, type ShownAccess } from './access.ts';
 import type { AccessProof } from './access-proof.ts';
@@ -56,6 +56,7 @@ export type CommandVerdictOf<T> = {
       readonly kind: 'accepted';
       readonly command: Command;
       readonly payload: Payload;
+      /** The account. */
       readonly signer: Address;
       /** By which the signer has access: the device obeys while it runs there. */
       readonly rental?: Allowed['rental'];
@@ -92,18 +93,21 @@ export function judgeCommand<T>(
   const parsed = parseCommand(chain, o.command);
   if (!parsed.ok) return refusal(trust, undefined, parsed);
   const { payload, command } = parsed.value;
-  const signer = addressOf(payload.signer);
-  const early = checkMessage(o, payload, command, signer);
+  const signer = payloadAccount(payload);
+  // Keys count for themselves, also those of one account.
+  const lane = addressOf(payload.signer);
+  const early = checkMessage(o, payload, command, lane);
   if (!early.ok) return refusal(trust, payload.id, early);
 
   const proven = prove();
   if (!proven.ok) return refusal(trust, payload.id, proven);
   // A clock set back must not revive what has expired.
   const now = later(o.now, proven.value.time);
-  const allowed = checkAccess(o, { shown: proven.value.shown, signer, command, now });
+  const { signer: key } = payload;
+  const allowed = checkAccess(o, { shown: proven.value.shown, signer, key, command, now });
   if (!allowed.ok) return refusal(proven.value.trust, payload.id, allowed);
 
-  o.replay.mark(signer, payload.sequence, command.notAfter, now);
+  o.replay.mark(lane, payload.sequence, command.notAfter, now);
   const { counted, rental } = allowed.value;
   o.uses?.take(counted, now);
   const accepted = { trust: proven.value.trust, id: payload.id, command, payload, signer };
@@ -128,13 +132,13 @@ function parseCommand(chain: Hash, bytes: Uint8Array): Step<{ payload: Payload; 
 }
 
 /** What the message says by itself. */
-function checkMessage(o: CommandQuestion, payload: Payload, command: Command, signer: Address): Step<void> {
+function checkMessage(o: CommandQuestion, payload: Payload, command: Command, lane: Address): Step<void> {
   // The header names the lane, the content names the target: both must be this device.
   if (!equalBytes(payload.device, o.device) || !equalBytes(command.device, o.device)) {
     return refused('wrong-device', 'the command is for another device');
   }
   if (command.notAfter < o.now) return refused('expired', 'the command was valid only earlier');
-  switch (o.replay.check(signer, payload.sequence, o.now)) {
+  switch (o.replay.check(lane, payload.sequence, o.now)) {
     case 'replayed':
       return refused('replayed', 'this sequence number was used, or lies below the window');
     case 'full':
@@ -164,6 +168,7 @@ function checkAccess(
   asked: {
     readonly shown: ShownAccess;
     readonly signer: Address;
+    readonly key: PublicKey;
     readonly command: Command;
     readonly now: Millis;
   },

@@ -5,6 +5,7 @@ import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey, SignatureVerifier } from '@itc/core/crypto/signature.js';
+import type { Address } from '@itc/core/ledger/address.js';
 import { millis } from '@itc/core/ledger/ids.js';
 
 const REMEMBERED_MAX = 10_000;
@@ -13,7 +14,7 @@ export class RequestGuard {
   readonly #chain: Hash;
   readonly #verify: SignatureVerifier;
   readonly #now: () => number;
-  readonly #acts: (key: PublicKey) => boolean;
+  readonly #acts: (key: PublicKey, account: Address) => boolean;
   /** Signatures used within the allowed skew, with when they may be forgotten. */
   readonly #used = new Map<string, number>();
 
@@ -21,8 +22,8 @@ export class RequestGuard {
     readonly chain: Hash;
     readonly verify: SignatureVerifier;
     readonly now: () => number;
-    /** Whether a key acts for the account of its hash now, see `actsAlone`. */
-    readonly acts: (key: PublicKey) => boolean;
+    /** Whether a key acts for an account by itself now, see `actsAlone`. */
+    readonly acts: (key: PublicKey, account: Address) => boolean;
   }) {
     this.#chain = options.chain;
     this.#verify = options.verify;
@@ -43,8 +44,9 @@ export class RequestGuard {
       verify: this.#verify,
     });
     if (!caller.ok) return caller;
-    const { key, signature } = caller.value;
-    if (!this.#acts(key)) return refused('request.unauthorised', 'other keys act for this account now');
+    const { key, address, signature } = caller.value;
+    if (!this.#acts(key, address))
+      return refused('request.unauthorised', 'other keys act for this account now');
     for (const [old, until] of this.#used) {
       if (until > now && this.#used.size < REMEMBERED_MAX) break;
       this.#used.delete(old);

@@ -5,13 +5,14 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import { Writer } from '@itc/core/bytes/writer.js';
+import { verificationCost } from '@itc/core/crypto/cost.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
+import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { decodeAcknowledgement, decodeCommand, type Action, type Command } from '@itc/core/ledger/command.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
-import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
+import { parsePayload, payloadAccount, type Payload } from '@itc/core/ledger/payload.js';
 import { decodeAccessProof } from '@itc/core/light/access-proof.js';
 import type { MqttBroker } from '../1-connection/mqtt/broker.ts';
 import type { Row, Vault } from '../3-cyber/vault/vault.ts';
@@ -54,6 +55,9 @@ export interface CommandDeskOptions {
   readonly log: Log;
 }
 
+/** Some milliseconds of a processor each: ML-DSA, in the units of CRYPTO-11. */
+const DEAR_COST = 8;
+
 export class CommandDesk {
   readonly #o: CommandDeskOptions;
   /** In order of coming; the oldest closed ones go. */
@@ -62,11 +66,14 @@ export class CommandDesk {
   readonly #open: Map<string, Set<Entry>> = new Map();
   readonly #known: Rates;
   readonly #strangers: Rates;
+  /** Checked before anybody is known: what strangers can make this gateway compute is bounded. */
+  readonly #dear: Rates;
 
   constructor(options: CommandDeskOptions) {
     this.#o = options;
     const { now } = options;
     this.#known = new Rates({ perSecond: EDGE_LIMITS.commandsPerSecondOwner, keysMax: 4_096, now });
+    this.#dear = new Rates({ perSecond: EDGE_LIMITS.commandsPerSecondOwner, keysMax: 1, now });
     this.#strangers = new Rates({ perSecond: EDGE_LIMITS.commandsPerSecondStrangers, keysMax: 4_096, now });
   }
 
@@ -87,7 +94,7 @@ export class CommandDesk {
         view,
         key,
         device,
-        signer: addressOf(payload.value.signer),
+        signer: payloadAccount(payload.value),
         notAfter,
         bytes: open ? bytes : undefined,
       };
@@ -111,10 +118,12 @@ export class CommandDesk {
     if (known !== undefined) return ok(known.view);
     const record = ledger.device(payload.device);
     if (record === undefined) return refused('device.unknown', 'the device is not registered to an owner');
+    if (verificationCost(payload.signer.algorithm) > DEAR_COST && !this.#dear.take(''))
+      return refused('pool.full', 'too many signatures that are dear to check; try again later');
     if (!verify(payload.signer, payload.signedBytes, payload.signature))
       return refused('payload.signature', 'the signature does not verify');
 
-    const signer = addressOf(payload.signer);
+    const signer = payloadAccount(payload);
     const access = ledger.accessProof(payload.device, signer, this.#wanted(command.value.action));
     if (access === undefined)
       return refused(
@@ -137,7 +146,7 @@ export class CommandDesk {
     const command = decodeCommand(payload.content);
     if (!command.ok || !equalBytes(command.value.device, payload.device)) return;
     if (this.#entries.has(toHex(payload.id)) || vault.lane(payload).check(payload.sequence) !== 'new') return;
-    const signer = addressOf(payload.signer);
+    const signer = payloadAccount(payload);
     const access = ledger.accessProof(payload.device, signer, this.#wanted(command.value.action));
     const record = ledger.device(payload.device);
     if (access === undefined || record === undefined) return;

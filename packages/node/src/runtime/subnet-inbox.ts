@@ -121,7 +121,12 @@ export class SubnetInbox {
       const chosen = items.map(({ screened }) => this.#o.auditor.choose(screened.payloads, now));
       const checks = items.map(({ screened }, i) => envelopeSignatures(screened, chosen[i]));
       const verdicts = await this.#o.pool.verifyBatch(
-        checks.flat().map(({ key, message, signature }) => ({ key: key.bytes, message, signature })),
+        checks.flat().map(({ key, message, signature }) => ({
+          algorithm: key.algorithm,
+          key: key.bytes,
+          message,
+          signature,
+        })),
       );
       let at = 0;
       for (const [i, { raw, screened }] of items.entries()) {

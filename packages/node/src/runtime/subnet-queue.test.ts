@@ -79,3 +79,12 @@ test('SUBNET-9.1: nothing is lost, nothing comes twice, and what is of one devic
     { numRuns: 200 },
   );
 });
+
+test('DAG-2.11: commands of schemes that are dear to check take the place of several payloads of an envelope', () => {
+  const queue = new SubnetQueue();
+  const dear = { algorithm: 3, bytes: new Uint8Array(1312) } as const;
+  for (let i = 0; i < 40; i += 1) queue.push({ ...payload(0, i + 1), signer: { ...dear } });
+  const taken = queue.take(512, BYTES);
+  assert.equal(taken.length, 16);
+  assert.equal(queue.length, 24);
+});

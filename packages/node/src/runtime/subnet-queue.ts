@@ -3,6 +3,7 @@
  * that do so at once, delay the reading of another by a turn, not by their backlog (spec SUBNET-9). Those of one device
  * stay in their order.
  */
+import { verificationCost } from '@itc/core/crypto/cost.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 
@@ -46,10 +47,14 @@ export class SubnetQueue {
   take(countMax: number, bytesMax: number): Payload[] {
     const taken: Payload[] = [];
     let bytes = 0;
+    let cost = 0;
     const fits = (payload: Payload): boolean => {
       const needed = bytes + payload.bytes.length + 4;
-      if (taken.length >= countMax || needed > bytesMax) return false;
+      // A command of a scheme that is dear to check has the place of several payloads (SUBNET-9, CRYPTO-11).
+      const dearer = cost + verificationCost(payload.signer.algorithm);
+      if (dearer > countMax || needed > bytesMax) return false;
       bytes = needed;
+      cost = dearer;
       taken.push(payload);
       return true;
     };
