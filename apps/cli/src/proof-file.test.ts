@@ -27,17 +27,25 @@ const readings = fc
   )
   .map(({ unit, ...rest }) => (unit === undefined ? rest : { ...rest, unit }));
 
-const files: fc.Arbitrary<ProofFile> = fc.record(
-  {
-    format: fc.constant('itc-proof-1' as const),
-    genesis: hex64,
-    reading: readings,
-    proof: fc
-      .uint8Array({ minLength: 1, maxLength: 400 })
-      .map((bytes) => Buffer.from(bytes).toString('base64url')),
-  },
-  { noNullPrototype: true },
-);
+const files: fc.Arbitrary<ProofFile> = fc
+  .record(
+    {
+      format: fc.constant('itc-proof-1' as const),
+      genesis: hex64,
+      reading: readings,
+      proof: fc
+        .uint8Array({ minLength: 1, maxLength: 400 })
+        .map((bytes) => Buffer.from(bytes).toString('base64url')),
+      coSigned: fc.option(
+        fc
+          .uint8Array({ minLength: 1, maxLength: 100 })
+          .map((bytes) => Buffer.from(bytes).toString('base64url')),
+        { nil: undefined },
+      ),
+    },
+    { noNullPrototype: true },
+  )
+  .map(({ coSigned, ...rest }) => (coSigned === undefined ? rest : { ...rest, coSigned }));
 
 function refused(text: string): void {
   assert.throws(

@@ -4,6 +4,7 @@
  */
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { CO_SIGNED_BYTES_MAX } from './co-signed-proof.ts';
 import type { SenmlRecord } from '@itc/edge/2-conversion/senml.js';
 
 export interface ProofFile {
@@ -13,6 +14,8 @@ export interface ProofFile {
   readonly reading: ReadingText;
   /** base64url of the canonical proof (spec LIGHT-2). */
   readonly proof: string;
+  /** base64url of a co-signed stream from genesis (spec QUANTUM-3) that shows the header of the proof. */
+  readonly coSigned?: string;
 }
 
 export interface ReadingText {
@@ -25,16 +28,22 @@ export interface ReadingText {
   readonly time: number;
 }
 
-const FILE_BYTES_MAX = 4 * LIMITS.proofBytesMax;
+/** With co-signatures, which take four characters for three bytes. */
+export const FILE_BYTES_MAX: number = 4 * LIMITS.proofBytesMax + Math.ceil((4 * CO_SIGNED_BYTES_MAX) / 3);
 
 export function formatProofFile(file: ProofFile): string {
   const { payload, index, device, name, unit, value, time } = file.reading;
   const reading = { payload, index, device, name, ...(unit === undefined ? {} : { unit }), value, time };
-  return `${JSON.stringify({ format: file.format, genesis: file.genesis, reading, proof: file.proof }, null, 2)}\n`;
+  const { format, genesis, proof, coSigned } = file;
+  return `${JSON.stringify({ format, genesis, reading, proof, ...(coSigned !== undefined && { coSigned }) }, null, 2)}\n`;
 }
 
 /** Throws `request.malformed` for anything but a file `formatProofFile` has written. */
-export function parseProofFile(text: string): { readonly file: ProofFile; readonly proof: Uint8Array } {
+export function parseProofFile(text: string): {
+  readonly file: ProofFile;
+  readonly proof: Uint8Array;
+  readonly coSigned: Uint8Array | undefined;
+} {
   if (text.length > FILE_BYTES_MAX)
     throw new LedgerError('request.malformed', `a proof file has at most ${FILE_BYTES_MAX} bytes`);
   let parsed: unknown;
@@ -47,10 +56,16 @@ export function parseProofFile(text: string): { readonly file: ProofFile; readon
   const flaw = flawOf(file);
   if (flaw !== undefined) throw new LedgerError('request.malformed', flaw);
   const proof = new Uint8Array(Buffer.from(file.proof, 'base64url'));
-  const again = formatProofFile({ ...file, proof: Buffer.from(proof).toString('base64url') });
+  const coSigned =
+    file.coSigned === undefined ? undefined : new Uint8Array(Buffer.from(file.coSigned, 'base64url'));
+  const again = formatProofFile({
+    ...file,
+    proof: Buffer.from(proof).toString('base64url'),
+    ...(coSigned && { coSigned: Buffer.from(coSigned).toString('base64url') }),
+  });
   if (again !== text)
     throw new LedgerError('request.malformed', 'the file is not in the one form that itc proof writes');
-  return { file, proof };
+  return { file, proof, coSigned };
 }
 
 function flawOf(file: ProofFile | null): string | undefined {
@@ -58,6 +73,8 @@ function flawOf(file: ProofFile | null): string | undefined {
   if (file.format !== 'itc-proof-1') return 'expected "format": "itc-proof-1"';
   if (typeof file.genesis !== 'string' || typeof file.proof !== 'string')
     return 'expected texts for "genesis" and "proof"';
+  if (file.coSigned !== undefined && typeof file.coSigned !== 'string')
+    return 'expected a text for "coSigned"';
   if (typeof file.reading !== 'object' || file.reading === null) return 'expected an object for "reading"';
   return undefined;
 }
