@@ -4,7 +4,8 @@
  * of leaves is always committed by the caller next to the root, so a tree cannot be re-read with another shape.
  */
 import { equalBytes } from '../bytes/hex.ts';
-import { asHash, HASH_BYTES, sha256, sha256Into, type Hash } from './hash.ts';
+import { batchHasher } from './batch-hasher.ts';
+import { asHash, HASH_BYTES, sha256, type Hash } from './hash.ts';
 
 export const EMPTY_MERKLE_ROOT: Hash = sha256(new Uint8Array(0));
 
@@ -72,32 +73,28 @@ export class MerkleTree {
 /** SHA-256 of nothing when there are no leaves, as RFC 6962 has it. */
 export function merkleRoot(leaves: readonly Hash[]): Hash {
   const hashes = new Uint8Array(leaves.length * HASH_BYTES);
-  for (const [i, leaf] of leaves.entries()) {
-    leafScratch.set(leaf, 1);
-    sha256Into(leafScratch, hashes, i * HASH_BYTES);
-  }
+  for (const [i, leaf] of leaves.entries()) hashes.set(leaf, i * HASH_BYTES);
   return rootInPlace(hashes, leaves.length);
 }
 
 /** The same over the SHA-256 of each item. */
 export function merkleRootOfItems(items: readonly Uint8Array[]): Hash {
   const hashes = new Uint8Array(items.length * HASH_BYTES);
-  for (const [i, item] of items.entries()) {
-    sha256Into(item, leafScratch, 1);
-    sha256Into(leafScratch, hashes, i * HASH_BYTES);
-  }
+  const source = {
+    lengthOf: (i: number) => (items[i] as Uint8Array).length,
+    write: (i: number, into: Uint8Array, at: number) => into.set(items[i] as Uint8Array, at),
+  };
+  batchHasher().messages(items.length, source, hashes);
   return rootInPlace(hashes, items.length);
 }
 
-/** `hashes`: leaves that are hashed already, side by side; each level is written over the one below. */
+/** `hashes`: leaves side by side; each level is written over the one below. */
 function rootInPlace(hashes: Uint8Array, count: number): Hash {
   if (count === 0) return EMPTY_MERKLE_ROOT;
+  const hasher = batchHasher();
+  hasher.leaves(hashes, count, hashes);
   for (let width = count; width > 1; width = (width + 1) >> 1) {
-    for (let i = 0; i + 1 < width; i += 2) {
-      const from = i * HASH_BYTES;
-      for (let k = 0; k < 2 * HASH_BYTES; k += 1) nodeScratch[k + 1] = hashes[from + k] as number;
-      sha256Into(nodeScratch, hashes, from / 2);
-    }
+    hasher.pairs(1, hashes, width >> 1, hashes);
     // An odd last node moves up as it is.
     if (width % 2 === 1)
       hashes.copyWithin(((width - 1) / 2) * HASH_BYTES, (width - 1) * HASH_BYTES, width * HASH_BYTES);

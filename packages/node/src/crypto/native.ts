@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import sodium from 'sodium-native';
+import { installBatchHasher } from '@itc/core/crypto/batch-hasher.js';
 import { HASH_BYTES, installSha256 } from '@itc/core/crypto/hash.js';
 import { verifyMlDsa } from '@itc/core/crypto/ml-dsa.js';
 import {
@@ -16,6 +17,7 @@ import {
   type SignatureVerifier,
 } from '@itc/core/crypto/signature.js';
 import { openAssertion } from '@itc/core/crypto/webauthn.js';
+import { laneHasher } from './sha256-lanes.ts';
 import { verifyP256Native } from './p256-native.ts';
 
 /** Ed25519 (RFC 8032 §5.1.5): 32 secret bytes from which the key pair follows. */
@@ -25,6 +27,7 @@ const SECRET_KEY_BYTES = 64;
 /** Makes the core hash natively. Call once at the start of every process and worker. */
 export function installNativeCrypto(): void {
   installSha256(sha256Native, (bytes) => hash('sha256', bytes, 'binary'));
+  installBatchHasher(laneHasher);
 }
 
 /**

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HASH_BYTES } from '@itc/core/crypto/hash.js';
+import { batchHasher, serialBatchHasher } from '@itc/core/crypto/batch-hasher.js';
+import { HASH_BYTES, sha256 } from '@itc/core/crypto/hash.js';
+import { merkleRoot, merkleRootOfItems } from '@itc/core/crypto/merkle.js';
 import { serialHasher } from '@itc/core/crypto/state-hasher.js';
 import { laneHasher } from './sha256-lanes.ts';
 import { installNativeCrypto } from './native.ts';
@@ -48,4 +50,31 @@ test('PAGES-10: more nodes and values than one call takes, and every length roun
   hasher.values(values, own);
   serialHasher.values(values, serial);
   assert.deepEqual(own, serial);
+});
+
+/** RFC 6962 §2.1, word for word. */
+function rootOf(items: readonly Uint8Array[]): string {
+  const [first] = items;
+  if (first === undefined) return digest();
+  if (items.length === 1) return digest(Uint8Array.of(0), Buffer.from(digest(first), 'hex'));
+  let left = 1;
+  while (2 * left < items.length) left *= 2;
+  const node = [rootOf(items.slice(0, left)), rootOf(items.slice(left))].map((hex) =>
+    Buffer.from(hex, 'hex'),
+  );
+  return digest(Uint8Array.of(1), ...node);
+}
+
+test('CRYPTO-5.1: roots by lanes are those of RFC 6962, over any number of items of any length', () => {
+  assert.notEqual(batchHasher(), serialBatchHasher, 'lanes are what a process of ours hashes with');
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 1_200 }), { maxLength: 40 }), (items) => {
+      assert.equal(Buffer.from(merkleRootOfItems(items)).toString('hex'), rootOf(items));
+      const leaves = items.map((item) => sha256(item));
+      assert.equal(Buffer.from(merkleRoot(leaves)).toString('hex'), rootOf(items));
+    }),
+    { numRuns: 60 },
+  );
+  const lengths = Array.from({ length: 1_100 }, (_, i) => new Uint8Array(i).fill(i));
+  assert.equal(Buffer.from(merkleRootOfItems(lengths)).toString('hex'), rootOf(lengths));
 });

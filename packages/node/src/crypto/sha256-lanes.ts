@@ -3,7 +3,8 @@
  * short inputs per block, and a call to the native function costs more than its work. The function below is put together
  * as a WebAssembly module when it is first needed: sixteen rounds in a row, run four times, all of it in registers.
  */
-import { HASH_BYTES } from '@itc/core/crypto/hash.js';
+import { serialBatchHasher, type BatchHasher, type MessageSource } from '@itc/core/crypto/batch-hasher.js';
+import { HASH_BYTES, sha256Into } from '@itc/core/crypto/hash.js';
 import { serialHasher, type StateHasher } from '@itc/core/crypto/state-hasher.js';
 import {
   ADD,
@@ -38,8 +39,11 @@ function fractions(count: number, root: (prime: number) => number): number[] {
 
 const LANES = 4;
 const BLOCK_BYTES = 64;
-/** Longest message that fits one block with its padding. */
-const SHORT_MAX = 55;
+/** A bit, and the length in eight bytes. */
+const PADDING_MIN = 9;
+
+/** Longest message hashed here; of longer ones the work is more than the call. */
+const BLOCKS_MAX = 16;
 
 /** Places in the module's memory. */
 const CONSTANTS = 0;
@@ -50,7 +54,11 @@ const INPUT = 4096;
 /** Messages of one call. */
 const BATCH = 4096;
 const OUTPUT: number = INPUT + BATCH * BLOCK_BYTES;
-const MEMORY_BYTES: number = OUTPUT + BATCH * HASH_BYTES;
+/** Messages of n blocks wait here until there are four of them. */
+const WAITING: number = OUTPUT + BATCH * HASH_BYTES;
+const waitingAt = (blocks: number, lane: number): number =>
+  WAITING + BLOCK_BYTES * ((LANES * blocks * (blocks - 1)) / 2 + lane * blocks);
+const MEMORY_BYTES: number = waitingAt(BLOCKS_MAX + 1, 0);
 
 const XOR = vector(0x51);
 const OR = vector(0x50);
@@ -167,11 +175,11 @@ function compress(): Code {
 
 const COMPRESS = call(0);
 
-/** Word `i` of four messages, `BLOCK_BYTES` apart, into local `to`. */
-function loadWord(i: number, to: number): Code {
+/** Word `i` of four messages, so many bytes apart, into local `to`. */
+function loadWord(i: number, to: number, apart: number = BLOCK_BYTES): Code {
   return [
     ...Array.from({ length: LANES }, (_, lane) => lane).reduce<Code>(
-      (below, lane) => [...get(0), ...below, ...loadLane(4 * i + BLOCK_BYTES * lane, lane)],
+      (below, lane) => [...get(0), ...below, ...loadLane(4 * i + apart * lane, lane)],
       ZERO,
     ),
     ...SWAP,
@@ -179,91 +187,116 @@ function loadWord(i: number, to: number): Code {
   ];
 }
 
-/** Parameters: input, output, groups of four messages, domain. */
-function overGroups(body: Code): Code {
-  const words = Array.from({ length: 8 }, (_, i) => i);
-  const scratch = 5;
+const STATE_WORDS = Array.from({ length: 8 }, (_, i) => i);
+const BEGIN: Code = STATE_WORDS.flatMap((i) => [
+  ...number(0),
+  ...number(0),
+  ...loadEverywhere(INITIAL + 4 * i),
+  ...store(STATE + 16 * i),
+]);
+/** The digests, one behind another, to where the second parameter says. */
+const FINISH: Code = STATE_WORDS.flatMap((i) => [
+  ...number(0),
+  ...load(STATE + 16 * i),
+  ...SWAP,
+  ...set(5),
+  ...Array.from({ length: LANES }, (_, lane) => [
+    ...get(1),
+    ...get(5),
+    ...storeLane(4 * i + HASH_BYTES * lane, lane),
+  ]).flat(),
+]);
+const moveOn = (local: number, bytes: number): Code => [
+  ...get(local),
+  ...number(bytes),
+  ...ADD_I32,
+  ...set(local),
+];
+/** One less in this local, and from the start of the loop again while that is not zero. */
+const again = (local: number): Code => [...get(local), ...number(1), 0x6b, 0x22, local, 0x0d, 0];
+const put = (i: number, code: Code): Code => [...number(0), ...code, ...store(SCHEDULE + 16 * i)];
+
+/** Parameters: input, output, groups of four messages so many bytes apart, domain. */
+function overGroups(apart: number, body: Code): Code {
   return [
     0x03,
     0x40,
-    ...words.flatMap((i) => [
-      ...number(0),
-      ...number(0),
-      ...loadEverywhere(INITIAL + 4 * i),
-      ...store(STATE + 16 * i),
-    ]),
+    ...BEGIN,
     ...body,
-    ...words.flatMap((i) => [
-      ...number(0),
-      ...load(STATE + 16 * i),
-      ...SWAP,
-      ...set(scratch),
-      ...Array.from({ length: LANES }, (_, lane) => [
-        ...get(1),
-        ...get(scratch),
-        ...storeLane(4 * i + HASH_BYTES * lane, lane),
-      ]).flat(),
-    ]),
-    ...get(0),
-    ...number(LANES * BLOCK_BYTES),
-    ...ADD_I32,
-    ...set(0),
-    ...get(1),
-    ...number(LANES * HASH_BYTES),
-    ...ADD_I32,
-    ...set(1),
-    ...get(2),
-    ...number(1),
-    0x6b,
-    0x22,
-    2,
-    0x0d,
-    0,
+    ...FINISH,
+    ...moveOn(0, LANES * apart),
+    ...moveOn(1, LANES * HASH_BYTES),
+    ...again(2),
     0x0b,
   ];
 }
 
-/** Messages of one block, padded by the caller. */
-function blocks(): Code {
-  const word = 4;
-  return overGroups([
-    ...Array.from({ length: 16 }, (_, i) => [
-      ...loadWord(i, word),
-      ...number(0),
+/** Words of which each takes a byte of the one before; `first` stands before them all, and the last byte is left in local 6. */
+function shifted(count: number, apart: number, first: Code): Code {
+  const [word, last] = [4, 6];
+  return Array.from({ length: count }, (_, i) => [
+    ...loadWord(i, word, apart),
+    ...put(i, [
+      ...(i === 0 ? first : [...get(last), ...shiftLeft(24)]),
       ...get(word),
-      ...store(SCHEDULE + 16 * i),
-    ]).flat(),
-    ...COMPRESS,
-  ]);
+      ...shiftRight(8),
+      ...OR,
+    ]),
+    ...get(word),
+    ...set(last),
+  ]).flat();
 }
 
-/** One byte and 64 bytes: each word takes a byte of the word before. The second block has the last byte, and the length. */
+/** That last byte as word `from`, what follows it, and the length of the message. */
+function ending(from: number, length: number): Code {
+  const last = 6;
+  return [
+    ...put(from, [...get(last), ...shiftLeft(24), ...number(0x80_0000), ...EVERYWHERE, ...OR]),
+    ...Array.from({ length: 14 - from }, (_, i) => put(from + 1 + i, ZERO)).flat(),
+    ...put(15, [...number(8 * length), ...EVERYWHERE]),
+    ...COMPRESS,
+  ];
+}
+
+/** A byte and 64 bytes, in two blocks. */
 function pairs(): Code {
-  const [word, , last] = [4, 5, 6];
-  const first = [...get(3), ...shiftLeftNumber(24), ...EVERYWHERE];
-  const put = (i: number, code: Code): Code => [...number(0), ...code, ...store(SCHEDULE + 16 * i)];
-  return overGroups([
-    ...Array.from({ length: 16 }, (_, i) => [
-      ...loadWord(i, word),
-      ...put(i, [
-        ...(i === 0 ? first : [...get(last), ...shiftLeft(24)]),
-        ...get(word),
-        ...shiftRight(8),
-        ...OR,
-      ]),
-      ...get(word),
-      ...set(last),
-    ]).flat(),
+  const domain = [...get(3), ...number(24), 0x74, ...EVERYWHERE];
+  return overGroups(BLOCK_BYTES, [
+    ...shifted(16, BLOCK_BYTES, domain),
     ...COMPRESS,
-    ...put(0, [...get(last), ...shiftLeft(24), ...number(0x80_0000), ...EVERYWHERE, ...OR]),
-    ...Array.from({ length: 14 }, (_, i) => put(i + 1, ZERO)).flat(),
-    ...put(15, [...number(8 * 65), ...EVERYWHERE]),
-    ...COMPRESS,
+    ...ending(0, 1 + BLOCK_BYTES),
   ]);
 }
 
-function shiftLeftNumber(bits: number): Code {
-  return [...number(bits), 0x74];
+/** A zero byte and 32 bytes, in one block. */
+function leaves(): Code {
+  return overGroups(HASH_BYTES, [...shifted(8, HASH_BYTES, ZERO), ...ending(8, 1 + HASH_BYTES)]);
+}
+
+/** Four messages, padded by the caller. Parameters: input, output, blocks of each, bytes from one to the next. */
+function messages(): Code {
+  const word = 4;
+  const lanes = Array.from({ length: LANES }, (_, lane) => lane);
+  const input = (lane: number): number => (lane === 0 ? 0 : 6 + lane);
+  const loadFrom = (i: number): Code => [
+    ...lanes.reduce<Code>((below, lane) => [...get(input(lane)), ...below, ...loadLane(4 * i, lane)], ZERO),
+    ...SWAP,
+    ...set(word),
+  ];
+  return [
+    ...lanes
+      .slice(1)
+      .flatMap((lane) => [...get(input(lane - 1)), ...get(3), ...ADD_I32, ...set(input(lane))]),
+    ...BEGIN,
+    0x03,
+    0x40,
+    ...Array.from({ length: 16 }, (_, i) => [...loadFrom(i), ...put(i, get(word))]).flat(),
+    ...COMPRESS,
+    ...lanes.flatMap((lane) => moveOn(input(lane), BLOCK_BYTES)),
+    ...again(2),
+    0x0b,
+    ...FINISH,
+  ];
 }
 
 function moduleBytes(): Uint8Array {
@@ -276,25 +309,35 @@ function moduleBytes(): Uint8Array {
       ],
       code: compress(),
     },
-    { name: 'blocks', parameters: 4, locals: [[3, V128]], code: blocks() },
     { name: 'pairs', parameters: 4, locals: [[3, V128]], code: pairs() },
+    { name: 'leaves', parameters: 4, locals: [[3, V128]], code: leaves() },
+    {
+      name: 'messages',
+      parameters: 4,
+      locals: [
+        [3, V128],
+        [3, I32],
+      ],
+      code: messages(),
+    },
   ]);
 }
 
 interface Lanes {
   readonly memory: WasmMemory;
-  readonly blocks: (input: number, output: number, groups: number, domain: number) => void;
   readonly pairs: (input: number, output: number, groups: number, domain: number) => void;
+  readonly leaves: (input: number, output: number, groups: number, domain: number) => void;
+  readonly messages: (input: number, output: number, blocks: number, apart: number) => void;
 }
 
-let hasher: StateHasher | undefined;
+let hasher: (StateHasher & BatchHasher) | undefined;
 
-/** Hashes of state trees by lanes; one by one where the engine has no vectors. */
-export function laneHasher(): StateHasher {
-  return (hasher ??= lanesOf() ?? serialHasher);
+/** By lanes; one by one where the engine has no vectors. */
+export function laneHasher(): StateHasher & BatchHasher {
+  return (hasher ??= lanesOf() ?? { ...serialBatchHasher, ...serialHasher });
 }
 
-function lanesOf(): StateHasher | undefined {
+function lanesOf(): LaneHasher | undefined {
   const lanes = instantiate(moduleBytes()) as Lanes | undefined;
   if (lanes === undefined) return undefined;
   const memory = new Uint8Array(lanes.memory.buffer);
@@ -304,9 +347,12 @@ function lanesOf(): StateHasher | undefined {
   return new LaneHasher(lanes, memory);
 }
 
-class LaneHasher implements StateHasher {
+class LaneHasher implements StateHasher, BatchHasher {
   readonly #lanes: Lanes;
   readonly #memory: Uint8Array;
+  /** By number of blocks: how many messages wait for four, and which. */
+  readonly #waiting = new Uint8Array(BLOCKS_MAX + 1);
+  readonly #waitingOf = new Uint32Array(LANES * (BLOCKS_MAX + 1));
 
   constructor(lanes: Lanes, memory: Uint8Array) {
     this.#lanes = lanes;
@@ -315,47 +361,82 @@ class LaneHasher implements StateHasher {
 
   pairs(domain: 0 | 1, input: Uint8Array, count: number, output: Uint8Array): void {
     for (let done = 0; done < count; done += BATCH) {
-      const batch = Math.min(BATCH, count - done);
-      this.#memory.set(input.subarray(BLOCK_BYTES * done, BLOCK_BYTES * (done + batch)), INPUT);
+      const batch = this.#take(input, done, count, BLOCK_BYTES);
       this.#lanes.pairs(INPUT, OUTPUT, Math.ceil(batch / LANES), domain);
       output.set(this.#memory.subarray(OUTPUT, OUTPUT + HASH_BYTES * batch), HASH_BYTES * done);
     }
   }
 
-  values(values: readonly Uint8Array[], output: Uint8Array): void {
-    let batch: number[] = [];
-    for (const [i, value] of values.entries()) {
-      if (value.length > SHORT_MAX) {
-        serialHasher.values([value], output.subarray(HASH_BYTES * i));
-        continue;
-      }
-      this.#pad(value, INPUT + BLOCK_BYTES * batch.length);
-      batch.push(i);
-      if (batch.length === BATCH) {
-        this.#blocks(batch, output);
-        batch = [];
-      }
+  leaves(input: Uint8Array, count: number, output: Uint8Array): void {
+    for (let done = 0; done < count; done += BATCH) {
+      const batch = this.#take(input, done, count, HASH_BYTES);
+      this.#lanes.leaves(INPUT, OUTPUT, Math.ceil(batch / LANES), 0);
+      output.set(this.#memory.subarray(OUTPUT, OUTPUT + HASH_BYTES * batch), HASH_BYTES * done);
     }
-    if (batch.length > 0) this.#blocks(batch, output);
   }
 
-  #blocks(batch: readonly number[], output: Uint8Array): void {
+  /** How many were taken from `done` on. */
+  #take(input: Uint8Array, done: number, count: number, bytes: number): number {
+    const batch = Math.min(BATCH, count - done);
+    this.#memory.set(input.subarray(bytes * done, bytes * (done + batch)), INPUT);
+    return batch;
+  }
+
+  values(values: readonly Uint8Array[], output: Uint8Array): void {
+    const source = {
+      lengthOf: (i: number) => (values[i] as Uint8Array).length,
+      write: (i: number, into: Uint8Array, at: number) => copy(values[i] as Uint8Array, into, at),
+    };
+    this.messages(values.length, source, output);
+  }
+
+  messages(count: number, source: MessageSource, output: Uint8Array): void {
+    this.#waiting.fill(0);
+    for (let i = 0; i < count; i += 1) {
+      const length = source.lengthOf(i);
+      const blocks = Math.ceil((length + PADDING_MIN) / BLOCK_BYTES);
+      if (blocks > BLOCKS_MAX) {
+        const message = new Uint8Array(length);
+        source.write(i, message, 0);
+        sha256Into(message, output, HASH_BYTES * i);
+        continue;
+      }
+      const lane = this.#waiting[blocks] as number;
+      const at = waitingAt(blocks, lane);
+      source.write(i, this.#memory, at);
+      this.#pad(at, length, at + blocks * BLOCK_BYTES);
+      this.#waitingOf[LANES * blocks + lane] = i;
+      this.#waiting[blocks] = lane + 1;
+      if (lane + 1 === LANES) this.#finish(blocks, output);
+    }
+    for (let blocks = 1; blocks <= BLOCKS_MAX; blocks += 1)
+      if (this.#waiting[blocks] !== 0) this.#finish(blocks, output);
+  }
+
+  #finish(blocks: number, output: Uint8Array): void {
     const memory = this.#memory;
-    this.#lanes.blocks(INPUT, OUTPUT, Math.ceil(batch.length / LANES), 0);
-    for (let i = 0; i < batch.length; i += 1) {
-      const to = HASH_BYTES * (batch[i] as number);
-      const from = OUTPUT + HASH_BYTES * i;
+    this.#lanes.messages(waitingAt(blocks, 0), OUTPUT, blocks, blocks * BLOCK_BYTES);
+    const count = this.#waiting[blocks] as number;
+    this.#waiting[blocks] = 0;
+    for (let lane = 0; lane < count; lane += 1) {
+      const to = HASH_BYTES * (this.#waitingOf[LANES * blocks + lane] as number);
+      const from = OUTPUT + HASH_BYTES * lane;
       for (let j = 0; j < HASH_BYTES; j += 1) output[to + j] = memory[from + j] as number;
     }
   }
 
-  #pad(value: Uint8Array, at: number): void {
+  /** Behind a message of so many bytes at `at`, up to the end of its last block (FIPS 180-4 §5.1.1). */
+  #pad(at: number, length: number, end: number): void {
     const memory = this.#memory;
-    const { length } = value;
-    for (let i = 0; i < length; i += 1) memory[at + i] = value[i] as number;
-    memory.fill(0, at + length, at + BLOCK_BYTES);
     memory[at + length] = 0x80;
-    memory[at + BLOCK_BYTES - 2] = length >> 5;
-    memory[at + BLOCK_BYTES - 1] = length << 3;
+    for (let i = at + length + 1; i < end - 2; i += 1) memory[i] = 0;
+    memory[end - 2] = length >> 5;
+    memory[end - 1] = length << 3;
   }
+}
+
+/** A short run by hand: the call would cost more than the copy. */
+function copy(bytes: Uint8Array, into: Uint8Array, at: number): void {
+  if (bytes.length > BLOCK_BYTES) into.set(bytes, at);
+  else for (let i = 0; i < bytes.length; i += 1) into[at + i] = bytes[i] as number;
 }
