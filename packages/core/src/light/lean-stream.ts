@@ -10,7 +10,7 @@ import type { Thirds } from './hop-index.ts';
 import type { LightStream } from './stream.ts';
 
 /** Signers are left out, nothing else; certificates that hold for a client hold for it afterwards. */
-export function leanStream(stream: LightStream, thirds: Thirds): LightStream {
+export function leanStream<T extends Omit<LightStream, 'items'>>(stream: T, thirds: Thirds): T {
   let trusted = stream.trusted;
   const hops = stream.hops.map((hop) => {
     const before = trusted;

@@ -3,7 +3,7 @@
  * header and proves items under it, laid out so that every step can be judged as the bytes come. `engine/machine.ts`
  * judges it.
  */
-import { equalBytes } from '../bytes/hex.ts';
+import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import { SIGNATURE_BYTES, SIGNATURE_DOMAINS, type PublicKey } from '../crypto/signature.ts';
@@ -66,6 +66,11 @@ export type LightItem =
 
 /** Throws when there are more hops than a stream may have: the server then leads the client a part of the way. */
 export function encodeLightStream(stream: LightStream): Uint8Array {
+  return concatBytes(encodeLightWay(stream), encodeLightItems(stream.items, stream.header));
+}
+
+/** From the trusted set to the certificate of the newest header: the same for all clients who trust the same epoch. */
+export function encodeLightWay(stream: Omit<LightStream, 'items'>): Uint8Array {
   if (stream.hops.length > STREAM_HOPS_MAX)
     throw new RangeError(`expected at most ${STREAM_HOPS_MAX} hops, got ${stream.hops.length}`);
   const writer = new Writer(4096);
@@ -80,7 +85,13 @@ export function encodeLightStream(stream: LightStream): Uint8Array {
   });
   writeShownHeader(writer, stream.header, NEWEST);
   writeShownCertificate(writer, stream.certificate);
-  for (const item of stream.items) writeItem(writer, item, stream.header);
+  return writer.finish();
+}
+
+/** What stands behind the way, and the end. */
+export function encodeLightItems(items: readonly LightItem[], newest: Header): Uint8Array {
+  const writer = new Writer(2048);
+  for (const item of items) writeItem(writer, item, newest);
   return writer.u8(0).finish();
 }
 

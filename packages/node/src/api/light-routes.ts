@@ -7,6 +7,7 @@ import { LIGHT_WANTS_MAX, type LightServer, type LightWant } from '../runtime/li
 import { hash32 } from './chain-routes.ts';
 import { Hex32, Problem } from './schemas.ts';
 import { refuse, type Api, type Routes } from './server.ts';
+import type { SourceBudget } from './source-budget.ts';
 
 const Counter = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Many = <T extends ReturnType<typeof Type.String> | typeof Counter>(item: T, description: string) =>
@@ -19,11 +20,16 @@ export const ITEMS_BUT_PAYLOADS = {
   header: Many(Counter, 'heights'),
 };
 
-export function lightRoutes(server: LightServer): Routes {
+/** Bytes of an answer that count as another one. */
+const ANSWER_BYTES = 65_536;
+
+/** `budget`: what serving an address may cost; without one, whoever asks is answered. */
+export function lightRoutes(server: LightServer, budget?: SourceBudget): Routes {
   return (api: Api): void => {
     api.get(
       '/api/v1/light',
       {
+        onRequest: async ({ raw }) => budget?.assertWelcome(budget.sourceOf(raw.socket)),
         schema: {
           summary: 'From what a light client trusts to the newest header, with proofs of what it asks for',
           description:
@@ -52,6 +58,12 @@ export function lightRoutes(server: LightServer): Routes {
           ...(query.nonce !== undefined && { nonce: hash32(query.nonce) }),
           wants: wantsOf(query),
         });
+        budget?.charge(
+          budget.sourceOf(request.raw.socket),
+          answer.ok ? 1 + Math.floor(answer.value.length / ANSWER_BYTES) : 1,
+        );
+        // A page of another origin may compare gateways: what is shown here is for everybody.
+        reply.header('access-control-allow-origin', '*');
         if (!answer.ok) return refuse(answer.code, answer.message);
         reply.type('application/octet-stream');
         return Buffer.from(answer.value);

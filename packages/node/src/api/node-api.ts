@@ -14,12 +14,15 @@ import { explainRoutes } from './explain-routes.ts';
 import { createMetrics, metricsRoutes, type Metrics } from './metrics.ts';
 import { Hops } from '../runtime/hops.ts';
 import { ApiServer, refuse, type Routes } from './server.ts';
-import { SourceBudget } from './source-budget.ts';
+import { ANSWER_LIMITS, SourceBudget } from './source-budget.ts';
 import { submissionStream } from './submission-stream.ts';
 import { membershipRoutes } from './membership-routes.ts';
 import { subnetRoutes, vertexOf } from './subnet-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
+import { verifyNative } from '../crypto/native.ts';
+import { Accuser } from '../runtime/accuser.ts';
+import { evidenceRoutes } from './evidence-routes.ts';
 import { AppliedRange } from '../runtime/applied-range.ts';
 import { coSignedRoutes } from './co-signed-routes.ts';
 import { LightServer } from '../runtime/light-server.ts';
@@ -112,7 +115,20 @@ export class NodeApi {
                 },
               }),
           }),
+          new SourceBudget(node, ANSWER_LIMITS),
         ),
+        evidenceRoutes({
+          chain: node.chain,
+          verify: verifyNative,
+          sources,
+          accuser: new Accuser({
+            chain: node.chain,
+            keys: node.keys,
+            clock: node.clock,
+            logger: node.logger,
+            submit: (encoded) => node.submit(encoded),
+          }),
+        }),
         coSignedRoutes(node.chain, node.coSigning),
         submissionStream({
           chain: node.chain,

@@ -29,6 +29,9 @@ const WASTED: ReadonlySet<ErrorCode> = new Set([
   'validator.possession',
 ]);
 
+/** What it costs to serve somebody, in answers (spec NODE-6.9): many a device stands behind one address. */
+export const ANSWER_LIMITS = { burst: 512, perSecond: 64 } as const;
+
 /** Where the cells of an address are. Worked out once for a connection. */
 export type Source = readonly number[];
 
@@ -40,13 +43,18 @@ interface Cell {
 
 export class SourceBudget {
   readonly #clock: Clock;
+  readonly #limits: { readonly burst: number; readonly perSecond: number };
   readonly #secret: Uint8Array;
   readonly #cells: readonly Cell[];
   readonly #sources = new WeakMap<object, Source>();
 
-  constructor({ clock, random }: { readonly clock: Clock; readonly random: Random }) {
+  constructor(
+    { clock, random }: { readonly clock: Clock; readonly random: Random },
+    limits: { readonly burst: number; readonly perSecond: number } = SOURCE_LIMITS,
+  ) {
     const now = clock.monotonicMs();
     this.#clock = clock;
+    this.#limits = limits;
     this.#secret = random.bytes(32);
     this.#cells = Array.from({ length: SOURCE_LIMITS.rows * SOURCE_LIMITS.columns }, () => ({
       owed: 0,
@@ -85,39 +93,39 @@ export class SourceBudget {
     const retryAfterS = Math.ceil(waitMs / 1_000);
     throw new LedgerError(
       'request.too-many',
-      `too much that was sent from this address is not signed by its sender: wait ${retryAfterS} s`,
+      `too much was asked or sent in vain from this address: wait ${retryAfterS} s`,
       { retryAfterS },
     );
   }
 
-  /** A check caused by this address has failed. */
-  charge(source: Source): void {
-    const owed = this.#owed(source) + 1;
+  /** A check caused by this address has failed, or an answer cost so much. */
+  charge(source: Source, cost = 1): void {
+    const owed = this.#owed(source) + cost;
     const now = this.#clock.monotonicMs();
     for (const at of source) {
       const cell = this.#cells[at] as Cell;
       // Cells that others share and have raised already stay as they are.
-      cell.owed = Math.max(remaining(cell, now), owed);
+      cell.owed = Math.max(this.#remaining(cell, now), owed);
       cell.atMs = now;
     }
   }
 
   /** Milliseconds until this address is listened to again; 0 when it is. */
   waitMs(source: Source): number {
-    const over = this.#owed(source) - SOURCE_LIMITS.burst;
-    return over < 0 ? 0 : Math.ceil(((over + 1) * 1_000) / SOURCE_LIMITS.perSecond);
+    const over = this.#owed(source) - this.#limits.burst;
+    return over < 0 ? 0 : Math.ceil(((over + 1) * 1_000) / this.#limits.perSecond);
   }
 
   #owed(source: Source): number {
     const now = this.#clock.monotonicMs();
     let owed = Number.POSITIVE_INFINITY;
-    for (const at of source) owed = Math.min(owed, remaining(this.#cells[at] as Cell, now));
+    for (const at of source) owed = Math.min(owed, this.#remaining(this.#cells[at] as Cell, now));
     return owed;
   }
-}
 
-function remaining({ owed, atMs }: Cell, now: number): number {
-  return Math.max(0, owed - ((now - atMs) * SOURCE_LIMITS.perSecond) / 1_000);
+  #remaining({ owed, atMs }: Cell, now: number): number {
+    return Math.max(0, owed - ((now - atMs) * this.#limits.perSecond) / 1_000);
+  }
 }
 
 /** An IPv4 address, or the first 64 bits of an IPv6 one: one customer has all of the rest. */

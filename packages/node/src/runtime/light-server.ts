@@ -1,17 +1,24 @@
 /** Answers to light clients: one stream from what they trust to the newest header, and what they ask for under it (spec LIGHT-10). */
+import { concatBytes } from '@itc/core/bytes/hex.js';
 import { refused, ok, type Result } from '@itc/core/bytes/result.js';
 import { MerkleTree } from '@itc/core/crypto/merkle.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { SIGNATURE_BYTES, type PublicKey } from '@itc/core/crypto/signature.js';
 import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import { millis, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
-import type { EpochHop } from '@itc/core/light/epoch-hop.js';
+import { leadsTo, type EpochHop } from '@itc/core/light/epoch-hop.js';
+import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Thirds } from '@itc/core/light/hop-index.js';
-import { VALUE_BYTES_MAX } from '@itc/core/light/engine/layout.js';
+import { MEMBER_BYTES, VALUE_BYTES_MAX } from '@itc/core/light/engine/layout.js';
 import { STREAM_HOPS_MAX } from '@itc/core/light/engine/machine.js';
 import { leanStream } from '@itc/core/light/lean-stream.js';
-import { encodeLightStream, freshnessSigningBytes, type LightItem } from '@itc/core/light/stream.js';
+import {
+  encodeLightItems,
+  encodeLightWay,
+  freshnessSigningBytes,
+  type LightItem,
+} from '@itc/core/light/stream.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import { checkpointRangeKey, type StateKey } from '@itc/core/state/keys.js';
 import type { AppliedRange } from './applied-range.ts';
@@ -21,8 +28,13 @@ import type { SubnetStore } from './subnet-store.ts';
 
 /** Items of one answer. */
 export const LIGHT_WANTS_MAX = 16;
-/** Ways through the epochs that are remembered: clients come from few epochs and ask often. */
+/** Ways through the epochs that are remembered, and their bytes: clients come from few epochs and ask often. */
 const WAYS_MAX = 256;
+const WAYS_BYTES_MAX = 33_554_432;
+/** Form, header and view of a hop at most; a member with its weight. */
+const HOP_BYTES = 256;
+/** Of one answer, besides its items: clients take twice as much. */
+const WAY_BYTES_MAX = 8_388_608;
 
 export type LightWant =
   | { readonly kind: 'state'; readonly key: StateKey }
@@ -47,16 +59,28 @@ export interface LightServerOptions {
   /** The node's own key. */
   readonly keys: { readonly publicKey: PublicKey; readonly sign: (message: Uint8Array) => Uint8Array };
   readonly now: () => Millis;
+  /** Of the way in one answer; `WAY_BYTES_MAX` when left out. */
+  readonly wayBytesMax?: number;
   readonly subnet?: { readonly id: Hash; readonly store: SubnetStore; readonly range: AppliedRange };
 }
 
 type Items = Result<readonly LightItem[], ErrorCode>;
 
+/** The first part of an answer, encoded, and the header it ends with. */
+interface Way {
+  readonly bytes: Uint8Array;
+  readonly to: CertifiedHeader;
+}
+
 export class LightServer {
   readonly #o: LightServerOptions;
-  /** From an epoch to the newest one, until that changes. */
-  #ways = new Map<string, readonly EpochHop[]>();
-  #waysTo = -1;
+  /** Hops from an epoch to the newest one, until that changes. */
+  #hops = new Map<string, readonly EpochHop[]>();
+  #hopsTo = -1;
+  /** Encoded, until there is a newer header. */
+  #ways = new Map<string, Way>();
+  #waysBytes = 0;
+  #waysTo: Height | undefined;
 
   constructor(options: LightServerOptions) {
     this.#o = options;
@@ -78,14 +102,12 @@ export class LightServer {
         'not-ready',
         `height ${request.height} is believed already, this node is at ${newest.header.height}; ask another gateway`,
       );
-    const hops = this.#way(request.epoch, request.thirds, newest);
-    if (hops.length > STREAM_HOPS_MAX)
-      return refused('proof.too-long', `${hops.length} hops lead here, one answer has ${STREAM_HOPS_MAX}`);
+    const way = this.#way(trusted, request, newest);
+    // Only a part of the way: under that header nothing is asked for. The client asks again from there.
+    if (way.to !== newest) return ok(concatBytes(way.bytes, encodeLightItems([], way.to.header)));
     const items = this.#items(request, newest);
     if (!items.ok) return items;
-    return ok(
-      encodeLightStream(leanStream({ trusted, hops, ...newest, items: items.value }, request.thirds)),
-    );
+    return ok(concatBytes(way.bytes, encodeLightItems(items.value, newest.header)));
   }
 
   /** The tip, or the block below where its certificate is not here yet. */
@@ -94,22 +116,63 @@ export class LightServer {
     return chain.headerAt(chain.height) ?? chain.headerAt(chain.height - 1);
   }
 
-  /** To the first header of the newest header's epoch: as long as that lasts the way is the same for every answer. */
-  #way(from: Epoch, thirds: Thirds, newest: CertifiedHeader): readonly EpochHop[] {
+  /** Clients that trust the same epoch get the same bytes until the next block. */
+  #way(trusted: ValidatorSet, { epoch: from, thirds }: LightRequest, newest: CertifiedHeader): Way {
+    const { height: at } = newest.header;
+    if (this.#waysTo !== at || this.#ways.size >= WAYS_MAX || this.#waysBytes >= WAYS_BYTES_MAX) {
+      this.#ways = new Map();
+      this.#waysBytes = 0;
+    }
+    this.#waysTo = at;
+    const name = `${from} ${thirds}`;
+    const known = this.#ways.get(name);
+    // The certificate of a height may be here now that was not before.
+    if (known !== undefined) return known.to.header.height === at ? { ...known, to: newest } : known;
+    const { hops, to } = this.#within(this.#hopsFrom(from, thirds, newest), newest);
+    const bytes = encodeLightWay(leanStream({ trusted, hops, ...to }, thirds));
+    const way = { bytes, to };
+    this.#ways.set(name, way);
+    this.#waysBytes += bytes.length;
+    return way;
+  }
+
+  /** As many hops as one answer has room for, and the header to end with: that of the last hop, or the first one of the epoch it leads to. */
+  #within(
+    hops: readonly EpochHop[],
+    newest: CertifiedHeader,
+  ): { readonly hops: readonly EpochHop[]; readonly to: CertifiedHeader } {
+    const { chain, wayBytesMax = WAY_BYTES_MAX } = this.#o;
+    let bytes = 0;
+    let count = 0;
+    for (const { validators, certificate } of hops) {
+      bytes += HOP_BYTES + MEMBER_BYTES * validators.length + SIGNATURE_BYTES * certificate.signatures.length;
+      if (count > 0 && (bytes > wayBytesMax || count >= STREAM_HOPS_MAX)) break;
+      count += 1;
+    }
+    const last = hops[count - 1];
+    if (count === hops.length || last === undefined) return { hops, to: newest };
+    const { header, certificate } = last;
+    const since = last.kind === 'adjacent' ? chain.epochStart(leadsTo(last))?.since : undefined;
+    const first = since === undefined ? undefined : chain.headerAt(since);
+    return { hops: hops.slice(0, count), to: first ?? { header, certificate } };
+  }
+
+  /** To the first header of the newest header's epoch: as long as that lasts the hops are the same for every answer. */
+  #hopsFrom(from: Epoch, thirds: Thirds, newest: CertifiedHeader): readonly EpochHop[] {
     const { chain, hops } = this.#o;
     const { epoch } = newest.header;
     if (epoch === from) return [];
-    if (this.#waysTo !== epoch || this.#ways.size >= WAYS_MAX) this.#ways = new Map();
-    this.#waysTo = epoch;
+    if (this.#hopsTo !== epoch || this.#hops.size >= WAYS_MAX) this.#hops = new Map();
+    this.#hopsTo = epoch;
     const name = `${from} ${thirds}`;
-    let way = this.#ways.get(name);
-    if (way === undefined) {
+    let found = this.#hops.get(name);
+    if (found === undefined) {
       const since = chain.epochStart(epoch)?.since;
       const first = since === undefined ? undefined : chain.headerAt(since);
-      way = hops.from(from, first ?? newest, thirds);
-      this.#ways.set(name, way);
+      found = hops.from(from, first ?? newest, thirds);
+      this.#hops.set(name, found);
     }
-    return way;
+    return found;
   }
 
   /** Under the newest header first; then what needs an earlier one. */
