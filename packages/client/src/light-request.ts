@@ -3,10 +3,12 @@
  * every way it can fail has a code.
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { Writer } from '@itc/core/bytes/writer.js';
 import { ok, refused, type Ok, type Refused } from '@itc/core/bytes/result.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { headerHash, type Header } from '@itc/core/ledger/block.js';
+import { writeEvidence, type Evidence } from '@itc/core/ledger/evidence.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, millis, type Height } from '@itc/core/ledger/ids.js';
 import type { CoSignedCheck } from '@itc/core/light/co-signed.js';
@@ -90,6 +92,27 @@ export async function askLight(ask: LightAsk): Promise<Ok<LightAnswer> | LightRe
   } catch (error) {
     if (error instanceof LedgerError || signal.aborted)
       return fault('unreachable', gateway, error instanceof Error ? error.message : 'no answer');
+    throw error;
+  }
+}
+
+/** Whether the gateway took it. One that is gone, or refuses, took nothing. */
+export async function reportEvidence(o: {
+  readonly gateway: string;
+  readonly evidence: Evidence;
+  readonly fetch: Fetch;
+  readonly signal: AbortSignal;
+}): Promise<boolean> {
+  const writer = new Writer(512);
+  writeEvidence(writer, o.evidence);
+  const url = `${o.gateway.replace(/\/$/, '')}/api/v1/evidence`;
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ evidence: toHex(writer.finish()) });
+  try {
+    const { fetch, signal } = o;
+    return (await open(fetch, url, { method: 'POST', headers, body, signal })).ok;
+  } catch (error) {
+    if (error instanceof LedgerError || o.signal.aborted) return false;
     throw error;
   }
 }

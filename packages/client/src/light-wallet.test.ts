@@ -230,7 +230,7 @@ test('CLIENT-14.6: of two gateways the newest header counts, and who lags or fai
   assert.ok(!behind.ok && behind.code === 'behind');
 });
 
-test('CLIENT-14.7: attack two gateways show certified headers at one height: the trust stays, both are kept, and who signed both is named', async () => {
+test('CLIENT-14.7, CLIENT-14.9: attack two gateways show certified headers at one height: the trust stays, both are kept, and who signed both is named', async () => {
   const gateways = {
     'http://a': fakeGateway(scene),
     'http://b': fakeGateway(scene, { newest: forkedTip() }),
@@ -245,6 +245,9 @@ test('CLIENT-14.7: attack two gateways show certified headers at one height: the
   assert.equal(convicted(conflict).length, 4);
   const reopened = await walletOn(gateways, { store });
   assert.equal(reopened.conflicts.length, 1);
+  // CLIENT-14.9: all four who signed both are reported to whoever listens.
+  assert.deepEqual(await reopened.report(), ['http://a', 'http://b']);
+  assert.equal(gateways['http://a'].told.length, 4);
 });
 
 test('CLIENT-14.7: attack a later header than the believed one contradicts it: by its history, or at the same height', async () => {
@@ -282,4 +285,14 @@ test('CLIENT-14.8: within the trusting period of its clock a wallet asks for the
     await wallet.sync();
     assert.equal(new URL(a.asked.at(-1) as string).searchParams.get('thirds'), thirds);
   }
+});
+
+test('CLIENT-14.10: after months away an answer may lead a part of the way: the wallet goes on from there, and reads what it was asked for', async () => {
+  const stopsAt = scene.chain.first[1] as CertifiedBlock;
+  const gateway = fakeGateway(scene, { stopsAt });
+  const synced = await (await walletOn({ 'http://a': gateway })).sync();
+  assert.ok(synced.ok && synced.value.height === tipHeight && synced.value.isFresh);
+  assert.equal(gateway.asked.length, 2);
+  const account = await (await walletOn({ 'http://a': gateway })).account(owner);
+  assert.ok(account.ok && account.value.value?.balance === 5n && account.value.height === tipHeight);
 });

@@ -17,12 +17,13 @@ import { accountKey, deviceKey, grantKey, parseStateKey, type StateKey } from '@
 import { decodeRecord, type Account, type Device, type GrantRecord } from '@itc/core/state/records.js';
 import type { CoSigned, CoSignedClient } from './co-signed-client.ts';
 import type { Fetch } from './http.ts';
-import { compareGateways, type GatewayReport } from './light-compare.ts';
+import { compareGateways, type Compared, type GatewayReport } from './light-compare.ts';
 import { keptReading, readingOfKept, readingProved, type ProvedReading } from './light-reading.ts';
 import {
   askLight,
   fault,
   lastOf,
+  reportEvidence,
   type LightAnswer,
   type LightAsk,
   type LightFault,
@@ -31,6 +32,7 @@ import {
 } from './light-request.ts';
 import {
   CONFLICTS_MAX,
+  convicted,
   decodeKept,
   encodeKept,
   proofLine,
@@ -91,6 +93,8 @@ export interface Synced extends ProofLine {
 export const GATEWAYS_MAX = 8;
 /** As many as a node answers at once (LIGHT-10.1). */
 export const WANTS_MAX = 16;
+/** Answers that lead one way, each a part of it. */
+const PARTS_MAX = 64;
 const REQUEST_MS = 20_000;
 const NONCE_BYTES = 32;
 
@@ -148,19 +152,17 @@ export class LightWallet {
 
   /**
    * To the newest header any gateway shows, with one request to each. Gateways that are behind, silent or lying are named. Those
-   * that show another chain of headers are a conflict: the trust stays where it is.
+   * that show another chain of headers are a conflict: the trust stays where it is. `also`: gateways that are asked this time, for
+   * comparison, besides those of the wallet.
    */
-  sync(): Promise<Ok<Synced> | LightFault> {
+  sync(also: readonly string[] = []): Promise<Ok<Synced> | LightFault> {
+    const gateways = [...this.#o.gateways, ...also];
+    if (gateways.length > GATEWAYS_MAX)
+      throw new RangeError(`expected at most ${GATEWAYS_MAX} gateways, got ${gateways.length}`);
     return this.#inTurn(async () => {
       const coSigned = await this.#o.coSigned?.sync();
       if (coSigned !== undefined) return coSigned.ok ? ok(coSyncedOf(coSigned.value)) : coSigned;
-      const nonce = this.#o.random(NONCE_BYTES);
-      const { gateways } = this.#o;
-      const compared = await compareGateways({
-        gateways,
-        ask: (gateway, wants) => this.#ask(gateway, wants, wants.length === 0 ? nonce : undefined),
-        believed: this.#kept.head,
-      });
+      const compared = await this.#compared(gateways);
       if (compared.conflict !== undefined) {
         await this.#keepConflict(compared.conflict);
         return fault(
@@ -175,6 +177,35 @@ export class LightWallet {
       const { hops, isFresh } = best;
       return ok({ ...proofLine(best.head), hops, isFresh, gateways: reports });
     });
+  }
+
+  /** After months away one answer may lead a part of the way only: it says nothing of freshness, and the next one goes on from there. */
+  async #compared(gateways: readonly string[]): Promise<Compared> {
+    for (let parts = 1; ; parts += 1) {
+      const nonce = this.#o.random(NONCE_BYTES);
+      const compared = await compareGateways({
+        gateways,
+        ask: (gateway, wants) => this.#ask(gateway, wants, wants.length === 0 ? nonce : undefined),
+        believed: this.#kept.head,
+      });
+      const { best } = compared;
+      if (best === undefined || best.hops === 0 || best.isFresh || parts === PARTS_MAX) return compared;
+      await this.#advance(best, []);
+    }
+  }
+
+  /**
+   * Tells gateways who has signed headers that contradict each other. None is believed to pass it on, so all are told; where it has to be
+   * certain, the evidence is sent as a transaction. The gateways that took it.
+   */
+  async report(also: readonly string[] = []): Promise<readonly string[]> {
+    const evidence = this.conflicts.flatMap(convicted);
+    const taken = new Set<string>();
+    for (const gateway of [...this.#o.gateways, ...also])
+      for (const one of evidence)
+        if (await reportEvidence({ gateway, evidence: one, fetch: this.#fetch, signal: this.#deadline() }))
+          taken.add(gateway);
+    return [...taken];
   }
 
   account(address: Address): Promise<Reading<Account | undefined>> {
@@ -304,7 +335,12 @@ export class LightWallet {
   async #read(wants: readonly LightWant[]): Promise<Ok<LightAnswer> | LightFault> {
     let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
     for (const gateway of this.#o.gateways) {
-      const answer = await this.#ask(gateway, wants);
+      let answer = await this.#ask(gateway, wants);
+      // A part of the way, and nothing of what was asked for yet.
+      for (let parts = 1; answer.ok && isPart(answer.value) && parts < PARTS_MAX; parts += 1) {
+        await this.#advance(answer.value, []);
+        answer = await this.#ask(gateway, wants);
+      }
       if (answer.ok) return answer;
       if (answer.code === 'conflict') return await this.#contradicted(answer);
       last = answer;
@@ -443,4 +479,8 @@ function lastOfAll(
   if (first === undefined || found.length !== keys.length) return {};
   const oldest = found.reduce((a, b) => (b.proof.height < a.proof.height ? b : a), first);
   return { last: { value: found.map(({ value }) => value), ...oldest.proof } };
+}
+
+function isPart({ hops, events }: LightAnswer): boolean {
+  return hops > 0 && events.every(({ kind }) => kind === 'believed' || kind === 'done');
 }

@@ -61,6 +61,8 @@ export interface FakeGateway {
   readonly scene: LightScene;
   /** What it says is the newest block; the tip when left out. */
   newest?: CertifiedBlock;
+  /** Whoever trusts an earlier epoch is led here, and no further in one answer. */
+  stopsAt?: CertifiedBlock;
   /** Items it leaves out although they were asked for. */
   omits?: boolean;
   isGone?: boolean;
@@ -70,23 +72,29 @@ export interface FakeGateway {
   readingProof?: Uint8Array;
   /** Requests it got. */
   readonly asked: string[];
+  /** Evidence it was told, hex. */
+  readonly told: string[];
 }
 
 export function fakeGateway(
   scene: LightScene,
-  o: Partial<Omit<FakeGateway, 'scene' | 'asked'>> = {},
+  o: Partial<Omit<FakeGateway, 'scene' | 'asked' | 'told'>> = {},
 ): FakeGateway {
-  return { scene, ...o, asked: [] };
+  return { scene, ...o, asked: [], told: [] };
 }
 
 /** Answers in pieces of 100 bytes, as a slow line would. */
 export function fetchFrom(gateways: Readonly<Record<string, FakeGateway>>): Fetch {
-  return (url) => {
+  return (url, init) => {
     const { origin, pathname, searchParams } = new URL(url);
     const gateway = gateways[origin];
     if (gateway === undefined || gateway.isGone === true)
       return Promise.reject(new TypeError('fetch failed'));
     gateway.asked.push(url);
+    if (pathname === '/api/v1/evidence') {
+      gateway.told.push((JSON.parse(init.body ?? '{}') as { evidence: string }).evidence);
+      return Promise.resolve(response(200, new TextEncoder().encode('{"taken":true}')));
+    }
     if (pathname === '/api/v1/genesis') {
       const { genesis, chain } = gateway.scene.home;
       const answer = { hash: toHex(chain), bytes: toHex(encodeGenesis(genesis)) };
@@ -111,6 +119,10 @@ function answerOf(gateway: FakeGateway, query: URLSearchParams): Uint8Array | st
   const { blocks } = chain.builder;
   const to = gateway.newest ?? scene.tip;
   const { header } = to.block;
+  const { stopsAt } = gateway;
+  const from = Number(query.get('epoch'));
+  if (stopsAt !== undefined && from < stopsAt.block.header.epoch)
+    return encodeLightStream(streamFrom(scene, from, { to: stopsAt, items: [] }));
   if (header.height < Number(query.get('height') ?? 0)) return 'not-ready';
   const items: LightItem[] = [];
   for (const key of query.getAll('state')) {

@@ -21,7 +21,7 @@ export interface EvidencePort {
   readonly sources: SourceBudget;
 }
 
-type CommitEvidence = Extract<Evidence, { kind: 'commit' | 'prepare' | 'pre-prepare' }>;
+type CommitEvidence = Exclude<Evidence, { kind: 'checkpoint' }>;
 
 /** Two votes of 32 + 64 bytes, and what they are about. */
 const EVIDENCE_HEX_MAX = 1_024;
