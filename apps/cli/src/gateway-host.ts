@@ -15,8 +15,11 @@ import type { Routes } from '@itc/node/api/server.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
 import type { Finding } from '@itc/node/runtime/concerns.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
+import { Hops } from '@itc/node/runtime/hops.js';
+import { LightServer } from '@itc/node/runtime/light-server.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
+import { DeviceOwners } from './device-owners.ts';
 import { InstallReporter } from './install-reporter.ts';
 import { RentalCarrier } from './rental-carrier.ts';
 
@@ -42,7 +45,10 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
   const { chain, subnet, keys, clock, tables, pool, logger, config } = node;
   if (subnet === undefined) throw new LedgerError('config.invalid', 'a gateway needs a subnet');
   const now = (): number => clock.now();
-  const ledger = new ChainLedger({ chain, gateway: keys.address, now });
+  const light = new LightServer({ chain, hops: new Hops(chain), keys, now: () => clock.now() });
+  const ledger = new ChainLedger({ chain, light, gateway: keys.address, now });
+  const owners = new DeviceOwners(chain.state);
+  const unhear = chain.onCommitted(({ events }) => owners.apply(events));
   const vault = Vault.open({ tables });
   const gateway = new Gateway({
     ledger,
@@ -74,10 +80,7 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       error: (message, fields = {}) => logger.error(fields, message),
     },
     // Whoever owns a device that this chain knows may bring older ones without a key, too.
-    mayEnrol: (caller) => {
-      for (const { device } of chain.state.devices()) if (equalBytes(device.owner, caller)) return true;
-      return false;
-    },
+    mayEnrol: (caller) => owners.owns(caller),
   });
   const sender = {
     chain,
@@ -127,6 +130,7 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       reporter.start();
     },
     async stop() {
+      unhear();
       carrier.stop();
       reporter.stop();
       await gateway.stop();

@@ -4,6 +4,8 @@ import { repositoryText } from '../testing/vectors.ts';
 import { ERROR_CODES, LedgerError } from './errors.ts';
 import { PBFT_LIMITS } from '../pbft/limits.ts';
 import { STATE_LIMITS } from '../state/limits.ts';
+import { RECORD_KINDS } from '../state/keys.ts';
+import { BODY_CODES } from './body.ts';
 import { LIMITS } from './limits.ts';
 
 /** First two cells of every row whose first cell is a code span. */
@@ -80,4 +82,24 @@ test('ERRORS-3: trouble in a shell carries its code, its fields and its cause', 
   assert.equal(error.cause, cause);
   assert.deepEqual(error.fields, { height: 7 });
   assert.ok(!('cause' in new LedgerError('internal', 'x')));
+});
+
+test('STATE-1.1: the table of records in spec/state.md has every kind with its byte, in their order', () => {
+  const told = [...repositoryText('spec/state.md').matchAll(/^\| ([a-z-]+) +\| (\d+) +\|/gm)].map(
+    ([, kind, byte]) => [kind, Number(byte)],
+  );
+  assert.deepEqual(
+    told,
+    Object.entries(RECORD_KINDS).sort(([, a], [, b]) => a - b),
+  );
+});
+
+test('WIRE-3.1: the table of bodies in spec/wire.md has every kind with its number', () => {
+  const told = [...repositoryText('spec/wire.md').matchAll(/^\| (\d+) +\| ([a-z-]+) +\|/gm)].map(
+    ([, code, kind]) => [kind, Number(code)] as const,
+  );
+  const missing = Object.entries(BODY_CODES).filter(
+    ([kind, code]) => !told.some(([name, number]) => name === kind && number === code),
+  );
+  assert.deepEqual(missing, []);
 });

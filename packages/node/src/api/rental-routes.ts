@@ -1,6 +1,6 @@
 /** Routes about renting: offers, who has a device now, deposits after the end (spec STATE-22). */
 import { Type, type Static } from 'typebox';
-import { toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { idBytes, idText } from '@itc/core/bytes/id-text.js';
 import { asHash } from '@itc/core/crypto/hash.js';
 import { asAddress, formatAddress } from '@itc/core/ledger/address.js';
@@ -48,7 +48,7 @@ export function rentalRoutes(chain: Chain): Routes {
         const first = after === undefined ? '' : idText(addressParam(after));
         const offers: RentalOfferForm[] = [];
         for (const [id, offer] of chain.state.records.walk('rental-offer')) {
-          if (id <= first) continue;
+          if (id <= first || !stands(chain, id, offer)) continue;
           if (offers.length >= limit) break;
           offers.push(offerOf(chain, id, offer));
         }
@@ -68,7 +68,8 @@ export function rentalRoutes(chain: Chain): Routes {
       (request) => {
         const id = idText(addressParam(request.params.device));
         const offer = chain.state.record('rental-offer', id);
-        if (offer === undefined) return refuse('rental-offer.unknown', 'the device is not offered for rent');
+        if (offer === undefined || !stands(chain, id, offer))
+          return refuse('rental-offer.unknown', 'the device is not offered for rent');
         return offerOf(chain, id, offer);
       },
     );
@@ -107,6 +108,12 @@ export function rentalRoutes(chain: Chain): Routes {
       },
     );
   };
+}
+
+/** A record stays until it is withdrawn or expires; nobody rents by it what was sold, stolen or retired (STATE-22.2). */
+function stands(chain: Chain, id: string, { owner }: RentalOffer): boolean {
+  const device = chain.state.record('device', id);
+  return device?.state === 'owned' && equalBytes(device.owner, owner);
 }
 
 function offerOf(chain: Chain, id: string, offer: RentalOffer): RentalOfferForm {
