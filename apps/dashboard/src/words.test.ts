@@ -2,12 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REFUSALS } from '@itc/core/ledger/command.js';
 import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
+import { KINDS } from '@itc/core/ledger/body.js';
+import { ERROR_CODES } from '@itc/core/ledger/errors.js';
+import { repositoryText } from '@itc/core/testing/vectors.js';
+import { CODE_ADVICE } from './code-advice.ts';
 import { nodeRows } from './nodes.ts';
 import { statusOf, statusWithout } from './testing/documents.ts';
 import type { Status } from './wire.ts';
 import {
   asSentence,
   grantWords,
+  KNOWN_KINDS,
   outcomeWords,
   processDetail,
   quorumSentence,
@@ -149,4 +154,24 @@ test('the node list merges validators, peers and processes by name, roles in ord
   assert.equal(rows[1]?.detail, 'stopped on purpose');
   assert.equal(rows[4]?.detail, 'connection refused');
   assert.equal(rows[4]?.tone, 'bad');
+});
+
+test('every kind of transaction and every code of a refusal has its words', () => {
+  assert.deepEqual(
+    KINDS.filter((kind) => !KNOWN_KINDS.includes(kind)),
+    [],
+    'a kind without words: add it to KIND_WORDS',
+  );
+  assert.deepEqual(
+    KNOWN_KINDS.filter((kind) => !(KINDS as readonly string[]).includes(kind)),
+    [],
+  );
+  const spec = new Map(
+    [...repositoryText('spec/errors.md').matchAll(/^\| `([^`]+)` +\| [^|]+ +\| ([^|]+?) +\|/gm)].map(
+      ([, code, advice]) => [code as string, advice as string],
+    ),
+  );
+  // The third column of spec/errors.md, as it stands there.
+  for (const code of Object.keys(ERROR_CODES)) assert.equal(CODE_ADVICE[code], spec.get(code), code);
+  assert.equal(Object.keys(CODE_ADVICE).length, Object.keys(ERROR_CODES).length);
 });

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { apiGet } from '../api.ts';
 import { formatAbsolute, formatAmount, formatInteger } from '../format.ts';
+import { Advice } from '../parts/advice.tsx';
 import { useResource } from '../parts/resource.ts';
 import { Card, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Badge, Id } from '../parts/text.tsx';
@@ -71,6 +72,9 @@ export function TransactionPage({ id }: { readonly id: string }): VNode {
                             'Refused because',
                             `${found.receipt.message ?? 'no reason given'} (${found.receipt.code ?? 'no code'})`,
                           ] as const,
+                          ...(found.receipt.code === undefined
+                            ? []
+                            : [['What to do', <Advice key="advice" code={found.receipt.code} />] as const]),
                         ]),
                   ]),
             ]}

@@ -2,6 +2,7 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { ApiError } from '../api.ts';
+import { Advice } from './advice.tsx';
 import { Icon, type IconName } from './icon.tsx';
 
 export function Page({
@@ -118,7 +119,12 @@ export function Failure({ error, retry }: { readonly error: Error; readonly retr
       <div>
         <strong>{error.message}</strong>
         {api?.detail === undefined || api.detail === '' ? null : <p>{api.detail}</p>}
-        {api === undefined || api.code === 'unreachable' ? null : <p class="muted">Code {api.code}</p>}
+        {api === undefined || api.code === 'unreachable' ? null : (
+          <>
+            <Advice code={api.code} />
+            <p class="muted">Code {api.code}</p>
+          </>
+        )}
       </div>
       {retry === undefined ? null : (
         <button type="button" class="button" onClick={retry}>
