@@ -6,7 +6,13 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
+import {
+  encodePayload,
+  identifyPayloads,
+  parsePayload,
+  payloadSigningBytes,
+  type Payload,
+} from '@itc/core/ledger/payload.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { NodeProcess } from '@itc/node/runtime/process.js';
 import type { Subnet } from '@itc/node/runtime/subnet.js';
@@ -177,6 +183,7 @@ export class EntryGateway {
       if (!parsed.ok) throw new Error(parsed.message);
       return parsed.value;
     });
+    identifyPayloads(payloads);
     const verdicts = await this.#node.pool.verifyBatch(
       payloads.map(({ signer, signedBytes, signature }) => ({
         key: signer.bytes,

@@ -15,7 +15,7 @@ import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { parsePayload, type Payload } from '../ledger/payload.ts';
+import { identifyPayloads, parsePayload, type Payload } from '../ledger/payload.ts';
 import { quorumOf, type ValidatorSet } from '../ledger/validators.ts';
 import {
   decodeEnvelopeWithPayloads,
@@ -126,6 +126,7 @@ export function screenEnvelope(
     return refused('envelope.payloads', 'the signatures of the payloads take too long to check');
   const accusation = accusationIn(context, parsed);
   if (!accusation.ok) return accusation;
+  identifyPayloads(parsed);
   const hash = envelopeHash(bodyHash, envelope.nonce);
   const signingBytes = envelopeSigningBytes(context.chain, hash);
   return ok({

@@ -8,7 +8,8 @@ import { concatBytes, equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { idText } from '../bytes/id-text.ts';
-import { HASH_BYTES, hashTagged, sha256, TAGS, type Hash } from '../crypto/hash.ts';
+import { batchHasher } from '../crypto/batch-hasher.ts';
+import { asHash, HASH_BYTES, hashTagged, sha256, TAGS, type Hash } from '../crypto/hash.ts';
 import {
   ED25519,
   FIXED_SIGNATURE_BYTES,
@@ -111,12 +112,12 @@ interface Source {
 /** A payload over the bytes it came in: what few look at is cut out when they do. */
 class SignedPayload implements Payload {
   readonly bytes: Uint8Array;
-  readonly id: Hash;
   readonly signer: PublicKey;
   readonly device: Address;
   readonly sequence: number;
   readonly contentType: ContentType;
   readonly source: Source;
+  #id: Hash | undefined;
   readonly #aad: Uint8Array;
   readonly #protectedAt: number;
   readonly #protectedEnd: number;
@@ -137,7 +138,11 @@ class SignedPayload implements Payload {
     this.#contentHeadAt = parts.contentHeadAt;
     this.#contentAt = parts.contentAt;
     this.#contentEnd = parts.contentEnd;
-    this.id = sha256(this.#layOut(this.signer.bytes));
+  }
+
+  get id(): Hash {
+    this.#id ??= sha256(this.#laidOut(this.signer.bytes));
+    return this.#id;
   }
 
   get content(): Uint8Array {
@@ -149,30 +154,56 @@ class SignedPayload implements Payload {
   }
 
   get signedBytes(): Uint8Array {
-    return this.#layOut(undefined).slice();
+    return this.#laidOut(undefined).slice();
   }
 
-  /**
-   * The Sig_structure in the common room, behind tag and signer if that is given: then it is what the id is the hash of.
-   * Both headers stand in the payload as they stand in the structure.
-   */
-  #layOut(signer: Uint8Array | undefined): Uint8Array {
+  /** In the common room. */
+  #laidOut(signer: Uint8Array | undefined): Uint8Array {
     const most = this.bytes.length + ROOM_BESIDE;
     // Grown when asked for: a chip that reads commands has no room for the longest payload there may be.
     if (room.length < most) room = new Uint8Array(2 * most);
-    const into = room;
-    let at = 0;
-    if (signer !== undefined) {
-      into.set(ID_TAG);
-      into.set(signer, ID_TAG.length);
-      at = ID_TAG.length + PUBLIC_KEY_BYTES;
-    }
-    into.set(STRUCTURE_START, at);
-    at = lay(into, at + STRUCTURE_START.length, this.bytes, this.#protectedAt, this.#protectedEnd);
-    into.set(this.#aad, at);
-    at = lay(into, at + this.#aad.length, this.bytes, this.#contentHeadAt, this.#contentEnd);
-    return into.subarray(0, at);
+    return room.subarray(0, this.#layOut(signer, room, 0));
   }
+
+  /**
+   * The Sig_structure, behind tag and signer if that is given: then it is what the id is the hash of. Both headers stand in the
+   * payload as they stand in the structure. Returns where it ends.
+   */
+  #layOut(signer: Uint8Array | undefined, into: Uint8Array, start: number): number {
+    let at = start;
+    if (signer !== undefined) {
+      at = lay(into, at, ID_TAG, 0, ID_TAG.length);
+      at = lay(into, at, signer, 0, PUBLIC_KEY_BYTES);
+    }
+    at = lay(into, at, STRUCTURE_START, 0, STRUCTURE_START.length);
+    at = lay(into, at, this.bytes, this.#protectedAt, this.#protectedEnd);
+    at = lay(into, at, this.#aad, 0, this.#aad.length);
+    return lay(into, at, this.bytes, this.#contentHeadAt, this.#contentEnd);
+  }
+
+  get #idBytes(): number {
+    const parts = this.#protectedEnd - this.#protectedAt + this.#contentEnd - this.#contentHeadAt;
+    return ID_TAG.length + PUBLIC_KEY_BYTES + STRUCTURE_START.length + this.#aad.length + parts;
+  }
+
+  static identify(payloads: readonly SignedPayload[]): void {
+    const source = {
+      lengthOf: (i: number): number => (payloads[i] as SignedPayload).#idBytes,
+      write: (i: number, into: Uint8Array, at: number): void => {
+        const payload = payloads[i] as SignedPayload;
+        payload.#layOut(payload.signer.bytes, into, at);
+      },
+    };
+    const ids = new Uint8Array(HASH_BYTES * payloads.length);
+    batchHasher().messages(payloads.length, source, ids);
+    for (const [i, payload] of payloads.entries())
+      payload.#id = asHash(ids.slice(HASH_BYTES * i, HASH_BYTES * (i + 1)));
+  }
+}
+
+/** Works out the ids of many at once: for whoever will ask for all of them, that costs a third. */
+export function identifyPayloads(payloads: readonly Payload[]): void {
+  SignedPayload.identify(payloads.filter((payload) => payload instanceof SignedPayload));
 }
 
 /** A short run is copied by hand: a view of it would cost more than the copy. Returns where the next goes. */
@@ -208,6 +239,35 @@ function sourceOf(name: string, make: () => Source): Source {
   return source;
 }
 
+/** Of devices that speak for themselves, by the first bits of their keys: found without a text for each payload. */
+const nearSources = new Map<number, Source>();
+
+function ownSource(bytes: Uint8Array, keyAt: number): Source {
+  const near = readBits(bytes, keyAt);
+  const found = nearSources.get(near);
+  if (found !== undefined && isAt(bytes, keyAt, found.signer.bytes)) return found;
+  const key = bytes.subarray(keyAt, keyAt + PUBLIC_KEY_BYTES);
+  const source = sourceOf(idText(key), () => {
+    const signer: PublicKey = { algorithm: ED25519, bytes: key.slice() };
+    return { signer, device: addressOf(signer), lane: undefined };
+  });
+  if (nearSources.size >= SOURCES_MAX) nearSources.clear();
+  nearSources.set(near, source);
+  return source;
+}
+
+/** Thirty of them: a number that needs no memory of its own. */
+function readBits(bytes: Uint8Array, at: number): number {
+  let bits = (bytes[at] as number) & 63;
+  for (let i = 1; i < 4; i += 1) bits = (bits << 8) | (bytes[at + i] as number);
+  return bits;
+}
+
+function isAt(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
+  for (let i = 0; i < wanted.length; i += 1) if (bytes[at + i] !== wanted[i]) return false;
+  return true;
+}
+
 /** Undefined when the bytes do not have the one known shape. `bytes` are kept. */
 function parseQuickly(chain: Hash, bytes: Uint8Array): Payload | undefined {
   const parts = scan(bytes);
@@ -215,14 +275,8 @@ function parseQuickly(chain: Hash, bytes: Uint8Array): Payload | undefined {
   const { contentType, keyAt, deviceAt } = parts;
   // Who may be named, and who has to be: the rules of `parseHeader`, which words them for those who break them.
   if (deviceAt < 0 ? contentType === 'command' : OWN_WORD[contentType] !== undefined) return undefined;
+  if (deviceAt < 0) return new SignedPayload(bytes, parts, ownSource(bytes, keyAt), structureAad(chain));
   const key = bytes.subarray(keyAt, keyAt + PUBLIC_KEY_BYTES);
-  if (deviceAt < 0) {
-    const source = sourceOf(idText(key), () => {
-      const signer: PublicKey = { algorithm: ED25519, bytes: key.slice() };
-      return { signer, device: addressOf(signer), lane: undefined };
-    });
-    return new SignedPayload(bytes, parts, source, structureAad(chain));
-  }
   const named = bytes.subarray(deviceAt, deviceAt + HASH_BYTES);
   const source = sourceOf(idText(key) + idText(named), () => {
     const signer: PublicKey = { algorithm: ED25519, bytes: key.slice() };
