@@ -443,8 +443,8 @@ function trustOf(start: LightStart): Result<Uint8Array, 'start'> {
 }
 
 /** No gateway can say that there is no newer checkpoint: its word would be one of Ed25519. */
-function coSyncedOf({ value: hops, gateway: _, ...proof }: CoSigned<number>): Synced {
-  return { ...proof, hops, isFresh: false, gateways: [] };
+function coSyncedOf({ value, height: at, time, signers, weight, total }: CoSigned<number>): Synced {
+  return { height: at, time, signers, weight, total, hops: value, isFresh: false, gateways: [] };
 }
 
 async function coSignedEvent(

@@ -39,6 +39,11 @@ export const NodeConfig = Type.Object(
     mqtt: Type.Optional(Endpoint),
     /** Every other process of the network, by ledger key: who is not named is not let in. */
     peers: Type.Array(PeerConfig, { maxItems: 256 }),
+    /**
+     * Channels to peers sealed with keys of X25519 and ML-KEM-768 inside TLS (spec QUANTUM-5): off, on with those who have it, or require.
+     * Default off.
+     */
+    hybrid: Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('on'), Type.Literal('require')])),
     /** Subnet this gateway or member takes part in. */
     subnet: Type.Optional(KeyHex),
     logLevel: Type.Optional(

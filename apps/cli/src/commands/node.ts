@@ -13,12 +13,15 @@ const LOOK_MS = 100;
 
 export const node: Command = {
   name: 'node',
-  help: `itc node --config FILE
+  help: `itc node --config FILE [--hybrid MODE]
 
 Runs one process of the network until it is interrupted. The configuration is JSON: name, role (validator, gateway or
 member), dataDir, keyFile, genesisFile, peer and api endpoints, peers by ledger key, and for gateways and members the
-subnet. See docs/guide/operator.md.`,
-  options: { config: { type: 'string' } },
+subnet. See docs/guide/operator.md.
+
+--hybrid, in place of what the configuration says: off, on or require. Channels to peers that have it as well are sealed
+with keys of X25519 and ML-KEM-768; with require, there are no others.`,
+  options: { config: { type: 'string' }, hybrid: { type: 'string' } },
   run: async (call) => run(call),
 };
 
@@ -39,7 +42,8 @@ async function run(call: Call): Promise<number> {
   if (path === undefined) throw new UsageError('--config FILE is needed');
   installNativeCrypto();
   if (availableParallelism() <= 4) for (const flag of FEW_PROCESSORS) setFlagsFromString(flag);
-  const config = readConfig(path);
+  const hybrid = hybridMode(textOption(call, 'hybrid'));
+  const config = { ...readConfig(path), ...(hybrid && { hybrid }) };
   const over = interrupted();
   if (!(await hasSubnet(config, over))) return 0;
   const node = await NodeProcess.open({ config });
@@ -83,6 +87,11 @@ async function hasSubnet(config: NodeConfig, over: Promise<void>): Promise<boole
   } finally {
     await node.stop();
   }
+}
+
+function hybridMode(text: string | undefined): NodeConfig['hybrid'] {
+  if (text === undefined || text === 'off' || text === 'on' || text === 'require') return text;
+  throw new UsageError(`expected off, on or require, got ${text}`);
 }
 
 /** A signal, or the end of the process that supervises us: nobody should be left behind. */

@@ -171,6 +171,7 @@ export async function setUpDevnet(
       peer: { host: '127.0.0.1', port: place.peer },
       api: { host: '127.0.0.1', port: place.api },
       ...(place.mqtt === undefined ? {} : { mqtt: { host: '127.0.0.1', port: place.mqtt } }),
+      hybrid: 'on',
       peers: planned.filter((other) => other !== process).map(peerOf),
       ...(subnet === undefined
         ? {}

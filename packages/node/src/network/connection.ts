@@ -6,6 +6,7 @@ import type { Clock, DisconnectReason, Priority, Timer } from '../ports.ts';
 import { PRIORITY } from '../ports.ts';
 import type { FairQueue } from './fair-queue.ts';
 import { FrameDecoder } from './frame-decoder.ts';
+import { SealedRecords, type ChannelKeys } from './hybrid.ts';
 import { NETWORK_LIMITS } from './limits.ts';
 import { Outbox } from './outbox.ts';
 
@@ -35,6 +36,8 @@ export interface ConnectionStats {
   readonly dropped: number;
   /** Last round trip; undefined before the first answer. */
   readonly rttMs: number | undefined;
+  /** Sealed once more inside TLS, with keys that ML-KEM-768 protects. */
+  readonly isHybrid: boolean;
 }
 
 export class Connection {
@@ -43,6 +46,9 @@ export class Connection {
   readonly #clock: Clock;
   readonly #inbox: ReturnType<FairQueue['open']>;
   readonly #outbox = new Outbox();
+  readonly #decoder: FrameDecoder;
+  /** Since both HELLOs, where the channel is hybrid. */
+  #records: SealedRecords | undefined;
   readonly #quota: Quota;
   readonly #timers = new Set<Timer>();
   /** Only a HELLO is read before this is set: nobody unknown costs more than its 512 bytes. */
@@ -70,7 +76,7 @@ export class Connection {
       handle: parts.rules.onMessage,
       throttle: (full) => this.#pause('inbox', full),
     });
-    const decoder = new FrameDecoder(
+    this.#decoder = new FrameDecoder(
       (channel) =>
         channel === CONTROL
           ? NETWORK_LIMITS.helloBytesMax
@@ -83,9 +89,8 @@ export class Connection {
     socket.on('data', (chunk: Buffer) => {
       if (this.#isClosed) return;
       this.#heardMs = this.#clock.monotonicMs();
-      const fault = decoder.push(chunk);
-      if (fault !== undefined) this.close(fault);
-      else this.#charge(chunk.length);
+      this.#read(chunk);
+      if (!this.#isClosed) this.#charge(chunk.length);
     });
     socket.on('drain', () => {
       this.#isBlocked = false;
@@ -110,11 +115,20 @@ export class Connection {
       inboxBytes: this.#inbox.bytes,
       dropped: this.#outbox.dropped,
       rttMs: this.#rttMs,
+      isHybrid: this.#records !== undefined,
     };
   }
 
   sendHello(hello: Uint8Array): void {
     this.#control(HELLO, hello);
+  }
+
+  /** Both HELLOs are known: what leaves and what comes from here on is sealed. The own one leaves as it is. */
+  secure(keys: ChannelKeys): void {
+    this.#flush();
+    if (!this.#outbox.isEmpty) return this.close('malformed');
+    this.#records = new SealedRecords(keys);
+    return this.#decoder.stop();
   }
 
   /** The peer has shown its key: channels open, signs of life are expected. */
@@ -152,6 +166,24 @@ export class Connection {
     this.#inbox.close();
     this.#socket.destroy();
     this.#rules.onClose(reason);
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#records === undefined) {
+      const fault = this.#decoder.push(chunk);
+      if (fault !== undefined) return this.close(fault);
+      // Behind a HELLO in the same piece of the stream comes what is sealed already.
+      return this.#records === undefined ? undefined : this.#readSealed(chunk.subarray(this.#decoder.taken));
+    }
+    return this.#readSealed(chunk);
+  }
+
+  #readSealed(bytes: Uint8Array): void {
+    const isTrue = this.#records?.open(bytes, (plain) => {
+      const fault = this.#isClosed ? undefined : this.#decoder.push(plain);
+      if (fault !== undefined) this.close(fault);
+    });
+    if (isTrue !== true) this.close('malformed');
   }
 
   #receive(channel: number, body: Uint8Array): void {
@@ -213,7 +245,8 @@ export class Connection {
   /** Hands over no more than the socket wants, so that what is urgent overtakes what waits here. */
   #flush(): void {
     while (!this.#isBlocked && !this.#isClosed && !this.#outbox.isEmpty) {
-      this.#isBlocked = !this.#socket.write(this.#outbox.take(NETWORK_LIMITS.writeBytesMax));
+      const frames = this.#outbox.take(NETWORK_LIMITS.writeBytesMax);
+      this.#isBlocked = !this.#socket.write(this.#records?.seal(frames) ?? frames);
     }
   }
 

@@ -13,6 +13,8 @@ export class FrameDecoder {
   #have = 0;
   #need = FRAME_HEAD_BYTES;
   #fault: FrameFault | undefined;
+  #isStopped = false;
+  #taken = 0;
 
   /** `onFrame` receives views into the pushed chunk, or into a buffer of their own. */
   constructor(
@@ -28,10 +30,21 @@ export class FrameDecoder {
     return this.#have;
   }
 
+  /** For `onFrame`: what follows in this chunk is no frame. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Of the last chunk, how many bytes were frames. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   /** Takes the next bytes; after a fault it takes no more. */
   push(chunk: Uint8Array): FrameFault | undefined {
+    this.#isStopped = false;
     let at = 0;
-    while (this.#fault === undefined && at < chunk.length) {
+    while (this.#fault === undefined && at < chunk.length && !this.#isStopped) {
       if (this.#have === 0 && chunk.length - at >= FRAME_HEAD_BYTES) {
         const end = at + this.#frameBytes(chunk, at);
         if (this.#fault !== undefined) break;
@@ -43,6 +56,7 @@ export class FrameDecoder {
       }
       at += this.#hold(chunk.subarray(at));
     }
+    this.#taken = at;
     return this.#fault;
   }
 

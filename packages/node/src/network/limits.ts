@@ -1,6 +1,6 @@
 /** Bounds of the peer connections. Only `helloBytesMax` and the version are part of the protocol; the rest is this node's own. */
 export const NETWORK_LIMITS = {
-  helloBytesMax: 512,
+  helloBytesMax: 2_048,
   listenBytesMax: 128,
   /** From accepting a connection until its HELLO is checked. */
   handshakeMs: 5_000,

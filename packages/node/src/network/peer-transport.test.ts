@@ -69,6 +69,7 @@ function helloFrame(
     key: keys.publicKey,
     role: 'observer' as const,
     listen: '',
+    hybrid: { kind: 'none' as const },
   };
   const exporter = changes.exporter ?? socket.exportKeyingMaterial(32, EXPORTER_LABEL, Buffer.from(chain));
   const signature = keys.sign(helloSigningBytes(content, { exporter, side: changes.side ?? 'dialler' }));

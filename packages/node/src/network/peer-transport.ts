@@ -4,12 +4,10 @@
  */
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import type { AddressInfo, Socket } from 'node:net';
-import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { addressOf } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { KeyPair } from '../crypto/keypair.ts';
-import { verifyNative } from '../crypto/native.ts';
 import type {
   Channel,
   Clock,
@@ -25,15 +23,10 @@ import type {
 import { selfSignedIdentity } from './certificate.ts';
 import { Connection, type ConnectionStats } from './connection.ts';
 import { FairQueue } from './fair-queue.ts';
-import {
-  decodeHello,
-  encodeHello,
-  EXPORTER_BYTES,
-  EXPORTER_LABEL,
-  helloSigningBytes,
-  PEER_PROTOCOL_VERSION,
-  type Side,
-} from './hello.ts';
+import { Handshake, type HelloRefusal } from './handshake.ts';
+import { EXPORTER_BYTES, EXPORTER_LABEL, type Side } from './hello.ts';
+import type { HybridMode } from './hybrid.ts';
+import { tlsGroups } from './tls-groups.ts';
 import { NETWORK_LIMITS } from './limits.ts';
 
 export interface PeerTransportOptions {
@@ -49,6 +42,8 @@ export interface PeerTransportOptions {
   readonly allow?: (peer: Peer) => boolean;
   /** `host:port` to tell others. Default: where this node listens. */
   readonly advertise?: string;
+  /** Default: off. */
+  readonly hybrid?: HybridMode;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -60,16 +55,7 @@ export interface PeerStats extends ConnectionStats {
 }
 
 /** Why a connection ended before it was one; counted, and told to nobody outside. */
-export type Refusal =
-  | 'tls'
-  | 'timeout'
-  | 'crowded'
-  | 'malformed'
-  | 'other-chain'
-  | 'signature'
-  | 'unknown'
-  | 'expelled'
-  | 'duplicate';
+export type Refusal = HelloRefusal | 'tls' | 'timeout' | 'crowded' | 'unknown' | 'expelled' | 'duplicate';
 
 interface Established {
   readonly peer: Peer;
@@ -92,6 +78,7 @@ export class PeerTransport implements Transport {
   readonly self: PeerId;
   readonly #options: PeerTransportOptions;
   readonly #identity = selfSignedIdentity();
+  readonly #groups = tlsGroups();
   readonly #channels = new Map<number, Channel>();
   readonly #listeners = new Set<PeerListener>();
   readonly #established = new Map<PeerId, Established>();
@@ -178,7 +165,12 @@ export class PeerTransport implements Transport {
   /** Errors: `port.taken`, `config.invalid` when the host cannot be listened on. */
   async start(): Promise<void> {
     const { host, port } = this.#options;
-    const server = createServer({ ...this.#identity, minVersion: 'TLSv1.3', requestCert: false });
+    const server = createServer({
+      ...this.#identity,
+      ...this.#groups,
+      minVersion: 'TLSv1.3',
+      requestCert: false,
+    });
     this.#server = server;
     server.on('connection', (socket: Socket) => this.#accept(socket));
     server.on('tlsClientError', (_error, socket) => {
@@ -313,6 +305,7 @@ export class PeerTransport implements Transport {
     const socket = connect({
       host: target.host,
       port: target.port,
+      ...this.#groups,
       minVersion: 'TLSv1.3',
       rejectUnauthorized: false,
     });
@@ -352,6 +345,7 @@ export class PeerTransport implements Transport {
       EXPORTER_LABEL,
       Buffer.from(this.#options.chain),
     );
+    const handshake = new Handshake({ ...this.#options, listens: this.listens, exporter, side });
     let established: Established | undefined;
     const connection: Connection = new Connection(socket, {
       clock: this.#options.clock,
@@ -359,15 +353,17 @@ export class PeerTransport implements Transport {
       rules: {
         limitOf: (channel) => this.#channels.get(channel)?.bytesMax,
         onHello: (bytes) => {
-          const peer = this.#judge(bytes, { exporter, side, expected: target?.id });
-          if (typeof peer === 'string') {
-            this.#refuse(peer);
+          const judged = handshake.hear(bytes, this.#judges(target?.id));
+          if (!judged.ok) {
+            this.#refuse(judged.code);
             return connection.close('malformed');
           }
-          if (side === 'listener') {
-            connection.sendHello(this.#hello(exporter, side));
+          const { peer, reply, keys } = judged.value;
+          if (reply !== undefined) {
+            connection.sendHello(reply);
             this.#endHandshake(endpointOf(socket));
           }
+          if (keys !== undefined) connection.secure(keys);
           established = { peer, connection, side, sinceMs: this.#options.clock.monotonicMs() };
           return this.#establish(established, target);
         },
@@ -380,47 +376,18 @@ export class PeerTransport implements Transport {
       },
     });
     this.#socketOf.set(connection, socket);
-    if (side === 'dialler') connection.sendHello(this.#hello(exporter, side));
+    if (side === 'dialler') connection.sendHello(handshake.first());
     return undefined;
   }
 
-  #hello(exporter: Uint8Array, side: Side): Uint8Array {
-    const { chain, keys, role } = this.#options;
-    const content = {
-      version: PEER_PROTOCOL_VERSION,
-      chain,
-      key: keys.publicKey,
-      role,
-      listen: this.listens,
+  /** Who may be here at all, cheapest question first; asked once the signature holds. */
+  #judges(expected: PeerId | undefined): (peer: Peer) => Refusal | undefined {
+    return (peer) => {
+      const { id } = peer;
+      if (id === this.self || (expected !== undefined && id !== expected)) return 'unknown';
+      if (!this.#isAllowed(peer)) return 'unknown';
+      return (this.#expelled.get(id) ?? 0) > this.#options.clock.monotonicMs() ? 'expelled' : undefined;
     };
-    return encodeHello({ ...content, signature: keys.sign(helloSigningBytes(content, { exporter, side })) });
-  }
-
-  /** Cheapest checks first, the signature before anything that depends on who it is. */
-  #judge(
-    bytes: Uint8Array,
-    session: { readonly exporter: Uint8Array; readonly side: Side; readonly expected: PeerId | undefined },
-  ): Peer | Refusal {
-    const decoded = decodeHello(bytes);
-    if (!decoded.ok) return 'malformed';
-    const hello = decoded.value;
-    if (!equalBytes(hello.chain, this.#options.chain)) return 'other-chain';
-    const theirs = {
-      exporter: session.exporter,
-      side: session.side === 'dialler' ? 'listener' : 'dialler',
-    } as const;
-    if (!verifyNative(hello.key, helloSigningBytes(hello, theirs), hello.signature)) return 'signature';
-    const id = toHex(hello.key.bytes);
-    if (id === this.self || (session.expected !== undefined && id !== session.expected)) return 'unknown';
-    const peer: Peer = {
-      id,
-      key: hello.key,
-      address: addressOf(hello.key),
-      role: hello.role,
-      listen: hello.listen,
-    };
-    if (!this.#isAllowed(peer)) return 'unknown';
-    return (this.#expelled.get(id) ?? 0) > this.#options.clock.monotonicMs() ? 'expelled' : peer;
   }
 
   #isAllowed(peer: Peer): boolean {
