@@ -306,6 +306,7 @@ export class NodeProcess implements AsyncDisposable {
       peers: config.peers.map((peer) => ({ id: peer.key, host: peer.host, port: peer.port })),
       allow: ({ id }) => admission.allows(id),
       ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
+      ...(config.hybrid === undefined ? {} : { hybrid: config.hybrid }),
       clock,
       random,
     });
