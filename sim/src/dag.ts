@@ -5,11 +5,12 @@
 import type { Delivery } from '@itc/core/dag/effects.js';
 import type { LogRecord } from '@itc/core/dag/records.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { faultyEnvelope, type MemberFault } from '@itc/core/ledger/member-fault.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { isTurnDue } from './dag/chain-view.ts';
 import { Checks, Violation } from './dag/checks.ts';
 import { DEVICES, LIES, Liar, type Lie } from './dag/liar.ts';
-import { MainChain, type ChainSabotage } from './dag/main-chain.ts';
+import { BANK, MainChain, type ChainSabotage } from './dag/main-chain.ts';
 import { DagNode, keyOfNode, nodeOfKey, type NodeOptions, type Sabotage } from './dag/node.ts';
 import { payloadOf } from './dag/payloads.ts';
 import { Post } from './dag/post.ts';
@@ -193,9 +194,7 @@ class Run {
         onState: (node, member) => this.#checks.onState(node, member),
         onAccepted: (node, hashes) =>
           this.#checks.onAccepted(node, (this.#actors[node] as DagNode).member, hashes),
-        onEvidence: () => {
-          this.#equivocations += 1;
-        },
+        onFault: (fault) => this.#accuse(fault),
         snapshot: (node, applied) => this.#snapshotFor(node, applied),
         liar: this.#isByzantine(index) ? this.#liarOf(index) : undefined,
         random: random.fork(),
@@ -414,6 +413,17 @@ class Run {
     this.#world.clock.after(this.#extras.random.between(50, 2_000), () => {
       if (!this.#world.isUp(node)) this.#world.start(node);
     });
+  }
+
+  /** Whatever anybody finds is brought before the main chain, and costs nobody who keeps to the rules. */
+  #accuse(fault: MemberFault): void {
+    if (fault.kind === 'equivocation') this.#equivocations += 1;
+    const outcome = this.#chain.send(BANK, { kind: 'accuse-member', fault });
+    if (outcome !== 'ok') return;
+    const culprit = nodeOfKey(faultyEnvelope(fault).issuer);
+    this.#world.tally.add(`punished for ${fault.kind}`);
+    if (!this.#isByzantine(culprit))
+      throw new Violation(`honest member ${culprit} is punished for ${fault.kind}`);
   }
 
   #snapshotFor(node: number, applied: number): LogRecord | undefined {

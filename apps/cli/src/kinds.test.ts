@@ -1,10 +1,14 @@
 /** Every kind of transaction: built by the SDK, sent by a command. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { toHex } from '@itc/core/bytes/hex.js';
+import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { KINDS, type Body, type BodyKind } from '@itc/core/ledger/body.js';
 import { keySetOf } from '@itc/core/ledger/account-keys.js';
+import { sealedEnvelope } from '@itc/core/ledger/envelope.js';
 import { roleOf } from '@itc/core/ledger/firmware.js';
+import { writeMemberFault } from '@itc/core/ledger/member-fault.js';
 import { amount, millis } from '@itc/core/ledger/ids.js';
 import type { RentalTerms } from '@itc/core/ledger/rental.js';
 import * as accountKeys from '@itc/client/account-keys.js';
@@ -101,6 +105,28 @@ async function word(event: 'started' | 'used' | 'stopped'): Promise<Body> {
 }
 
 /** The type has a place for each: a new kind does not compile before it is built. `undefined`: nobody builds one by hand. */
+
+/** Of the form of a fault; whom it accuses does not matter. */
+const envelope = sealedEnvelope(
+  {
+    subnet: id,
+    issuer: publicKey,
+    lane: 0,
+    sequence: 1,
+    previous: id,
+    parents: [id],
+    time: at,
+    anchor: id,
+    payloadRoot: id,
+    payloadCount: 0,
+  },
+  1,
+  new Uint8Array(64),
+);
+const faultBytes = new Writer(1_024);
+writeMemberFault(faultBytes, { kind: 'equivocation', first: envelope, second: envelope });
+const FAULT = toHex(faultBytes.finish());
+
 const BUILT: { readonly [K in BodyKind]: (() => Body | Promise<Body>) | undefined } = {
   transfer: () => tx.transfer(address, one),
   transfers: () => tx.transfers([{ to: address, amount: one }]),
@@ -155,6 +181,7 @@ const BUILT: { readonly [K in BodyKind]: (() => Body | Promise<Body>) | undefine
   'leave-subnet': () => membership.leaveSubnet({ subnet: id, member: address, amount: one }),
   'admit-member': () => membership.admitMember({ subnet: id, voter: address, candidate: other.address }),
   'collect-stake': () => membership.collectStake({ subnet: id, member: address }),
+  'accuse-member': () => membership.accuseMember(FAULT),
   bond: () => tx.bond({ chain, account: address, consensus: signer, amount: one }),
   unbond: () => tx.unbond(one),
   'weight-vote': () => tx.weightVote({ validator: address, weight: 1 }),
@@ -226,6 +253,7 @@ const TYPED: { readonly [K in BodyKind]: string | { readonly nobody: string } } 
   'leave-subnet': 'itc subnet leave',
   'admit-member': 'itc subnet admit',
   'collect-stake': 'itc subnet collect',
+  'accuse-member': 'itc subnet accuse',
   bond: 'itc validator bond',
   unbond: 'itc validator unbond',
   'weight-vote': 'itc validator vote',

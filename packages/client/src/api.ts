@@ -440,6 +440,8 @@ export interface SubnetMembersAnswer {
   readonly turnAfter?: number;
   /** The next turn will have other members. */
   readonly changeDue: boolean;
+  /** What the node that answers can show against members who have not been punished for it, in hex: see `accuseMember`. */
+  readonly faults: readonly string[];
 }
 
 export interface PayloadStatuses {

@@ -1,7 +1,8 @@
 /** Bodies about members of a subnet by stake (spec STATE-24). */
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
-import { compareBytes } from '@itc/core/bytes/hex.js';
+import { compareBytes, fromHex } from '@itc/core/bytes/hex.js';
+import { decode } from '@itc/core/bytes/reader.js';
 import type { Body } from '@itc/core/ledger/body.js';
 import {
   memberPossessionBytes,
@@ -9,7 +10,9 @@ import {
   type MemberStake,
 } from '@itc/core/ledger/bodies/membership.js';
 import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
+import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Amount } from '@itc/core/ledger/ids.js';
+import { readMemberFault } from '@itc/core/ledger/member-fault.js';
 import type { Signer } from './keys.ts';
 
 export type { MembershipTerms };
@@ -72,4 +75,12 @@ export function admitMember(o: {
 /** By anybody, where no checkpoint pays due stake back. */
 export function collectStake(o: { readonly subnet: Hash; readonly member: Address }): Body {
   return { kind: 'collect-stake', ...o };
+}
+
+/** By anybody: what a member has signed against the rules, as a node of its subnet tells it. Throws `evidence.malformed`. */
+export function accuseMember(fault: string): Body {
+  const bytes = fromHex(fault);
+  const read = bytes.ok ? decode(readMemberFault, bytes.value) : bytes;
+  if (!read.ok) throw new LedgerError('evidence.malformed', read.message);
+  return { kind: 'accuse-member', fault: read.value };
 }

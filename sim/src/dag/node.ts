@@ -5,7 +5,7 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
-import { accusationPayload } from '@itc/core/ledger/accusation.js';
+import { accusationPayload, decodeAccusation } from '@itc/core/ledger/accusation.js';
 import { Auditor } from '@itc/core/dag/audit.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
 import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
@@ -17,6 +17,7 @@ import { lanesOf, trustEnvelope, type VerifiedEnvelope } from '@itc/core/dag/ver
 import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import { millis } from '@itc/core/ledger/ids.js';
+import type { MemberFault } from '@itc/core/ledger/member-fault.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Disk } from '../disk.ts';
@@ -49,7 +50,8 @@ export interface NodeOptions {
   /** After the last delivery of a step. */
   readonly onState: (node: number, member: Member) => void;
   readonly onAccepted: (node: number, envelopes: readonly Hash[]) => void;
-  readonly onEvidence: () => void;
+  /** Two envelopes in one slot, or a forgery: what anybody may bring before the main chain. */
+  readonly onFault: (fault: MemberFault) => void;
   /** The state of another member, who is at hand and further than this. */
   readonly snapshot: (node: number, applied: number) => LogRecord | undefined;
   /** What it does against the rules; absent for an honest one. */
@@ -259,7 +261,12 @@ export class DagNode implements Actor<Message> {
     const told = this.#options.liar === undefined ? send : this.#options.liar.distort(send);
     if (this.#options.sabotage === 'send-before-persist') actions.unshift(...told);
     else actions.push(...told);
-    for (let i = 0; i < effects.evidence.length; i += 1) this.#options.onEvidence();
+    for (const { first, second } of effects.evidence)
+      this.#options.onFault({ kind: 'equivocation', first: first.envelope, second: second.envelope });
+    for (const { accusation, payloads } of effects.joined) {
+      const shown = accusation && decodeAccusation((payloads[0] as Payload).content);
+      if (shown?.ok === true) this.#options.onFault({ kind: 'forgery', ...shown.value });
+    }
     for (const delivery of effects.deliver) {
       actions.push({ kind: 'do', what: 'deliver', run: () => this.#deliver(delivery) });
     }

@@ -1,5 +1,12 @@
 /** Members by stake: founding a subnet, joining, leaving, admitting, and what comes of it. */
-import { admitMember, collectStake, foundSubnet, joinSubnet, leaveSubnet } from '@itc/client/membership.js';
+import {
+  accuseMember,
+  admitMember,
+  collectStake,
+  foundSubnet,
+  joinSubnet,
+  leaveSubnet,
+} from '@itc/client/membership.js';
 import type { Client } from '@itc/client/client.js';
 import type { SubnetMembersAnswer } from '@itc/client/api.js';
 import { toHex } from '@itc/core/bytes/hex.js';
@@ -246,6 +253,23 @@ export async function collect(call: Call, words: readonly string[]): Promise<num
   const sent = await wallet.send(collectStake({ subnet: subnet.id, member }));
   call.output.result({ ok: true, ...sent, member: formatAddress(member) }, [
     `stake of ${formatAddress(member)} is back, final in block ${sent.height}`,
+  ]);
+  return 0;
+}
+
+/** What the node at hand can show against members: brought by whoever pays the fee. Members do it themselves, too. */
+export async function accuse(call: Call, words: readonly string[]): Promise<number> {
+  const [where, ...rest] = words;
+  if (rest.length > 0) throw new UsageError('expected one subnet');
+  const wallet = await walletOf(call);
+  const subnet = await subnetOf(wallet.client, where);
+  const { faults } = await wallet.client.subnetMembers(subnet.id);
+  const sent = [];
+  for (const fault of faults) sent.push(await wallet.send(accuseMember(fault)));
+  call.output.result({ ok: true, subnet: toHex(subnet.id), sent }, [
+    faults.length === 0
+      ? `this node holds nothing against members of ${subnet.name}`
+      : `${faults.length} accused, final in block ${sent.at(-1)?.height}: half of their stake burns, and they leave with the next turn`,
   ]);
   return 0;
 }

@@ -1,6 +1,6 @@
 /** `itc subnet`: subnets, their members by stake, and value inside them. */
 import { type Command, runVerb, type Verb } from '../terminal/command.ts';
-import { admit, collect, create, join, leave, list, show } from './subnet-members.ts';
+import { accuse, admit, collect, create, join, leave, list, show } from './subnet-members.ts';
 import { balance, deposit, move, pay, voucher, withdraw } from './subnet-value.ts';
 
 const VERBS: Readonly<Record<string, Verb>> = {
@@ -11,6 +11,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   leave,
   admit,
   collect,
+  accuse,
   deposit,
   pay,
   balance,
@@ -28,6 +29,7 @@ itc subnet join SUBNET ITC --member KEY [--wait]                       a candida
 itc subnet leave SUBNET [ITC] --member KEY [--wait]                    asks stake back, all of it without an amount
 itc subnet admit SUBNET CANDIDATE --member KEY                         by invitation: the vote of a member
 itc subnet collect SUBNET MEMBER                                       due stake of a subnet that stands still
+itc subnet accuse SUBNET                                               what the node holds against members
 itc subnet deposit SUBNET ITC [--to ADDRESS]                           from the main chain
 itc subnet pay SUBNET TO ITC [--level 0-3]                             inside, without a fee
 itc subnet balance SUBNET [ADDRESS]                                    with its proof checked, and what waits outside

@@ -3,7 +3,7 @@
  * with its signature, the way from the payload to the payload root, the payload: whoever has these knows who is guilty by
  * two signature checks, one that has to hold and one that must not. It travels as the only payload of an envelope.
  */
-import { decode, type Reader } from '../bytes/reader.ts';
+import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { Writer } from '../bytes/writer.ts';
@@ -43,54 +43,80 @@ export interface Accusation {
 /** Merkle paths of that many payloads are at most so long. */
 const PATH_MAX = Math.ceil(Math.log2(LIMITS.envelopePayloadsMax));
 
+/** What is shown against a member: header of its envelope, one of the payloads under its payload root, and the way there. */
+export interface ForgeryEvidence {
+  readonly envelope: Envelope;
+  /** Of the payload. */
+  readonly index: number;
+  readonly path: readonly Hash[];
+  /** The payload as it was in the envelope. */
+  readonly bytes: Uint8Array;
+}
+
+export function writeForgeryEvidence(writer: Writer, evidence: ForgeryEvidence): Writer {
+  const { envelope, index, path, bytes } = evidence;
+  writeEnvelope(writer, envelope);
+  return writer
+    .u16(index)
+    .list(path, (w, node) => w.fixed(node, HASH_BYTES))
+    .bytes(bytes);
+}
+
+const readHash = (reader: Reader): Hash => asHash(reader.fixed(HASH_BYTES).slice());
+
+export function readForgeryEvidence(reader: Reader): ForgeryEvidence {
+  return {
+    envelope: readEnvelope(reader),
+    index: reader.u16(),
+    path: reader.list(PATH_MAX, readHash),
+    bytes: reader.bytes(LIMITS.payloadBytesMax).slice(),
+  };
+}
+
 /** The content of an accusation: header ‖ u16 index ‖ path ‖ payload. */
 export function encodeAccusation(
   envelope: Envelope,
   payloads: readonly Uint8Array[],
   index: number,
 ): Uint8Array {
-  const writer = new Writer(2048);
-  writeEnvelope(writer, envelope);
   const path = new MerkleTree(payloads.map((payload) => sha256(payload))).path(index);
-  writer.u16(index).list(path, (w, node) => w.fixed(node, HASH_BYTES));
-  return writer.bytes(payloads[index] as Uint8Array).finish();
+  const bytes = payloads[index] as Uint8Array;
+  return writeForgeryEvidence(new Writer(2048), { envelope, index, path, bytes }).finish();
 }
 
-const readHash = (reader: Reader): Hash => asHash(reader.fixed(HASH_BYTES).slice());
+export function decodeAccusation(content: Uint8Array): Result<ForgeryEvidence, DecodeCode> {
+  return decode(readForgeryEvidence, content);
+}
+
+/** Everything but the two signatures and who the issuer is: that the payload is one, and under the envelope's payload root. */
+export function judgeForgery(
+  chain: Hash,
+  { envelope, index, path, bytes }: ForgeryEvidence,
+): Result<Omit<Accusation, 'accused'>, ErrorCode> {
+  const { payloadRoot: root, payloadCount: count } = envelope;
+  if (!verifyMerklePath({ root, leaf: sha256(bytes), index, count, path }))
+    return refused('envelope.accusation', 'the payload is not in the accused envelope');
+  const payload = parsePayload(chain, bytes, true);
+  // Every member refuses such an envelope by its form: nobody can have been harmed by it.
+  if (!payload.ok) return refused('envelope.accusation', payload.message);
+  const hash = envelopeHash(envelopeBodyHash(envelope), envelope.nonce);
+  return ok({ envelope, signingBytes: envelopeSigningBytes(chain, hash), payload: payload.value });
+}
 
 /** Everything but the two signatures: form, a member as issuer, and that the payload is under its payload root. */
 export function readAccusation(
   context: { readonly chain: Hash; readonly subnet: Hash; readonly members: ValidatorSet },
   content: Uint8Array,
 ): Result<Accusation, ErrorCode> {
-  const read = decode(
-    (reader) => ({
-      envelope: readEnvelope(reader),
-      index: reader.u16(),
-      path: reader.list(PATH_MAX, readHash),
-      bytes: reader.bytes(LIMITS.payloadBytesMax).slice(),
-    }),
-    content,
-  );
+  const read = decodeAccusation(content);
   if (!read.ok) return refused('envelope.accusation', read.message);
-  const { envelope, index, path, bytes } = read.value;
+  const { envelope } = read.value;
   if (!equalBytes(envelope.subnet, context.subnet))
     return refused('envelope.accusation', 'the accused envelope belongs to another subnet');
   const accused = context.members.findIndex(({ key }) => equalBytes(key.bytes, envelope.issuer.bytes));
   if (accused < 0) return refused('envelope.accusation', 'the accused is not a member of the subnet');
-  const { payloadRoot: root, payloadCount: count } = envelope;
-  if (!verifyMerklePath({ root, leaf: sha256(bytes), index, count, path }))
-    return refused('envelope.accusation', 'the payload is not in the accused envelope');
-  const payload = parsePayload(context.chain, bytes, true);
-  // Every member refuses such an envelope by its form: nobody can have been harmed by it.
-  if (!payload.ok) return refused('envelope.accusation', payload.message);
-  const hash = envelopeHash(envelopeBodyHash(envelope), envelope.nonce);
-  return ok({
-    accused,
-    envelope,
-    signingBytes: envelopeSigningBytes(context.chain, hash),
-    payload: payload.value,
-  });
+  const judged = judgeForgery(context.chain, read.value);
+  return judged.ok ? ok({ accused, ...judged.value }) : judged;
 }
 
 /** What a member signs and puts into an envelope of its own, alone. The number is its own to choose, from 1. */

@@ -103,6 +103,7 @@ export const BODY_CODES: { readonly [K in BodyKind]: number } = {
   'leave-subnet': 62,
   'admit-member': 63,
   'collect-stake': 64,
+  'accuse-member': 69,
 };
 
 /** In the order of their codes. */

@@ -43,4 +43,14 @@ export type MembershipEventBody =
       readonly member: Address;
       readonly owner: Address;
       readonly amount: Amount;
+    }
+  | {
+      /** Shown to have broken the rules: half of its stake is gone, and it gets no weight any more. */
+      readonly kind: 'member-punished';
+      readonly subnet: Hash;
+      readonly member: Address;
+      readonly owner: Address;
+      readonly key: PublicKey;
+      readonly fault: 'equivocation' | 'forgery';
+      readonly burned: Amount;
     };

@@ -90,7 +90,10 @@ export function dueNow(
   return record.leaving.filter((part) => part.releaseAt <= at).length;
 }
 
-/** Returns the first `due` parts to the owner; a record without stake and weight goes. The sum paid. */
+/**
+ * Returns the first `due` parts to the owner; a record without stake and weight goes, unless it is there so that a key that was
+ * punished does not come back. The sum paid.
+ */
 export function payBack(
   draft: Draft,
   id: Hash,
@@ -104,7 +107,7 @@ export function payBack(
   const rest: MemberStakeRecord = due === 0 ? record : { ...record, leaving: record.leaving.slice(due) };
   const decides = weightIn(subnet.members, record.key) > 0 || weightIn(subnet.next ?? [], record.key) > 0;
   const key = idText(id) + idText(member);
-  if (!decides && stakeIn(rest) === 0n) draft.set('stake', key, undefined);
+  if (!decides && !rest.isPunished && stakeIn(rest) === 0n) draft.set('stake', key, undefined);
   else if (due > 0) draft.set('stake', key, rest);
   return amount(paid);
 }

@@ -13,6 +13,7 @@ import { EVIDENCE_RULES } from './apply-evidence.ts';
 import { FIRMWARE_RULES } from './apply-firmware.ts';
 import { GRANT_RULES } from './apply-grant.ts';
 import { KEYS_RULES } from './apply-keys.ts';
+import { MEMBER_FAULT_RULES } from './apply-member-fault.ts';
 import { MEMBERSHIP_RULES } from './apply-membership.ts';
 import { RENTAL_RULES } from './apply-rental.ts';
 import { PARAMETERS_RULES } from './apply-parameters.ts';
@@ -72,6 +73,7 @@ const RULES: Rules<BodyKind> = {
   ...PARAMETERS_RULES,
   ...KEYS_RULES,
   ...MEMBERSHIP_RULES,
+  ...MEMBER_FAULT_RULES,
   ...RENTAL_RULES,
   ...CLAIM_RULES,
   ...FIRMWARE_RULES,

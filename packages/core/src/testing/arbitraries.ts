@@ -13,7 +13,9 @@ import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoi
 import { KELVIN_MAX, KELVIN_MIN, REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
 import { VALUE_MIN, type CheckpointValue } from '../ledger/escrow.ts';
 import type { Evidence } from '../ledger/evidence.ts';
+import type { Envelope } from '../ledger/envelope.ts';
 import type { Genesis } from '../ledger/genesis.ts';
+import type { MemberFault } from '../ledger/member-fault.ts';
 import {
   amount,
   AMOUNT_MAX,
@@ -157,6 +159,32 @@ export const anyEvidence: Arbitrary<Evidence> = fc.oneof(
     ...anyStatement,
     first: record({ hash: anyHash, stateRoot: anyHash, signature: anySignature }),
     second: record({ hash: anyHash, stateRoot: anyHash, signature: anySignature }),
+  }),
+);
+
+/** Of the form every envelope has; the signature is anybody's. */
+const anyEnvelope: Arbitrary<Envelope> = fc
+  .tuple(
+    record({ subnet: anyHash, issuer: anyKey, lane: fc.nat(15), time: anyCounter, anchor: anyHash }),
+    record({ payloadRoot: anyHash, payloadCount: fc.nat(512), nonce: anyCounter, signature: anySignature }),
+  )
+  .map(([head, rest]) => ({
+    ...head,
+    ...rest,
+    time: millis(head.time),
+    sequence: 1,
+    previous: head.subnet,
+    parents: [head.subnet],
+  }));
+
+const anyFault: Arbitrary<MemberFault> = fc.oneof(
+  record({ kind: fc.constant('equivocation' as const), first: anyEnvelope, second: anyEnvelope }),
+  record({
+    kind: fc.constant('forgery' as const),
+    envelope: anyEnvelope,
+    index: fc.nat(511),
+    path: fc.array(anyHash, { maxLength: 9 }),
+    bytes: fc.uint8Array({ maxLength: 100 }),
   }),
 );
 
@@ -309,6 +337,7 @@ export const anyBody: Arbitrary<Body> = fc.oneof(
     candidate: anyAddress,
   }),
   record({ kind: fc.constant('collect-stake' as const), subnet: anyHash, member: anyAddress }),
+  anyFault.map((fault) => ({ kind: 'accuse-member' as const, fault })),
   record({ kind: fc.constant('deposit' as const), subnet: anyHash, to: anyAddress, amount: anyAmount }),
   record({
     kind: fc.constant('withdraw' as const),

@@ -28,6 +28,7 @@ import { membersAt } from '../ledger/member-turns.ts';
 import { bitmapOf } from '../ledger/validators.ts';
 import type { Draws } from './draws-devices.ts';
 import { keyPair } from './keys.ts';
+import { equivocation, forgery } from './member-faults.ts';
 import { fakeSign, memberSet, noWithdrawals, person, type Person } from './state-world.ts';
 import { consensusOf, contradiction } from './validator-world.ts';
 import { ITC, PER_WEIGHT, type Chance, type WholeLedger } from './whole-ledger.ts';
@@ -344,6 +345,14 @@ const ofMembership: Draws<MembershipBody['kind']> = {
     const found = w.one(c, 'stake', ({ leaving }) => leaving.length > 0) ?? w.one(c, 'stake');
     if (found === undefined) return undefined;
     return { sender: w.anyone(c), body: { kind: 'collect-stake', ...placeOf(found[0]) } };
+  },
+  'accuse-member': (w, c) => {
+    const found = w.one(c, 'stake');
+    if (found === undefined || !c.isOneIn(3)) return undefined;
+    const of = { chain: w.chain, subnet: placeOf(found[0]).subnet, issuer: asPerson(found[1].key) };
+    // Now and then it is a device's own signature that is shown, which is no fault.
+    const fault = c.isOneIn(2) ? equivocation(of) : forgery(of, c.isOneIn(4) ? person('a lamp') : undefined);
+    return { sender: w.anyone(c), body: { kind: 'accuse-member', fault } };
   },
 };
 

@@ -1,5 +1,6 @@
 /** Who is a member of a subnet, by what stake, and who will be (spec STATE-24): from the main chain alone. */
 import { Type } from 'typebox';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import { formatAddress, addressOf } from '@itc/core/ledger/address.js';
 import { turnEndAfter } from '@itc/core/ledger/member-turns.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
@@ -40,6 +41,10 @@ const MembersAnswer = Type.Object({
     Type.Integer({ description: 'last checkpoint of the members in force; absent where members are fixed' }),
   ),
   changeDue: Type.Boolean({ description: 'the next turn will have other members' }),
+  faults: Type.Array(Type.String(), {
+    description:
+      'what this process can show against members who have not been punished for it; each is the body of an `accuse-member`',
+  }),
 });
 
 const rows = (
@@ -51,7 +56,8 @@ const rows = (
     weight,
   }));
 
-export function membershipRoutes(chain: Chain): Routes {
+/** `faults`: what the process at hand holds against members of this subnet. */
+export function membershipRoutes(chain: Chain, faults: (subnet: Hash) => readonly Uint8Array[]): Routes {
   return (api) => {
     api.get(
       '/api/v1/subnets/:id/members',
@@ -87,6 +93,7 @@ export function membershipRoutes(chain: Chain): Routes {
           members: rows(subnet.members),
           stakes,
           changeDue: isTurnDue(state, id),
+          faults: faults(id).map((bytes) => Buffer.from(bytes).toString('hex')),
           ...(subnet.next && { next: rows(subnet.next) }),
           ...(membership && {
             terms: {

@@ -1,6 +1,6 @@
 /** The HTTP face of one process: chain and subnet routes, events, metrics, health. A gateway adds its own routes. */
 import { Type } from 'typebox';
-import { toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { checkpointHash } from '@itc/core/ledger/checkpoint.js';
 import type { Receipt } from '@itc/core/ledger/receipt.js';
 import type { Timer } from '../ports.ts';
@@ -96,7 +96,9 @@ export class NodeApi {
         identityRoutes({ chain: node.chain, hops }),
         logRoutes(node.chain),
         deviceRoutes({ chain: node.chain, hops }),
-        membershipRoutes(node.chain),
+        membershipRoutes(node.chain, (subnet) =>
+          node.subnet !== undefined && equalBytes(node.subnet.id, subnet) ? node.subnet.faults.open : [],
+        ),
         rentalRoutes(node.chain),
         tokenRoutes(node.chain),
         firmwareRoutes({ chain: node.chain, hops }),

@@ -1,16 +1,16 @@
 /**
- * Brings what a replica found before the ledger: two statements of one validator that contradict each other become a
- * transaction, once per culprit. Everybody finds the same evidence, and only the first to bring it is heard, so the
- * validators wait for each other in the order of the set.
+ * Brings what a replica, or a member of a subnet, found before the ledger: what somebody has signed against the rules becomes a
+ * transaction, once per culprit. Everybody finds the same evidence, and only the first to bring it is heard, so those
+ * who know it wait for each other in the order of the set.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
+import type { Body } from '@itc/core/ledger/body.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
-import { evidenceOf } from '@itc/core/ledger/evidence.js';
+import { evidenceOf, type Accusation } from '@itc/core/ledger/evidence.js';
 import { height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { Evidence } from '@itc/core/pbft/effects.js';
 import type { KeyPair } from '../crypto/keypair.ts';
 import type { Clock } from '../ports.ts';
 import type { Chain } from './chain.ts';
@@ -24,6 +24,16 @@ export interface AccuserOptions {
   readonly logger: Logger;
   /** Takes a transaction for the network; throws the code of a refusal. */
   readonly submit: (encoded: Uint8Array) => Promise<Hash>;
+}
+
+/** What is brought, and when that has come to its end. */
+export interface Charge {
+  /** Of whom one charge is enough, as hex. */
+  readonly culprit: string;
+  /** For the log. */
+  readonly kind: string;
+  readonly body: Body;
+  readonly isPunished: () => boolean;
 }
 
 /** How long a validator waits for each one before it in the set. */
@@ -47,45 +57,53 @@ export class Accuser {
   }
 
   /** `turn` is this node's place among those who know the same. */
-  accuse(culprit: PublicKey, evidence: Evidence, turn: number): void {
-    const { clock, logger } = this.#o;
+  accuse(culprit: PublicKey, evidence: Accusation, turn: number): void {
+    const { chain } = this.#o;
     const name = toHex(culprit.bytes);
-    if (this.#accused.has(name) || this.#accused.size >= ACCUSED_MAX) return;
-    this.#accused.add(name);
-    logger.warn({ culprit: name, kind: evidence.kind }, 'a validator signed two conflicting messages');
-    clock.after(turn * TURN_MS, () => void this.#submit(culprit, evidence, TRIES_MAX));
+    const isPunished = (): boolean => {
+      for (const { validator } of chain.state.validators())
+        if (validator.jailed && toHex(validator.key.bytes) === name) return true;
+      return false;
+    };
+    const body: Body = { kind: 'evidence', evidence: evidenceOf(culprit, evidence) };
+    this.bring({ culprit: name, kind: evidence.kind, body, isPunished }, turn);
   }
 
-  async #submit(culprit: PublicKey, evidence: Evidence, tries: number, waiting?: Uint8Array): Promise<void> {
-    const { chain, clock, logger, submit } = this.#o;
-    const name = toHex(culprit.bytes);
-    for (const { validator } of chain.state.validators())
-      if (validator.jailed && toHex(validator.key.bytes) === name) return;
+  bring(charge: Charge, turn: number): void {
+    const { clock, logger } = this.#o;
+    const { culprit, kind } = charge;
+    if (this.#accused.has(culprit) || this.#accused.size >= ACCUSED_MAX) return;
+    this.#accused.add(culprit);
+    logger.warn({ culprit, kind }, 'somebody has signed what nobody may who keeps to the rules');
+    clock.after(turn * TURN_MS, () => void this.#submit(charge, TRIES_MAX));
+  }
+
+  async #submit(charge: Charge, tries: number, waiting?: Uint8Array): Promise<void> {
+    const { clock, logger, submit } = this.#o;
+    const { culprit } = charge;
+    if (charge.isPunished()) return;
     const again = (ms: number, sent?: Uint8Array): void => {
-      if (tries > 1) clock.after(ms, () => void this.#submit(culprit, evidence, tries - 1, sent));
+      if (tries > 1) clock.after(ms, () => void this.#submit(charge, tries - 1, sent));
     };
     // Another one with the same nonce would compete with it.
-    const encoded = waiting ?? this.#make(culprit, evidence);
+    const encoded = waiting ?? this.#make(charge.body);
     try {
       const id = await submit(encoded);
-      logger.warn({ culprit: name, transaction: toHex(id) }, 'the evidence is brought before the ledger');
+      logger.warn({ culprit, transaction: toHex(id) }, 'the evidence is brought before the ledger');
       return again(LOOK_MS, encoded);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       if (error.code === 'transaction.duplicate') return again(LOOK_MS, encoded);
       if (PASSING.has(error.code)) return again(TURN_MS);
       // For example an account without money for the fee: somebody else may have some.
-      logger.warn({ culprit: name, code: error.code }, `the evidence is not brought: ${error.message}`);
+      logger.warn({ culprit, code: error.code }, `the evidence is not brought: ${error.message}`);
     }
     return undefined;
   }
 
-  #make(culprit: PublicKey, evidence: Evidence): Uint8Array {
+  #make(body: Body): Uint8Array {
     const { chain, keys } = this.#o;
-    return ownTransaction(chain, keys, {
-      body: { kind: 'evidence', evidence: evidenceOf(culprit, evidence) },
-      lane: OWN_LANES.evidence,
-      validUntil: height(chain.height + VALID_BLOCKS),
-    });
+    const validUntil = height(chain.height + VALID_BLOCKS);
+    return ownTransaction(chain, keys, { body, lane: OWN_LANES.evidence, validUntil });
   }
 }

@@ -34,9 +34,13 @@ import { systemRandom } from '../random.ts';
 import { BlockLog } from '../storage/block-log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { SegmentStore } from '../storage/segment-store.ts';
+import { AppliedRange } from './applied-range.ts';
+import { LightPeers } from './light-peers.ts';
+import { LightPieces } from './light-pieces.ts';
 import { LmdbTables } from '../storage/lmdb-tables.ts';
 import { WriteAheadLog } from '../storage/write-ahead-log.ts';
 import { AddressBook } from './address-book.ts';
+import { Accuser } from './accuser.ts';
 import { Admission } from './admission.ts';
 import { Chain } from './chain.ts';
 import { CHANNELS } from './channels.ts';
@@ -90,6 +94,7 @@ export class NodeProcess implements AsyncDisposable {
   readonly coSigning: CoSigning;
   readonly subnet: Subnet | undefined;
   readonly subnetStore: SubnetStore | undefined;
+  readonly light: LightPeers;
   readonly #addresses: AddressBook | undefined;
   readonly #closing: (() => Promise<void> | void)[] = [];
   #resend: Timer | undefined;
@@ -258,6 +263,13 @@ export class NodeProcess implements AsyncDisposable {
         clock,
         random,
         logger,
+        accuser: new Accuser({
+          chain,
+          keys: this.keys,
+          clock,
+          logger,
+          submit: (encoded) => this.submit(encoded),
+        }),
         submit: (certificate) => this.#submitCheckpoint(certificate),
       });
       const sweep = (): void => {
@@ -270,6 +282,16 @@ export class NodeProcess implements AsyncDisposable {
         if (events.some((event) => event.kind === 'withdrawn' && equalBytes(event.subnet, id))) sweep();
       });
     }
+    this.light = new LightPeers({ chain, transport, clock, pieces: this.#lightPieces() });
+  }
+
+  #lightPieces(): LightPieces {
+    const { chain, tables, subnet, subnetStore: store } = this;
+    if (subnet === undefined || store === undefined) return new LightPieces({ chain });
+    const { id } = subnet;
+    const range = new AppliedRange({ chain, subnet: id, tables });
+    this.#closing.push(() => range.close());
+    return new LightPieces({ chain, subnet: { id, store, range } });
   }
 
   /** Opens everything on disk; nothing is sent or received before `start`. */

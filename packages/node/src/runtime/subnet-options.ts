@@ -7,6 +7,7 @@ import type { KeyPair } from '../crypto/keypair.ts';
 import type { VerifyPool } from '../crypto/verify-pool.ts';
 import type { Clock, Random, Transport } from '../ports.ts';
 import type { WriteAheadLog } from '../storage/write-ahead-log.ts';
+import type { Accuser } from './accuser.ts';
 import type { Logger } from './logger.ts';
 import type { SubnetChain } from './subnet-chain.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
@@ -34,6 +35,8 @@ export interface SubnetOptions {
   readonly logBytesMax?: number;
   /** Checkpoints behind at which a snapshot is taken over in any case. Default 512. */
   readonly behindMax?: number;
+  /** Brings what other members have signed against the rules before the main chain; without it nobody here does. */
+  readonly accuser?: Pick<Accuser, 'bring'>;
   /** Brings a full certificate to the validators. */
   readonly submit: (certificate: CheckpointCertificate) => void;
 }

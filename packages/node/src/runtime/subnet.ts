@@ -3,7 +3,7 @@
  * of the DAG. While the disk is full nothing is taken in and nothing is given up: what waits is written as soon as
  * there is room (spec SUBNET-3).
  */
-import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
 import { refused, type Result } from '@itc/core/bytes/result.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { Auditor } from '@itc/core/dag/audit.js';
@@ -40,6 +40,7 @@ import { SubnetListeners, type SubnetListener } from './subnet-listeners.ts';
 import type { SubnetOptions } from './subnet-options.ts';
 import type { SubnetRetention } from './subnet-retention.ts';
 import { isSnapshotDue, snapshotDocument, type SnapshotDocument } from './subnet-snapshot.ts';
+import { MemberFaults } from './member-faults.ts';
 import { newMember, SubnetPeers } from './subnet-peers.ts';
 import { readLogRecord, SubnetPast } from './subnet-past.ts';
 import type { SubnetStore } from './subnet-store.ts';
@@ -57,6 +58,7 @@ const BEHIND_MAX = 512;
 
 export class Subnet {
   readonly traces: SubnetTraces = new SubnetTraces();
+  readonly faults: MemberFaults;
   readonly #o: SubnetOptions;
   #member: Member;
   #context: VerifyContext;
@@ -84,7 +86,7 @@ export class Subnet {
 
   constructor(options: SubnetOptions) {
     this.#o = options;
-    const { chain, subnet, members, transport, clock, keys } = options;
+    const { chain, subnet, members, transport, clock, keys, accuser } = options;
     this.#disk = new DiskPause({ clock, retry: () => this.#pump.kick() });
     const records = options.records.map(readLogRecord);
     this.#past = new SubnetPast(options.store, records, members.length === 1);
@@ -94,6 +96,12 @@ export class Subnet {
     // Of what was under way before a restart, too, it can be asked what became of it.
     for (const envelope of this.#pending()) this.traces.joined(envelope);
     this.#listeners = new SubnetListeners(this.traces);
+    this.faults = new MemberFaults({
+      chain,
+      subnet,
+      turn: () => Math.max(0, this.#member.self),
+      bring: (charge, turn) => accuser?.bring(charge, turn),
+    });
     this.#inbox = this.#newInbox();
     this.#issuer = new SubnetIssuer({
       chain: chain.id,
@@ -279,7 +287,7 @@ export class Subnet {
         laneHigh: (payload) => this.#member.laneHigh(payload),
         ...(auditShare === undefined ? {} : { share: auditShare }),
       }),
-      forged: (envelope, index) => this.#forged(envelope, index),
+      forged: (envelope, index) => this.#step({ kind: 'forged', envelope, index, now: this.#now() }),
       admit: (envelope, from, reply) =>
         this.#step({ kind: 'envelope', from, envelope, reply, now: this.#now() }),
       blame: (from, message) => this.#blame(this.#peers.ids[from] as PeerId, message),
@@ -319,28 +327,20 @@ export class Subnet {
     return this.#member.holds(envelope.hash);
   }
 
-  #forged(envelope: VerifiedEnvelope, index: number): void {
-    const { logger, subnet } = this.#o;
-    logger.warn({ culprit: envelope.issuer, subnet: toHex(subnet) }, 'a member forged a payload');
-    this.#step({ kind: 'forged', envelope, index, now: this.#now() });
-  }
-
   #step(input: Input): void {
     if (!this.#isOpen) return;
     const effects = this.#member.step(input);
     this.#writeDown(effects, this.#followTurn());
     for (const { payloads } of effects.givenUp) this.#offerAgain(payloads);
-    for (const { issuer } of effects.evidence) {
-      this.#o.logger.warn(
-        { culprit: issuer, subnet: toHex(this.#o.subnet) },
-        'a member equivocated: two envelopes in one slot',
-      );
-    }
+    for (const evidence of effects.evidence) this.faults.equivocated(evidence);
     for (const { code, reason, issuer } of effects.refused)
       this.#o.logger.debug({ code, issuer }, `envelope refused: ${reason}`);
     for (const certificate of effects.submit) this.#o.submit(certificate);
     for (const want of effects.want) this.#want(want);
-    for (const envelope of effects.joined) this.traces.joined(envelope);
+    for (const envelope of effects.joined) {
+      this.traces.joined(envelope);
+      this.faults.joined(envelope);
+    }
     if (
       effects.persist.length +
         effects.send.length +

@@ -294,6 +294,7 @@ export class SubnetWorld {
       random,
       logger: silent,
       ...(this.#plan.timing === undefined ? {} : { timing: this.#plan.timing }),
+      accuser: { bring: ({ body }) => this.transact(body) },
       submit: (certificate) => {
         if (member.reachesChain) this.#submit(member, certificate);
       },

@@ -14,6 +14,7 @@ import type { Address } from '../address.ts';
 import { readAddress, readHash } from '../fields.ts';
 import { amount, type Amount } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import { readMemberFault, writeMemberFault, type MemberFault } from '../member-fault.ts';
 import type { BodyCodecs } from './codec.ts';
 
 /** What a subnet asks of its members; fixed when it is founded. */
@@ -64,7 +65,9 @@ export type MembershipBody =
       readonly candidate: Address;
     }
   /** By anyone: pays what has waited long enough, where no checkpoint of the subnet does it. */
-  | { readonly kind: 'collect-stake'; readonly subnet: Hash; readonly member: Address };
+  | { readonly kind: 'collect-stake'; readonly subnet: Hash; readonly member: Address }
+  /** By anyone: what a member has signed against the rules. It names subnet and culprit itself. */
+  | { readonly kind: 'accuse-member'; readonly fault: MemberFault };
 
 /**
  * What a member's key signs so that an account may stake for it: domain ‖ 0x00 ‖ chain ‖ account ‖ subnet. Nobody can put
@@ -148,5 +151,9 @@ export const MEMBERSHIP_CODECS: BodyCodecs<MembershipBody> = {
   'collect-stake': {
     write: (writer, body) => writer.fixed(body.subnet, HASH_BYTES).fixed(body.member, HASH_BYTES),
     read: (reader) => ({ kind: 'collect-stake', subnet: readHash(reader), member: readAddress(reader) }),
+  },
+  'accuse-member': {
+    write: (writer, body) => writeMemberFault(writer, body.fault),
+    read: (reader) => ({ kind: 'accuse-member', fault: readMemberFault(reader) }),
   },
 };
