@@ -5,9 +5,9 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 
 export interface CommandFrame {
-  /** COSE_Sign1. */
+  /** COSE_Sign1. Empty: news of the device, and of the chain. */
   readonly command: Uint8Array;
-  /** Encoded `AccessProof`. */
+  /** Encoded `AccessProof`, or a light stream on topics that name an epoch. */
   readonly access: Uint8Array;
 }
 

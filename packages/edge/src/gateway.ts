@@ -26,6 +26,7 @@ import { Rates } from './gateway/rate.ts';
 import { visibleTo, type Visible } from './gateway/owners.ts';
 import { Readings } from './gateway/readings.ts';
 import { RentalWords, type SignedWord } from './gateway/rental-words.ts';
+import { StreamDesk } from './gateway/stream-desk.ts';
 import { SignatureQueue } from './gateway/signature-queue.ts';
 import type {
   CommandView,
@@ -40,7 +41,7 @@ import { EDGE_LIMITS } from './limits.ts';
 import { reasonOf, type Log } from './log.ts';
 import type { BatchVerifier, LedgerPort, SubnetPort } from './ports.ts';
 import { publishResultOf } from './publish-code.ts';
-import { downTopic, HEADER_TOPIC, noticeTopic } from './topics.ts';
+import { downTopic, epochBelow, HEADER_TOPIC, noticeTopic } from './topics.ts';
 
 export interface GatewayOptions {
   readonly ledger: LedgerPort;
@@ -85,6 +86,7 @@ export class Gateway {
   readonly #challenges: Challenges;
   readonly #broker: MqttBroker<DevicePrincipal>;
   readonly #ingest: Ingest;
+  readonly #streams: StreamDesk;
   readonly #commands: CommandDesk;
   readonly #readings: Readings;
   readonly #listeners: Set<(event: GatewayEvent) => void> = new Set();
@@ -119,12 +121,14 @@ export class Gateway {
         rentalWord: (payload) => this.#onRentalWord(payload),
       },
     });
+    this.#streams = new StreamDesk({ ledger, publish: (message) => this.#broker.publish(message) });
     this.#commands = new CommandDesk({
       ledger,
       vault,
       directory: this.#directory,
       verify,
       publish: (message) => this.#broker.publish(message),
+      epochOf: (device) => this.#streams.epochOf(device),
       offer: (payload) => this.#ingest.offer(payload),
       changed: (command) => this.#emit({ kind: 'command', command }),
       now,
@@ -416,12 +420,22 @@ export class Gateway {
         break;
       case 'disconnected':
         this.#directory.disconnected(known, this.#o.now());
+        if (known.connections === 0) this.#streams.gone(principal.id);
         break;
       case 'subscribed':
-        if (event.filter === downTopic(principal.id)) this.#commands.deviceListens(principal.address);
+        this.#onSubscribed(principal, event.filter);
         return;
     }
     this.#emit({ kind: 'device', device: this.#directory.view(known) });
+  }
+
+  #onSubscribed(principal: DevicePrincipal, filter: string): void {
+    const down = downTopic(principal.id);
+    const epoch = epochBelow(filter, down);
+    if (epoch !== undefined) this.#streams.listens(principal, epoch);
+    else if (filter === down) this.#streams.gone(principal.id);
+    else return;
+    this.#commands.deviceListens(principal.address);
   }
 
   #onRentalWord(payload: Payload): void {
@@ -488,6 +502,7 @@ export class Gateway {
     const update = this.#o.ledger.trustUpdate();
     if (update !== undefined)
       this.#broker.publish({ topic: HEADER_TOPIC, payload: update, qos: 0, retain: true });
+    this.#streams.onHead();
   }
 
   #emit(event: GatewayEvent): void {

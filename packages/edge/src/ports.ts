@@ -7,6 +7,7 @@ import type { Action } from '@itc/core/ledger/command.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
 import type { Height, Millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
+import type { StateKey } from '@itc/core/state/keys.js';
 import type { DeviceState } from '@itc/core/state/device-record.js';
 
 /** Of the ledger's record of a device, what the gateway looks at. */
@@ -35,6 +36,14 @@ export interface LedgerPort {
    * Without `wanted` it shows a grant that is in force, if there is one.
    */
   accessProof(device: Address, subject: Address, wanted?: Wanted): Uint8Array | undefined;
+  /** What `accessProof` shows, as state keys for a light stream (LIGHT-15.1). */
+  accessKeys(device: Address, subject: Address, wanted?: Wanted): readonly StateKey[] | undefined;
+  /** Light stream from an epoch to the newest header, with these records under it; undefined where none leads there. */
+  stream(epoch: number, keys: readonly StateKey[]): Uint8Array | undefined;
+  /** Of the newest certified header. */
+  epoch(): number;
+  /** Changes when something does, under the newest certified header, that the device itself should hear of. */
+  deviceNews(device: Address): string;
   /** Whether a subject holds a grant to read what the device says now. */
   mayRead(device: Address, subject: Address, at: Millis): boolean;
   /** Newest header ‖ its certificate, in their canonical encodings; undefined before the first block. */

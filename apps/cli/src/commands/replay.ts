@@ -84,7 +84,6 @@ async function run(call: Call): Promise<number> {
         chain,
         signer: keys,
         gateways,
-        sequence: NO_SEQUENCE,
         work: WORK,
         random: Math.random,
         log: SILENT,
@@ -109,11 +108,6 @@ async function run(call: Call): Promise<number> {
 function wholeChunks(readings: number, chunk: number): number {
   return readings === READINGS_MAX ? readings : readings - (readings % chunk);
 }
-
-/** The devices of a replay number their payloads themselves, so that a second run signs the same bytes. */
-const NO_SEQUENCE = {
-  next: () => Promise.reject(new Error('a replay numbers its payloads itself')),
-};
 
 /** A replay is in a hurry, and runs on more than a chip. */
 const WORK = { bitsMax: 22, sliceMs: 20, attemptsMax: 8 } as const;

@@ -13,6 +13,8 @@ export interface SimulatedDevice {
   readonly kind: 'lamp' | 'sensor';
   readonly offsetCelsius: number;
   readonly intervalMs: number;
+  /** Readings that leave together under one signature. */
+  readonly collect?: number;
 }
 
 export const SIMULATED: readonly SimulatedDevice[] = [
@@ -20,7 +22,7 @@ export const SIMULATED: readonly SimulatedDevice[] = [
   { name: 'lamp-2', kind: 'lamp', offsetCelsius: 0, intervalMs: 10_000 },
   { name: 'sensor-1', kind: 'sensor', offsetCelsius: 0, intervalMs: 2_000 },
   { name: 'sensor-2', kind: 'sensor', offsetCelsius: -2, intervalMs: 2_000 },
-  { name: 'sensor-3', kind: 'sensor', offsetCelsius: 3, intervalMs: 3_000 },
+  { name: 'sensor-3', kind: 'sensor', offsetCelsius: 3, intervalMs: 3_000, collect: 4 },
 ];
 
 export const HOME_ENTRY: string = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));

@@ -45,7 +45,6 @@ async function upload(gateway: number, sequence: number): Promise<string> {
     chain,
     signer: device,
     gateways: [{ url: network.mqtt[gateway - 1] as string, address }],
-    sequence: undefined as never,
     random: Math.random,
     log: silent,
   });

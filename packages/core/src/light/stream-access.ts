@@ -99,22 +99,33 @@ export function followStream(o: {
   return ok({ ...newest, records, keys });
 }
 
+export type StreamedVerdict = CommandVerdictOf<Uint8Array> & {
+  /** What the stream has shown; absent where it was not read, or refused. */
+  readonly followed?: Followed;
+  /** Why it was refused. */
+  readonly unfollowed?: FollowCheck;
+};
+
 /** The device's side: as `verifyCommand`, with a stream in the place of the proof and trust as bytes. */
 export function verifyStreamedCommand(
   o: CommandQuestion & { readonly trust: Uint8Array; readonly stream: Uint8Array },
-): CommandVerdictOf<Uint8Array> & { readonly followed?: Followed } {
+): StreamedVerdict {
   let followed: Followed | undefined;
+  let unfollowed: FollowCheck | undefined;
   const chain = asHash(o.trust.slice(0, HASH_BYTES));
   const verdict = judgeCommand(o, { chain, trust: o.trust }, () => {
     const read = followStream(o);
-    if (!read.ok) return refused(read.code === 'stale' ? 'stale-proof' : 'proof', read.message);
+    if (!read.ok) {
+      unfollowed = read.code;
+      return refused(read.code === 'stale' ? 'stale-proof' : 'proof', read.message);
+    }
     followed = read.value;
     const { trust, time } = followed;
     if (o.proofAgeMsMax !== undefined && time + o.proofAgeMsMax < o.now)
       return refused('stale-proof', `the proof is older than ${o.proofAgeMsMax} ms`);
     return ok({ trust, time, shown: shownBy(followed) });
   });
-  return { ...verdict, ...(followed && { followed }) };
+  return { ...verdict, ...(followed && { followed }), ...(unfollowed && { unfollowed }) };
 }
 
 /** The way is read off the keys; whether they are those of this device, owner and signer is asked record by record. */

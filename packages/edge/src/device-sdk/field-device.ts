@@ -1,25 +1,34 @@
 /**
  * The whole of a device that measures, sleeps and obeys, over one flash (spec DEVICE-4): what it believes, the numbers it
- * uses, what it could not send yet, which commands it has obeyed. Pure but for the flash; radio and timers are its
- * caller's. Two sectors each for state and windows, the roots' ring, and the rest is spool.
+ * uses, what it could not send yet, which commands it has obeyed, how often a grant was used. Pure but for the flash; radio
+ * and timers are its caller's. Two sectors each for four records, the roots' ring, and the rest is spool.
  */
-import type { Hash } from '@itc/core/crypto/hash.js';
-import { asHash } from '@itc/core/crypto/hash.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import type { Result } from '@itc/core/bytes/result.js';
+import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
-import type { Millis } from '@itc/core/ledger/ids.js';
-import { height, millis } from '@itc/core/ledger/ids.js';
-import type { ValidatorSet } from '@itc/core/ledger/validators.js';
-import type { AccessProof } from '@itc/core/light/access-proof.js';
-import { verifyCommand, type CommandVerdict } from '@itc/core/light/command.js';
+import type { Address } from '@itc/core/ledger/address.js';
+import type { Refusal } from '@itc/core/ledger/command.js';
+import { height, millis, type Millis } from '@itc/core/ledger/ids.js';
+import { encodePayload, payloadSigningBytes, type ContentType } from '@itc/core/ledger/payload.js';
+import type { ModelLimits } from '@itc/core/ledger/terms.js';
+import type { CommandVerdictOf } from '@itc/core/light/command.js';
 import { LightReader, type LightEvent } from '@itc/core/light/light-reader.js';
 import { ReplayWindows } from '@itc/core/light/replay.js';
-import { decodeTrust, encodeTrust } from '@itc/core/light/trust.js';
-import type { DeviceSigner } from '../device/device-client.ts';
+import {
+  followStream,
+  verifyStreamedCommand,
+  type FollowCheck,
+  type Followed,
+  type StreamedVerdict,
+} from '@itc/core/light/stream-access.js';
+import { UseCounts } from '@itc/core/light/use-counts.js';
 import { ChainClock, type ChainTime } from './chain-clock.ts';
+import type { DeviceSigner } from './device-signer.ts';
 import { DeviceState } from './device-state.ts';
 import type { Flash } from './flash.ts';
 import { KeptRecord, RECORD_SECTORS } from './kept-record.ts';
-import { signBatch, type SignedBatch } from './reading-batch.ts';
+import { signBatch } from './reading-batch.ts';
 import { RecentRoots, rootSectors } from './recent-roots.ts';
 import type { LogEntry } from './sector-log.ts';
 import { Spool, type SpoolPolicy, type Stored } from './spool.ts';
@@ -34,25 +43,50 @@ export interface FieldDeviceOptions {
   readonly policy: SpoolPolicy;
   /** Milliseconds since some start; never goes back. */
   readonly monotonicMs: () => number;
+  /** What it can do as its maker has built it; all there is when left out. */
+  readonly limits?: ModelLimits;
 }
 
 /** Chain time between two writes of the trust for a header alone: flash wears out. */
 const TRUST_WRITE_MS = 3_600_000;
 /** Chain time between two roots that are kept: at one a second, four sectors would be worn out within a year. */
 const ROOT_WRITE_MS = 60_000;
+/** Records of two sectors: trust and numbers, windows of commands, counts of uses, and one of the application's own. */
+const RECORDS = 4;
 
-export interface OfferedBatch extends SignedBatch {
+/** Readings on their way under one signature. */
+export interface Offered {
+  /** COSE_Sign1. */
+  readonly payload: Uint8Array;
+  readonly sequence: number;
+  /** Of a batch, to be sent along; none when a single reading is the payload itself. */
+  readonly readings: readonly Uint8Array[];
   readonly entries: readonly LogEntry[];
 }
 
+type Accepted = Extract<CommandVerdictOf<Uint8Array>, { kind: 'accepted' }>;
+
+/** What the application makes of a command that access allows. */
+export type Decision =
+  | { readonly kind: 'refuse'; readonly reason: Refusal }
+  /** `own`: what it has to remember of it, durable before it acts. */
+  | { readonly kind: 'go'; readonly own?: Uint8Array };
+
 /** `not-durable`: the flash did not take that it was obeyed, so it must not be. */
-export type FieldVerdict = CommandVerdict | { readonly kind: 'not-durable' };
+export type FieldVerdict =
+  | StreamedVerdict
+  | { readonly kind: 'not-durable'; readonly id: Hash; readonly followed?: Followed };
 
 export class FieldDevice {
   readonly #o: FieldDeviceOptions;
   readonly #state: DeviceState;
   readonly #windowsRecord: KeptRecord;
   readonly #windows: ReplayWindows;
+  readonly #usesRecord: KeptRecord;
+  readonly #uses: UseCounts;
+  /** As in flash. */
+  #usesKept: Uint8Array;
+  readonly #own: KeptRecord;
   readonly #roots: RecentRoots;
   readonly #clock: ChainClock;
   readonly spool: Spool;
@@ -66,10 +100,13 @@ export class FieldDevice {
     this.#o = o;
     this.#state = new DeviceState(flash, 0, o.trust);
     this.#windowsRecord = new KeptRecord(flash, RECORD_SECTORS);
-    const kept = this.#windowsRecord.read();
-    const windows = kept && ReplayWindows.decode(kept);
-    this.#windows = windows?.ok === true ? windows.value : new ReplayWindows();
-    const ring = { first: 2 * RECORD_SECTORS, count: rootSectors(flash) };
+    const windows = decoded(this.#windowsRecord, ReplayWindows.decode);
+    this.#windows = windows ?? new ReplayWindows();
+    this.#usesRecord = new KeptRecord(flash, 2 * RECORD_SECTORS);
+    this.#uses = decoded(this.#usesRecord, UseCounts.decode) ?? new UseCounts();
+    this.#usesKept = this.#uses.encode();
+    this.#own = new KeptRecord(flash, 3 * RECORD_SECTORS);
+    const ring = { first: RECORDS * RECORD_SECTORS, count: rootSectors(flash) };
     this.#roots = new RecentRoots(flash, ring);
     const first = ring.first + ring.count;
     this.spool = new Spool(flash, { first, count: flash.sectors - first }, o.policy);
@@ -77,48 +114,106 @@ export class FieldDevice {
     this.#clock = new ChainClock(timeOf(this.#trust), o.monotonicMs);
   }
 
+  get address(): Address {
+    return this.#o.signer.address;
+  }
+
   /** 149 bytes. Its first 36 tell a gateway the chain and the epoch to begin at. */
   get trust(): Uint8Array {
     return this.#trust.slice();
+  }
+
+  get epoch(): number {
+    return epochOf(this.#trust);
+  }
+
+  /** The header believed last; height 0 stands for genesis. */
+  get believed(): { readonly height: number; readonly hash: Hash } {
+    return { height: heightOf(this.#trust), hash: asHash(this.#trust.slice(84, 116)) };
   }
 
   now(): ChainTime {
     return this.#clock.now();
   }
 
+  /** What the application kept last; undefined before it ever has. */
+  own(): Uint8Array | undefined {
+    return this.#own.read();
+  }
+
+  /** Durable when it returns true. */
+  keepOwn(bytes: Uint8Array): boolean {
+    return this.#own.write(bytes);
+  }
+
+  /** Signs under the next number. Undefined: none can be reserved. */
+  sign(contentType: ContentType, content: Uint8Array): Uint8Array | undefined {
+    const sequence = this.#state.nextNumber();
+    if (sequence === undefined) return undefined;
+    const { chain, signer } = this.#o;
+    const unsigned = { signer: signer.publicKey, device: signer.address, sequence, contentType, content };
+    return encodePayload(unsigned, signer.sign(payloadSigningBytes(chain, unsigned)));
+  }
+
   store(reading: Uint8Array): Stored {
     return this.spool.store(reading);
   }
 
-  /** The oldest readings under one signature; undefined when there are none, or no number can be reserved. */
-  batch(countMax: number, bytesMax: number): OfferedBatch | undefined {
-    const entries = this.spool.oldest(countMax, bytesMax);
-    if (entries.length === 0) return undefined;
+  /**
+   * The oldest readings under one signature: one alone is the payload, several are a batch. Undefined when there are none,
+   * or no number can be reserved. @param countMin fewer are left to wait for others
+   */
+  offer(o: {
+    readonly countMin?: number;
+    readonly countMax: number;
+    readonly bytesMax: number;
+  }): Offered | undefined {
+    const entries = this.spool.oldest(o.countMax, o.bytesMax);
+    const [first] = entries;
+    if (first === undefined || entries.length < (o.countMin ?? 1)) return undefined;
     const sequence = this.#state.nextNumber();
     if (sequence === undefined) return undefined;
     const { chain, signer } = this.#o;
-    const readings = entries.map(({ bytes }) => bytes);
-    return { ...signBatch({ chain, signer, sequence, readings }), entries };
+    if (entries.length > 1) {
+      const readings = entries.map(({ bytes }) => bytes);
+      return { ...signBatch({ chain, signer, sequence, readings }), entries };
+    }
+    const unsigned = {
+      signer: signer.publicKey,
+      device: signer.address,
+      sequence,
+      contentType: 'senml+cbor',
+      content: first.bytes,
+    } as const;
+    const payload = encodePayload(unsigned, signer.sign(payloadSigningBytes(chain, unsigned)));
+    return { payload, sequence, readings: [], entries };
   }
 
-  /** A gateway has it for good. */
-  delivered(batch: OfferedBatch): void {
-    this.spool.release(batch.entries);
+  /** A gateway has it for good, or will never take it. */
+  delivered(offered: Pick<Offered, 'entries'>): void {
+    this.spool.release(offered.entries);
   }
 
-  /** Whoever reads a stream from what is trusted hands its events to `believe`. */
+  /** For a stream that comes in pieces: its events go to `believe`. */
   reader(nonce?: Uint8Array): LightReader {
     const { verify } = this.#o;
     return new LightReader({ trust: this.#trust, verify, ...(nonce && { nonce }) });
   }
 
   /** Trust moves at once; it is durable when an hour or an epoch has passed, and always before a command is obeyed. */
-  believe(event: Extract<LightEvent, { kind: 'believed' }>): void {
+  believe(event: Pick<Extract<LightEvent, { kind: 'believed' }>, 'trust'>): void {
     this.#advance(event.trust);
     const kept = this.#state.trust;
     const isLater =
       timeOf(event.trust) - timeOf(kept) >= TRUST_WRITE_MS || epochOf(event.trust) !== epochOf(kept);
     if (isLater) this.#state.keep(event.trust);
+  }
+
+  /** A whole stream, from what is trusted to the newest header; what it shows may be relied on when it is taken. */
+  follow(stream: Uint8Array): Result<Followed, FollowCheck> {
+    const followed = followStream({ trust: this.#trust, stream, verify: this.#o.verify });
+    if (followed.ok) this.believe(followed.value);
+    return followed;
   }
 
   /** The height at which this root was believed, if that was lately. */
@@ -127,40 +222,68 @@ export class FieldDevice {
   }
 
   /**
-   * `validators`: the set of the trusted epoch, kept in memory or shown again. Accepted means that the device may act:
-   * first is durable what makes it obey once only, and what keeps an older proof from being believed again.
+   * One answer of a gateway: a light stream from the trusted epoch with the signer's access under its newest header (LIGHT-15).
+   * Accepted means that the device may act: first is durable what makes it obey once only, what counts it, and what keeps an
+   * older header from being believed again.
    */
   obey(o: {
     readonly command: Uint8Array;
-    readonly access: AccessProof;
-    readonly validators: ValidatorSet;
+    readonly stream: Uint8Array;
+    /** Asked for what access allows. Left out: it goes. */
+    readonly decide?: (accepted: Accepted) => Decision;
   }): FieldVerdict {
-    const trust = decodeTrust(this.#trust, o.validators);
-    if (!trust.ok) throw new RangeError(trust.message);
-    const verdict = verifyCommand({
-      trust: trust.value,
+    const { limits } = this.#o;
+    const verdict = verifyStreamedCommand({
+      trust: this.#trust,
+      stream: o.stream,
       device: this.#o.signer.address,
       command: o.command,
-      access: o.access,
       now: this.now().time,
       replay: this.#windows,
+      uses: this.#uses,
       verify: this.#o.verify,
+      ...(limits && { limits }),
     });
-    this.#advance(encodeTrust(verdict.trust));
+    if (verdict.followed !== undefined) this.believe(verdict.followed);
     if (verdict.kind === 'refused') return verdict;
-    const isKept = this.#windowsRecord.write(this.#windows.encode()) && this.#state.keep(this.#trust);
-    return isKept ? verdict : { kind: 'not-durable' };
+    const decision = o.decide?.(verdict) ?? { kind: 'go' };
+    if (decision.kind === 'refuse') {
+      const { trust, id, followed } = verdict;
+      const message = 'the device does not do this now';
+      return { kind: 'refused', trust, id, reason: decision.reason, message, ...(followed && { followed }) };
+    }
+    return this.#isDurable(decision.own) ? verdict : { kind: 'not-durable', id: verdict.payload.id };
+  }
+
+  /** In this order: a loss of power in between loses the command, and leaves no count below what was obeyed. */
+  #isDurable(own: Uint8Array | undefined): boolean {
+    if (!this.#windowsRecord.write(this.#windows.encode())) return false;
+    const uses = this.#uses.encode();
+    if (!equalBytes(uses, this.#usesKept)) {
+      if (!this.#usesRecord.write(uses)) return false;
+      this.#usesKept = uses;
+    }
+    if (!this.#state.keep(this.#trust)) return false;
+    return own === undefined || this.#own.write(own);
   }
 
   #advance(trust: Uint8Array): void {
-    if (heightOf(trust) <= heightOf(this.#trust)) return;
+    if (heightOf(trust) < heightOf(this.#trust)) return;
+    // The header it has already, shown again, is news after a start: the chain stands there, or did lately.
+    const isNews = heightOf(trust) > heightOf(this.#trust) || !this.#clock.now().isSure;
     this.#trust = trust.slice();
     const time = timeOf(trust);
-    this.#clock.believed(time);
+    if (isNews) this.#clock.believed(time);
     if (time < this.#rootAt + ROOT_WRITE_MS) return;
     this.#rootAt = time;
     this.#roots.add({ height: height(heightOf(trust)), stateRoot: asHash(trust.slice(116, 148)) });
   }
+}
+
+function decoded<T>(record: KeptRecord, decode: (bytes: Uint8Array) => Result<T, string>): T | undefined {
+  const kept = record.read();
+  const read = kept && decode(kept);
+  return read?.ok === true ? read.value : undefined;
 }
 
 // Places as `layout.ts` of the light client has them.

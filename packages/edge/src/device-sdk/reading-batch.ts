@@ -13,7 +13,7 @@ import { readHash } from '@itc/core/ledger/fields.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
 import { writeSenmlCbor } from '../2-conversion/senml-cbor.ts';
-import type { DeviceSigner } from '../device/device-client.ts';
+import type { DeviceSigner } from './device-signer.ts';
 
 /** The name of the SenML record that holds the root. */
 export const BATCH_NAME = 'batch';

@@ -1,34 +1,29 @@
 /**
- * A device's connection to its gateways (spec EDGE-10): logs in by key, signs what it sends, keeps it until a gateway
+ * A device's connection to its gateways (spec EDGE-10): logs in by key, keeps what it is given until a gateway
  * has answered for it, and changes gateways when one is gone.
  */
 import { Socket } from 'node:net';
-import { connect, type IPublishPacket, type MqttClient } from 'mqtt';
+import { connect, type IPublishPacket, type ISubscriptionMap, type MqttClient } from 'mqtt';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { StampSearch, type Stamp } from '@itc/core/dag/toll.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
-import {
-  encodePayload,
-  parsePayload,
-  payloadSigningBytes,
-  type ContentType,
-} from '@itc/core/ledger/payload.js';
-import { encodeSenml, type SenmlRecord } from '../2-conversion/senml.ts';
+import { parsePayload } from '@itc/core/ledger/payload.js';
+import type { DeviceSigner } from '../device-sdk/device-signer.ts';
 import { anchorOf, StampWork, type WorkPolicy } from '../device-sdk/stamp-work.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { reasonOf, type Log } from '../log.ts';
 import { LOGIN_METHOD, loginSigningBytes } from '../login-proof.ts';
 import { CODE_PROPERTY, isPassing } from '../publish-code.ts';
-import { downTopic, HEADER_TOPIC, noticeTopic, OWN_UP_TOPIC } from '../topics.ts';
+import {
+  downStreamTopic,
+  downTopic,
+  HEADER_TOPIC,
+  headerStreamTopic,
+  noticeTopic,
+  OWN_UP_TOPIC,
+} from '../topics.ts';
 import { encodeUploadFrame, UPLOAD_CONTENT_TYPE } from '../upload-frame.ts';
 import { parseWorkDemand, WORK_PROPERTY, type WorkDemand } from '../work-demand.ts';
-
-export interface DeviceSigner {
-  readonly publicKey: PublicKey;
-  readonly address: Address;
-  sign(bytes: Uint8Array): Uint8Array;
-}
 
 /** Where to connect, and who must be there: the login is of no use to anybody else. */
 export interface GatewayPlace {
@@ -41,7 +36,6 @@ export interface DeviceClientOptions {
   readonly chain: Hash;
   readonly signer: DeviceSigner;
   readonly gateways: readonly GatewayPlace[];
-  readonly sequence: Numbers;
   /** What it does when work is asked of it. Left out: it waits until none is asked any more. */
   readonly work?: WorkPolicy;
   /** The header it believes, where it follows the chain: what its work is anchored to. */
@@ -49,15 +43,14 @@ export interface DeviceClientOptions {
   /** Uniform in [0, 1): spreads reconnects. */
   readonly random: () => number;
   readonly log: Log;
-  /** On the `down` topic. */
+  /** Epoch that streams have to begin at, of a device that follows the chain; others hear notices only. */
+  readonly epoch?: () => number;
+  /** Commands, and news of the device itself. */
   readonly onCommand?: (frame: Uint8Array) => void;
-  /** Header ‖ certificate. */
-  readonly onHeader?: (update: Uint8Array) => void;
-}
-
-/** Numbers for payloads, each once. */
-export interface Numbers {
-  next(): Promise<number>;
+  /** A light stream to the newest header. */
+  readonly onHeader?: (stream: Uint8Array) => void;
+  /** Connected and listening. */
+  readonly onReady?: () => void;
 }
 
 /** What became of a payload: `code` is absent when it was accepted, now or before. */
@@ -102,6 +95,8 @@ export class DeviceClient {
   /** Which gateway, and how often in a row it failed. */
   #at = 0;
   #failures = 0;
+  /** Streams are heard from it on. */
+  #epoch: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: DeviceClientOptions) {
@@ -137,49 +132,10 @@ export class DeviceClient {
     clearTimeout(force);
   }
 
-  /** Signs and sends; resolves when a gateway has it on disk, or has refused it for good. */
-  async publishReadings(records: readonly SenmlRecord[]): Promise<Delivered> {
-    return await this.#publish('senml+cbor', encodeSenml('senml+cbor', records), false);
-  }
-
-  /** Before everything else that waits. @param signed gets the bytes that leave, to be sent again if need be. */
-  async publishAcknowledgement(
-    content: Uint8Array,
-    signed?: (bytes: Uint8Array) => void,
-  ): Promise<Delivered> {
-    return await this.#publish('ack', content, true, signed);
-  }
-
-  /** What became of a rental, before readings that wait. */
-  async publishRental(content: Uint8Array): Promise<Delivered> {
-    return await this.#publish('rental', content, true);
-  }
-
-  /** Which firmware runs, and how its installation went (spec STATE-23.7). */
-  async publishAttestation(content: Uint8Array): Promise<Delivered> {
-    return await this.#publish('attestation', content, false);
-  }
-
-  async #publish(
-    contentType: ContentType,
-    content: Uint8Array,
-    urgent: boolean,
-    signed?: (bytes: Uint8Array) => void,
-  ): Promise<Delivered> {
-    const { chain, signer, sequence } = this.#o;
-    const unsigned = {
-      signer: signer.publicKey,
-      device: signer.address,
-      sequence: await sequence.next(),
-      contentType,
-      content,
-    };
-    const bytes = encodePayload(unsigned, signer.sign(payloadSigningBytes(chain, unsigned)));
-    signed?.(bytes);
-    return await this.resend(bytes, urgent);
-  }
-
-  /** Sends signed bytes as they are, for example an acknowledgement that may have been lost. */
+  /**
+   * Sends what is signed; resolves when a gateway has it on disk, or has refused it for good.
+   * @param urgent before everything else that waits @param readings of a batch, which go along
+   */
   async resend(bytes: Uint8Array, urgent: boolean, readings: readonly Uint8Array[] = []): Promise<Delivered> {
     return await new Promise((settle) => {
       const entry: Spooled = { bytes, readings, settle, again: false, stamp: undefined, attempts: 0 };
@@ -233,13 +189,31 @@ export class DeviceClient {
   #onConnect(client: MqttClient): void {
     // Small packets against delayed acknowledgements of TCP would cost every answer 40 ms.
     if (client.stream instanceof Socket) client.stream.setNoDelay(true);
-    const topics = [downTopic(this.#address), noticeTopic(this.#address), HEADER_TOPIC];
-    client.subscribe(topics, { qos: 1 }, (error) => {
+    client.subscribe([noticeTopic(this.#address), ...this.#streamTopics()], { qos: 1 }, (error) => {
       if (error !== null || client !== this.#client) return;
       this.#failures = 0;
       this.#ready = true;
       this.#pump();
+      this.#o.onReady?.();
     });
+  }
+
+  #streamTopics(): string[] {
+    const epoch = this.#o.epoch?.();
+    this.#epoch = epoch;
+    return epoch === undefined ? [] : [downStreamTopic(this.#address, epoch), headerStreamTopic(epoch)];
+  }
+
+  /** The device has come to another epoch, or streams began elsewhere: the gateway is told where, and sends again what waits. */
+  listen(): void {
+    const client = this.#client;
+    if (client === undefined || !this.#ready) return;
+    const before = this.#epoch;
+    const topics = this.#streamTopics().map((topic) => [topic, { qos: 1 }] as const);
+    // Also where it listens already: being heard is what counts.
+    client.subscribe({ ...Object.fromEntries(topics), resubscribe: true } as ISubscriptionMap, () => {});
+    if (before === undefined || before === this.#epoch) return;
+    client.unsubscribe([downStreamTopic(this.#address, before), headerStreamTopic(before)], () => {});
   }
 
   /** What was on its way goes back to the front in its order; the next gateway is tried after a while. */
@@ -263,8 +237,8 @@ export class DeviceClient {
 
   #onMessage(topic: string, payload: Buffer, _packet: IPublishPacket): void {
     const bytes = new Uint8Array(payload);
-    if (topic === downTopic(this.#address)) this.#o.onCommand?.(bytes);
-    else if (topic === HEADER_TOPIC) this.#o.onHeader?.(bytes);
+    if (topic.startsWith(downTopic(this.#address))) this.#o.onCommand?.(bytes);
+    else if (topic.startsWith(HEADER_TOPIC)) this.#o.onHeader?.(bytes);
     else this.#o.log.warn('device: the gateway says', { notice: payload.toString('utf8', 0, 512) });
   }
 

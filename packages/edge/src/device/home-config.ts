@@ -12,6 +12,8 @@ export interface HomeDevice {
   readonly seed: Uint8Array;
   readonly intervalMs: number;
   readonly offsetCelsius: number;
+  /** Readings of a sensor that leave together. */
+  readonly collect: number;
 }
 
 export interface HomeConfig {
@@ -23,10 +25,12 @@ export interface HomeConfig {
 
 const DEVICES_MAX = 1_000;
 const INTERVAL_MS = 5_000;
+/** No more than a batch takes at a time. */
+const COLLECT_MAX = 64;
 
 /**
  * `{ genesis: hex, dataDir, gateways: [{ url, address: itc1… }], devices: [{ name, kind: lamp|sensor, seed: 64 hex,
- * intervalMs?, offsetCelsius? }] }`. Errors: `config.invalid`, naming what is wrong.
+ * intervalMs?, offsetCelsius?, collect? }] }`. Errors: `config.invalid`, naming what is wrong.
  */
 export function parseHomeConfig(text: string): HomeConfig {
   let config: Record<string, unknown>;
@@ -65,7 +69,10 @@ function deviceOf(device: Record<string, unknown>, at: string): HomeDevice {
     throw invalid(`${at}.intervalMs`, 'expected 10 or more');
   const offsetCelsius = device['offsetCelsius'] ?? 0;
   if (typeof offsetCelsius !== 'number') throw invalid(`${at}.offsetCelsius`, 'expected a number');
-  return { name, kind, seed, intervalMs, offsetCelsius };
+  const collect = device['collect'] ?? 1;
+  if (typeof collect !== 'number' || !Number.isInteger(collect) || collect < 1 || collect > COLLECT_MAX)
+    throw invalid(`${at}.collect`, `expected 1 to ${COLLECT_MAX}`);
+  return { name, kind, seed, intervalMs, offsetCelsius, collect };
 }
 
 function textOf(value: unknown, at: string): string {

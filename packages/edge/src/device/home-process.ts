@@ -2,13 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seedSigner } from '@itc/client/keys.js';
-import { genesisHash } from '@itc/core/ledger/genesis.js';
 import { verifyNative } from '@itc/node/crypto/native.js';
 import { reasonOf, type Log } from '../log.ts';
+import { FileFlash } from './file-flash.ts';
 import { parseHomeConfig, type HomeConfig, type HomeDevice } from './home-config.ts';
 import { Lamp } from './lamp.ts';
 import { Sensor } from './sensor.ts';
-import { TwoSlotStore } from './store.ts';
 
 /** Of simulated lamps, in kelvin: warm white to daylight. */
 const LAMP_COLOUR = { min: 2_200, max: 6_500 } as const;
@@ -25,7 +24,10 @@ function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
   const common = {
     signer: seedSigner(device.seed),
     gateways: config.gateways,
-    store: new TwoSlotStore(join(config.dataDir, device.name)),
+    genesis: config.genesis,
+    flash: new FileFlash(join(config.dataDir, device.name, 'flash.bin')),
+    verify: verifyNative,
+    monotonicMs: () => performance.now(),
     random: Math.random,
     log: logOf(device.name),
   };
@@ -33,18 +35,15 @@ function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
     case 'lamp':
       return new Lamp({
         ...common,
-        genesis: config.genesis,
-        verify: verifyNative,
-        monotonicMs: () => performance.now(),
         reportMs: device.intervalMs,
         colour: LAMP_COLOUR,
       });
     case 'sensor':
       return new Sensor({
         ...common,
-        chain: genesisHash(config.genesis),
         intervalMs: device.intervalMs,
         offsetCelsius: device.offsetCelsius,
+        collect: device.collect,
         now: Date.now,
       });
   }

@@ -6,9 +6,16 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import type { Outcome } from '@itc/core/ledger/command.js';
 import { millis } from '@itc/core/ledger/ids.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
-import { command, guest, lampKey, openGateway, owner, type TestGateway } from '../testing/gateway.ts';
+import {
+  command,
+  guest,
+  lampKey,
+  newFlash,
+  openGateway,
+  owner,
+  type TestGateway,
+} from '../testing/gateway.ts';
 import { until } from '../testing/mqtt.ts';
-import { MemoryStore } from './store.ts';
 
 const RENTAL = hashTagged('rental');
 const DONE: Outcome = { kind: 'done' };
@@ -23,6 +30,7 @@ async function rented(lasts = 3_600_000): Promise<TestGateway> {
     notBefore: millis(t.ledger.time - 1000),
     expiresAt: millis(t.ledger.time + lasts),
   });
+  t.ledger.rental(lampKey, { id: RENTAL });
   t.ledger.block();
   return t;
 }
@@ -67,14 +75,14 @@ test('EDGE-13.1: a renter’s lamp obeys from begin to end, and signs both for t
 
 test('EDGE-13.4: a lamp that lost power in between says again that it began, and serves on', async () => {
   await using t = await rented();
-  const store = new MemoryStore();
-  const first = await t.lamp({ store });
+  const flash = newFlash();
+  const first = await t.lamp({ flash });
   await until(() => first.connected, 'the lamp');
   assert.deepEqual(await asked(t, 'begin'), DONE);
   await until(() => said(t).length === 1, 'the start');
   const [before] = t.gateway.rentalWords(device);
   await first.stop();
-  const second = await t.lamp({ store });
+  const second = await t.lamp({ flash });
   await until(() => second.connected, 'the lamp again');
   await until(() => t.gateway.rentalWords(device)[0] !== before, 'the start again');
   const [again] = t.gateway.rentalWords(device);
@@ -90,4 +98,38 @@ test('EDGE-13.3: when the time is over the lamp says the stop by itself', async 
   for (let i = 0; i < 4; i += 1) t.ledger.block();
   await until(() => said(t).includes('stopped 0'), 'the stop');
   assert.deepEqual((await asked(t, 'on'))?.kind, 'refused');
+});
+
+test('EDGE-13.6: a lamp learns from the ledger that its renter gave it back, and stops then, not when his time is over', async () => {
+  await using t = await rented();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  assert.deepEqual(await asked(t, 'begin'), DONE);
+  assert.deepEqual(await asked(t, 'on'), DONE);
+  const startedAt = millis(t.ledger.time);
+  const end = millis(t.ledger.time + 2_500);
+  t.ledger.rental(lampKey, { id: RENTAL, running: { startedAt, end, uses: 1, counter: 2 } });
+  t.ledger.block();
+  assert.deepEqual(said(t), ['started 0', 'used 1'], 'it is not over yet');
+  for (let i = 0; i < 3; i += 1) t.ledger.block();
+  await until(() => said(t).includes('stopped 1'), 'the stop');
+  assert.equal(t.gateway.rentalWords(device).at(-1)?.at, end);
+  assert.deepEqual((await asked(t, 'off'))?.kind, 'refused');
+});
+
+test('EDGE-13.6: a lamp that was away when its rental was settled says so when it is back, and serves the owner', async () => {
+  await using t = await rented();
+  const flash = newFlash();
+  const first = await t.lamp({ flash });
+  await until(() => first.connected, 'the lamp');
+  assert.deepEqual(await asked(t, 'begin'), DONE);
+  await first.stop();
+  t.ledger.rental(lampKey, undefined);
+  t.ledger.grant(lampKey, guest, undefined);
+  t.ledger.block();
+  const back = await t.lamp({ flash });
+  await until(() => said(t).includes('stopped 0'), 'the stop');
+  assert.deepEqual(await asked(t, 'begin'), { kind: 'refused', reason: 'not-granted' });
+  assert.deepEqual(await asked(t, 'on', owner), DONE);
+  assert.equal(back.state.on, true);
 });

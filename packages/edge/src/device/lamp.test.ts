@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,6 +8,7 @@ import { decodeAcknowledgement, type Action, type Refusal } from '@itc/core/ledg
 import { millis } from '@itc/core/ledger/ids.js';
 import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
+import type { KeyPair } from '@itc/core/testing/keys.js';
 import { encodeCommandFrame } from '../command-frame.ts';
 import type { CommandView } from '../gateway/views.ts';
 import {
@@ -15,6 +16,7 @@ import {
   FakeLedger,
   guest,
   lampKey,
+  newFlash,
   newLamp,
   openGateway,
   owner,
@@ -22,11 +24,10 @@ import {
   type TestGateway,
 } from '../testing/gateway.ts';
 import { openBroker, until } from '../testing/mqtt.ts';
-import { downTopic } from '../topics.ts';
+import { downStreamTopic } from '../topics.ts';
 import { formatAddress } from '@itc/core/ledger/address.js';
+import { FileFlash } from './file-flash.ts';
 import type { Lamp } from './lamp.ts';
-import { MemoryStore, TwoSlotStore } from './store.ts';
-import { Sequence } from './sequence.ts';
 
 const ON: Action = { kind: 'on' };
 const OFF: Action = { kind: 'off' };
@@ -53,14 +54,20 @@ async function send(
   lamp: Lamp,
   frame: { command: Uint8Array; access: Uint8Array },
 ): Promise<void> {
-  const access = t.ledger.accessProof.bind(t.ledger);
-  t.ledger.accessProof = () => frame.access;
+  const stream = t.ledger.stream.bind(t.ledger);
+  t.ledger.stream = () => frame.access;
   try {
     await t.gateway.submitCommand(frame.command);
   } finally {
-    t.ledger.accessProof = access;
+    t.ledger.stream = stream;
   }
   await until(() => lamp.connected, 'the lamp');
+}
+
+/** What a gateway shows of a subject. */
+function streamOf(ledger: FakeLedger, subject: KeyPair): Uint8Array {
+  const keys = ledger.accessKeys(lampKey.address, subject.address) ?? [];
+  return ledger.stream(0, keys) as Uint8Array;
 }
 
 const inForce = (
@@ -151,9 +158,9 @@ test('EDGE-11.6: a replayed command does nothing: the same answer again, and aft
   const ledger = new FakeLedger();
   ledger.claim(lampKey, owner);
   ledger.block();
-  const store = new MemoryStore();
+  const flash = newFlash();
   const url = `mqtt://127.0.0.1:${t.port}`;
-  const topic = downTopic(formatAddress(lampKey.address));
+  const topic = downStreamTopic(formatAddress(lampKey.address), 0);
   const listening = (): boolean =>
     t.events.some((event) => event.kind === 'subscribed' && event.filter === topic);
   const answers = (): string[] =>
@@ -166,7 +173,7 @@ test('EDGE-11.6: a replayed command does nothing: the same answer again, and aft
       return [outcome.kind === 'done' ? 'done' : outcome.reason];
     });
   const [on, off] = [ON, OFF].map((action) => {
-    const access = ledger.accessProof(lampKey.address, owner.address) as Uint8Array;
+    const access = streamOf(ledger, owner);
     return encodeCommandFrame({ command: command({ ledger }, owner, action).bytes, access });
   }) as [Uint8Array, Uint8Array];
   const tell = async (frame: Uint8Array): Promise<void> => {
@@ -175,7 +182,7 @@ test('EDGE-11.6: a replayed command does nothing: the same answer again, and aft
     await until(() => t.published.length > before, 'an answer');
   };
 
-  const lamp = newLamp({ ledger, url, store });
+  const lamp = newLamp({ ledger, url, flash });
   await lamp.start();
   await until(listening, 'the lamp to listen');
   await tell(on);
@@ -187,7 +194,7 @@ test('EDGE-11.6: a replayed command does nothing: the same answer again, and aft
   await lamp.stop();
 
   t.events.length = 0;
-  const again = newLamp({ ledger, url, store });
+  const again = newLamp({ ledger, url, flash });
   await again.start();
   await until(listening, 'the lamp to listen again');
   await tell(on);
@@ -202,11 +209,11 @@ test('EDGE-11.7: a forged proof is refused: another signer’s, a changed one, o
   t.ledger.block();
   const lamp = await t.lamp();
   await until(() => lamp.connected, 'the lamp');
-  const guests = t.ledger.accessProof(lampKey.address, guest.address) as Uint8Array;
-  const strangers = t.ledger.accessProof(lampKey.address, stranger.address) as Uint8Array;
+  const guests = streamOf(t.ledger, guest);
+  const strangers = streamOf(t.ledger, stranger);
   for (const access of [
     guests,
-    strangers.with(60, (strangers[60] as number) ^ 1),
+    strangers.with(300, (strangers[300] as number) ^ 1),
     strangers.with(strangers.length - 5, 0xff),
     Uint8Array.of(1, 2, 3),
   ]) {
@@ -224,7 +231,7 @@ test('EDGE-11.8: a proof older than what the lamp has seen is refused: a revoked
   t.ledger.block();
   const lamp = await t.lamp();
   await until(() => lamp.connected, 'the lamp');
-  const old = t.ledger.accessProof(lampKey.address, guest.address) as Uint8Array;
+  const old = streamOf(t.ledger, guest);
   t.ledger.grant(lampKey, guest, undefined);
   t.ledger.block();
   await until(() => lamp.now() >= t.ledger.time, 'the header on its topic');
@@ -235,48 +242,42 @@ test('EDGE-11.8: a proof older than what the lamp has seen is refused: a revoked
   assert.equal(lamp.state.on, false);
 });
 
-test('EDGE-10.4: a torn or damaged slot leaves the record before it', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'itc-store-'));
+test('EDGE-10.5: a flash in a file is as it was left, also where the file was cut short or is new', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'itc-flash-'));
   try {
-    const store = new TwoSlotStore(folder);
-    await store.write('a', Uint8Array.of(1));
-    await store.write('a', Uint8Array.of(2));
-    assert.deepEqual(await new TwoSlotStore(folder).read('a'), Uint8Array.of(2));
-    const newest = readdirSync(folder).find((name) => name.endsWith('.0')) as string;
-    writeFileSync(join(folder, newest), 'torn');
-    const reopened = new TwoSlotStore(folder);
-    assert.deepEqual(await reopened.read('a'), Uint8Array.of(1));
-    await reopened.write('a', Uint8Array.of(3));
-    assert.deepEqual(await new TwoSlotStore(folder).read('a'), Uint8Array.of(3));
-    assert.equal(await store.read('b'), undefined);
+    const path = join(folder, 'device', 'flash.bin');
+    const flash = new FileFlash(path);
+    assert.ok(flash.read(0, flash.sectors * flash.sectorBytes).every((byte) => byte === 0xff));
+    flash.program(100, Uint8Array.of(0x0f, 0xf0));
+    flash.program(100, Uint8Array.of(0xfc, 0xff));
+    flash.program(5_000, Uint8Array.of(7));
+    flash.close();
+    const again = new FileFlash(path);
+    assert.deepEqual(again.read(100, 2), Uint8Array.of(0x0c, 0xf0), 'bits are cleared, never set');
+    again.erase(0);
+    assert.deepEqual([again.read(100, 1)[0], again.read(5_000, 1)[0]], [0xff, 7]);
+    again.close();
+    truncateSync(path, 5_000);
+    const cut = new FileFlash(path);
+    assert.equal(cut.read(5_000, 1)[0], 0xff);
+    assert.equal(statSync(path).size, cut.sectors * cut.sectorBytes);
+    cut.close();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-});
-
-test('EDGE-10.2: a sequence number never comes twice, after a crash some are left out', async () => {
-  const store = new MemoryStore();
-  const first = await Sequence.open(store);
-  const used = new Set(await Promise.all(Array.from({ length: 300 }, () => first.next())));
-  assert.equal(used.size, 300);
-  const crashed = await Sequence.open(store);
-  const next = await crashed.next();
-  assert.ok(next > 300 && next <= 300 + 257, `${next}`);
-  await crashed.close();
-  assert.equal(await (await Sequence.open(store)).next(), next + 1);
 });
 
 test('EDGE-11.10: a grant for three commands is obeyed three times, also when the lamp restarts in between', async () => {
   await using t = await openGateway();
   t.ledger.grant(lampKey, guest, { ...inForce(t), uses: 3 });
   t.ledger.block();
-  const store = new MemoryStore();
-  const first = await t.lamp({ store });
+  const flash = newFlash();
+  const first = await t.lamp({ flash });
   await until(() => first.connected, 'the lamp');
   for (const action of [ON, OFF])
     assert.deepEqual((await answer(t, command(t, guest, action))).outcome, { kind: 'done' });
   await first.stop();
-  const again = await t.lamp({ store });
+  const again = await t.lamp({ flash });
   await until(() => again.connected, 'the lamp');
   assert.deepEqual((await answer(t, command(t, guest, ON))).outcome, { kind: 'done' });
   await assertRefused(t, again, command(t, guest, OFF), 'used-up');
@@ -317,4 +318,46 @@ test('LIGHT-12.9: a lamp that knows its model keeps within it, whatever was gran
   await assertRefused(t, lamp, command(t, guest, level(151)), 'not-allowed');
   await assertRefused(t, lamp, command(t, owner, level(254)), 'not-allowed');
   assert.deepEqual((await answer(t, command(t, guest, level(150)))).outcome, { kind: 'done' });
+});
+
+test('EDGE-16.4: a stream that does not begin where the lamp is makes it say where that is, and the command comes again', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  // The gateway was mistaken about its epoch: the first set is another one.
+  const right = streamOf(t.ledger, owner);
+  const on = command(t, owner, ON, { notAfter: t.now() + 60_000 });
+  const stream = t.ledger.stream.bind(t.ledger);
+  t.ledger.stream = () => {
+    t.ledger.stream = stream;
+    return right.with(20, (right[20] as number) ^ 1);
+  };
+  await t.gateway.submitCommand(on.bytes);
+  await until(() => lamp.state.on, 'the light');
+  await until(() => t.gateway.command(toHex(on.id))?.outcome !== undefined, 'its answer');
+  assert.deepEqual(t.gateway.command(toHex(on.id))?.outcome, { kind: 'done' });
+});
+
+test('EDGE-16.5: a command to which no stream leads waits and says why', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  const stream = t.ledger.stream.bind(t.ledger);
+  t.ledger.stream = () => undefined;
+  const on = command(t, owner, ON);
+  const submitted = await t.gateway.submitCommand(on.bytes);
+  t.ledger.stream = stream;
+  assert.ok(submitted.ok);
+  assert.match(submitted.value.waiting ?? '', /leads from the epoch/);
+  assert.equal(lamp.state.on, false);
+});
+
+test('EDGE-16.3: a lamp hears at once that it was reported stolen, before anybody asks it for anything', async () => {
+  await using t = await openGateway();
+  const lamp = await t.lamp();
+  await until(() => lamp.connected, 'the lamp');
+  const before = lamp.now();
+  t.ledger.mark(lampKey, 'stolen');
+  t.ledger.block();
+  await until(() => lamp.now() > before && t.ledger.time <= lamp.now(), 'the news');
 });

@@ -1,12 +1,6 @@
-/** What a lamp keeps: how far it believes the chain, whom it has obeyed, and its lamp. Written before it acts. */
+/** What a lamp keeps of its own: its light, and the rental it serves. Written before it acts. */
 import { decode, type Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
-import { equalBytes } from '@itc/core/bytes/hex.js';
-import { genesisHash, type Genesis } from '@itc/core/ledger/genesis.js';
-import { readValidatorSet, writeValidatorSet } from '@itc/core/ledger/validators.js';
-import { ReplayWindows } from '@itc/core/light/replay.js';
-import { UseCounts } from '@itc/core/light/use-counts.js';
-import { decodeTrust, encodeTrust, trustGenesis, type Trust } from '@itc/core/light/trust.js';
 import type { Action } from '@itc/core/ledger/command.js';
 import { readRentalRun, writeRentalRun, type RentalRun } from './rental-run.ts';
 
@@ -19,60 +13,27 @@ export interface LampState {
 }
 
 export interface LightState {
-  readonly trust: Trust;
-  readonly replay: ReplayWindows;
-  /** Of grants that are for so many commands. */
-  readonly uses: UseCounts;
   readonly lamp: LampState;
   /** The last rental that began here. */
   readonly rental: RentalRun | undefined;
 }
 
-const TRUST_BYTES_MAX = 256;
-const REPLAY_BYTES_MAX = 16_384;
-const USES_BYTES_MAX = 4_096;
-
 /** `kelvin`: what a lamp with a colour temperature begins with. */
-export function newLightState(genesis: Genesis, kelvin?: number): LightState {
-  return {
-    trust: trustGenesis(genesis),
-    replay: new ReplayWindows(),
-    uses: new UseCounts(),
-    lamp: { on: false, level: 254, ...(kelvin !== undefined && { kelvin }) },
-    rental: undefined,
-  };
+export function newLightState(kelvin?: number): LightState {
+  return { lamp: { on: false, level: 254, ...(kelvin !== undefined && { kelvin }) }, rental: undefined };
 }
 
-export function encodeLightState(state: LightState): Uint8Array {
-  const writer = new Writer(1024).bytes(encodeTrust(state.trust));
-  writeValidatorSet(writer, state.trust.validators);
-  writer.bytes(state.replay.encode()).bytes(state.uses.encode());
-  const { on, level, kelvin = 0 } = state.lamp;
-  writeRentalRun(writer.bool(on).u8(level).u16(kelvin), state.rental);
+export function encodeLightState({ lamp, rental }: LightState): Uint8Array {
+  const { on, level, kelvin = 0 } = lamp;
+  const writer = new Writer(64).bool(on).u8(level).u16(kelvin);
+  writeRentalRun(writer, rental);
   return writer.finish();
 }
 
-/** Undefined when the bytes do not decode: the store has checked them, so they are of another version or chain. */
-export function decodeLightState(bytes: Uint8Array, genesis: Genesis): LightState | undefined {
-  const parts = decode(
-    (reader) => ({
-      trust: reader.bytes(TRUST_BYTES_MAX).slice(),
-      validators: readValidatorSet(reader),
-      replay: reader.bytes(REPLAY_BYTES_MAX).slice(),
-      uses: reader.bytes(USES_BYTES_MAX).slice(),
-      lamp: readLamp(reader),
-      rental: readRentalRun(reader),
-    }),
-    bytes,
-  );
-  if (!parts.ok) return undefined;
-  const { lamp, rental } = parts.value;
-  const trust = decodeTrust(parts.value.trust, parts.value.validators);
-  const replay = ReplayWindows.decode(parts.value.replay);
-  const uses = UseCounts.decode(parts.value.uses);
-  return trust.ok && replay.ok && uses.ok && equalBytes(trust.value.chain, genesisHash(genesis))
-    ? { trust: trust.value, replay: replay.value, uses: uses.value, lamp, rental }
-    : undefined;
+/** Undefined when the bytes do not decode: the flash has checked them, so they are of another version. */
+export function decodeLightState(bytes: Uint8Array): LightState | undefined {
+  const state = decode((reader) => ({ lamp: readLamp(reader), rental: readRentalRun(reader) }), bytes);
+  return state.ok ? state.value : undefined;
 }
 
 function readLamp(reader: Reader): LampState {

@@ -64,6 +64,29 @@ export function stepRental(
   return { kind: 'go', run: used, word: { rental: id, event: 'used', at: now, uses: used.uses } };
 }
 
+/** What the ledger shows of a device's rental under a header that is believed. */
+export interface ShownRental {
+  readonly id: Hash;
+  /** The last moment of it; absent as long as the ledger has not heard that it began. */
+  readonly end: Millis | undefined;
+}
+
+/** What the run is after that was shown, or that there is none: a renter may have given the device back, or all is settled. */
+export function heardOf(
+  run: RentalRun | undefined,
+  shown: ShownRental | undefined,
+  now: Millis,
+): RentalRun | undefined {
+  if (run === undefined || run.endedAt !== undefined) return run;
+  if (shown === undefined || !equalBytes(shown.id, run.id)) return endingAt(run, Math.min(run.until, now));
+  return shown.end === undefined ? run : endingAt(run, shown.end);
+}
+
+function endingAt(run: RentalRun, end: number): RentalRun {
+  const until = millis(Math.max(end, run.startedAt));
+  return until === run.until ? run : { ...run, until };
+}
+
 /** When its time is over the device says so by itself. Undefined where there is nothing to say. */
 export function overdueRental(
   run: RentalRun | undefined,

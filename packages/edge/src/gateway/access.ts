@@ -12,7 +12,7 @@ import type { Access, Login, LoginStep, Principal } from '../1-connection/mqtt/l
 import { REASON } from '../1-connection/mqtt/reason.ts';
 import { LOGIN_METHOD, loginSigningBytes } from '../login-proof.ts';
 import type { LedgerPort } from '../ports.ts';
-import { downTopic, HEADER_TOPIC, noticeTopic, OWN_UP_TOPIC, upTopic } from '../topics.ts';
+import { downTopic, epochBelow, HEADER_TOPIC, noticeTopic, OWN_UP_TOPIC, upTopic } from '../topics.ts';
 import type { Challenges } from './challenges.ts';
 import { checkCredential, type StoredCredential } from './credential.ts';
 import type { Directory } from './directory.ts';
@@ -72,6 +72,8 @@ export class GatewayAccess implements Access<DevicePrincipal> {
     return (
       filter === HEADER_TOPIC ||
       filter === downTopic(principal.id) ||
+      epochBelow(filter, HEADER_TOPIC) !== undefined ||
+      epochBelow(filter, downTopic(principal.id)) !== undefined ||
       this.#names(principal).some((name) => filter === noticeTopic(name))
     );
   }

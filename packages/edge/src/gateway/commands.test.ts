@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { DeviceClient } from '../device/device-client.ts';
-import { Sequence } from '../device/sequence.ts';
-import { MemoryStore } from '../device/store.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { SILENT } from '../log.ts';
 import { command, gatewayKey, openGateway, owner, sensorKey, stranger } from '../testing/gateway.ts';
@@ -99,19 +97,17 @@ test('EDGE-10.1: a device keeps what it sends until a gateway answers, and finds
       { url: one.url, address: gatewayKey.address },
       { url: two.url, address: gatewayKey.address },
     ],
-    sequence: await Sequence.open(new MemoryStore()),
     random: () => 0,
     log: SILENT,
   });
-  const time = one.now();
-  const spooled = [1, 2, 3].map((value) => device.publishReadings([{ name: 'temperature', time, value }]));
+  const spooled = [1, 2, 3].map((n) => device.resend(reading(one, n, n).bytes, false));
   await until(() => device.waiting === 3, 'three in the spool');
   device.start();
   assert.deepEqual(await Promise.all(spooled), [{}, {}, {}]);
   assert.equal(one.subnet.offered.length, 3);
   await one.gateway.stop();
   await until(() => !device.connected, 'the device to notice');
-  assert.deepEqual(await device.publishReadings([{ name: 'temperature', time, value: 4 }]), {});
+  assert.deepEqual(await device.resend(reading(one, 4, 4).bytes, false), {});
   assert.deepEqual(
     two.subnet.offered.map(({ sequence }) => sequence),
     [4],

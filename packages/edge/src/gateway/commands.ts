@@ -20,7 +20,7 @@ import { encodeCommandFrame } from '../command-frame.ts';
 import { EDGE_LIMITS } from '../limits.ts';
 import { reasonOf, type Log } from '../log.ts';
 import type { LedgerPort, Wanted } from '../ports.ts';
-import { downTopic } from '../topics.ts';
+import { downStreamTopic, downTopic } from '../topics.ts';
 import type { DevicePrincipal } from './access.ts';
 import type { Directory } from './directory.ts';
 import { Rates } from './rate.ts';
@@ -42,12 +42,16 @@ interface CommandRow {
   readonly notAfter: number;
 }
 
+const NO_WAY = 'no answer of this gateway leads from the epoch of the device to now';
+
 export interface CommandDeskOptions {
   readonly ledger: LedgerPort;
   readonly vault: Vault;
   readonly directory: Directory;
   readonly verify: SignatureVerifier;
   readonly publish: MqttBroker<DevicePrincipal>['publish'];
+  /** From which epoch on a device hears streams; undefined: it takes access proofs. */
+  readonly epochOf: (device: string) => number | undefined;
   /** To the subnet, once stored. */
   readonly offer: (payload: Payload) => void;
   readonly changed: (command: CommandView) => void;
@@ -227,18 +231,36 @@ export class CommandDesk {
   #send(entry: Entry, access: Uint8Array): void {
     if (entry.bytes === undefined) return;
     const now = this.#o.now();
-    const reached = this.#o.publish({
-      topic: downTopic(entry.view.device),
-      payload: encodeCommandFrame({ command: entry.bytes, access }),
-      qos: 1,
-      expirySeconds: Math.max(1, Math.ceil((this.#deadline(entry.notAfter, now) - now) / 1000)),
-    });
+    const way = this.#way(entry, access);
+    const reached =
+      way === undefined
+        ? 0
+        : this.#o.publish({
+            topic: way.topic,
+            payload: encodeCommandFrame({ command: entry.bytes, access: way.access }),
+            qos: 1,
+            expirySeconds: Math.max(1, Math.ceil((this.#deadline(entry.notAfter, now) - now) / 1000)),
+          });
     const { waiting: _, ...view } = entry.view;
     entry.view =
       reached > 0
         ? { ...view, stages: { sent: now, ...view.stages } }
-        : { ...view, waiting: this.#absence(entry.device) };
+        : { ...view, waiting: way === undefined ? NO_WAY : this.#absence(entry.device) };
     this.#o.changed(entry.view);
+  }
+
+  /** By a stream from the device's epoch where it listens for one, and one leads from there; else by the proof. */
+  #way(
+    entry: Entry,
+    access: Uint8Array,
+  ): { readonly topic: string; readonly access: Uint8Array } | undefined {
+    const { ledger, epochOf } = this.#o;
+    const { device } = entry.view;
+    const epoch = epochOf(device);
+    if (epoch === undefined) return { topic: downTopic(device), access };
+    const keys = ledger.accessKeys(entry.device, entry.signer, this.#wanted(entry.view.action));
+    const stream = keys && ledger.stream(epoch, keys);
+    return stream && { topic: downStreamTopic(device, epoch), access: stream };
   }
 
   #absence(device: Address): string {

@@ -80,7 +80,6 @@ function device(t: TestGateway, work?: WorkPolicy): DeviceClient {
     chain: t.ledger.chain,
     signer: signerOf(sensorKey),
     gateways: [{ url: t.url, address: gatewayKey.address }],
-    sequence: { next: () => Promise.resolve((sequence += 1)) },
     random: () => 0.5,
     log: SILENT,
     ...(work && { work }),
@@ -90,8 +89,8 @@ function device(t: TestGateway, work?: WorkPolicy): DeviceClient {
 /** What is free, and so many more. */
 const burst = (client: DeviceClient, t: TestGateway, more: number): Promise<Delivered[]> =>
   Promise.all([
-    ...Array.from({ length: FREE_FAT }, () => client.publishReadings(fatRecords(t))),
-    ...Array.from({ length: more }, () => client.publishReadings([{ name: 'a', time: t.now(), value: 1 }])),
+    ...Array.from({ length: FREE_FAT }, () => client.resend(fat(t).bytes, false)),
+    ...Array.from({ length: more }, () => client.resend(next(t).bytes, false)),
   ]);
 
 test('EDGE-15.2: attack: spam of one device is refused before its signatures are looked at, and others are not concerned', async () => {

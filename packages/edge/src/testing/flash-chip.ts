@@ -29,6 +29,14 @@ export class FlashChip implements Flash {
     this.#written = new Uint8Array(this.#bytes.length / this.unitBytes).fill(1);
   }
 
+  /** Another chip with the same in it. */
+  copy(): FlashChip {
+    const chip = new FlashChip(this);
+    chip.#bytes.set(this.#bytes);
+    chip.#written.set(this.#written);
+    return chip;
+  }
+
   /** The power goes while the byte after so many more is being changed. */
   cutAfter(bytes: number): void {
     this.#cutAt = this.touched + bytes;

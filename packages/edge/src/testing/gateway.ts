@@ -1,19 +1,23 @@
 /** A gateway on a ledger and a subnet that tests move by hand, with real clients over real sockets. */
 import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
+import { hashTagged, type Hash } from '@itc/core/crypto/hash.js';
+import { NO_DEPOSIT } from '@itc/core/state/record-deposit.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
 import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
-import { millis } from '@itc/core/ledger/ids.js';
+import { amount, millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { ACTIONS, type ModelLimits } from '@itc/core/ledger/terms.js';
 import { encodeLinkedHeader } from '@itc/core/light/certified.js';
 import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js';
 import { ownedBy, type Device } from '@itc/core/state/device-record.js';
-import { deviceKey, grantKey, stateKeyHash } from '@itc/core/state/keys.js';
+import { accessKeys } from '@itc/core/light/stream-access.js';
+import { encodeLightStream } from '@itc/core/light/stream.js';
+import { deviceKey, grantKey, stateKey, stateKeyHash, type StateKey } from '@itc/core/state/keys.js';
+import type { Rental } from '@itc/core/state/rental-record.js';
 import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
 import {
   ChainBuilder,
@@ -29,7 +33,8 @@ import type { Tables } from '@itc/node/ports.js';
 import { MemoryTables } from '@itc/node/storage/memory-tables.js';
 import { Vault } from '../3-cyber/vault/vault.ts';
 import { Lamp } from '../device/lamp.ts';
-import { MemoryStore, type DeviceStore } from '../device/store.ts';
+import type { Flash } from '../device-sdk/flash.ts';
+import { FlashChip } from './flash-chip.ts';
 import { Gateway } from '../gateway.ts';
 import { SILENT } from '../log.ts';
 import type { LedgerPort, PayloadProgress, SubnetPort } from '../ports.ts';
@@ -52,6 +57,7 @@ export class FakeLedger implements LedgerPort {
   readonly #devices: Map<string, Device> = new Map();
   readonly #grants: Map<string, Partial<GrantRecord> | undefined> = new Map();
   readonly #hashes: Hash[] = [];
+  readonly #values: Map<string, Uint8Array> = new Map();
   #tree: StateTree = StateTree.empty;
   #head: CertifiedBlock | undefined;
 
@@ -97,7 +103,15 @@ export class FakeLedger implements LedgerPort {
     this.#set(stateKeyHash(grantKey(device.address, to.address)), value);
   }
 
+  /** The record of a rental, as the ledger would have it. */
+  rental(device: KeyPair, rental: Partial<Rental> | undefined): void {
+    const record = rental && encodeRecord('rental', rentalOf(rental));
+    this.#set(stateKeyHash(stateKey('rental', device.address)), record);
+  }
+
   #set(key: Hash, value: Uint8Array | undefined): void {
+    if (value === undefined) this.#values.delete(toHex(key));
+    else this.#values.set(toHex(key), value);
     this.#tree = this.#tree.update([{ key, value }]);
   }
 
@@ -128,6 +142,35 @@ export class FakeLedger implements LedgerPort {
     return proof && encodeAccessProof(proof);
   }
 
+  accessKeys(device: Address, subject: Address): readonly StateKey[] | undefined {
+    const record = this.device(device);
+    if (record === undefined) return undefined;
+    const isOwner = toHex(record.owner) === toHex(subject);
+    return accessKeys({ device, owner: record.owner, subject, ...(!isOwner && { path: { granters: [] } }) });
+  }
+
+  stream(_epoch: number, keys: readonly StateKey[]): Uint8Array | undefined {
+    const { block, certificate } = this.#head ?? this.block();
+    const items = keys.map((key) => {
+      const hash = stateKeyHash(key);
+      const value = this.#values.get(toHex(hash));
+      return { kind: 'state', key, ...(value && { value }), proof: this.#tree.prove(hash) } as const;
+    });
+    const trusted = this.world.validators.set;
+    return encodeLightStream({ trusted, hops: [], header: block.header, certificate, items });
+  }
+
+  epoch(): number {
+    return 0;
+  }
+
+  deviceNews(device: Address): string {
+    const values = [deviceKey(device), stateKey('rental', device)].map((key) =>
+      toHex(this.#values.get(toHex(stateKeyHash(key))) ?? new Uint8Array()),
+    );
+    return values.join(' ');
+  }
+
   mayRead(device: Address, subject: Address): boolean {
     return ((this.#grants.get(toHex(device) + toHex(subject))?.actions ?? 0) & ACTIONS.read) !== 0;
   }
@@ -146,6 +189,33 @@ export class FakeLedger implements LedgerPort {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+function rentalOf(changes: Partial<Rental>): Rental {
+  return {
+    id: hashTagged('rental'),
+    owner: owner.address,
+    renter: guest.address,
+    terms: {
+      unit: 'minute',
+      price: amount(1n),
+      minimum: 1,
+      maximum: 60,
+      duration: millis(0),
+      deposit: amount(0n),
+      carriage: amount(0n),
+      startWithin: millis(60_000),
+      window: millis(60_000),
+      arbiter: undefined,
+      actions: ACTIONS.onOff,
+      levelMax: 254,
+    },
+    maximum: 60,
+    rentedAt: millis(GENESIS_TIME),
+    running: undefined,
+    deposit: NO_DEPOSIT,
+    ...changes,
+  };
 }
 
 export class FakeSubnet implements SubnetPort {
@@ -304,11 +374,18 @@ export async function openGateway(
 }
 
 export interface LampChoices {
-  readonly store?: DeviceStore;
+  readonly flash?: Flash;
   readonly monotonicMs?: () => number;
   readonly reportMs?: number;
   readonly colour?: { readonly min: number; readonly max: number };
   readonly limits?: ModelLimits;
+}
+
+/** As small as it may be with some room for readings. */
+export function newFlash(): FlashChip {
+  const chip = new FlashChip({ sectorBytes: 4096, sectors: 20 });
+  for (let sector = 0; sector < chip.sectors; sector += 1) chip.erase(sector);
+  return chip;
 }
 
 export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): Lamp {
@@ -316,7 +393,7 @@ export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): L
     genesis: o.ledger.world.genesis,
     signer: { publicKey: lampKey.key, address: lampKey.address, sign: lampKey.sign },
     gateways: [{ url: o.url, address: gatewayKey.address }],
-    store: o.store ?? new MemoryStore(),
+    flash: o.flash ?? newFlash(),
     verify: verifyQuickly,
     monotonicMs: o.monotonicMs ?? ((): number => performance.now()),
     random: Math.random,
