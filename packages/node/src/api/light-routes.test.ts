@@ -38,7 +38,7 @@ test('LIGHT-10.5: an address gets so many answers at once and so many a second, 
   const clock = new ManualClock();
   const budget = new SourceBudget({ clock, random: new SeededRandom(1) }, { burst: 10, perSecond: 2 });
   let bytes = 1_000;
-  const server = { answer: () => ok(new Uint8Array(bytes)) } as unknown as LightServer;
+  const server = { answerFetching: async () => ok(new Uint8Array(bytes)) } as unknown as LightServer;
   await serving(lightRoutes(server, budget), async (url) => {
     const ask = async (): Promise<number> => {
       const response = await fetch(`${url}/light?epoch=0`);

@@ -44,14 +44,14 @@ export function lightRoutes(server: LightServer, budget?: SourceBudget): Routes 
             ),
             nonce: Type.Optional(Hex32),
             ...ITEMS_BUT_PAYLOADS,
-            payload: Many(Hex32, 'ids, of the subnet of this gateway'),
+            payload: Many(Hex32, 'ids'),
           }),
           response: { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }), '4xx': Problem },
         },
       },
-      (request, reply) => {
+      async (request, reply) => {
         const { query } = request;
-        const answer = server.answer({
+        const answer = await server.answerFetching({
           epoch: epoch(query.epoch),
           height: height(query.height ?? 0),
           thirds: query.thirds === '1' ? 1 : 2,

@@ -23,7 +23,6 @@ import { identityRoutes } from './identity-routes.ts';
 import { verifyNative } from '../crypto/native.ts';
 import { Accuser } from '../runtime/accuser.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
-import { AppliedRange } from '../runtime/applied-range.ts';
 import { coSignedRoutes } from './co-signed-routes.ts';
 import { LightServer } from '../runtime/light-server.ts';
 import { lightRoutes } from './light-routes.ts';
@@ -108,14 +107,7 @@ export class NodeApi {
             hops,
             keys: node.keys,
             now: () => node.clock.now(),
-            ...(subnet !== undefined &&
-              subnetStore !== undefined && {
-                subnet: {
-                  id: subnet.id,
-                  store: subnetStore,
-                  range: new AppliedRange({ chain: node.chain, subnet: subnet.id, tables: node.tables }),
-                },
-              }),
+            peers: node.light,
           }),
           new SourceBudget(node, ANSWER_LIMITS),
         ),

@@ -52,7 +52,9 @@ async function serve(node: NodeProcess): Promise<{
         sources: new SourceBudget(node),
       }),
       validatorRoutes({ chain, hops, peer: () => ({ connected: true }) }),
-      lightRoutes(new LightServer({ chain, hops, keys: node.keys, now: () => node.clock.now() })),
+      lightRoutes(
+        new LightServer({ chain, hops, keys: node.keys, now: () => node.clock.now(), peers: node.light }),
+      ),
     ],
   });
   await server.start();

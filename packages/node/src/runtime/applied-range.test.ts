@@ -12,6 +12,7 @@ import { MemoryTables } from '../storage/memory-tables.ts';
 import { SubnetWorld } from '../testing/subnet-world.ts';
 import { AppliedRange } from './applied-range.ts';
 import { Hops } from './hops.ts';
+import { LightPieces } from './light-pieces.ts';
 import { LightServer } from './light-server.ts';
 
 installNativeCrypto();
@@ -50,12 +51,13 @@ async function caughtUp(range: AppliedRange): Promise<AppliedRange> {
 /** What a fresh client that trusts genesis makes of the answer; the code of a refusal. */
 function prove(range: AppliedRange, payload: Payload): readonly LightEvent[] | string {
   const { chain, subnet } = world;
+  const pieces = new LightPieces({ chain, subnet: { id: subnet, store: world.of(0).store, range } });
   const server = new LightServer({
     chain,
     hops: new Hops(chain),
     keys: (world.members[0] as (typeof world.members)[0]).keys,
     now: () => millis(1),
-    subnet: { id: subnet, store: world.of(0).store, range },
+    peers: { known: (question) => pieces.find(question), find: () => Promise.resolve(undefined) },
   });
   const wants = [{ kind: 'payload', id: payload.id } as const];
   const answer = server.answer({ epoch: epoch(0), height: height(0), thirds: 2, wants });

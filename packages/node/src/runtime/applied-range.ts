@@ -40,6 +40,7 @@ export class AppliedRange {
   #pending = new Map<string, Hash>();
   #count: number;
   #following = false;
+  #closed = false;
   readonly #stop: readonly (() => void)[];
 
   constructor(options: AppliedRangeOptions) {
@@ -64,6 +65,7 @@ export class AppliedRange {
   }
 
   close(): void {
+    this.#closed = true;
     for (const stop of this.#stop) stop();
   }
 
@@ -80,9 +82,10 @@ export class AppliedRange {
     if (this.#following) return;
     this.#following = true;
     try {
-      while (this.#count < this.#wanted) await this.#store(this.#next());
+      while (this.#count < this.#wanted && !this.#closed) await this.#store(this.#next());
     } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
+      // Tables that are closed take nothing more.
+      if (!(error instanceof LedgerError) && !this.#closed) throw error;
       this.#pending = new Map();
     } finally {
       this.#following = false;

@@ -56,6 +56,9 @@ export const CHANNELS = {
   /** Co-signatures of checkpoints, and requests for what somebody has of one (see `co-signing.ts`). They wait behind everything else. */
   coSignature: { number: 22, bytesMax: CO_SIGNING_MESSAGE_BYTES_MAX, priority: PRIORITY.bulk },
   coSigned: { number: 23, bytesMax: CO_SIGNED_REPLY_BYTES_MAX, priority: PRIORITY.bulk },
+  /** Where a transaction or payload lies, for proofs (see `light-peers.ts`). */
+  lightRequest: { number: 24, bytesMax: 64, priority: PRIORITY.bulk },
+  lightReply: { number: 25, bytesMax: 4_096, priority: PRIORITY.bulk },
   /** Where validators listen. */
   address: { number: 10, bytesMax: 64 + 256 * NETWORK_LIMITS.addressesMax, priority: PRIORITY.normal },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */

@@ -1,12 +1,11 @@
 /** Answers to light clients: one stream from what they trust to the newest header, and what they ask for under it (spec LIGHT-10). */
 import { concatBytes } from '@itc/core/bytes/hex.js';
 import { refused, ok, type Result } from '@itc/core/bytes/result.js';
-import { MerkleTree } from '@itc/core/crypto/merkle.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { SIGNATURE_BYTES, type PublicKey } from '@itc/core/crypto/signature.js';
 import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
-import { millis, type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
+import { type Epoch, type Height, type Millis } from '@itc/core/ledger/ids.js';
 import { leadsTo, type EpochHop } from '@itc/core/light/epoch-hop.js';
 import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Thirds } from '@itc/core/light/hop-index.js';
@@ -21,10 +20,9 @@ import {
 } from '@itc/core/light/stream.js';
 import type { CertifiedHeader } from '@itc/core/light/trust.js';
 import { checkpointRangeKey, type StateKey } from '@itc/core/state/keys.js';
-import type { AppliedRange } from './applied-range.ts';
 import type { Chain } from './chain.ts';
 import type { Hops } from './hops.ts';
-import type { SubnetStore } from './subnet-store.ts';
+import type { LightPeers } from './light-peers.ts';
 
 /** Items of one answer. */
 export const LIGHT_WANTS_MAX = 16;
@@ -40,7 +38,7 @@ export type LightWant =
   | { readonly kind: 'state'; readonly key: StateKey }
   | { readonly kind: 'header'; readonly height: Height }
   | { readonly kind: 'transaction'; readonly id: Hash }
-  /** A payload of the subnet this node is a member of. */
+  /** A payload of any subnet whose members this node, or a peer of it, hears. */
   | { readonly kind: 'payload'; readonly id: Hash };
 
 export interface LightRequest {
@@ -61,7 +59,8 @@ export interface LightServerOptions {
   readonly now: () => Millis;
   /** Of the way in one answer; `WAY_BYTES_MAX` when left out. */
   readonly wayBytesMax?: number;
-  readonly subnet?: { readonly id: Hash; readonly store: SubnetStore; readonly range: AppliedRange };
+  /** Where transactions and payloads lie, as far as is known here or to peers. */
+  readonly peers: Pick<LightPeers, 'known' | 'find'>;
 }
 
 type Items = Result<readonly LightItem[], ErrorCode>;
@@ -108,6 +107,22 @@ export class LightServer {
     const items = this.#items(request, newest);
     if (!items.ok) return items;
     return ok(concatBytes(way.bytes, encodeLightItems(items.value, newest.header)));
+  }
+
+  /** The same, after peers were asked for what was forgotten here. */
+  async answerFetching(request: LightRequest): Promise<Result<Uint8Array, ErrorCode>> {
+    const first = this.answer(request);
+    const newest = this.#newest();
+    if (first.ok || first.code !== 'not-found' || newest === undefined) return first;
+    const under = newest.header.height;
+    const lacking = request.wants.filter(
+      (want): want is Extract<LightWant, { kind: 'transaction' | 'payload' }> =>
+        (want.kind === 'transaction' || want.kind === 'payload') &&
+        this.#o.peers.known({ ...want, under }) === undefined,
+    );
+    if (lacking.length === 0) return first;
+    const found = await Promise.all(lacking.map((want) => this.#o.peers.find({ ...want, under })));
+    return found.every((piece) => piece === undefined) ? first : this.answer(request);
   }
 
   /** The tip, or the block below where its certificate is not here yet. */
@@ -227,42 +242,26 @@ export class LightServer {
   }
 
   #transactionItems(id: Hash, newest: CertifiedHeader): Items {
-    const { chain } = this.#o;
-    const receipt = chain.receipt(id);
-    const included = receipt && chain.included(receipt);
-    if (included === undefined || included.header.height >= newest.header.height)
-      return refused(
-        'not-found',
-        'no block that is kept here and lies below the newest holds this transaction',
-      );
-    const history = this.#historyItem(included.header.height, newest);
+    const piece = this.#o.peers.known({ kind: 'transaction', id, under: newest.header.height });
+    if (typeof piece !== 'object' || piece.kind !== 'transaction' || piece.height >= newest.header.height)
+      return refused('not-found', 'no block below the newest that is known here holds this transaction');
+    const history = this.#historyItem(piece.height, newest);
     if (!history.ok) return history;
-    const { index, count, path } = included;
+    const { index, count, path } = piece;
     return ok([...history.value, { kind: 'transaction', id, index, count, path }]);
   }
 
   /** Under the newest header, however old it is. */
   #payloadItems(id: Hash, newest: CertifiedHeader): Items {
-    const { chain, subnet } = this.#o;
-    const place = subnet?.store.place(id);
-    const kept = place && subnet?.store.kept(place.checkpoint);
-    const ids = place && subnet?.store.appliedIds(place.checkpoint);
-    const state = chain.stateUnder(newest.header.height);
-    if (subnet === undefined || place === undefined || kept === undefined || ids === undefined)
-      return refused('not-found', 'no final payload with this id is kept here');
-    const count = state?.checkpointPeaks(subnet.id)?.count ?? 0;
-    if (state === undefined || place.checkpoint > count || count > subnet.range.count)
+    const under = newest.header.height;
+    const piece = this.#o.peers.known({ kind: 'payload', id, under });
+    const state = this.#o.chain.stateUnder(under);
+    if (piece === 'later' || state === undefined)
       return refused('not-ready', 'the newest header does not commit its checkpoint yet; ask again');
-    const range = subnet.range.path(place.checkpoint, count);
-    if (range === undefined)
-      return refused(
-        'not-found',
-        'this node began later and does not know what came before its checkpoint; ask another member',
-      );
-    const { index } = place;
-    const checkpoint = { subnet: subnet.id, time: millis(kept.time), payloadCount: ids.length };
-    const path = new MerkleTree(ids).path(index);
-    const proof = state.prove(checkpointRangeKey(subnet.id));
+    if (piece?.kind !== 'payload') return refused('not-found', 'no final payload with this id is known here');
+    const { subnet, time, index, count, path, range } = piece;
+    const checkpoint = { subnet, time, payloadCount: count };
+    const proof = state.prove(checkpointRangeKey(subnet));
     return ok([{ kind: 'applied', checkpoint, id, index, path, range, proof }]);
   }
 }
