@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromHex } from '@itc/core/bytes/hex.js';
 import { parseAddress, type Address } from '@itc/core/ledger/address.js';
-import { amount, height } from '@itc/core/ledger/ids.js';
+import type { Body } from '@itc/core/ledger/body.js';
+import { amount, height, millis } from '@itc/core/ledger/ids.js';
+import { ACTIONS } from '@itc/core/ledger/terms.js';
 import { createClient, type Client } from '@itc/client/client.js';
 import { seedSigner } from '@itc/client/keys.js';
-import { buildTransaction, transfer } from '@itc/client/transactions.js';
+import { buildTransaction, grant, transfer } from '@itc/client/transactions.js';
 import { parseTransfer } from './identity-passkey.ts';
 import { Browser, findChromium } from './testing/browser.ts';
 
@@ -45,7 +47,7 @@ suite('a passkey in a browser', { skip }, () => {
 
   before(async () => {
     const port = 21_000 + Math.floor(Math.random() * 4_000);
-    const argv = ['devnet', '--json', '--no-simulation', '--validators', '1', '--gateways', '1'];
+    const argv = ['devnet', '--json', '--validators', '1', '--gateways', '1'];
     devnet = spawn(
       process.execPath,
       [ITC, ...argv, '--data-dir', folder, '--api-port', `${port}`, '--mqtt-port', `${port + 4_500}`],
@@ -64,8 +66,10 @@ suite('a passkey in a browser', { skip }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** From the owner of the devnet, whose key lies in plain sight. */
-  async function fund(to: Address, value: bigint): Promise<void> {
+  const fund = (to: Address, value: bigint): Promise<void> => asOwner(transfer(to, amount(value)));
+
+  /** By the owner of the devnet, whose key lies in plain sight. */
+  async function asOwner(body: Body): Promise<void> {
     const file = JSON.parse(readFileSync(join(folder, 'keys', 'owner.json'), 'utf8')) as {
       seed: { plain: string };
     };
@@ -82,7 +86,7 @@ suite('a passkey in a browser', { skip }, () => {
         feePerByte: genesis.feePerByte,
         validUntil: height(status.height + 1000),
       },
-      transfer(to, amount(value)),
+      body,
     );
     const final = await client.submitAndWait(transaction, { timeoutMs: FINAL_MS_MAX });
     assert.equal(final.status.receipt?.ok, true);
@@ -137,6 +141,26 @@ suite('a passkey in a browser', { skip }, () => {
     const left = await client.account(own.value);
     assert.equal(left.nonces['0'], 1);
     assert.ok(left.balance < 3_750_000_000n && left.balance > 3_700_000_000n, `${left.balance}`);
+  });
+
+  test('LIGHT-5.22: a lamp that was granted to the passkey’s account is switched by it, asked for once', async () => {
+    const lamp = parseAddress((await client.device('lamp-1')).address);
+    const subject = parseAddress(account);
+    assert.ok(lamp.ok && subject.ok);
+    const [notBefore, expiresAt] = [millis(0), millis(Date.now() + 3_600_000)];
+    const terms = { actions: ACTIONS.onOff, levelMax: 0, notBefore, expiresAt };
+    await asOwner(grant({ device: lamp.value, subject: subject.value, ...terms }));
+    // The lamp is shown the state of a block some heights up.
+    for (let i = 0; i < 5; i += 1) await fund(lamp.value, 1n);
+    await page.evaluate(`void (location.hash = '#/lamps')`);
+    const lever = `document.querySelector('[role=switch][aria-label="lamp-1 on"]')`;
+    await page.until(`${lever} !== null && !${lever}.disabled`, FINAL_MS_MAX);
+    await page.evaluate(`${lever}.click()`);
+    await page.until(`${lever}.getAttribute('aria-checked') === 'true'`, FINAL_MS_MAX);
+    const [command] = (
+      await client.get<{ commands: { signer: string; outcome?: { kind: string } }[] }>('/commands')
+    ).commands;
+    assert.deepEqual([command?.signer, command?.outcome?.kind], [account, 'done']);
   });
 
   test('CRYPTO-10.1: a browser that keeps nothing finds the account by one signature', async () => {

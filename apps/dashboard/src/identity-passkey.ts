@@ -11,7 +11,7 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { signal, type Signal } from '@preact/signals';
 import { apiGet, ApiError } from './api.ts';
-import { browserLabel } from './identity.ts';
+import { browserLabel, type Identity } from './identity.ts';
 import { keep, readKept } from './identity-store.ts';
 import type { Account } from './wire.ts';
 
@@ -72,6 +72,15 @@ async function signIn(passkey: Passkey): Promise<void> {
 
 function identityOf(passkey: Passkey): PasskeyIdentity {
   return { passkey, address: formatAddress(addressOf(passkey.publicKey)) };
+}
+
+/** Signs commands to lamps: whoever holds the authenticator is asked for each of them. */
+export async function passkeyCommander(): Promise<Pick<Identity, 'key' | 'sign' | 'address'> | undefined> {
+  await loadPasskey();
+  const who = passkeyIdentity.value;
+  if (who === undefined) return undefined;
+  const signer = passkeySigner(who.passkey, options());
+  return { key: signer.publicKey, address: who.address, sign: async (bytes) => signer.sign(bytes) };
 }
 
 async function isOnLedger(address: string): Promise<boolean> {

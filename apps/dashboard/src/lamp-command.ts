@@ -50,7 +50,7 @@ export function nextSequence(store: CounterStore | undefined, lane: string, now:
 }
 
 export async function signCommand(options: {
-  readonly identity: Identity;
+  readonly identity: Pick<Identity, 'key' | 'sign'>;
   /** Chain id, hex. */
   readonly chain: string;
   readonly device: string;

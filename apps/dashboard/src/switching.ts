@@ -1,7 +1,10 @@
 /** Pairing and switching: what the lamp page does, with its effects. */
+import type { PublicKey } from '@itc/core/crypto/signature.js';
+import { addressOf, formatAddress } from '@itc/core/ledger/address.js';
 import { signal, type Signal } from '@preact/signals';
 import { apiGet, apiPost, ApiError } from './api.ts';
 import { browserLabel, openIdentity, type Identity } from './identity.ts';
+import { readKept } from './identity-store.ts';
 import { nextSequence, signCommand, type CounterStore } from './lamp-command.ts';
 import { withCommands } from './live-state.ts';
 import { currentNodeTime, live, refreshStatus, sleep, status } from './store.ts';
@@ -13,8 +16,15 @@ export const grants: Signal<ReadonlyMap<string, Grant | 'owner' | 'none'>> = sig
 export const pairing: Signal<'idle' | 'asking' | 'waiting' | 'failed'> = signal('idle');
 export const pairingFailure: Signal<Error | undefined> = signal(undefined);
 
+/** The account of the passkey that was used here last; empty when there is none. */
+export const passkeyAddress: Signal<string | undefined> = signal(undefined);
+/** Lamps that obey the passkey's account and not this browser's own key. */
+export const byPasskey: Signal<ReadonlySet<string>> = signal(new Set());
+
 export async function loadIdentity(): Promise<void> {
   identity.value ??= await openIdentity();
+  const kept = await readKept<{ readonly publicKey: PublicKey }>('passkey');
+  passkeyAddress.value = kept === undefined ? '' : formatAddress(addressOf(kept.publicKey));
 }
 
 export async function refreshGrants(lamps: readonly Device[]): Promise<void> {
@@ -24,15 +34,22 @@ export async function refreshGrants(lamps: readonly Device[]): Promise<void> {
     lamps.map((lamp) => apiGet<DeviceDetail>(`/devices/${lamp.address}`)),
   );
   const next = new Map(grants.value);
+  const asked = new Set<string>();
   for (const answer of answers) {
     if (answer.status === 'rejected') continue;
-    const { address, owner, grants: list } = answer.value;
-    next.set(
-      address,
-      owner === who.address ? 'owner' : (list.find((grant) => grant.subject === who.address) ?? 'none'),
-    );
+    const { address } = answer.value;
+    const own = grantTo(answer.value, who.address);
+    const other = own === 'none' ? grantTo(answer.value, passkeyAddress.value ?? '') : 'none';
+    if (other !== 'none') asked.add(address);
+    next.set(address, other === 'none' ? own : other);
   }
   grants.value = next;
+  byPasskey.value = asked;
+}
+
+function grantTo({ owner, grants: list }: DeviceDetail, account: string): Grant | 'owner' | 'none' {
+  if (owner === account) return 'owner';
+  return list.find((grant) => grant.subject === account) ?? 'none';
 }
 
 /** The owner (on a devnet: the devnet itself) grants this browser's key; done when the chain says so. */
@@ -95,7 +112,7 @@ function counterStore(): CounterStore | undefined {
 /** Signs and sends. The command is on the page before the node answers, so that a click is never without effect. */
 export async function switchLamp(device: string, action: LampAction): Promise<void> {
   await loadIdentity();
-  const who = identity.value;
+  const who = byPasskey.value.has(device) ? await passkey() : identity.value;
   if (status.value === undefined) await refreshStatus();
   const chain = status.value?.chain;
   if (who === undefined || chain === undefined)
@@ -106,4 +123,10 @@ export async function switchLamp(device: string, action: LampAction): Promise<vo
   const answer = await apiPost<CommandState>('/commands', { payload });
   if (answer.id !== id) throw new Error('The node names another command than the one that was signed here.');
   live.value = withCommands(live.value, [answer]);
+}
+
+/** Loaded when it is first asked for, as the wallet is. */
+async function passkey(): Promise<Pick<Identity, 'key' | 'sign' | 'address'> | undefined> {
+  const { passkeyCommander } = await import('./identity-passkey.ts');
+  return passkeyCommander();
 }

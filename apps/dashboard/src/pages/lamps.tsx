@@ -13,12 +13,14 @@ import { actionLabel, commandStages, commandSummary, isLate, isSettled } from '.
 import { commands, devices, live, nodeNow, status } from '../store.ts';
 import {
   grants,
+  byPasskey,
   identity,
   isGranted,
   loadIdentity,
   pair,
   pairing,
   pairingFailure,
+  passkeyAddress,
   refreshGrants,
   switchLamp,
 } from '../switching.ts';
@@ -198,6 +200,9 @@ function LampCard({
         disabled={!paired || sending}
         onLevel={(level) => void act({ kind: 'level', level })}
       />
+      {byPasskey.value.has(lamp.address) ? (
+        <p class="lamp-grant muted">It obeys your passkey, which is asked for each time.</p>
+      ) : null}
       {typeof grant === 'object' ? (
         <p class="lamp-grant muted">
           You may {grantWords(grant)}, until {formatAbsolute(grant.expiresAt).slice(0, 16)}.
@@ -209,7 +214,10 @@ function LampCard({
       {last === undefined ? (
         <p class="muted lamp-none">No command yet.</p>
       ) : (
-        <CommandTrack command={last} own={last.signer === identity.value?.address} />
+        <CommandTrack
+          command={last}
+          own={last.signer === identity.value?.address || last.signer === passkeyAddress.value}
+        />
       )}
       {mine.length > 1 ? <History commands={mine.slice(1, 6)} /> : null}
     </li>
