@@ -23,6 +23,8 @@ import { DeviceOwners } from './device-owners.ts';
 import { InstallReporter } from './install-reporter.ts';
 import { RentalCarrier } from './rental-carrier.ts';
 
+/** Of the way in one message to a device: with access and command it stays below what a broker carries. */
+const WAY_BYTES_MAX = 40_000;
 /** More than a subnet makes final in some seconds, for half a minute. */
 const VAULT_MANY = 20_000;
 const VAULT_AFTER_MS = 30_000;
@@ -45,7 +47,14 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
   const { chain, subnet, keys, clock, tables, pool, logger, config } = node;
   if (subnet === undefined) throw new LedgerError('config.invalid', 'a gateway needs a subnet');
   const now = (): number => clock.now();
-  const light = new LightServer({ chain, hops: new Hops(chain), keys, now: () => clock.now() });
+  const light = new LightServer({
+    chain,
+    hops: new Hops(chain),
+    keys,
+    now: () => clock.now(),
+    peers: node.light,
+    wayBytesMax: WAY_BYTES_MAX,
+  });
   const ledger = new ChainLedger({ chain, light, gateway: keys.address, now });
   const owners = new DeviceOwners(chain.state);
   const unhear = chain.onCommitted(({ events }) => owners.apply(events));
