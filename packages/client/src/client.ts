@@ -357,6 +357,17 @@ export class Client {
     return proofBytes(await this.#get<{ proof: string }>(`/proofs/reading/${toHex(payload)}`));
   }
 
+  /** Of a reading that came in a batch: its proof (DEVICE-3.3), its place in the batch, and which record of it is meant. */
+  async batchProof(
+    payload: Hash,
+    index: number,
+  ): Promise<{ readonly proof: Uint8Array; readonly index: number; readonly record: number }> {
+    const answer = await this.#get<{ proof: string; index: number; record: number }>(
+      `/payloads/${toHex(payload)}/readings/${index}`,
+    );
+    return { ...answer, proof: proofBytes(answer) };
+  }
+
   async accessProof(o: { readonly device: Address; readonly subject: Address }): Promise<Uint8Array> {
     const query = { device: formatAddress(o.device), subject: formatAddress(o.subject) };
     return proofBytes(await this.#get<{ proof: string }>('/proofs/access', query));

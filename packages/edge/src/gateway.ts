@@ -281,6 +281,11 @@ export class Gateway {
     return this.#o.vault.payload(id);
   }
 
+  /** The readings of a batch, where they came here. */
+  batch(id: Hash): readonly Uint8Array[] | undefined {
+    return this.#o.vault.batch(id);
+  }
+
   /** That a reading which came in a batch is under the root its device signed. */
   batchProof(id: Hash, index: number): ProvenRecord | undefined {
     return this.#readings.batchProof(id, index);

@@ -6,9 +6,9 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { decodeReadingProof, verifyReadingBytes } from '@itc/core/light/reading-proof.js';
 import { parseHash } from '@itc/client/client.js';
-import { parseSenml } from '@itc/edge/2-conversion/senml.js';
 import { checkCoSigned, fetchCoSigned } from '../co-signed-proof.ts';
 import { formatProofFile, readingText, type ProofFile } from '../proof-file.ts';
+import { isBatch, provenRecord } from '../proven-record.ts';
 import { textOption, UsageError, type Command } from '../terminal/command.ts';
 import { openClient } from '../wallet.ts';
 
@@ -27,7 +27,7 @@ Example:
   run: async (call) => {
     const [text, ...rest] = call.arguments;
     const out = textOption(call, 'out');
-    const match = /^([0-9a-f]{64})(?::(\d{1,3}))?$/.exec(text ?? '');
+    const match = /^([0-9a-f]{64})(?::(\d{1,5}))?$/.exec(text ?? '');
     if (match === null || rest.length > 0)
       throw new UsageError('expected one reading: 64 hex digits, a colon, its position');
     if (out === undefined) throw new UsageError('--out FILE is needed');
@@ -42,24 +42,22 @@ Example:
         'peer.message',
         `the node's proof does not hold: ${verdict.check}: ${verdict.reason}`,
       );
-    const { payload, checkpoint } = verdict;
-    if (payload.contentType !== 'senml+json' && payload.contentType !== 'senml+cbor') {
-      throw new LedgerError('not-found', `the payload is a ${payload.contentType}, it holds no readings`);
-    }
-    const records = parseSenml(payload.contentType, payload.content, checkpoint.time);
-    const record = records.ok ? records.value[index] : undefined;
-    if (record === undefined) throw new LedgerError('not-found', `the payload has no reading ${index}`);
+    const batch = isBatch(verdict) ? await client.batchProof(id, index) : undefined;
+    const proven = provenRecord(verdict, { chain, index, batch });
+    if (!proven.ok) throw new LedgerError('not-found', proven.message);
     const coSigned = call.options['quantum'] === true ? await coSignaturesOf(call.api, bytes) : undefined;
     const file: ProofFile = {
       format: 'itc-proof-1',
       genesis: toHex(chain),
       reading: readingText({
-        payload: toHex(payload.id),
-        index,
+        payload: toHex(verdict.payload.id),
         device: formatAddress(verdict.device),
-        record,
+        ...proven.value,
       }),
       proof: Buffer.from(bytes).toString('base64url'),
+      ...(batch && {
+        batch: { record: batch.record, proof: Buffer.from(batch.proof).toString('base64url') },
+      }),
       ...(coSigned && { coSigned: Buffer.from(coSigned).toString('base64url') }),
     };
     writeFileSync(out, formatProofFile(file));

@@ -11,9 +11,9 @@ import {
   verifyReadingBytes,
   type ReadingVerdict,
 } from '@itc/core/light/reading-proof.js';
-import { parseSenml } from '@itc/edge/2-conversion/senml.js';
 import { checkCoSigned, type CoSignedProof } from '../co-signed-proof.ts';
 import { FILE_BYTES_MAX, parseProofFile, readingText, type ProofFile } from '../proof-file.ts';
+import { provenRecord } from '../proven-record.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 
 export type Checked =
@@ -140,19 +140,13 @@ export function checkProofText(
     };
   const verdict = verifyReadingBytes({ genesisHash: genesis, bytes: proof, verify: verifySignature });
   if (!verdict.valid) return verdict;
-  const { contentType, content, id } = verdict.payload;
-  if (contentType !== 'senml+json' && contentType !== 'senml+cbor') {
-    return { valid: false, check: 'reading', reason: `the payload is a ${contentType}, not readings` };
-  }
-  const records = parseSenml(contentType, content, verdict.checkpoint.time);
-  const record = records.ok ? records.value[file.reading.index] : undefined;
-  if (record === undefined)
-    return { valid: false, check: 'reading', reason: `the payload holds no reading ${file.reading.index}` };
+  const { batch } = parsed;
+  const proven = provenRecord(verdict, { chain: genesis, index: file.reading.index, batch });
+  if (!proven.ok) return { valid: false, check: 'reading', reason: proven.message };
   const proved = readingText({
-    payload: toHex(id),
-    index: file.reading.index,
+    payload: toHex(verdict.payload.id),
     device: formatAddress(verdict.device),
-    record,
+    ...proven.value,
   });
   if (JSON.stringify(proved) !== JSON.stringify(file.reading)) {
     return { valid: false, check: 'reading', reason: `the payload says ${JSON.stringify(proved)}` };

@@ -176,6 +176,7 @@ function payloadRoutes(api: Api, { gateway }: GatewayRoutesOptions): void {
         response: {
           200: Type.Object({
             proof: Type.String(),
+            index: Type.Integer({ description: 'of the reading in its batch' }),
             record: Type.Integer({ description: 'of the records of the reading that is proven' }),
           }),
           404: Problem,
@@ -186,7 +187,23 @@ function payloadRoutes(api: Api, { gateway }: GatewayRoutesOptions): void {
       const { id, index } = request.params;
       const proven =
         gateway.batchProof(hash32(id), index) ?? refuse('not-found', 'no batch with such a reading is here');
-      return { proof: Buffer.from(proven.proof).toString('base64url'), record: proven.record };
+      return { ...proven, proof: Buffer.from(proven.proof).toString('base64url') };
+    },
+  );
+
+  api.get(
+    '/api/v1/payloads/:id/batch',
+    {
+      schema: {
+        summary: 'All readings of a batch, in the order of the tree whose root its payload holds',
+        params: Type.Object({ id: Hex32 }),
+        response: { 200: Type.Object({ readings: Type.Array(Type.String()) }), 404: Problem },
+      },
+    },
+    (request) => {
+      const batch = gateway.batch(hash32(request.params.id));
+      if (batch === undefined) return refuse('not-found', 'no readings of such a batch are here');
+      return { readings: batch.map((reading) => Buffer.from(reading).toString('base64url')) };
     },
   );
 

@@ -100,10 +100,10 @@ export class FieldDevice {
     this.#o = o;
     this.#state = new DeviceState(flash, 0, o.trust);
     this.#windowsRecord = new KeptRecord(flash, RECORD_SECTORS);
-    const windows = decoded(this.#windowsRecord, ReplayWindows.decode);
+    const windows = decoded(this.#windowsRecord, (bytes) => ReplayWindows.decode(bytes));
     this.#windows = windows ?? new ReplayWindows();
     this.#usesRecord = new KeptRecord(flash, 2 * RECORD_SECTORS);
-    this.#uses = decoded(this.#usesRecord, UseCounts.decode) ?? new UseCounts();
+    this.#uses = decoded(this.#usesRecord, (bytes) => UseCounts.decode(bytes)) ?? new UseCounts();
     this.#usesKept = this.#uses.encode();
     this.#own = new KeptRecord(flash, 3 * RECORD_SECTORS);
     const ring = { first: RECORDS * RECORD_SECTORS, count: rootSectors(flash) };

@@ -1,7 +1,9 @@
 /** What a home process is told: which chain, which gateways, which devices. JSON, because the devnet writes it. */
 import { fromHex } from '@itc/core/bytes/hex.js';
+import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { parseAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { channelId } from '@itc/core/ledger/firmware.js';
 import { decodeGenesis, type Genesis } from '@itc/core/ledger/genesis.js';
 import type { GatewayPlace } from './device-client.ts';
 
@@ -21,6 +23,19 @@ export interface HomeConfig {
   readonly dataDir: string;
   readonly gateways: readonly GatewayPlace[];
   readonly devices: readonly HomeDevice[];
+  /** Where the lamps' firmware comes from; they keep what they have when left out. */
+  readonly firmware: HomeFirmware | undefined;
+}
+
+export interface HomeFirmware {
+  /** Of any node: what it says is proved. */
+  readonly api: string;
+  /** Folder of images, each called by its hash in hex. */
+  readonly images: string;
+  readonly channel: Hash;
+  readonly model: Hash;
+  readonly board: string;
+  readonly everyMs: number;
 }
 
 const DEVICES_MAX = 1_000;
@@ -30,7 +45,7 @@ const COLLECT_MAX = 64;
 
 /**
  * `{ genesis: hex, dataDir, gateways: [{ url, address: itc1… }], devices: [{ name, kind: lamp|sensor, seed: 64 hex,
- * intervalMs?, offsetCelsius?, collect? }] }`. Errors: `config.invalid`, naming what is wrong.
+ * intervalMs?, offsetCelsius?, collect? }], firmware?: { api, images, maker: itc1…, model: 64 hex, board, everyMs } }`. Errors: `config.invalid`, naming what is wrong.
  */
 export function parseHomeConfig(text: string): HomeConfig {
   let config: Record<string, unknown>;
@@ -53,6 +68,28 @@ export function parseHomeConfig(text: string): HomeConfig {
     devices: listOf(config['devices'], 'devices', DEVICES_MAX).map((device, i) =>
       deviceOf(device, `devices[${i}]`),
     ),
+    firmware: config['firmware'] === undefined ? undefined : firmwareOf(config['firmware']),
+  };
+}
+
+function firmwareOf(given: unknown): HomeFirmware {
+  const firmware = given as Record<string, unknown>;
+  const maker = parseAddress(textOf(firmware['maker'], 'firmware.maker'));
+  if (!maker.ok) throw invalid('firmware.maker', maker.message);
+  const hex = hexOf(firmware['model'], 'firmware.model');
+  if (hex.length !== HASH_BYTES) throw invalid('firmware.model', 'expected 32 bytes in hex');
+  const model = asHash(hex);
+  const board = textOf(firmware['board'], 'firmware.board');
+  const everyMs = firmware['everyMs'];
+  if (typeof everyMs !== 'number' || !(everyMs >= 100))
+    throw invalid('firmware.everyMs', 'expected 100 or more');
+  return {
+    api: textOf(firmware['api'], 'firmware.api'),
+    images: textOf(firmware['images'], 'firmware.images'),
+    channel: channelId({ maker: maker.value, model, board }),
+    model,
+    board,
+    everyMs,
   };
 }
 

@@ -6,8 +6,10 @@ import { verifyNative } from '@itc/node/crypto/native.js';
 import { reasonOf, type Log } from '../log.ts';
 import { FileFlash } from './file-flash.ts';
 import { parseHomeConfig, type HomeConfig, type HomeDevice } from './home-config.ts';
+import { HomeFirmwareRun } from './home-firmware.ts';
 import { Lamp } from './lamp.ts';
 import { Sensor } from './sensor.ts';
+import { TwoSlotStore } from './store.ts';
 
 /** Of simulated lamps, in kelvin: warm white to daylight. */
 const LAMP_COLOUR = { min: 2_200, max: 6_500 } as const;
@@ -49,6 +51,25 @@ function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
   }
 }
 
+/** Of each lamp, where the home says where firmware comes from. */
+async function firmwareOf(
+  { firmware, genesis, dataDir, devices: named }: HomeConfig,
+  devices: readonly (Lamp | Sensor)[],
+): Promise<HomeFirmwareRun[]> {
+  const runs: HomeFirmwareRun[] = [];
+  for (const [i, lamp] of devices.entries()) {
+    const { name, seed } = named[i] as HomeDevice;
+    if (firmware === undefined || !(lamp instanceof Lamp)) continue;
+    const store = new TwoSlotStore(join(dataDir, name));
+    const { address: device } = seedSigner(seed);
+    const log = logOf(name);
+    runs.push(
+      await HomeFirmwareRun.open({ firmware, genesis, device, lamp, store, verify: verifyNative, log }),
+    );
+  }
+  return runs;
+}
+
 async function main(): Promise<void> {
   const [path] = process.argv.slice(2);
   if (path === undefined) {
@@ -59,8 +80,11 @@ async function main(): Promise<void> {
   const config = parseHomeConfig(await readFile(path, 'utf8'));
   const devices = config.devices.map((device) => build(config, device));
   await Promise.all(devices.map((device) => device.start()));
+  const firmware = await firmwareOf(config, devices);
+  for (const run of firmware) run.start();
   process.stdout.write(`${JSON.stringify({ ready: true, devices: devices.length })}\n`);
   const stop = (): void => {
+    for (const run of firmware) run.stop();
     void Promise.all(devices.map((device) => device.stop())).then(() => process.exit(0));
   };
   process.once('SIGTERM', stop);

@@ -194,6 +194,8 @@ export class Lamp {
     if (verdict.followed !== undefined) this.#learn(verdict.followed, before);
     if (verdict.kind === 'refused') {
       this.#o.log.info('lamp: refused', { reason: verdict.reason, why: verdict.message });
+      // A long way takes several answers: the command comes again from where this one has led.
+      if (verdict.reason === 'proof' && this.#field.epoch !== before) return;
       // It may be the gateway that is behind: the same command comes again with a stream from here.
       if (verdict.unfollowed === 'trusted-set' && this.#askAnew()) return;
       return this.#answer(id, { kind: 'refused', reason: verdict.reason });
@@ -248,6 +250,13 @@ export class Lamp {
     if (!this.#field.keepOwn(encodeLightState(light))) return false;
     this.#light = light;
     return true;
+  }
+
+  /** Signs what it attests about its firmware; true when a gateway has it for good. */
+  async attest(content: Uint8Array): Promise<boolean> {
+    const bytes = this.#field.sign('attestation', content);
+    if (bytes === undefined || this.#client === undefined) return false;
+    return (await this.#client.resend(bytes, true)).code === undefined;
   }
 
   #say(word: RentalWord): void {

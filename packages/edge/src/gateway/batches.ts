@@ -42,6 +42,8 @@ export function recordsOf(readings: readonly Uint8Array[], receivedAt: number): 
 }
 
 export interface ProvenRecord {
+  /** Which of the readings of the batch. */
+  readonly index: number;
   /** As DEVICE-3.3 has it: shows the reading as the device signed it. */
   readonly proof: Uint8Array;
   /** Which of the records of that reading. */
@@ -57,7 +59,7 @@ export function proveRecord(
   let record = index;
   for (const [i, reading] of readings.entries()) {
     const count = recordsOf([reading], 0).length;
-    if (record < count) return { proof: proveBatchReading({ payload, readings }, i), record };
+    if (record < count) return { index: i, proof: proveBatchReading({ payload, readings }, i), record };
     record -= count;
   }
   return undefined;
