@@ -24,6 +24,8 @@ import { TransactionPage } from './pages/transaction.tsx';
 /** Signing and encoding take more than all other pages together, so they come with the page that needs them. */
 const loadWallet = async (): Promise<() => VNode> => (await import('./pages/wallet.tsx')).WalletPage;
 
+const loadGateways = async (): Promise<() => VNode> => (await import('./pages/gateways.tsx')).GatewaysPage;
+
 const SECTIONS: readonly {
   readonly key: Section;
   readonly label: string;
@@ -103,6 +105,8 @@ function PageOf({ route: here }: { readonly route: Route }): VNode {
       return <LampsPage />;
     case 'wallet':
       return <Later load={loadWallet} />;
+    case 'gateways':
+      return <Later load={loadGateways} />;
     case 'explorer':
       return <ExplorerPage />;
     case 'block':

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
+import { millis } from '@itc/core/ledger/ids.js';
+import { certify } from '@itc/core/testing/chain.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import { MemoryLightStore } from '@itc/client/light-store.js';
 import { fakeGateway, fetchFrom, lightScene, type FakeGateway } from '@itc/client/testing/light-gateway.js';
@@ -28,12 +30,13 @@ function desk(
   gateway: FakeGateway,
   store: Store,
   genesis?: string,
+  others: Readonly<Record<string, FakeGateway>> = {},
 ): (question: LightQuestion) => Promise<LightReply> {
   return lightAnswers({
     gateway: GATEWAY,
     store,
     now: () => scene.tip.block.header.time,
-    fetch: fetchFrom({ [GATEWAY]: gateway }),
+    fetch: fetchFrom({ [GATEWAY]: gateway, ...others }),
     ...(genesis !== undefined && { genesis }),
   });
 }
@@ -85,4 +88,48 @@ test('CLIENT-15.4: a link names the genesis to begin with: a node of another one
   assert.equal(right.kind, 'device');
   const wrong = await desk(fakeGateway(scene), new Store(), 'ab'.repeat(32))(ofDevice);
   assert.ok(wrong.kind === 'failed' && wrong.code === 'other-chain');
+});
+
+test('CLIENT-15.5: gateways somebody named are compared: who agrees, lags or fails; they are asked for headers only', async () => {
+  const below = scene.chain.builder.blocks.at(-3) as (typeof scene.chain.builder.blocks)[number];
+  const others = {
+    'http://second': fakeGateway(scene),
+    'http://old': fakeGateway(scene, { newest: below }),
+    'http://gone': fakeGateway(scene, { isGone: true }),
+  };
+  const answer = desk(fakeGateway(scene), new Store(), undefined, others);
+  const compared = await answer({ kind: 'compare', others: Object.keys(others) });
+  assert.ok(compared.kind === 'compared', JSON.stringify(compared));
+  assert.equal(compared.proof.height, scene.tip.block.header.height);
+  assert.deepEqual(
+    compared.gateways.map(({ kind, gateway }) => [gateway, kind]),
+    [
+      [GATEWAY, 'agrees'],
+      ['http://second', 'agrees'],
+      ['http://old', 'behind'],
+      ['http://gone', 'failed'],
+    ],
+  );
+  for (const { asked } of Object.values(others))
+    for (const url of asked) assert.doesNotMatch(url, /state=|payload=|transaction=|genesis/);
+});
+
+test('CLIENT-15.6: attack two gateways show certified headers that contradict each other: who signed both is told and reported', async () => {
+  const { header } = scene.tip.block;
+  const forked = { ...header, time: millis(header.time + 1) };
+  const certificate = certify({ chain: scene.home.chain, validators: scene.home.validators, header: forked });
+  const others = {
+    'http://fork': fakeGateway(scene, {
+      newest: { ...scene.tip, block: { ...scene.tip.block, header: forked }, certificate },
+    }),
+  };
+  const own = fakeGateway(scene);
+  const answer = desk(own, new Store(), undefined, others);
+  for (let i = 0; i < 2; i += 1) {
+    const found = await answer({ kind: 'compare', others: Object.keys(others) });
+    assert.ok(found.kind === 'contradicted', JSON.stringify(found));
+    assert.deepEqual([found.height, found.convicted.length], [header.height, 4]);
+    assert.deepEqual(found.reported, [GATEWAY, 'http://fork']);
+  }
+  assert.equal(own.told.length, 8);
 });

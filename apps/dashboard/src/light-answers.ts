@@ -8,7 +8,7 @@ import { decodeRecord } from '@itc/core/state/records.js';
 import { toBase64Url } from '@itc/client/base64url.js';
 import type { ProvedReading } from '@itc/client/light-reading.js';
 import { parseJson, type Fetch } from '@itc/client/http.js';
-import { decodeKept, type LightStore } from '@itc/client/light-store.js';
+import { convicted, decodeKept, type LightStore } from '@itc/client/light-store.js';
 import {
   LightWallet,
   type LightStart,
@@ -16,13 +16,15 @@ import {
   type Unproved as Fault,
 } from '@itc/client/light-wallet.js';
 import { parseSenml, type SenmlRecord } from '@itc/edge/2-conversion/senml.js';
-import type {
-  LightQuestion,
-  LightReply,
-  ProofLine,
-  ProvedDevice,
-  ProvedPayload,
-  Unproved,
+import {
+  OTHERS_MAX,
+  type ComparedGateway,
+  type LightQuestion,
+  type LightReply,
+  type ProofLine,
+  type ProvedDevice,
+  type ProvedPayload,
+  type Unproved,
 } from './light-protocol.ts';
 
 export interface LightDesk {
@@ -56,10 +58,43 @@ export function lightAnswers(desk: LightDesk): (question: LightQuestion) => Prom
     }
     const opened = await wallet();
     if (!(opened instanceof LightWallet)) return opened;
-    const reply =
-      question.kind === 'device' ? await device(opened, question) : await payload(opened, question.payload);
+    const reply = await replyTo(opened, question);
     return reply.kind === 'failed' ? await withChains(desk, opened, reply) : reply;
   };
+}
+
+function replyTo(
+  wallet: LightWallet,
+  question: Exclude<LightQuestion, { kind: 'trust-anew' }>,
+): Promise<LightReply> {
+  switch (question.kind) {
+    case 'device':
+      return device(wallet, question);
+    case 'payload':
+      return payload(wallet, question.payload);
+    case 'compare':
+      return compare(wallet, question.others);
+  }
+}
+
+/** Conflicts are kept from one visit to the next: what was found once is told until somebody trusts anew. */
+async function compare(wallet: LightWallet, others: readonly string[]): Promise<LightReply> {
+  if (others.length > OTHERS_MAX)
+    return { kind: 'failed', code: 'missing', message: `at most ${OTHERS_MAX} others can be compared` };
+  const synced = await wallet.sync(others);
+  const [conflict] = wallet.conflicts;
+  if (conflict !== undefined) {
+    const convictedKeys = convicted(conflict).map(({ culprit }) => toHex(culprit.bytes));
+    const reported = await wallet.report(others);
+    return { kind: 'contradicted', height: conflict.height, convicted: convictedKeys, reported };
+  }
+  if (!synced.ok) return failedWith(synced, undefined);
+  const gateways = synced.value.gateways.map((report): ComparedGateway => {
+    if (report.kind !== 'failed') return report;
+    const { gateway, fault } = report;
+    return { kind: 'failed', gateway, code: fault.code, message: fault.message };
+  });
+  return { kind: 'compared', proof: lineOf(synced.value), gateways };
 }
 
 async function openWallet(desk: LightDesk): Promise<LightWallet | Unproved> {

@@ -45,6 +45,7 @@ suite('the browser verifies', { skip }, () => {
   let reading: Reading;
   let device: Device;
   let somebody: string;
+  let direct: string;
 
   const ask = async <T>(path: string): Promise<T> =>
     (await (await fetch(`${proxy.url}/api/v1${path}`)).json()) as T;
@@ -82,6 +83,7 @@ suite('the browser verifies', { skip }, () => {
       });
       child.once('exit', (code) => reject(new Error(`the devnet ended with ${code}`)));
     });
+    direct = api;
     proxy = await startLyingProxy(api);
     for (const end = Date.now() + SOON_MS; ;) {
       const { devices } = await ask<{ devices: Device[] }>('/devices');
@@ -190,6 +192,25 @@ suite('the browser verifies', { skip }, () => {
     await page.until(shows('.proof-row .verified', 'differs'), SOON_MS);
     await picture('value-lie-in-list');
     proxy.lie = undefined;
+  });
+
+  test('CLIENT-15.5: a second gateway, of another origin, is named and agrees', async () => {
+    await page.open(`${proxy.url}/#/gateways`, DESK);
+    await page.until(`document.querySelector('.gateway-form input') !== null`, SOON_MS);
+    await page.evaluate(
+      `(() => { const field = document.querySelector('.gateway-form input'); field.value = ${JSON.stringify(direct)}; field.form.requestSubmit(); })()`,
+    );
+    const agreeing = `[...document.querySelectorAll('.node-detail')].filter((one) => one.textContent.startsWith('Agrees')).length`;
+    await page.until(`${agreeing} === 2`, SOON_MS);
+    assert.match(
+      await page.evaluate<string>(textOf('.verdict-line')),
+      /All 2 show the same chain: block [\d,. ]+/,
+    );
+    await picture('gateways');
+    // It is remembered.
+    await page.open(`${proxy.url}/?again#/gateways`, DESK);
+    await page.until(`${agreeing} === 2`, SOON_MS);
+    assert.ok((await page.evaluate<string>(textOf('.nodes'))).includes(direct));
   });
 
   test('CLIENT-15.4: what is trusted outlives the page, and another chain is refused until a person decides', async () => {

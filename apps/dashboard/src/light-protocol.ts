@@ -5,6 +5,8 @@ export type LightQuestion =
   | { readonly kind: 'device'; readonly device: string; readonly subjects: readonly string[] }
   /** A payload with its readings; hex id. */
   | { readonly kind: 'payload'; readonly payload: string }
+  /** The newest header of this node and of others, over one nonce; their origins. */
+  | { readonly kind: 'compare'; readonly others: readonly string[] }
   /** Forget what is trusted and begin with the genesis this node shows. */
   | { readonly kind: 'trust-anew' };
 
@@ -60,6 +62,28 @@ export interface ProvedPayload {
   }[];
 }
 
+/** What one gateway showed beside the others. */
+export type ComparedGateway =
+  | { readonly kind: 'agrees'; readonly gateway: string; readonly isFresh: boolean }
+  | { readonly kind: 'behind'; readonly gateway: string; readonly blocks: number }
+  | { readonly kind: 'failed'; readonly gateway: string; readonly code: string; readonly message: string };
+
+export interface ComparedGateways {
+  readonly kind: 'compared';
+  readonly proof: ProofLine;
+  readonly gateways: readonly ComparedGateway[];
+}
+
+/** Gateways showed headers that cannot both be of one chain. */
+export interface GatewayConflict {
+  readonly kind: 'contradicted';
+  readonly height: number;
+  /** Consensus keys of those who signed both in one view, hex. */
+  readonly convicted: readonly string[];
+  /** Gateways that took the evidence. */
+  readonly reported: readonly string[];
+}
+
 export interface Unproved {
   readonly kind: 'failed';
   /** Of `LightFault`, or `internal`. */
@@ -73,7 +97,13 @@ export interface Unproved {
   readonly last?: ProvedDevice | ProvedPayload;
 }
 
-export type LightReply = ProvedDevice | ProvedPayload | Unproved | { readonly kind: 'done' };
+export type LightReply =
+  | ProvedDevice
+  | ProvedPayload
+  | ComparedGateways
+  | GatewayConflict
+  | Unproved
+  | { readonly kind: 'done' };
 
 export interface ToWorker {
   readonly id: number;
@@ -84,6 +114,9 @@ export interface FromWorker {
   readonly id: number;
   readonly reply: LightReply;
 }
+
+/** Besides this node. */
+export const OTHERS_MAX = 7;
 
 /** As many grants as fit one request beside the device's record. */
 export const SUBJECTS_MAX = 15;

@@ -6,6 +6,7 @@ import { classifyQuery, href, parseRoute, sectionOf } from './route.ts';
 test('every address the page writes leads back to its route', () => {
   assert.deepEqual(parseRoute(href.overview), { kind: 'overview' });
   assert.deepEqual(parseRoute(''), { kind: 'overview' });
+  assert.deepEqual(parseRoute(href.gateways), { kind: 'gateways' });
   assert.deepEqual(parseRoute(href.block(18_300)), { kind: 'block', height: 18_300 });
   fc.assert(
     fc.property(fc.string({ minLength: 1, maxLength: 40 }), (text) => {

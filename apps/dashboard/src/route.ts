@@ -7,6 +7,7 @@ export type Route =
   | { readonly kind: 'lamps' }
   | { readonly kind: 'explorer' }
   | { readonly kind: 'wallet' }
+  | { readonly kind: 'gateways' }
   | { readonly kind: 'block'; readonly height: number }
   | { readonly kind: 'transaction'; readonly id: string }
   | { readonly kind: 'account'; readonly address: string }
@@ -32,6 +33,8 @@ export function parseRoute(hash: string): Route {
       return { kind: 'explorer' };
     case 'wallet':
       return { kind: 'wallet' };
+    case 'gateways':
+      return { kind: 'gateways' };
     case 'blocks':
       return /^\d{1,15}$/.test(rest) ? { kind: 'block', height: Number(rest) } : { kind: 'missing', path };
     case 'transactions':
@@ -64,6 +67,7 @@ export const href = {
   lamps: '#/lamps',
   explorer: '#/explorer',
   wallet: '#/wallet',
+  gateways: '#/gateways',
   block: (height: number): string => `#/blocks/${height}`,
   transaction: (id: string): string => `#/transactions/${id}`,
   account: (address: string): string => `#/accounts/${address}`,
@@ -82,6 +86,8 @@ export function sectionOf(route: Route): Section {
     case 'lamps':
     case 'wallet':
       return route.kind;
+    case 'gateways':
+      return 'overview';
     case 'device':
       return 'devices';
     case 'explorer':

@@ -10,7 +10,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { extname, join, normalize } from 'node:path';
+import { basename, extname, join, normalize } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { ProcessStatus, Supervisor } from './supervisor.ts';
 
@@ -184,8 +184,11 @@ export class Front {
     response.writeHead(200, {
       'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
       'cache-control': 'no-cache',
+      // The worker believes nobody, so it may ask gateways of other origins; the page itself may not.
       'content-security-policy':
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+        basename(file) === 'light-worker.js'
+          ? "default-src 'self'; connect-src 'self' http: https:"
+          : "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
     });

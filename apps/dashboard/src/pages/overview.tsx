@@ -244,7 +244,15 @@ function Nodes({ status: now }: { readonly status: Status }): VNode {
     rows.some((row) => row.role === role),
   );
   return (
-    <Card title="Nodes" aside={<span class="muted">{`${up} of ${rows.length} well`}</span>}>
+    <Card
+      title="Nodes"
+      aside={
+        <>
+          <span class="muted">{`${up} of ${rows.length} well`}</span>{' '}
+          <a href={href.gateways}>Compare gateways</a>
+        </>
+      }
+    >
       {roles.map((role) => (
         <div key={role} class="node-group">
           <h3>{ROLE_TITLES[role]}</h3>
