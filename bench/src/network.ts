@@ -25,6 +25,7 @@ import { amount, millis, SUPPLY, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import { subnetId } from '@itc/core/ledger/bodies/subnet.js';
 import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { NodeConfig, Role } from '@itc/node/config.js';
+import { ENGINE_ARGUMENTS } from '@itc/node/engine.js';
 import { writeKeyFile } from '@itc/node/crypto/key-file.js';
 import { KeyPair } from '@itc/node/crypto/keypair.js';
 import { systemRandom } from '@itc/node/random.js';
@@ -221,10 +222,14 @@ export class Network implements AsyncDisposable {
     const log = openSync(join(this.folder, name, 'log'), 'a');
     const config = join(this.folder, name, 'config.json');
     // The pipe ends with us: a supervised node does not outlive whoever started it.
-    const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...program, '--config', config], {
-      stdio: ['pipe', log, log],
-      env: { ...process.env, ITC_SUPERVISED: '1' },
-    });
+    const child = spawn(
+      process.execPath,
+      [...ENGINE_ARGUMENTS, ...NODE_ARGUMENTS, ...program, '--config', config],
+      {
+        stdio: ['pipe', log, log],
+        env: { ...process.env, ITC_SUPERVISED: '1' },
+      },
+    );
     closeSync(log);
     this.#running.set(name, child);
   }

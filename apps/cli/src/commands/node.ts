@@ -1,10 +1,9 @@
 /** `itc node`: one process of the network, as its configuration says. */
-import { availableParallelism } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { parseHash } from '@itc/client/client.js';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { readConfig, type NodeConfig } from '@itc/node/config.js';
+import { settleEngine } from '@itc/node/engine.js';
 import { NodeProcess, readGenesis } from '@itc/node/runtime/process.js';
 import type { Face } from '../node-face.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
@@ -25,23 +24,11 @@ with keys of X25519 and ML-KEM-768; with require, there are no others.`,
   run: async (call) => run(call),
 };
 
-/**
- * Helpers of the garbage collector spin while they wait for each other, and marking beside the program makes each write
- * dearer: where several processes share few processors that takes a fifth of all time for nothing.
- */
-const FEW_PROCESSORS = [
-  '--no-parallel-scavenge',
-  '--no-parallel-compaction',
-  '--no-parallel-pointer-update',
-  '--no-concurrent-marking',
-  '--no-concurrent-sweeping',
-];
-
 async function run(call: Call): Promise<number> {
   const path = textOption(call, 'config');
   if (path === undefined) throw new UsageError('--config FILE is needed');
   installNativeCrypto();
-  if (availableParallelism() <= 4) for (const flag of FEW_PROCESSORS) setFlagsFromString(flag);
+  settleEngine();
   const hybrid = hybridMode(textOption(call, 'hybrid'));
   const config = { ...readConfig(path), ...(hybrid && { hybrid }) };
   const over = interrupted();

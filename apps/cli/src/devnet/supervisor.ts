@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { ENGINE_ARGUMENTS } from '@itc/node/engine.js';
 import type { DevnetProcess } from './layout.ts';
 
 export interface ProcessStatus {
@@ -143,7 +144,7 @@ export class Supervisor {
   #spawn(child: Child): void {
     const { name } = child.launch.process;
     const log: WriteStream = createWriteStream(join(this.#logFolder, `${name}.log`), { flags: 'a' });
-    const running = spawn(process.execPath, [...child.launch.argv], {
+    const running = spawn(process.execPath, [...ENGINE_ARGUMENTS, ...child.launch.argv], {
       stdio: ['pipe', 'pipe', 'pipe'],
       // When we are gone without a word, our end of its standard input closes, and it ends too.
       env: { ...process.env, ITC_SUPERVISED: '1' },

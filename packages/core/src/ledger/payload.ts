@@ -118,6 +118,9 @@ class SignedPayload implements Payload {
   readonly contentType: ContentType;
   readonly source: Source;
   #id: Hash | undefined;
+  /** Where it stands when it was worked out with others. */
+  #ids: Uint8Array | undefined;
+  #idAt = 0;
   readonly #aad: Uint8Array;
   readonly #protectedAt: number;
   readonly #protectedEnd: number;
@@ -141,7 +144,11 @@ class SignedPayload implements Payload {
   }
 
   get id(): Hash {
-    this.#id ??= sha256(this.#laidOut(this.signer.bytes));
+    // Most payloads wait for a checkpoint before anybody asks: until then their ids share one array.
+    this.#id ??=
+      this.#ids === undefined
+        ? sha256(this.#laidOut(this.signer.bytes))
+        : asHash(this.#ids.slice(this.#idAt, this.#idAt + HASH_BYTES));
     return this.#id;
   }
 
@@ -196,8 +203,10 @@ class SignedPayload implements Payload {
     };
     const ids = new Uint8Array(HASH_BYTES * payloads.length);
     batchHasher().messages(payloads.length, source, ids);
-    for (const [i, payload] of payloads.entries())
-      payload.#id = asHash(ids.slice(HASH_BYTES * i, HASH_BYTES * (i + 1)));
+    for (const [i, payload] of payloads.entries()) {
+      payload.#ids = ids;
+      payload.#idAt = HASH_BYTES * i;
+    }
   }
 }
 

@@ -59,8 +59,13 @@ export class SubnetPlaces {
   /** Of a checkpoint that is on the disk already, or is written together with what `due` gives. */
   remember(checkpoint: number, ids: readonly Uint8Array[]): void {
     if (ids.length === 0) return;
-    const buckets = Uint8Array.from(ids, (id) => id[0] as number);
-    this.#recent.push({ checkpoint, buckets, prefixes: Uint32Array.from(ids, prefixOf) });
+    const buckets = new Uint8Array(ids.length);
+    const prefixes = new Uint32Array(ids.length);
+    for (const [i, id] of ids.entries()) {
+      buckets[i] = id[0] as number;
+      prefixes[i] = prefixOf(id);
+    }
+    this.#recent.push({ checkpoint, buckets, prefixes });
     this.#recentCount += ids.length;
   }
 
