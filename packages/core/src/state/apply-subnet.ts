@@ -58,9 +58,13 @@ export function applyCreateSubnet(
   if (draft.get('subnet', idText(id)) !== undefined)
     return refused('subnet.exists', 'the sender has a subnet of this name');
   const subnet = newSubnet({ id, name, members, powBits });
-  const deposit = holdDeposit(draft, sender, recordBytes('subnet', subnet) + ESCROW_BYTES + RANGE_BYTES);
+  const base = { powBits };
+  const bytes = recordBytes('subnet', subnet) + recordBytes('subnet-base', base) + ESCROW_BYTES + RANGE_BYTES;
+  const deposit = holdDeposit(draft, sender, bytes);
   if (!deposit.ok) return deposit;
   draft.set('subnet', idText(id), { ...subnet, deposit: deposit.value });
+  // Members that start later than others have to go by the same base.
+  draft.set('subnet-base', idText(id), base);
   return ok({ kind: 'subnet-created', subnet: id, creator: sender, name, members: members.length });
 }
 

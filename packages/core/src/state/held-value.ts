@@ -24,6 +24,7 @@ export type FreeKind =
   | 'co-signers'
   | 'checkpoint-range'
   | 'checkpoint-peaks'
+  | 'subnet-base'
   | 'stake'
   | 'parameter-votes'
   | 'expiry';
@@ -70,6 +71,7 @@ const HELD: HeldBy = {
   turn: nothing,
   'checkpoint-range': nothing,
   'checkpoint-peaks': nothing,
+  'subnet-base': nothing,
   // At most `subnetStakesMax` per subnet, each with a stake.
   stake: stakeIn,
   keys: deposit,

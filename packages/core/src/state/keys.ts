@@ -51,6 +51,7 @@ export const RECORD_KINDS = {
   'co-signers': 46,
   'checkpoint-range': 39,
   'checkpoint-peaks': 40,
+  'subnet-base': 41,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
@@ -96,6 +97,7 @@ const ID_BYTES: Readonly<Record<RecordKind, number>> = {
   'co-signers': 0,
   'checkpoint-range': HASH_BYTES,
   'checkpoint-peaks': HASH_BYTES,
+  'subnet-base': HASH_BYTES,
 };
 
 const KIND_OF: readonly (RecordKind | undefined)[] = (Object.keys(RECORD_KINDS) as RecordKind[]).reduce<

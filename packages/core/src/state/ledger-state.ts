@@ -205,6 +205,14 @@ export class LedgerState implements StateView {
     return this.records.record('withdrawals', idText(countedId(subnet, checkpoint)));
   }
 
+  /**
+   * The least bits of work a subnet ever asks; its record has those in force. Undefined for a subnet of genesis, whose document has
+   * them.
+   */
+  basePowBits(subnet: Hash): number | undefined {
+    return this.membership(subnet)?.powBits ?? this.records.record('subnet-base', idText(subnet))?.powBits;
+  }
+
   /** The terms of a subnet with members by stake; absent where they are fixed. */
   membership(subnet: Hash): Membership | undefined {
     return this.records.record('membership', idText(subnet));

@@ -245,6 +245,7 @@ const RECORDS: { readonly [K in RecordKind]: fc.Arbitrary<RecordTypes[K]> } = {
     })),
   turn: fc.record({ members: anyValidatorSet }),
   'checkpoint-range': fc.record({ root: hash }),
+  'subnet-base': fc.record({ powBits: fc.nat(255) }),
   'checkpoint-peaks': fc
     .tuple(
       fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),

@@ -160,6 +160,12 @@ export interface Batch {
   readonly deposit: RecordDeposit;
 }
 
+/** Of a subnet that was made with its members listed: its record has the bits in force. */
+export interface SubnetBase {
+  /** The least bits of work its members ever ask. */
+  readonly powBits: number;
+}
+
 export interface Subnet {
   readonly name: string;
   /** Those who decide the next checkpoint. */
@@ -222,6 +228,7 @@ export interface RecordTypes {
   'co-signers': CoSigners;
   'checkpoint-range': CheckpointRange;
   'checkpoint-peaks': Mmr;
+  'subnet-base': SubnetBase;
 }
 
 /** Who decides from a checkpoint on; subnet and sequence are in the key. */
@@ -424,6 +431,10 @@ const CODECS: { readonly [K in RecordKind]: Codec<RecordTypes[K]> } = {
   },
   'checkpoint-range': { write: writeCheckpointRange, read: readCheckpointRange },
   'checkpoint-peaks': { write: writeCheckpointPeaks, read: readCheckpointPeaks },
+  'subnet-base': {
+    write: (writer, { powBits }) => writer.u8(powBits),
+    read: (reader) => ({ powBits: reader.u8() }),
+  },
 };
 
 export function encodeRecord<K extends RecordKind>(kind: K, record: RecordTypes[K]): Uint8Array {

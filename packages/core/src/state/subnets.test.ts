@@ -68,6 +68,16 @@ test('STATE-7.2: one name once per creator', () => {
   assert.equal(w.send(person('bob'), create()), 'ok');
 });
 
+test('STATE-7.4: whatever its checkpoints ask for, the least bits of work of a subnet stay what it was made with', () => {
+  const w = world();
+  assert.equal(w.send(alice, create({ powBits: 3 })), 'ok');
+  const id = subnetId(alice.address, 'house');
+  const checkpoint = { ...w.nextCheckpoint(id), powBits: 9 };
+  assert.equal(w.send(gateway, placed(w, checkpoint), { nonce: 0, fee: 0n }), 'ok');
+  assert.deepEqual([w.state.subnet(id)?.powBits, w.state.basePowBits(id)], [9, 3]);
+  assert.equal(w.state.basePowBits(subnetOfGenesis), undefined, 'the document of genesis says it');
+});
+
 test('STATE-7.3: a subnet without name, with too many members or too much work is refused', () => {
   const w = world();
   assert.equal(w.send(alice, create({ name: '' })), 'subnet.malformed');

@@ -222,7 +222,6 @@ export class NodeProcess implements AsyncDisposable {
     });
     if (parts.member !== undefined && config.subnet !== undefined) {
       const id = hashFrom(config.subnet);
-      const record = chain.state.subnet(id);
       const listed = parts.genesis.subnets.find((subnet) => equalBytes(subnet.id, id));
       const members = listed?.members ?? firstMembers(chain.state, id);
       if (members === undefined)
@@ -253,7 +252,7 @@ export class NodeProcess implements AsyncDisposable {
         chain,
         subnet: id,
         members,
-        powBits: listed?.powBits ?? chain.state.membership(id)?.powBits ?? record?.powBits ?? 0,
+        powBits: listed?.powBits ?? chain.state.basePowBits(id) ?? 0,
         keys: this.keys,
         transport,
         pool,
