@@ -11,36 +11,47 @@ export interface ReporterOptions extends GatewayAccount {
   readonly installs: () => Iterable<ReleaseInstalls>;
 }
 
-/** Not each device for itself: a rollout brings many within minutes. */
-const TICK_MS = 15_000;
+const TICK_MS = 1_000;
+/** Between two reports: not each device for itself, a rollout brings many within minutes. */
+const PAUSE_MS = 5_000;
 const LANE = 8;
 
 export class InstallReporter {
   readonly #o: ReporterOptions;
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
+  #pausedUntil = 0;
 
   constructor(options: ReporterOptions) {
     this.#o = options;
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.tick(), TICK_MS);
+    this.#timer = setInterval(() => void this.#tickNow(), TICK_MS);
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** Reports the first release of which the ledger knows less than this gateway. */
-  async tick(): Promise<void> {
-    if (this.#isBusy) return;
+  /** Not sooner after the last report than a pause; the first install of a release is told at once. */
+  async #tickNow(): Promise<void> {
+    const now = this.#o.now();
+    if (now < this.#pausedUntil) return;
+    if (await this.tick()) this.#pausedUntil = now + PAUSE_MS;
+  }
+
+  /** Whether there was something to report. Reports the first release of which the ledger knows less than this gateway. */
+  async tick(): Promise<boolean> {
+    if (this.#isBusy) return false;
     this.#isBusy = true;
     try {
       for (const installs of this.#o.installs()) {
         if (!this.#isDue(installs)) continue;
-        return await this.#report(installs);
+        await this.#report(installs);
+        return true;
       }
+      return false;
     } finally {
       this.#isBusy = false;
     }

@@ -1,5 +1,6 @@
 /** `itc firmware`: product lines, releases, rollouts (spec STATE-23), and what a device would make of them (LIGHT-11). */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { sha256, type Hash } from '@itc/core/crypto/hash.js';
 import {
@@ -32,6 +33,8 @@ import {
   type NamedRelease,
 } from '@itc/client/firmware.js';
 import type { Signer } from '@itc/client/keys.js';
+import { DEVNET_MODEL } from '../devnet/home.ts';
+import { layoutOf } from '../devnet/layout.ts';
 import { openKey } from '../keys.ts';
 import { duration } from '../options.ts';
 import {
@@ -58,10 +61,13 @@ itc firmware halt CHANNEL NUMBER --sign KEY                        one key of th
 itc firmware status CHANNEL
 itc firmware verify CHANNEL --version V [OPTIONS]                  what a device would install, and why not, proved from genesis
 
+The lamps of a devnet are of the maker's product line for the model itc:model:devnet (--model devnet) and the board
+devnet-lamp: they install what is released there when they are dark.
+
 KEYS are names of keys on this machine, separated by commas. Whoever sends it (--key) only pays the fee.
 
 Options:
-  --model MODEL          hash in hex, or the file of the Thing Model
+  --model MODEL          hash in hex, the file of the Thing Model, or devnet
   --board NAME           what the image runs on
   --root-threshold N     of the root keys (default: more than half)
   --release-threshold N  of the release keys (default: more than half)
@@ -147,6 +153,7 @@ function expiryOption(call: Call): Millis {
 function modelOption(call: Call): Hash {
   const text = textOption(call, 'model');
   if (text === undefined) throw new UsageError('--model takes a hash in hex, or a file');
+  if (text === 'devnet') return DEVNET_MODEL;
   return /^[0-9a-f]{64}$/.test(text) ? parseHash(text) : sha256(new Uint8Array(readFileSync(text)));
 }
 
@@ -245,11 +252,19 @@ async function release(call: Call, words: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** For the lamps of a devnet in this data folder; a maker's devices find images wherever the maker puts them. */
+function keepImage(call: Call, bytes: Uint8Array, image: Hash): void {
+  const { images } = layoutOf(call.dataDir);
+  mkdirSync(images, { recursive: true });
+  writeFileSync(join(images, toHex(image)), bytes);
+}
+
 function releaseForm(call: Call, head: ProvenFirmware['head']): ReleaseForm {
   const path = required(call, 'image');
   const bytes = new Uint8Array(readFileSync(path));
   const image = sha256(bytes);
   const size = bytes.length;
+  keepImage(call, bytes, image);
   const counter = integerOption(call, 'counter', head.counter, COUNTER);
   const { maker, model, board } = head;
   const own = textOption(call, 'manifest');

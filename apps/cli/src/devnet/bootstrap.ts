@@ -1,7 +1,6 @@
 /** What makes a fresh devnet a home: a maker, a batch of devices, their owner's claims, their names at the gateways. */
 import { randomBytes } from 'node:crypto';
 import { fromHex } from '@itc/core/bytes/hex.js';
-import { sha256 } from '@itc/core/crypto/hash.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { addressOf, formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
@@ -11,7 +10,7 @@ import { claim, grant, registerBatch, registerMaker } from '@itc/client/transact
 import { buildBatch } from '@itc/client/voucher.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import { Wallet } from '../wallet.ts';
-import { SIMULATED } from './home.ts';
+import { DEVNET_MODEL, SIMULATED } from './home.ts';
 import type { Devnet, Layout } from './layout.ts';
 import { keyNamed } from '../keys.ts';
 
@@ -54,7 +53,7 @@ export async function ownDevices(
     const { batch, vouchers } = await buildBatch({
       maker: maker.signer.address,
       devices: fresh.map(({ keys }) => ({ key: keys.publicKey, endorse: keys.sign })),
-      model: sha256(new TextEncoder().encode('itc:model:devnet')),
+      model: DEVNET_MODEL,
       depositPerDevice: DEPOSIT,
       random: (length) => new Uint8Array(randomBytes(length)),
     });

@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toHex } from '@itc/core/bytes/hex.js';
+import { utf8Encode } from '@itc/core/bytes/writer.js';
+import { sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
 import type { Devnet, Layout } from './layout.ts';
@@ -24,6 +26,11 @@ export const SIMULATED: readonly SimulatedDevice[] = [
   { name: 'sensor-2', kind: 'sensor', offsetCelsius: -2, intervalMs: 2_000 },
   { name: 'sensor-3', kind: 'sensor', offsetCelsius: 3, intervalMs: 3_000, collect: 4 },
 ];
+
+/** Of the simulated devices: `itc firmware channel open --model` with its hash, and the board, opens their product line. */
+export const DEVNET_MODEL: Hash = sha256(utf8Encode('itc:model:devnet'));
+export const DEVNET_BOARD = 'devnet-lamp';
+const FIRMWARE_EVERY_MS = 1_000;
 
 export const HOME_ENTRY: string = fileURLToPath(import.meta.resolve('@itc/edge/device/home-process.js'));
 
@@ -63,6 +70,15 @@ export async function writeHomeConfig(
       address: formatAddress(keys.address),
     })),
     devices,
+    // Whoever releases firmware of this maker for the board sees the lamps install it.
+    firmware: {
+      api: network.api,
+      images: resolve(layout.images),
+      maker: formatAddress((await keyNamed(layout, 'maker')).address),
+      model: toHex(DEVNET_MODEL),
+      board: DEVNET_BOARD,
+      everyMs: FIRMWARE_EVERY_MS,
+    },
   };
   const path = join(folder, 'config.json');
   // Holds the seeds of the devices: for nobody else's eyes.

@@ -37,6 +37,8 @@ export interface Layout {
   readonly keys: string;
   readonly nodes: string;
   readonly logs: string;
+  /** Images of firmware, each called by its hash: where simulated lamps find what was released from here. */
+  readonly images: string;
 }
 
 export function layoutOf(dataDir: string): Layout {
@@ -47,6 +49,7 @@ export function layoutOf(dataDir: string): Layout {
     keys: join(dataDir, 'keys'),
     nodes: join(dataDir, 'nodes'),
     logs: join(dataDir, 'logs'),
+    images: join(dataDir, 'firmware'),
   };
 }
 

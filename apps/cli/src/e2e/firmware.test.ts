@@ -1,0 +1,110 @@
+/** Firmware from outside: released by two of three, rolled out to a part, installed by lamps that are dark, attested, halted, never back. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { parseHash } from '@itc/client/client.js';
+import { firmwareChannel, type ReleaseStatus } from '@itc/client/firmware.js';
+import { parseAddress, type Address } from '@itc/core/ledger/address.js';
+import { rolloutPlace } from '@itc/core/ledger/firmware.js';
+import { millis } from '@itc/core/ledger/ids.js';
+import { layoutOf } from '../devnet/layout.ts';
+import { keyNamed, openKey } from '../keys.ts';
+import { Wallet } from '../wallet.ts';
+import { TestDevnet, until } from './devnet.ts';
+import { json } from './itc.ts';
+
+const net = new TestDevnet();
+
+suite('firmware', () => {
+  before(() => net.start(['--validators', '1', '--gateways', '1']));
+  after(() => net.remove());
+
+  let channel = '';
+  const lamps: Address[] = [];
+
+  async function itc(...argv: string[]): Promise<Record<string, unknown>> {
+    const ran = await net.itc([...argv, '--json', '--quiet']);
+    assert.equal(ran.code, 0, `itc ${argv.join(' ')}: ${ran.stderr}${ran.stdout}`);
+    return json(ran);
+  }
+
+  async function newest(): Promise<ReleaseStatus> {
+    const [release] = (await firmwareChannel(net.client, parseHash(channel))).releases;
+    assert.ok(release);
+    return release;
+  }
+
+  /** By the owner, without another process. */
+  async function switchLamp(lamp: Address, kind: 'on' | 'off'): Promise<void> {
+    const wallet = await Wallet.open(net.ready.api, await openKey(net.folder, 'owner'));
+    const { outcome } = await wallet.command(lamp, { kind }, 10_000);
+    assert.deepEqual(outcome, { kind: 'done' });
+  }
+
+  const image = (text: string): string => {
+    const path = join(net.folder, 'image.bin');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  test('STATE-23.3, by itc: a line is opened for the lamps of the devnet; two of three release keys make a release', async () => {
+    for (const name of ['r0', 's0', 's1', 's2']) await keyNamed(layoutOf(net.folder), name);
+    const line = ['--model', 'devnet', '--board', 'devnet-lamp', '--root', 'r0', '--release', 's0,s1,s2'];
+    channel = String((await itc('firmware', 'channel', 'open', ...line))['channel']);
+    const path = image('lamp firmware 1.1.0');
+    const v1 = ['--version', '1.1.0', '--counter', '3', '--image', path];
+    await itc('firmware', 'release', channel, ...v1, '--sign', 's0,s2');
+    assert.equal((await newest()).approved, true);
+    for (const name of ['lamp-1', 'lamp-2']) {
+      const lamp = parseAddress((await net.client.device(name)).address);
+      assert.ok(lamp.ok);
+      lamps.push(lamp.value);
+    }
+  });
+
+  test('EDGE-14.2: a part of the lamps installs it, and only when it is dark; what it attests is counted', async () => {
+    const { approvedAt } = await newest();
+    assert.ok(approvedAt !== undefined);
+    const place = (device: Address): number =>
+      rolloutPlace({ device, channel: parseHash(channel), number: 1, approvedAt: millis(approvedAt) });
+    const [first] = lamps.toSorted((a, b) => place(a) - place(b)) as [Address, Address];
+    const share = Math.max(...lamps.map(place));
+    await switchLamp(first, 'on');
+    await itc('firmware', 'rollout', channel, '1', '--share', String(share / 100), '--sign', 's0,s1');
+    // Lit, it waits: two looks of a second each.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    assert.equal((await newest()).installs.count, 0);
+    await switchLamp(first, 'off');
+    const { installs } = await until('the install is on the ledger', async () => {
+      const release = await newest();
+      return release.installs.count > 0 ? release : undefined;
+    });
+    // The other one is not in the share.
+    assert.deepEqual([installs.count, installs.failures], [1, 0]);
+  });
+
+  test('STATE-23.5, STATE-23.4: one key halts it; the threshold goes on, and the other lamp installs it; nothing below its counter is released', async () => {
+    await itc('firmware', 'halt', channel, '1', '--sign', 's1');
+    assert.equal((await newest()).halted, true);
+    const alone = await net.itc([
+      'firmware',
+      'rollout',
+      channel,
+      '1',
+      '--share',
+      '100',
+      '--sign',
+      's1',
+      '--json',
+    ]);
+    assert.deepEqual([alone.code, json(alone)['code']], [1, 'firmware.threshold']);
+    await itc('firmware', 'rollout', channel, '1', '--share', '100', '--sign', 's0,s2');
+    await until('both have installed it', async () =>
+      (await newest()).installs.count === 2 ? true : undefined,
+    );
+    const older = ['--version', '1.2.0', '--counter', '2', '--image', image('an older one')];
+    const back = await net.itc(['firmware', 'release', channel, ...older, '--sign', 's0,s1', '--json']);
+    assert.deepEqual([back.code, json(back)['code']], [1, 'release.rollback']);
+  });
+});
