@@ -29,7 +29,7 @@ const WASTED: ReadonlySet<ErrorCode> = new Set([
   'validator.possession',
 ]);
 
-/** What it costs to serve somebody, in answers (spec NODE-6.9): many a device stands behind one address. */
+/** What it costs to serve somebody, in answers (spec LIGHT-10.5): many a device stands behind one address. */
 export const ANSWER_LIMITS = { burst: 512, perSecond: 64 } as const;
 
 /** Where the cells of an address are. Worked out once for a connection. */
