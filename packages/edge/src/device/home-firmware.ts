@@ -44,7 +44,14 @@ export class HomeFirmwareRun {
     const { firmware, lamp, genesis, device, store, verify, log } = o;
     const { channel, model, board, api, images, everyMs } = firmware;
     const run = await FirmwareRun.open({
-      ...{ genesis, device, channel, model, board, store, verify, log },
+      genesis,
+      device,
+      channel,
+      model,
+      board,
+      store,
+      verify,
+      log,
       version: FACTORY,
       proof: () => proofFrom(`${api}/api/v1/firmware/channels/${toHex(channel)}/proof`),
       image: async (hash) => {
