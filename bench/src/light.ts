@@ -3,7 +3,7 @@
  * portable and with the native verifier, for sets of 4, 16 and 31 validators, in epoch 0 and after one and three changes
  * in which nearly a third of the set is others, each of which takes a hop. The subnet has 4 members; the
  * reading is one of 512 in its checkpoint, the checkpoint one of 64 transactions in its block; certificates
- * carry exactly a quorum of signatures. Then light streams, see `light-streams.ts`.
+ * carry exactly a quorum of signatures. Then light streams, see `light-streams.ts`, and co-signed ones, see `light-co-signed.ts`.
  */
 import { utf8Encode } from '@itc/core/bytes/writer.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
@@ -15,6 +15,7 @@ import { signedCheckpoint, signedPayload, signedTransaction, world } from '@itc/
 import { EpochChain, groupOf } from '@itc/core/testing/epochs.js';
 import { keyPair } from '@itc/core/testing/keys.js';
 import { installNativeCrypto, verifyNative } from '@itc/node/crypto/native.js';
+import { coSigned } from './light-co-signed.ts';
 import { streams } from './light-streams.ts';
 import { figure, rates, type BenchOptions, type Result } from './result.ts';
 
@@ -104,7 +105,7 @@ export async function run(options: BenchOptions): Promise<Result[]> {
         ...(await measure({ validators, hops, repeats: Math.ceil(repeats / (1 + hops)), options })),
       );
   }
-  results.push(...(await streams(options)));
+  results.push(...(await streams(options)), ...(await coSigned(options)));
   return results;
 }
 

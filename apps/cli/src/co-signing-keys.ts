@@ -23,20 +23,34 @@ export async function coSigningKeyOf(layout: Layout, name: string): Promise<CoSi
 export async function coSigningKeys(
   layout: Layout,
   name: string,
-  o: { /** Address. */ readonly registered: string | undefined; readonly isRenewed: boolean },
+  o: {
+    readonly registered: { readonly key: string; readonly isInForce: boolean } | undefined;
+    readonly isRenewed: boolean;
+  },
 ): Promise<{ readonly key: CoSigningKey; readonly former?: CoSigningKey }> {
   const [path, nextPath] = coSigningKeyPaths(keyPath(layout, name));
-  if (o.registered === undefined) return { key: await coSigningKeyOf(layout, name) };
+  const { registered } = o;
+  if (registered === undefined) return { key: await coSigningKeyOf(layout, name) };
+  if (!o.isRenewed)
+    throw new LedgerError('key.exists', 'a key is registered already; --renew registers another one');
+  if (!registered.isInForce)
+    throw new LedgerError(
+      'not-ready',
+      'the key that is registered is not in force yet: the node still needs the one before',
+    );
+  const former = existsSync(path) ? await open(path) : undefined;
   const next = existsSync(nextPath) ? await open(nextPath) : undefined;
-  if (next !== undefined && formatAddress(next.address) === o.registered) renameSync(nextPath, path);
-  const key = existsSync(path) ? await open(path) : undefined;
-  if (key === undefined || formatAddress(key.address) !== o.registered)
-    throw new LedgerError('not-found', `the key that is registered, ${o.registered}, is not at ${path}`, {
+  if (former !== undefined && next !== undefined && formatAddress(next.address) === registered.key) {
+    // The epoch that needed the former one is over; it is put aside, because no key is ever overwritten.
+    renameSync(path, path.replace(/\.json$/, `.${formatAddress(former.address)}.json`));
+    renameSync(nextPath, path);
+    return { key: await make(layout, nextPath), former: next };
+  }
+  if (former === undefined || formatAddress(former.address) !== registered.key)
+    throw new LedgerError('not-found', `the key that is registered, ${registered.key}, is not at ${path}`, {
       path,
     });
-  if (!o.isRenewed)
-    throw new LedgerError('key.exists', 'this key is registered already; --renew registers another one');
-  return { key: existsSync(nextPath) ? await open(nextPath) : await make(layout, nextPath), former: key };
+  return { key: next ?? (await make(layout, nextPath)), former };
 }
 
 function open(path: string): Promise<CoSigningKey> {

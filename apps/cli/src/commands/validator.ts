@@ -156,7 +156,7 @@ async function register(call: Call): Promise<number> {
   const { validators } = await client.validators();
   const registered = validators.find(({ address }) => address === formatAddress(account))?.coSigning;
   const { key, former } = await coSigningKeys(layoutOf(call.dataDir), named, {
-    registered: registered?.key,
+    registered,
     isRenewed: call.options['renew'] === true,
   });
   const body = await coSign({
