@@ -131,6 +131,20 @@ test('a proof file has the form the command line reads, and the command names fi
     '',
   ].join('\n');
   assert.equal(file.text, golden);
+  const batched = proofFile(
+    reading,
+    { proof: 'AAEC', genesis: chain },
+    { proof: 'AQID', index: 7, record: 1 },
+  );
+  assert.equal(
+    batched.text,
+    golden
+      .replace('"index": 1', '"index": 7')
+      .replace(
+        '  "proof": "AAEC"\n',
+        '  "proof": "AAEC",\n  "batch": {\n    "record": 1,\n    "proof": "AQID"\n  }\n',
+      ),
+  );
   const { unit: _, ...bare } = reading;
   assert.equal(
     proofFile(bare, { proof: 'AAEC', genesis: chain }).text,

@@ -7,6 +7,8 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import { MemoryLightStore } from '@itc/client/light-store.js';
 import { fakeGateway, fetchFrom, lightScene, type FakeGateway } from '@itc/client/testing/light-gateway.js';
 import { installNativeSha256, keyPair } from '@itc/core/testing/keys.js';
+import { parsePayload } from '@itc/core/ledger/payload.js';
+import { signBatch } from '@itc/edge/device-sdk/reading-batch.js';
 import { lightAnswers } from './light-answers.ts';
 import type { LightQuestion, LightReply } from './light-protocol.ts';
 
@@ -58,6 +60,36 @@ test('CLIENT-15.1: the worker answers with what was proved, in the words of the 
     { kind: 'payload', payload: 'abc' },
   ] as const)
     assert.equal((await answer(wrong)).kind, 'failed');
+});
+
+test('CLIENT-15.7: of a batch the readings are proved by the root its payload holds, whatever the node shows beside it', async () => {
+  const readings = [21, 22, 23].map((value) =>
+    new TextEncoder().encode(`[{"bt":1700000000,"n":"t","u":"Cel","v":${value}},{"n":"h","v":${2 * value}}]`),
+  );
+  const signer = { publicKey: keyPair(50).key, address: keyPair(50).address, sign: keyPair(50).sign };
+  const signed = signBatch({ chain: scene.home.chain, signer, sequence: 1, readings });
+  const payload = parsePayload(scene.home.chain, signed.payload);
+  assert.ok(payload.ok);
+  const ofBatch = lightScene([], payload.value.content.slice());
+  const asked = { kind: 'payload', payload: toHex(ofBatch.payload.id) } as const;
+  const honest = await desk(fakeGateway(ofBatch, { batch: readings }), new Store())(asked);
+  assert.ok(honest.kind === 'payload', JSON.stringify(honest));
+  assert.deepEqual(
+    honest.readings.map(({ name, value }) => [name, value]),
+    [21, 22, 23].flatMap((value) => [
+      ['t', value],
+      ['h', 2 * value],
+    ]),
+  );
+  for (const batch of [
+    readings.toReversed(),
+    readings.slice(1),
+    [...readings, readings[0] as Uint8Array],
+    [],
+  ]) {
+    const lied = await desk(fakeGateway(ofBatch, { batch }), new Store())(asked);
+    assert.ok(lied.kind === 'payload' && lied.readings.length === 0);
+  }
 });
 
 test('CLIENT-15.4: the first genesis is trusted from then on; another chain is refused until a person decides', async () => {

@@ -5,7 +5,7 @@ import { addressOf, formatAddress, parseAddress, type Address } from '@itc/core/
 import { ACTIONS } from '@itc/core/ledger/terms.js';
 import { deviceKey, grantKey } from '@itc/core/state/keys.js';
 import { decodeRecord } from '@itc/core/state/records.js';
-import { toBase64Url } from '@itc/client/base64url.js';
+import { fromBase64Url, toBase64Url } from '@itc/client/base64url.js';
 import type { ProvedReading } from '@itc/client/light-reading.js';
 import { parseJson, type Fetch } from '@itc/client/http.js';
 import { convicted, decodeKept, type LightStore } from '@itc/client/light-store.js';
@@ -15,7 +15,10 @@ import {
   type Proved,
   type Unproved as Fault,
 } from '@itc/client/light-wallet.js';
+import { detectFormat } from '@itc/edge/2-conversion/detect.js';
 import { parseSenml, type SenmlRecord } from '@itc/edge/2-conversion/senml.js';
+import { BATCH_READINGS_MAX, batchRoot } from '@itc/edge/device-sdk/reading-batch.js';
+import { checkBatch } from '@itc/edge/gateway/batches.js';
 import {
   OTHERS_MAX,
   type ComparedGateway,
@@ -58,20 +61,21 @@ export function lightAnswers(desk: LightDesk): (question: LightQuestion) => Prom
     }
     const opened = await wallet();
     if (!(opened instanceof LightWallet)) return opened;
-    const reply = await replyTo(opened, question);
+    const reply = await replyTo(opened, desk, question);
     return reply.kind === 'failed' ? await withChains(desk, opened, reply) : reply;
   };
 }
 
 function replyTo(
   wallet: LightWallet,
+  desk: LightDesk,
   question: Exclude<LightQuestion, { kind: 'trust-anew' }>,
 ): Promise<LightReply> {
   switch (question.kind) {
     case 'device':
       return device(wallet, question);
     case 'payload':
-      return payload(wallet, question.payload);
+      return payload(wallet, desk, question.payload);
     case 'compare':
       return compare(wallet, question.others);
   }
@@ -212,18 +216,46 @@ function termsOf(bytes: Uint8Array | undefined): Pick<ProvedDevice['grants'][num
   return { terms: { actions, levelMax, notBefore, expiresAt } };
 }
 
-async function payload(wallet: LightWallet, text: string): Promise<LightReply> {
+async function payload(wallet: LightWallet, desk: LightDesk, text: string): Promise<LightReply> {
   const id = fromHex(text);
   if (!id.ok || id.value.length !== 32)
     return { kind: 'failed', code: 'missing', message: 'this is no id of a payload' };
   const read = await wallet.payload(asHash(id.value) satisfies Hash);
-  return read.ok ? payloadOf(read.value) : failedWith(read, read.last && payloadOf(read.last));
+  const proved = read.ok ? read.value : read.last;
+  const batch = proved && (await fetchBatch(desk, proved.value));
+  return read.ok ? payloadOf(read.value, batch) : failedWith(read, read.last && payloadOf(read.last, batch));
 }
 
-function payloadOf(proved: Proved<ProvedReading>): ProvedPayload {
+/** The readings of a batch as the node shows them; undefined unless they are those of the proved root, whoever shows them. */
+async function fetchBatch(
+  { gateway, fetch = platformFetch }: LightDesk,
+  { payload: signed, checkpointTime }: ProvedReading,
+): Promise<readonly Uint8Array[] | undefined> {
+  if (batchRoot(signed) === undefined) return undefined;
+  try {
+    const url = `${gateway}/api/v1/payloads/${toHex(signed.id)}/batch`;
+    const response = await fetch(url, { method: 'GET', headers: {} });
+    const { readings } = (parseJson(await response.text()) ?? {}) as { readings?: unknown };
+    if (!Array.isArray(readings) || readings.length > BATCH_READINGS_MAX) return undefined;
+    const bytes = readings.flatMap((text) => {
+      const reading = typeof text === 'string' ? fromBase64Url(text) : undefined;
+      return reading?.ok === true ? [reading.value] : [];
+    });
+    return checkBatch(signed, bytes, checkpointTime).ok ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function payloadOf(proved: Proved<ProvedReading>, batch: readonly Uint8Array[] | undefined): ProvedPayload {
   const { payload: signed, device: from, signer, attested, checkpointTime } = proved.value;
   const { sequence, contentType } = signed;
   const isSenml = contentType === 'senml+json' || contentType === 'senml+cbor';
+  const isBatch = batchRoot(signed) !== undefined;
+  const own = isSenml && !isBatch ? readingsOf(contentType, signed.content, checkpointTime) : [];
+  const inBatch = (batch ?? []).flatMap((reading) =>
+    readingsOf(detectFormat(reading) === 'senml+json' ? 'senml+json' : 'senml+cbor', reading, checkpointTime),
+  );
   return {
     kind: 'payload',
     proof: lineOf(proved),
@@ -232,7 +264,7 @@ function payloadOf(proved: Proved<ProvedReading>): ProvedPayload {
     attested,
     sequence,
     contentType,
-    readings: isSenml ? readingsOf(contentType, signed.content, checkpointTime) : [],
+    readings: isBatch ? inBatch : own,
   };
 }
 

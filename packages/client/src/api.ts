@@ -343,6 +343,8 @@ export interface Reading {
   readonly value: number | string | boolean;
   readonly time: number;
   readonly status: ReadingStage;
+  /** It came in a batch: the payload holds a root, the readings are beside it. */
+  readonly batch?: true;
 }
 
 export interface Series {

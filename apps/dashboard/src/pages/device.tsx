@@ -17,7 +17,7 @@ import { useResource } from '../parts/resource.ts';
 import { Card, Empty, Facts, Failure, Loading, Page } from '../parts/surface.tsx';
 import { Ago, CopyButton, Id, PayloadProgress } from '../parts/text.tsx';
 import { VerifiedDevice, VerifiedReading } from '../parts/verified-later.tsx';
-import { proofFile, type ProofFile } from '../proof-file.ts';
+import { proofFile, type BatchProof, type ProofFile } from '../proof-file.ts';
 import { href } from '../route.ts';
 import { devices, nodeNow } from '../store.ts';
 import type { DeviceDetail, Grant, PayloadStatus, Reading, Series } from '../wire.ts';
@@ -331,12 +331,13 @@ function ReadingRow({
 }
 
 function ProofPanel({ reading }: { readonly reading: Reading }): VNode {
-  const answer = useResource(`proof/${reading.id}`, async (signal) =>
-    proofFile(
-      reading,
-      await apiGet<{ proof: string; genesis: string }>(`/proofs/reading/${reading.payload}`, signal),
-    ),
-  );
+  const answer = useResource(`proof/${reading.id}`, async (signal) => {
+    const { payload, index } = reading;
+    const proof = await apiGet<{ proof: string; genesis: string }>(`/proofs/reading/${payload}`, signal);
+    if (reading.batch !== true) return proofFile(reading, proof);
+    const path = `/payloads/${payload}/readings/${index}`;
+    return proofFile(reading, proof, await apiGet<BatchProof>(path, signal));
+  });
   if (answer.error !== undefined) return <Failure error={answer.error} retry={answer.reload} />;
   if (answer.value === undefined) return <Loading lines={2} label="Fetching the proof" />;
   return (

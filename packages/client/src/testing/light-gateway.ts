@@ -27,15 +27,18 @@ export interface LightScene extends StreamWorld {
 }
 
 /** The items of `streamWorld`, and above them a block with a checkpoint and an empty one, which is the tip. */
-export function lightScene(later: readonly Group[] = [], content = '[{"n":"t","v":21.5}]'): LightScene {
+export function lightScene(
+  later: readonly Group[] = [],
+  content: string | Uint8Array = '[{"n":"t","v":21.5}]',
+): LightScene {
   const of = streamWorld(later);
   const { home, chain } = of;
   const device = keyPair(50);
   const payloads = [11, 12, 13].map((sequence) =>
     signedPayload(home.chain, device, {
       sequence,
-      contentType: 'senml+json',
-      content: new TextEncoder().encode(content),
+      contentType: typeof content === 'string' ? 'senml+json' : 'senml+cbor',
+      content: typeof content === 'string' ? new TextEncoder().encode(content) : content,
     }),
   );
   const ids = payloads.map(({ id }) => id);
@@ -68,6 +71,8 @@ export interface FakeGateway {
   isGone?: boolean;
   /** Has its way with each answer. */
   spoil?: (bytes: Uint8Array) => Uint8Array;
+  /** The readings of a batch it shows. */
+  batch?: readonly Uint8Array[];
   /** A proof it shows instead. */
   readingProof?: Uint8Array;
   /** Requests it got. */
@@ -103,6 +108,10 @@ export function fetchFrom(gateways: Readonly<Record<string, FakeGateway>>): Fetc
     if (pathname.startsWith('/api/v1/proofs/reading/')) {
       const proof = toBase64Url(gateway.readingProof ?? gateway.scene.readingProof);
       return Promise.resolve(response(200, new TextEncoder().encode(JSON.stringify({ proof }))));
+    }
+    if (pathname.endsWith('/batch')) {
+      const readings = (gateway.batch ?? []).map(toBase64Url);
+      return Promise.resolve(response(200, new TextEncoder().encode(JSON.stringify({ readings }))));
     }
     const answer = answerOf(gateway, searchParams);
     if (typeof answer === 'string') {

@@ -64,6 +64,7 @@ export const Reading = Type.Object({
   value: Value,
   time: Time,
   status: Stage,
+  batch: Type.Optional(Type.Literal(true, { description: 'came in a batch' })),
 });
 
 export const Series = Type.Object({

@@ -118,7 +118,13 @@ export class Readings {
     return payload && batch && proveRecord(payload, batch, index);
   }
 
-  views(o: { id: Hash; device: Address; records: readonly SenmlRecord[]; status: Stage }): ReadingView[] {
+  views(o: {
+    id: Hash;
+    device: Address;
+    records: readonly SenmlRecord[];
+    status: Stage;
+    isBatch?: boolean;
+  }): ReadingView[] {
     const payload = toHex(o.id);
     const device = formatAddress(o.device);
     return o.records.map((record, index) => ({
@@ -128,6 +134,7 @@ export class Readings {
       device,
       ...shown(record),
       status: o.status,
+      ...(o.isBatch === true && { batch: true as const }),
     }));
   }
 
@@ -135,8 +142,10 @@ export class Readings {
     const status = this.#vault.status(id);
     const payload = this.#parsed(id);
     if (status === undefined || payload === undefined) return [];
-    const records = readingsIn(payload, status.receivedAt, this.#vault.batch(id));
-    return this.views({ id, device: status.device, records, status: status.stage });
+    const batch = this.#vault.batch(id);
+    const records = readingsIn(payload, status.receivedAt, batch);
+    const isBatch = batch !== undefined;
+    return this.views({ id, device: status.device, records, status: status.stage, isBatch });
   }
 
   #parsed(id: Hash): Payload | undefined {

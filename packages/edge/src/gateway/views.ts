@@ -44,6 +44,8 @@ export interface ReadingView extends LatestValue {
   readonly index: number;
   readonly device: string;
   readonly status: Stage;
+  /** It came in a batch: the payload holds its root (DEVICE-3). */
+  readonly batch?: true;
 }
 
 export interface SeriesView {
