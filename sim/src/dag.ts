@@ -404,7 +404,7 @@ class Run {
   #wipe(): void {
     const honest = this.#honest;
     // Before the first checkpoint nobody can tell a subnet that begins from a member that has lost everything.
-    if (honest.length === 0 || this.#chain.committed.length === 0) return;
+    if (honest.length === 0 || this.#chain.committed.length < 3) return;
     const node = this.#extras.random.pick(honest);
     this.#world.tally.add('disk lost');
     this.#world.crash(node);

@@ -4,8 +4,11 @@ import type { MemberOptions } from './effects.ts';
 import type { Graph } from './graph.ts';
 import type { HeadsMessage } from './messages.ts';
 
-/** What is on its way arrives within this time, and what somebody alone holds is told to others. */
-const QUIET_MS = 8_000;
+/**
+ * What is on its way arrives within this time, and what somebody alone holds is told to others. Not longer: a subnet in which
+ * nobody else sends has no new checkpoint, and who floods it must not keep us silent.
+ */
+const PATIENCE_MS = 15_000;
 
 export class OwnPast {
   isCertain: boolean;
@@ -15,8 +18,7 @@ export class OwnPast {
   #told = 0;
   /** A checkpoint that nobody had before two thirds of the stake had spoken. */
   #newAnchor: number | undefined;
-  #seen = '';
-  #seenAt = 0;
+  #since: number | undefined;
 
   constructor(isCertain: boolean) {
     this.isCertain = isCertain;
@@ -42,25 +44,22 @@ export class OwnPast {
     this.#told = Math.max(this.#told, message.checkpoint);
     let stake = 0;
     for (const member of this.#heard) stake += members[member]?.weight ?? 0;
-    const { strong, total } = quorumOf(members.map((member) => member.weight));
+    if (stake < quorumOf(members.map((member) => member.weight)).strong) return;
     // Who signed a checkpoint has applied the one before: among two thirds is one that is at most one behind what we ever had.
-    if (stake >= strong) this.#newAnchor ??= this.#told + 2;
+    this.#newAnchor ??= this.#told + 2;
     // Before the first checkpoint nobody can tell a subnet that begins from one whose member has lost its disk.
-    if (stake === total && this.#told === 0 && graph.anchors.head === 0) this.isCertain = true;
+    if (this.#told === 0 && graph.anchors.head === 0) this.isCertain = true;
   }
 
   /**
    * That is not enough to be safe from ourselves: what one of the others holds, or is on its way to it, nobody may have told. Under an
-   * anchor that was not there before it can be no second envelope of one slot and anchor, which is what is punished
-   * (STATE-24.12); in a subnet in which nothing happens no such envelope waits for approval.
+   * anchor that was not there before there can be no second envelope of one slot and anchor, which is what is punished
+   * (STATE-24.12).
    */
   look(now: number, graph: Graph): void {
-    if (this.isCertain) return;
-    const seen = `${graph.anchors.head} ${graph.slab.count}`;
-    if (seen !== this.#seen) this.#seenAt = now;
-    this.#seen = seen;
-    if (this.#newAnchor === undefined) return;
-    this.isCertain = graph.anchors.head >= this.#newAnchor || now - this.#seenAt >= QUIET_MS;
+    if (this.isCertain || this.#newAnchor === undefined) return;
+    this.#since ??= now;
+    this.isCertain = graph.anchors.head >= this.#newAnchor || now - this.#since >= PATIENCE_MS;
   }
 
   /** Other members: what those before have told goes by other indices. */

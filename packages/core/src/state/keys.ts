@@ -5,6 +5,7 @@
 import type { Brand } from '../bytes/result.ts';
 import { concatBytes } from '../bytes/hex.ts';
 import { idText } from '../bytes/id-text.ts';
+import { Reader } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, hashTagged, ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
@@ -148,6 +149,9 @@ export const streamKey = (id: Hash): StateKey => stateKey('stream', id);
 /** A subnet and the number of a deposit, or the sequence of a checkpoint with withdrawals: the id of those records. */
 export const countedId = (subnet: Hash, counter: number): Uint8Array =>
   concatBytes(subnet, new Writer(COUNTER_BYTES).u53(counter).finish());
+
+/** The counter at the end of such an id. */
+export const counterOf = (id: Uint8Array): number => new Reader(id.slice(-COUNTER_BYTES)).u53();
 
 /** Position in the state tree. */
 export function stateKeyHash(key: StateKey): Hash {

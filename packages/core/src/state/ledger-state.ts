@@ -15,7 +15,7 @@ import type { CoSigners } from '../ledger/co-signers.ts';
 import type { EpochRecord } from '../ledger/epoch.ts';
 import { amount, epoch, height, type Amount } from '../ledger/ids.ts';
 import type { Deposit } from '../ledger/escrow.ts';
-import { countedId, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
+import { countedId, counterOf, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import type { GuardiansRecord, KeysRecord } from './guardians-record.ts';
 import { setGenesisCoSigners } from './co-signing.ts';
 import { heldBy } from './held-value.ts';
@@ -205,6 +205,12 @@ export class LedgerState implements StateView {
     return this.records.record('withdrawals', idText(countedId(subnet, checkpoint)));
   }
 
+  /** Checkpoints of a subnet of which something waits to be fetched, ascending. */
+  *openWithdrawals(subnet: Hash): Iterable<{ readonly checkpoint: number; readonly open: OpenWithdrawals }> {
+    for (const [id, open] of this.records.walk('withdrawals', idText(subnet)))
+      yield { checkpoint: counterOf(idBytes(id)), open };
+  }
+
   /**
    * The least bits of work a subnet ever asks; its record has those in force. Undefined for a subnet of genesis, whose document has
    * them.
@@ -327,9 +333,16 @@ export class LedgerState implements StateView {
     readonly state: LedgerState;
     readonly changes: readonly RecordChange[];
   } {
-    const { records, changes } = this.records.advance(changed);
+    const advanced = this.records.advance(changed);
     let from = queueFrom;
     for (const [id, entry] of changed.expiry) if (entry !== undefined && id < from) from = id;
-    return { state: new LedgerState(records, changed.parameters.get('') ?? this.parameters, from), changes };
+    const state = new LedgerState(advanced.records, changed.parameters.get('') ?? this.parameters, from);
+    return {
+      state,
+      // Only some ask for it.
+      get changes() {
+        return advanced.changes;
+      },
+    };
   }
 }

@@ -3,6 +3,7 @@ import { decode, type DecodeCode, type Reader } from '@itc/core/bytes/reader.js'
 import type { Result } from '@itc/core/bytes/result.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { readWithdrawal, writeWithdrawal, type Withdrawal } from '@itc/core/ledger/escrow.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 
 export type SubnetRequest =
@@ -10,7 +11,9 @@ export type SubnetRequest =
   | { readonly kind: 'offers' }
   | { readonly kind: 'chunk'; readonly sequence: number; readonly index: number }
   /** Ids of the payloads a checkpoint applied, in order. */
-  | { readonly kind: 'applied'; readonly sequence: number };
+  | { readonly kind: 'applied'; readonly sequence: number }
+  /** What a checkpoint let out. */
+  | { readonly kind: 'withdrawals'; readonly sequence: number };
 
 export interface Offer {
   readonly sequence: number;
@@ -22,6 +25,7 @@ export type SubnetAnswer =
   | { readonly kind: 'offers'; readonly oldest: number; readonly offers: readonly Offer[] }
   | { readonly kind: 'chunk'; readonly body: Uint8Array }
   | { readonly kind: 'applied'; readonly ids: readonly Hash[] }
+  | { readonly kind: 'withdrawals'; readonly withdrawals: readonly Withdrawal[] }
   /** Not here, or not any more. */
   | { readonly kind: 'unknown' };
 
@@ -32,8 +36,8 @@ export const SUBNET_SYNC = {
   bytesPerSecond: 8 << 20,
 } as const;
 
-const REQUESTS = ['offers', 'chunk', 'applied'] as const;
-const ANSWERS = ['offers', 'chunk', 'applied', 'unknown'] as const;
+const REQUESTS = ['offers', 'chunk', 'applied', 'withdrawals'] as const;
+const ANSWERS = ['offers', 'chunk', 'applied', 'unknown', 'withdrawals'] as const;
 
 export function encodeSubnetRequest(number: number, request: SubnetRequest): Uint8Array {
   const writer = new Writer(32).u32(number).u8(REQUESTS.indexOf(request.kind));
@@ -44,6 +48,7 @@ export function encodeSubnetRequest(number: number, request: SubnetRequest): Uin
       writer.u53(request.sequence).u32(request.index);
       break;
     case 'applied':
+    case 'withdrawals':
       writer.u53(request.sequence);
       break;
   }
@@ -64,6 +69,7 @@ function readRequest(reader: Reader): SubnetRequest {
     case 'chunk':
       return { kind, sequence: reader.u53(), index: reader.u32() };
     case 'applied':
+    case 'withdrawals':
       return { kind, sequence: reader.u53() };
   }
 }
@@ -84,6 +90,9 @@ export function encodeSubnetAnswer(number: number, answer: SubnetAnswer): Uint8A
     case 'applied':
       writer.u32(answer.ids.length);
       for (const id of answer.ids) writer.fixed(id, HASH_BYTES);
+      break;
+    case 'withdrawals':
+      writer.list(answer.withdrawals, writeWithdrawal);
       break;
     case 'unknown':
       break;
@@ -120,6 +129,8 @@ function readAnswer(reader: Reader): SubnetAnswer {
         return reader.refuse('decode.too-long', `expected ${count} ids`);
       return { kind, ids: Array.from({ length: count }, hash) };
     }
+    case 'withdrawals':
+      return { kind, withdrawals: reader.list(LIMITS.withdrawalsMax, readWithdrawal) };
     case 'unknown':
       return { kind };
   }

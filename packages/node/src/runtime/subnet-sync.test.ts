@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
-import type { Payload } from '@itc/core/ledger/payload.js';
+import { addressOf } from '@itc/core/ledger/address.js';
+import { amount, millis } from '@itc/core/ledger/ids.js';
+import { encodePayload, parsePayload, payloadSigningBytes, type Payload } from '@itc/core/ledger/payload.js';
+import { encodeValueOrder } from '@itc/core/ledger/value-order.js';
+import { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { SubnetWorld, type Member, type WorldPlan } from '../testing/subnet-world.ts';
 import { RETENTION } from './subnet-retention.ts';
@@ -15,6 +19,27 @@ const FORGETFUL: WorldPlan = {
   timing: { cadenceMs: 200 },
   segmentBytes: 2_000,
 };
+
+/** All of what a holder has inside but a little, to the main chain. */
+function withdrawal(world: SubnetWorld, holder: KeyPair): Payload {
+  const order = {
+    kind: 'withdraw',
+    to: holder.address,
+    amount: amount(4_000_000n),
+    expiresAt: millis(Number.MAX_SAFE_INTEGER),
+  } as const;
+  const unsigned = {
+    signer: holder.publicKey,
+    device: addressOf(holder.publicKey),
+    sequence: 1,
+    contentType: 'value' as const,
+    content: encodeValueOrder(world.subnet, order),
+  };
+  const encoded = encodePayload(unsigned, holder.sign(payloadSigningBytes(world.id, unsigned)));
+  const parsed = parsePayload(world.id, encoded);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return parsed.value;
+}
 
 function alike(world: SubnetWorld): boolean {
   const heads = world.running().map(({ subnet }) => subnet.status());
@@ -92,9 +117,16 @@ test('SUBNET-6.2: what a member had sent before it was cut off and nobody heard 
   await world.close();
 });
 
-test('SUBNET-6.3: a member that lost its disk starts from a snapshot, and issues only when others have told what they hold of it', async () => {
+test('SUBNET-6.3, SUBNET-6.6: a member that lost its disk starts from a snapshot, and issues only when others have told what they hold of it', async () => {
   const world = await SubnetWorld.open(FORGETFUL);
   assert.ok(world.of(3).subnet.offer(world.reading(1, 130)).ok);
+  const holder = KeyPair.fromSeed(new Uint8Array(32).fill(90));
+  const { subnet } = world;
+  world.transact({ kind: 'deposit', subnet, to: holder.address, amount: amount(9_000_000n) });
+  await world.until('the deposit is credited', () =>
+    world.running().every(({ subnet: member }) => (member.proveBalance(holder.address)?.balance ?? 0n) > 0n),
+  );
+  assert.ok(world.of(0).subnet.offer(withdrawal(world, holder)).ok);
   await goOn(world, RETENTION.checkpointsMin + 10);
   const [, , , member] = world.members as [Member, Member, Member, Member];
   await world.kill(member);
@@ -108,6 +140,12 @@ test('SUBNET-6.3: a member that lost its disk starts from a snapshot, and issues
     120_000,
   );
   assert.deepEqual(world.of(0).subnet.status().equivocators, []);
+  // SUBNET-6.6: of what it has skipped, too, it tells what waits for whom, with a path that holds.
+  const told = (index: number): unknown =>
+    world.of(index).store.withdrawals.waiting(subnet, holder.address, world.chain.state);
+  assert.equal((told(0) as readonly unknown[]).length, 1);
+  await world.until('it has the withdrawals it skipped', () => (told(3) as readonly unknown[]).length === 1);
+  assert.deepEqual(told(3), told(0));
   await world.close();
 });
 

@@ -10,9 +10,11 @@ import type { Snapshot } from '@itc/core/dag/records.js';
 import { quorumOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Clock, Peer, PeerId, Random, Timer, Transport } from '../ports.ts';
 import { CHANNELS } from './channels.ts';
+import { isFull } from './full-disk.ts';
 import type { Logger } from './logger.ts';
 import { committedCheckpoint, type SubnetChain } from './subnet-chain.ts';
 import { SNAPSHOT, verifySnapshot, type SnapshotDocument } from './subnet-snapshot.ts';
+import type { SubnetWithdrawals } from './subnet-withdrawals.ts';
 import {
   decodeSubnetAnswer,
   decodeSubnetRequest,
@@ -44,6 +46,7 @@ export interface SubnetSyncOptions {
   /** Of the checkpoint applied last, while nothing changes. */
   readonly document: () => SnapshotDocument | undefined;
   readonly appliedIds: (sequence: number) => readonly Hash[] | undefined;
+  readonly withdrawals: SubnetWithdrawals;
   /** Hands the member what the main chain has committed since. */
   readonly feed: () => void;
   /** Starts again from the document. Resolves when it is in force. */
@@ -70,6 +73,10 @@ export interface Missed {
   readonly payloads: readonly Hash[];
 }
 
+/** What a snapshot skipped of withdrawals: looked for at start, after a snapshot, and while something is lacking. */
+const WITHDRAWALS_MS = 20_000;
+const WITHDRAWALS_AT_ONCE = 64;
+
 interface Waiting {
   readonly peer: PeerId;
   readonly resolve: (answer: SubnetAnswer | undefined) => void;
@@ -88,6 +95,7 @@ export class SubnetSync {
   #seenAt = 0;
   #freshAt = Number.NEGATIVE_INFINITY;
   #sentAt = 0;
+  #withdrawalsAt = Number.NEGATIVE_INFINITY;
   /** While one comes in, how far it is. */
   progress: string | undefined;
 
@@ -157,9 +165,31 @@ export class SubnetSync {
     return chain.state.subnet(subnet)?.lastSequence ?? 0;
   }
 
+  /** Each lacking list from whoever has it; the main chain says whether it is the right one. */
+  async #fetchWithdrawals(): Promise<void> {
+    const { chain, subnet, withdrawals } = this.#o;
+    for (const sequence of withdrawals.lacking(subnet, chain.state, WITHDRAWALS_AT_ONCE)) {
+      // What is about to be applied here tells its own.
+      if (sequence > this.#o.applied()) return;
+      for (const peer of this.#members()) {
+        const answer = await this.#ask(peer, { kind: 'withdrawals', sequence });
+        if (this.#stopped) return;
+        if (answer?.kind !== 'withdrawals') continue;
+        if (await withdrawals.take(subnet, sequence, answer.withdrawals, chain.state)) break;
+      }
+    }
+  }
+
   #look(): void {
-    if (this.#running) return;
     const now = this.#o.clock.monotonicMs();
+    if (now - this.#withdrawalsAt >= WITHDRAWALS_MS) {
+      this.#withdrawalsAt = now;
+      this.#fetchWithdrawals().catch((error: unknown) => {
+        // For want of room: later.
+        if (!isFull(error)) this.#o.failed(error);
+      });
+    }
+    if (this.#running) return;
     const applied = this.#o.applied();
     if (applied !== this.#seen || this.#committed <= applied) {
       this.#seen = applied;
@@ -208,6 +238,7 @@ export class SubnetSync {
       if (this.#stopped) return;
       logger.info({ from: applied, to: offer.sequence }, 'a snapshot is taken over');
       await this.#o.install(verified.value);
+      this.#withdrawalsAt = Number.NEGATIVE_INFINITY;
       return;
     }
   }
@@ -317,6 +348,10 @@ export class SubnetSync {
       case 'applied': {
         const ids = this.#o.appliedIds(request.sequence);
         return ids === undefined ? { kind: 'unknown' } : { kind: 'applied', ids };
+      }
+      case 'withdrawals': {
+        const withdrawals = this.#o.withdrawals.list(request.sequence);
+        return withdrawals.length === 0 ? { kind: 'unknown' } : { kind: 'withdrawals', withdrawals };
       }
     }
   }

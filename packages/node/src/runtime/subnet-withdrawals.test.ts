@@ -19,6 +19,7 @@ class Escrows {
   readonly open = new Map<number, OpenWithdrawals>();
   readonly state = {
     withdrawals: (_: Hash, checkpoint: number) => this.open.get(checkpoint),
+    openWithdrawals: () => Array.from(this.open, ([checkpoint, open]) => ({ checkpoint, open })),
     subnet: () => ({ lastSequence: 1_000 }),
   } as unknown as LedgerState;
 
@@ -73,6 +74,38 @@ test('SUBNET-9.1: a member tells what waits for an address, each with a path tha
   chain.open.delete(9);
   await kept.sweep(subnet, chain.state);
   assert.equal(tables.table('subnet-withdrawals').count() + tables.table('subnet-withdrawals-to').count(), 0);
+});
+
+test('SUBNET-6.6: what a snapshot skipped is taken from others when the main chain holds its root, and nothing else is', async () => {
+  const [old, fresh] = [new SubnetWithdrawals(new MemoryTables()), new MemoryTables()];
+  const kept = new SubnetWithdrawals(fresh);
+  const chain = new Escrows();
+  const [three, nine] = [[row(1, person(1)), row(2, person(2))], [row(3, person(1))]];
+  for (const [checkpoint, list] of [
+    [3, three],
+    [9, nine],
+  ] as const)
+    chain.let(checkpoint, list);
+  assert.deepEqual(kept.lacking(subnet, chain.state, 10), [3, 9]);
+  assert.deepEqual(kept.lacking(subnet, chain.state, 1), [3]);
+  assert.deepEqual(old.list(3), [], 'nobody makes one up');
+  const lies = [
+    [],
+    three.slice(1),
+    three.toReversed(),
+    [...three, ...nine],
+    [row(1, person(1)), row(2, person(3))],
+  ];
+  for (const lie of lies) assert.equal(await kept.take(subnet, 3, lie, chain.state), false);
+  assert.equal(await kept.take(subnet, 4, three, chain.state), false, 'nothing waits there');
+  assert.deepEqual(kept.lacking(subnet, chain.state, 10), [3, 9]);
+  assert.equal(await kept.take(subnet, 3, three, chain.state), true);
+  assert.deepEqual(kept.list(3), three);
+  assert.deepEqual(kept.lacking(subnet, chain.state, 10), [9]);
+  assert.deepEqual(
+    kept.waiting(subnet, person(1), chain.state).map(({ withdrawal }) => withdrawal.number),
+    [1],
+  );
 });
 
 test('SUBNET-9.1: an answer is bounded, the oldest first', async () => {

@@ -1,12 +1,13 @@
 /**
  * Withdrawals that checkpoints have let out (spec SUBNET-9), so that whoever is to be paid gets the path from a member and needs to
  * remember nothing. A checkpoint's rows go when the main chain has paid all of it: what is kept is bounded by what the main
- * chain keeps, and that by the value it holds. Pruning of the DAG does not touch them.
+ * chain keeps, and that by the value it holds. Pruning of the DAG does not touch them; what a snapshot has skipped comes from others.
  */
+import { equalBytes } from '@itc/core/bytes/hex.js';
 import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
-import { MerkleTree } from '@itc/core/crypto/merkle.js';
+import { merkleRoot, MerkleTree } from '@itc/core/crypto/merkle.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import { readWithdrawal, withdrawalLeaf, writeWithdrawal, type Withdrawal } from '@itc/core/ledger/escrow.js';
@@ -36,6 +37,19 @@ function receiverKey(to: Address, sequence: number): Uint8Array {
   return new Writer(HASH_BYTES + SEQUENCE_BYTES).fixed(to, HASH_BYTES).u53(sequence).finish();
 }
 
+function rowsOf(checkpoint: number, withdrawals: readonly Withdrawal[]): Change[] {
+  const writer = new Writer(48 * withdrawals.length);
+  writer.list(withdrawals, writeWithdrawal);
+  return [
+    { table: BY_CHECKPOINT, key: sequenceKey(checkpoint), value: writer.finish() },
+    ...withdrawals.map(({ to }) => ({
+      table: BY_RECEIVER,
+      key: receiverKey(to, checkpoint),
+      value: new Uint8Array(0),
+    })),
+  ];
+}
+
 export class SubnetWithdrawals {
   readonly #tables: Tables;
 
@@ -46,17 +60,7 @@ export class SubnetWithdrawals {
   /** What has to be written with a delivery; the same for the same one. */
   changes({ committed, withdrawals }: Delivery): Change[] {
     if (withdrawals.length === 0) return [];
-    const { sequence } = committed.certificate.checkpoint;
-    const writer = new Writer(48 * withdrawals.length);
-    writer.list(withdrawals, writeWithdrawal);
-    return [
-      { table: BY_CHECKPOINT, key: sequenceKey(sequence), value: writer.finish() },
-      ...withdrawals.map(({ to }) => ({
-        table: BY_RECEIVER,
-        key: receiverKey(to, sequence),
-        value: new Uint8Array(0),
-      })),
-    ];
+    return rowsOf(committed.certificate.checkpoint.sequence, withdrawals);
   }
 
   /** Of those for this address that the main chain has not paid, oldest first, at most `WITHDRAWALS_TOLD`. */
@@ -77,6 +81,38 @@ export class SubnetWithdrawals {
       }
     }
     return waiting;
+  }
+
+  /** Checkpoints of which something waits that is not here: this member has skipped them with a snapshot. At most so many. */
+  lacking(subnet: Hash, state: LedgerState, countMax: number): number[] {
+    const lacking: number[] = [];
+    const rows = this.#tables.table(BY_CHECKPOINT);
+    for (const { checkpoint } of state.openWithdrawals(subnet)) {
+      if (rows.get(sequenceKey(checkpoint)) !== undefined) continue;
+      if (lacking.push(checkpoint) >= countMax) break;
+    }
+    return lacking;
+  }
+
+  /** All that a checkpoint let out, for another member; empty when it is not here. */
+  list(checkpoint: number): readonly Withdrawal[] {
+    return this.#of(checkpoint);
+  }
+
+  /** Believed is a list whose root the main chain holds. False when this is not it. */
+  async take(
+    subnet: Hash,
+    checkpoint: number,
+    withdrawals: readonly Withdrawal[],
+    state: LedgerState,
+  ): Promise<boolean> {
+    const open = state.withdrawals(subnet, checkpoint);
+    if (open === undefined || withdrawals.length !== open.count) return false;
+    if (withdrawals.some(({ number }, i) => number !== open.first + i)) return false;
+    const root = merkleRoot(withdrawals.map((withdrawal) => withdrawalLeaf(subnet, withdrawal)));
+    if (!equalBytes(root, open.root)) return false;
+    await this.#tables.commit(rowsOf(checkpoint, withdrawals));
+    return true;
   }
 
   #of(checkpoint: number): Withdrawal[] {

@@ -122,6 +122,7 @@ export class Subnet {
       oldest: () => options.store.oldest()?.sequence ?? this.#member.status().checkpoint + 1,
       document: () => this.document(),
       appliedIds: (sequence) => options.store.appliedIds(sequence),
+      withdrawals: options.store.withdrawals,
       feed: () => this.#feedCommitted(this.#member.status().checkpoint + 1),
       install: (snapshot) => this.#install(snapshot),
       failed: (error) => this.#fail(error),
