@@ -33,12 +33,17 @@ const BUCKETS = 65_536;
 function inTreeOrder(count: number): Uint32Array {
   const hashes = new Uint32Array(count);
   const digests = new Uint8Array(HASH_BYTES * BATCH);
+  const length = TAG.length + 1 + HASH_BYTES;
+  const inputs = new Uint8Array(length * BATCH);
+  for (let i = 0; i < BATCH; i += 1) inputs.set(TAG, length * i);
+  const places = new Uint32Array(2 * BATCH);
   for (let from = 0; from < count; from += BATCH) {
     const batch = Math.min(BATCH, count - from);
-    const inputs = Array.from({ length: batch }, (_, i) =>
-      Uint8Array.of(...TAG, ...accountKey(addressAt(from + i))),
-    );
-    laneHasher().values(inputs, digests);
+    for (let i = 0; i < batch; i += 1) {
+      inputs.set(accountKey(addressAt(from + i)), length * i + TAG.length);
+      places.set([length * i, length], 2 * i);
+    }
+    laneHasher().stretches(inputs, places, batch, digests);
     const view = new DataView(digests.buffer);
     for (let i = 0; i < batch; i += 1) hashes[from + i] = view.getUint32(HASH_BYTES * i);
   }

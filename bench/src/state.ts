@@ -1,6 +1,7 @@
 /** The state by itself: transfers without signatures, with the tree hashed and committed, at growing numbers of accounts. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ENGINE_ARGUMENTS } from '@itc/node/engine.js';
 import { figure, type BenchOptions, type Result } from './result.ts';
 import type { StateFigures, StateTask } from './state-ledger.ts';
 
@@ -9,7 +10,7 @@ export const name = 'state';
 function tasksOf({ seed, quick }: BenchOptions): StateTask[] {
   if (quick)
     return [{ accounts: 2_000, rounds: 2, blocks: 2, transfers: 200, seed, peers: ['memory', 'puts'] }];
-  const task = { rounds: 6, blocks: 8, transfers: 4_000, seed };
+  const task = { rounds: 5, blocks: 32, transfers: 4_000, seed };
   return [
     { ...task, accounts: 10_000, peers: ['memory', 'puts'] },
     { ...task, accounts: 100_000, peers: ['memory', 'puts'] },
@@ -20,10 +21,11 @@ function tasksOf({ seed, quick }: BenchOptions): StateTask[] {
 
 /** A process for each size: what one has left in memory is not in the figures of the next. */
 async function measured(task: StateTask): Promise<StateFigures> {
-  const child = fork(fileURLToPath(new URL('./state-ledger.js', import.meta.url)), [
-    'measure',
-    JSON.stringify(task),
-  ]);
+  const child = fork(
+    fileURLToPath(new URL('./state-ledger.js', import.meta.url)),
+    ['measure', JSON.stringify(task)],
+    { execArgv: [...ENGINE_ARGUMENTS] },
+  );
   return await new Promise<StateFigures>((resolve, reject) => {
     let figures: StateFigures | undefined;
     child.on('message', (message) => (figures = message as StateFigures));

@@ -7,9 +7,9 @@ import { installNativeSha256 } from '../testing/keys.ts';
 import { MemoryPages } from '../testing/memory-pages.ts';
 import { asHash, sha256, type Hash } from './hash.ts';
 import { PagedStateTree, type TreeShape } from './paged-state-tree.ts';
-import { PageChange, pageMove } from './paged-state-update.ts';
+import { OUTCOME, PageChanges } from './page-changes.ts';
 import { serialHasher } from './state-hasher.ts';
-import { lowestKey, NODE, pageLength, topAt } from './state-page.ts';
+import { kindAt, lowestKey, NODE, pageBytesAt, topAt, valueAt, type Chunk, type Page } from './state-page.ts';
 import { halvesOf, WHOLE_TREE } from './state-subtree.ts';
 import { StateTree, verifyStateProof, type KeyPrefix } from './state-tree.ts';
 
@@ -24,26 +24,32 @@ function keyOf(label: Uint8Array): Hash {
 }
 
 const labelOf = (n: number): Uint8Array => Uint8Array.of(n >> 8, n & 255);
-const shapeOf = (pages: MemoryPages): TreeShape => ({ pages, hasher: serialHasher, keyOf });
+const shapeOf = ({ pool }: MemoryPages): TreeShape => ({ pool, hasher: serialHasher, keyOf });
 
 /** A paged tree and the plain one that it must agree with. */
 class Pair {
-  readonly pages = new MemoryPages();
+  pages = new MemoryPages();
   paged: PagedStateTree = new PagedStateTree(shapeOf(this.pages), undefined);
   plain: StateTree = StateTree.empty;
 
-  update(changes: readonly (readonly [n: number, value: Uint8Array | undefined])[]): PageChange[] {
-    const paged = changes.map(([n, value]) => new PageChange(keyOf(labelOf(n)), labelOf(n), value));
+  /** Gives what became of each key. */
+  update(changes: readonly (readonly [n: number, value: Uint8Array | undefined])[]): readonly number[] {
+    const paged = new PageChanges();
+    for (const [n, value] of changes) paged.add(keyOf(labelOf(n)), labelOf(n), value);
     this.paged = this.paged.update(paged);
     this.plain = this.plain.update(
       changes.map(([n, value]) => ({ key: keyOf(labelOf(n)), value, label: idText(labelOf(n)) })),
     );
-    return paged;
+    return [...paged.outcomes.subarray(0, paged.count)];
   }
 
-  /** From the bytes of the pages alone. */
+  /** From the bytes of the stored pages alone. */
   reopen(): void {
-    this.paged = new PagedStateTree(shapeOf(this.pages), this.paged.top);
+    this.pages.seal();
+    const { top } = this.paged;
+    const stored = top && { ...top, location: this.pages.pool.located(top.location) };
+    this.pages = new MemoryPages(10_000, this.pages);
+    this.paged = new PagedStateTree(shapeOf(this.pages), stored);
   }
 
   agree(): void {
@@ -69,7 +75,7 @@ const many = (count: number, from = 0): (readonly [number, Uint8Array])[] =>
 test('PAGES-1: after any updates, reopened or not, the paged tree has the root, size, entries and values of the plain one', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(changesUpTo(400, 60), fc.boolean()), { maxLength: 8 }),
+      fc.array(fc.tuple(changesUpTo(400, 60), fc.constantFrom('seal', 'reopen', 'none')), { maxLength: 8 }),
       fc.nat(600),
       (steps, before) => {
         const pair = new Pair();
@@ -77,15 +83,19 @@ test('PAGES-1: after any updates, reopened or not, the paged tree has the root, 
         for (const [changes, reopens] of steps) {
           pair.update(changes);
           // What earlier trees alone refer to may go at any time.
+          pair.pages.pool.keep(pair.pages.pool.version);
           pair.pages.drop();
-          if (reopens) pair.reopen();
+          if (reopens === 'seal') pair.pages.seal();
+          if (reopens === 'reopen') pair.reopen();
           pair.agree();
         }
         assert.deepEqual([...pair.paged.entries()], [...pair.plain.entries()]);
         for (let n = 0; n < 400; n += 7) {
           const key = keyOf(labelOf(n));
           assert.deepEqual(pair.paged.get(key), pair.plain.get(key));
-          assert.deepEqual(pair.paged.view(key, idText(labelOf(n)))?.slice(), pair.plain.get(key));
+          const [first, rest] = [n >> 8, String.fromCharCode(n & 255)];
+          const place = pair.paged.find(key, 0, first, rest);
+          assert.deepEqual(place && valueAt(place).slice(), pair.plain.get(key));
         }
       },
     ),
@@ -130,78 +140,149 @@ test('PAGES-1: what lies under a prefix is what the plain tree has there', () =>
 test('PAGES-1: an update tells what became of each key', () => {
   const pair = new Pair();
   pair.update(many(100));
-  const outcomes = pair
-    .update([
-      [3, Uint8Array.of(3, 0)],
-      [4, Uint8Array.of(9)],
-      [5, undefined],
-      [500, Uint8Array.of(1)],
-      [501, undefined],
-    ])
-    .map(({ outcome }) => outcome);
-  assert.deepEqual(outcomes, ['none', 'changed', 'removed', 'added', 'none']);
+  const outcomes = pair.update([
+    [3, Uint8Array.of(3, 0)],
+    [4, Uint8Array.of(9)],
+    [5, undefined],
+    [500, Uint8Array.of(1)],
+    [501, undefined],
+    [6, Uint8Array.of(6, 1)],
+  ]);
+  const { none, added, changed, removed } = OUTCOME;
+  assert.deepEqual(outcomes, [none, changed, removed, added, none, changed]);
 });
 
-test('PAGES-3: an earlier tree answers and proves as it did for as long as its pages are there', () => {
-  const pair = new Pair();
-  pair.update(many(700));
-  const { paged, plain } = pair;
-  pair.update([...many(200, 50).map(([n]) => [n, undefined] as const), ...many(300, 690)]);
-  assert.equal(toHex(paged.root), toHex(plain.root));
-  assert.deepEqual([...paged.entries()], [...plain.entries()]);
-  assert.deepEqual(paged.prove(keyOf(labelOf(60))), plain.prove(keyOf(labelOf(60))));
-});
-
-test('PAGES-3: what an update releases is exactly what the new tree does not refer to', () => {
+test('PAGES-3: an earlier tree answers and proves as it did for as long as its version is kept', () => {
   fc.assert(
-    fc.property(fc.nat(900), fc.array(changesUpTo(900, 40), { maxLength: 5 }), (before, steps) => {
-      const pair = new Pair();
-      pair.update(many(before));
-      for (const changes of steps) pair.update(changes);
-      pair.pages.drop();
-      const { pages } = pair;
-      pages.reads = 0;
-      const entries = [...pair.paged.entries()];
-      assert.equal(entries.length, pair.plain.size);
-      // A walk over everything reads each page once, so none is missing and none is left over.
-      assert.equal(pages.reads, pages.pages.size);
-    }),
+    fc.property(
+      fc.array(fc.tuple(changesUpTo(500, 30), fc.boolean(), fc.boolean()), { maxLength: 9 }),
+      fc.nat(500),
+      (steps, before) => {
+        const pair = new Pair();
+        pair.update(many(before));
+        const earlier = [{ paged: pair.paged, plain: pair.plain, entries: pair.paged.entries() }];
+        for (const [changes, seals, sameSize] of steps) {
+          // What keeps its size is written in place, and what does not is built anew.
+          pair.update(sameSize ? changes.map(([n], i) => [n, Uint8Array.of(i, 1)] as const) : changes);
+          if (seals) pair.pages.seal();
+          earlier.push({ paged: pair.paged, plain: pair.plain, entries: pair.paged.entries() });
+        }
+        for (const { paged, plain, entries } of earlier) {
+          assert.deepEqual([...entries], [...plain.entries()]);
+          for (let n = 0; n < 500; n += 31) {
+            const key = keyOf(labelOf(n));
+            assert.deepEqual(paged.prove(key), plain.prove(key));
+            assert.deepEqual(paged.get(key), plain.get(key));
+          }
+          assert.ok(paged.isWhole);
+        }
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test('PAGES-3: one who walks an earlier tree is not disturbed by updates meanwhile', () => {
+  const pair = new Pair();
+  pair.update(many(800));
+  const { paged, plain } = pair;
+  const walk = paged.entries()[Symbol.iterator]();
+  const walked = [];
+  for (let next = walk.next(), i = 0; next.done !== true; next = walk.next(), i += 1) {
+    walked.push(next.value);
+    if (i % 50 === 0) pair.update(many(300, i % 400).map(([n]) => [n, Uint8Array.of(i & 255, i >> 8)]));
+    if (i % 200 === 0) pair.pages.seal();
+  }
+  assert.deepEqual(walked, [...plain.entries()]);
+});
+
+test('PAGES-3: only the newest tree is changed, and none that is not kept any more is read', () => {
+  const pair = new Pair();
+  pair.update(many(50));
+  const { paged } = pair;
+  pair.update(many(10, 45));
+  assert.throws(() => paged.update(new PageChanges()), RangeError);
+  paged.prove(keyOf(labelOf(3)));
+  pair.pages.pool.keep(pair.pages.pool.version);
+  assert.throws(() => paged.prove(keyOf(labelOf(3))), RangeError);
+});
+
+test('PAGES-3: what is stored and not released is exactly what the newest tree refers to', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(900),
+      fc.array(fc.tuple(changesUpTo(900, 40), fc.boolean()), { maxLength: 5 }),
+      (before, steps) => {
+        const pair = new Pair();
+        pair.update(many(before));
+        for (const [changes, seals] of steps) {
+          pair.update(changes);
+          if (seals) pair.pages.seal();
+        }
+        pair.reopen();
+        pair.pages.drop();
+        pair.pages.loads = 0;
+        const entries = [...pair.paged.entries()];
+        assert.equal(entries.length, pair.plain.size);
+        // A walk over everything reads each page once, so none is missing and none is left over.
+        assert.equal(pair.pages.loads, pair.pages.pages.size);
+      },
+    ),
     { numRuns: 30 },
   );
 });
 
+test('PAGES-3: a page that changes with every update is stored once, and what changed in it is all that is kept of each', () => {
+  const pair = new Pair();
+  pair.update(many(3_000));
+  pair.pages.seal();
+  const { pool, pages } = pair.pages;
+  const stored = pages.size;
+  const before = pool.memory;
+  for (let i = 0; i < 40; i += 1) pair.update([[7, Uint8Array.of(i, 1)]]);
+  const after = pool.memory;
+  // The pages on one way, and for each update the words on it.
+  assert.ok(after.fresh - before.fresh < 16_000, `${after.fresh} bytes`);
+  assert.ok(after.undo - before.undo < 40 * 400, `${after.undo} bytes`);
+  pair.pages.seal();
+  assert.ok(pages.size - stored <= 4);
+  pair.agree();
+});
+
+const pageIn = (bytes: Uint8Array): Page => {
+  const words = new Int32Array(bytes.slice().buffer);
+  return { chunk: { words, bytes: new Uint8Array(words.buffer) } as Chunk, at: 0 };
+};
+
 test('PAGES-2: pages are as large as some tens of records, whatever the size of the tree, and name the keys below them', () => {
   for (const count of [16, 300, 5_000, 40_000]) {
-    const pages = new MemoryPages();
-    const changes = Array.from({ length: count }, (_, i) => {
+    const store = new MemoryPages();
+    const changes = new PageChanges();
+    for (let i = 0; i < count; i += 1) {
       const label = Uint8Array.of(i >> 16, i >> 8, i);
-      return new PageChange(sha256(label), label, new Uint8Array(20));
-    });
-    const tree = new PagedStateTree({ ...shapeOf(pages), keyOf: sha256 }, undefined).update(changes);
+      changes.add(sha256(label), label, new Uint8Array(20));
+    }
+    const tree = new PagedStateTree({ ...shapeOf(store), keyOf: sha256 }, undefined).update(changes);
     assert.equal(tree.size, count);
-    const lengths = [...pages.pages.values()].map((page) => page.length);
+    store.seal();
+    const lengths = [...store.pages.values()].map((page) => page.length);
     assert.ok(Math.max(...lengths) < 4_500, `${count}: ${Math.max(...lengths)}`);
     const perRecord = lengths.reduce((sum, length) => sum + length, 0) / count;
     assert.ok(perRecord < 160, `${count}: ${perRecord} bytes for a record`);
-    for (const page of pages.pages.values()) {
-      assert.equal(pageLength(page, 0), page.length);
-      const way = new Set<Uint8Array>();
-      const noting = new PagedStateTree(
-        {
-          ...shapeOf(pages),
-          keyOf: sha256,
-          pages: Object.assign(Object.create(pages) as MemoryPages, {
-            read: (location: number): Uint8Array => {
-              way.add(pages.pages.get(location) as Uint8Array);
-              return pages.read(location);
-            },
-          }),
-        },
-        tree.top,
-      );
-      noting.prove(asHash(lowestKey(page)));
-      assert.ok(way.has(page));
-      if (way.size > 6) break;
+    const { top } = tree;
+    assert.ok(top);
+    const stored = { ...top, location: store.pool.located(top.location) };
+    for (const [location, bytes] of [...store.pages].slice(-6)) {
+      assert.equal(pageBytesAt(bytes, 0), bytes.length);
+      const others = new MemoryPages(1, store);
+      const way = new Set<number>();
+      const { load } = MemoryPages.prototype;
+      others.load = (...args): void => {
+        way.add(args[0]);
+        load.apply(others, args);
+      };
+      new PagedStateTree({ ...shapeOf(others), keyOf: sha256 }, stored).prove(lowestKey(pageIn(bytes)));
+      assert.ok(way.has(location));
     }
   }
 });
@@ -209,12 +290,11 @@ test('PAGES-2: pages are as large as some tens of records, whatever the size of 
 test('PAGES-4: pages that are to move lie elsewhere after an update that meets them, and nothing else changes', () => {
   const pair = new Pair();
   pair.update(many(2_000));
+  pair.reopen();
   const { pages } = pair;
   const moving = new Set([...pages.pages.keys()].filter((_, i) => i % 3 === 0));
-  const looks = [...moving].map((location) => {
-    const page = pages.pages.get(location) as Uint8Array;
-    return pageMove(page);
-  });
+  const looks = new PageChanges();
+  for (const location of moving) looks.addLook(pageIn(pages.pages.get(location) as Uint8Array));
   pages.moving = moving;
   const { size } = pages.pages;
   let hashed = 0;
@@ -227,7 +307,9 @@ test('PAGES-4: pages that are to move lie elsewhere after an update that meets t
   };
   pair.paged = new PagedStateTree({ ...shapeOf(pages), hasher }, pair.paged.top).update(looks);
   assert.equal(hashed, 0, 'what only moves keeps its hashes');
-  pages.drop();
+  pages.moving = new Set();
+  pair.reopen();
+  pair.pages.drop();
   for (const location of moving) assert.ok(!pages.pages.has(location));
   assert.equal(pages.pages.size, size);
   pair.agree();
@@ -239,14 +321,20 @@ test('PAGES-5: a top page that is not that of the root is noticed when a tree is
   assert.ok(pair.paged.isWhole);
   for (const count of [1, 12, 500]) {
     pair.update(many(count));
+    pair.reopen();
     assert.ok(pair.paged.isWhole);
     const { top } = pair.paged;
     assert.ok(top);
-    const page = pair.pages.pages.get(top.location) as Uint8Array;
-    const at = page[topAt(page)] === NODE.leaf ? page.length - 1 : topAt(page) + 41 + 12;
-    pair.pages.pages.set(top.location, page.with(at, (page[at] as number) ^ 1));
-    assert.ok(!pair.paged.isWhole, String(count));
-    pair.pages.pages.set(top.location, page);
+    const bytes = pair.pages.pages.get(top.location) as Uint8Array;
+    const page = pageIn(bytes);
+    const at = topAt(page.chunk.words, 0);
+    // The value of a leaf, or the hash of what is left.
+    const byte =
+      kindAt(page.chunk.words, at) === NODE.leaf ? valueAt({ ...page, at }).byteOffset : 4 * (at + 10);
+    pair.pages.pages.set(top.location, bytes.with(byte, (bytes[byte] as number) ^ 1));
+    const damaged = new MemoryPages(1 << 20, pair.pages);
+    assert.ok(!new PagedStateTree(shapeOf(damaged), top).isWhole, String(count));
+    pair.pages.pages.set(top.location, bytes);
   }
 });
 
@@ -256,6 +344,7 @@ test('PAGES-1: two thousand changes at once give what they give one by one', () 
   const steps = new Pair();
   for (const change of many(2_000)) steps.update([change]);
   assert.ok(equalBytes(atOnce.paged.root, steps.paged.root));
+  steps.reopen();
   steps.pages.drop();
   assert.deepEqual([...steps.paged.entries()], [...atOnce.paged.entries()]);
 });

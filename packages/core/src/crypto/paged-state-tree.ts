@@ -1,15 +1,32 @@
 /**
  * The state tree in pages of a store (spec PAGES): the same tree and roots as `state-tree.ts`, of which a process holds
- * what it looks at. A tree is where its top page lies; pages never change, so every earlier tree stays as it was until the
- * store lets go of pages that only it refers to.
+ * what it looks at. A tree is where its top page is, and which version of the pages it means; updates follow one another, and
+ * earlier trees answer as they did for as long as the pool keeps their version.
  */
 import { equalBytes } from '../bytes/hex.ts';
 import { idText } from '../bytes/id-text.ts';
-import { asHash, HASH_BYTES, sha256, ZERO_HASH, type Hash } from './hash.ts';
+import { sha256, ZERO_HASH, type Hash } from './hash.ts';
 import { merkleNode } from './merkle.ts';
-import { updatePages, type PageChange } from './paged-state-update.ts';
+import type { PageChanges } from './page-changes.ts';
+import type { PagePool } from './page-pool.ts';
+import { updatePages } from './paged-state-update.ts';
 import type { StateHasher } from './state-hasher.ts';
-import { countAt, hashAt, labelAt, leftAt, locationAt, NODE, rightAt, topAt, valueAt } from './state-page.ts';
+import {
+  countUnder,
+  hashOf,
+  kindAt,
+  labelAt,
+  labelByteAt,
+  labelBytes,
+  leftAt,
+  locationAt,
+  NODE,
+  rightAt,
+  topAt,
+  valueAt,
+  type Page,
+  type Place,
+} from './state-page.ts';
 import {
   bitAt,
   leafHash,
@@ -20,21 +37,9 @@ import {
   type Subtree,
 } from './state-tree.ts';
 
-/** Where pages are. Reading is synchronous: a state machine cannot wait. */
-export interface PageStore {
-  /** What was appended there; nobody writes to it. Throws when it is lost. */
-  read(location: number): Uint8Array;
-  /** Keeps a page that nobody writes to again, and says where: a whole number below 2^53. */
-  append(page: Uint8Array): number;
-  /** The tree that is being made does not refer to this page any more; those before it do. */
-  release(location: number, bytes: number): void;
-  /** Whether the page should be appended anew when it is met, so that what lies round it can go. */
-  moves(location: number): boolean;
-}
-
 /** A tree and what it needs beside its pages. */
 export interface TreeShape {
-  readonly pages: PageStore;
+  readonly pool: PagePool;
   readonly hasher: StateHasher;
   /** The key that goes with a label. */
   readonly keyOf: (label: Uint8Array) => Hash;
@@ -44,23 +49,20 @@ export interface TreeShape {
 export interface TreeTop {
   readonly hash: Hash;
   readonly count: number;
+  /** Once its pages are stored, see `PagePool.located`. */
   readonly location: number;
-}
-
-/** A node in a page. */
-interface Place {
-  readonly page: Uint8Array;
-  readonly at: number;
 }
 
 export class PagedStateTree implements StateTreeView {
   readonly #shape: TreeShape;
+  readonly #version: number;
   /** Undefined for a tree without entries. */
   readonly top: TreeTop | undefined;
 
-  constructor(shape: TreeShape, top: TreeTop | undefined) {
+  constructor(shape: TreeShape, top: TreeTop | undefined, version: number = shape.pool.version) {
     this.#shape = shape;
     this.top = top;
+    this.#version = version;
   }
 
   get root(): Hash {
@@ -74,128 +76,162 @@ export class PagedStateTree implements StateTreeView {
   /** Whether the top page is there and has the hash of the tree. */
   get isWhole(): boolean {
     if (this.top === undefined) return true;
-    const { page, at } = this.#openTop() as Place;
-    if (page[at] === NODE.leaf) {
-      return equalBytes(this.root, leafHash(this.#shape.keyOf(labelAt(page, at)), sha256(valueAt(page, at))));
-    }
-    return equalBytes(this.root, merkleNode(hashOf(page, leftAt(at)), hashOf(page, rightAt(page, at))));
+    const place = this.#topOf(this.top.location);
+    const { words } = place.chunk;
+    if (kindAt(words, place.at) === NODE.leaf)
+      return equalBytes(this.root, leafHash(this.#shape.keyOf(labelAt(place)), sha256(valueAt(place))));
+    const [left, right] = [leftAt(place.at), rightAt(words, place.at)];
+    return equalBytes(this.root, merkleNode(hashAt(place, left), hashAt(place, right)));
   }
 
-  /** All changes at once: every touched path is hashed one time. What became of each is noted in it. */
-  update(changes: readonly PageChange[]): PagedStateTree {
-    return new PagedStateTree(this.#shape, updatePages(this.#shape, this.top, changes));
+  /** All changes at once: every touched path is hashed one time. What became of each is noted in them. Of the newest tree only. */
+  update(changes: PageChanges): PagedStateTree {
+    const { pool } = this.#shape;
+    if (this.#version !== pool.version) throw new RangeError('only the newest state can be changed');
+    const top = updatePages(this.#shape, this.top, changes);
+    return top === this.top ? this : new PagedStateTree(this.#shape, top);
   }
 
   get(key: Hash): Uint8Array | undefined {
     const leaf = this.#descend(key, undefined);
-    if (leaf === undefined || !equalBytes(this.#shape.keyOf(labelAt(leaf.page, leaf.at)), key))
-      return undefined;
-    return valueAt(leaf.page, leaf.at).slice();
+    if (leaf === undefined || !equalBytes(this.#shape.keyOf(labelAt(leaf)), key)) return undefined;
+    return valueAt(leaf).slice();
   }
 
-  /** The same for one who has the label: a view of a page, and no hash. */
-  view(key: Hash, label: string): Uint8Array | undefined {
-    const leaf = this.#descend(key, undefined);
+  /**
+   * The same for one who has the label, its first byte and the rest of it as text: where the leaf is for the moment, and no hash. The
+   * key lies at `start`.
+   */
+  find(keys: Uint8Array, start: number, first: number, label: string): Place | undefined {
+    const isNewest = this.#version === this.#shape.pool.version;
+    const leaf = isNewest ? this.#descendNewest(keys, start) : this.#descend(keys, undefined, start);
     if (leaf === undefined) return undefined;
-    const own = labelAt(leaf.page, leaf.at);
-    if (own.length !== label.length) return undefined;
-    for (let i = own.length - 1; i >= 0; i -= 1) if (own[i] !== label.charCodeAt(i)) return undefined;
-    return valueAt(leaf.page, leaf.at);
+    const { words, bytes } = leaf.chunk;
+    const length = labelBytes(words, leaf.at);
+    const own = labelByteAt(leaf.at);
+    if (length !== 1 + label.length || bytes[own] !== first) return undefined;
+    for (let i = length - 1; i > 0; i -= 1) if (bytes[own + i] !== label.charCodeAt(i - 1)) return undefined;
+    return leaf;
   }
 
   prove(key: Hash): StateProof {
     const siblings: Hash[] = [];
     const leaf = this.#descend(key, siblings);
     if (leaf === undefined) return { siblings, terminal: undefined };
-    const other = this.#shape.keyOf(labelAt(leaf.page, leaf.at));
+    const other = this.#shape.keyOf(labelAt(leaf));
     if (equalBytes(other, key)) return { siblings, terminal: undefined };
-    return { siblings, terminal: { key: other, valueHash: sha256(valueAt(leaf.page, leaf.at)) } };
+    return { siblings, terminal: { key: other, valueHash: sha256(valueAt(leaf)) } };
   }
 
   entries(): Iterable<StateLeaf> {
-    return this.#entriesOf(this.#openTop());
+    return this.#entriesOf(this.top && this.#keptTop(this.top.location));
   }
 
   subtree(prefix: KeyPrefix): Subtree | undefined {
     const siblings: Hash[] = [];
-    let node = this.#openTop();
+    let node = this.top && this.#keptTop(this.top.location);
     for (let depth = 0; depth < prefix.depth; depth += 1) {
-      if (node === undefined || node.page[node.at] !== NODE.branch) return undefined;
+      if (node === undefined || kindAt(node.chunk.words, node.at) !== NODE.branch) return undefined;
       node = this.#step(node, bitAt(prefix.bits, depth) === 1, siblings);
     }
-    const from = node;
-    const count = node === undefined ? 0 : countAt(node.page, node.at);
-    return { count, siblings, entries: this.#entriesOf(from) };
+    const count = node === undefined ? 0 : countUnder(node.chunk.words, node.at);
+    return { count, siblings, entries: this.#entriesOf(node) };
+  }
+
+  /** The leaf met on the way of the key. */
+  #descendNewest(keys: Uint8Array, start: number): Place | undefined {
+    if (this.top === undefined) return undefined;
+    const { pool } = this.#shape;
+    let reference = this.top.location;
+    for (let depth = 0; ;) {
+      pool.open(reference);
+      const { chunk } = pool;
+      const { words } = chunk;
+      let at = topAt(words, pool.at);
+      let head = words[at] as number;
+      for (; (head & 3) === NODE.branch; depth += 1, head = words[at] as number) {
+        const goesRight = ((keys[start + (depth >> 3)] as number) & (0x80 >> (depth & 7))) !== 0;
+        at = leftAt(at) + (goesRight ? head >>> 2 : 0);
+      }
+      if ((head & 3) === NODE.leaf) return { chunk, at };
+      if ((head & 3) === NODE.empty) return undefined;
+      reference = locationAt(words, at);
+    }
   }
 
   /** The leaf met on the way of the key, noting the other sides passed. */
-  #descend(key: Uint8Array, siblings: Hash[] | undefined): Place | undefined {
+  #descend(key: Uint8Array, siblings: Hash[] | undefined, start = 0): Place | undefined {
     if (this.top === undefined) return undefined;
-    const { pages } = this.#shape;
-    let page = pages.read(this.top.location);
-    let at = topAt(page);
+    let place = this.#topOf(this.top.location, siblings !== undefined);
     for (let depth = 0; ;) {
-      switch (page[at] as number) {
-        case NODE.empty:
-          return undefined;
-        case NODE.leaf:
-          return { page, at };
-        case NODE.page:
-          page = pages.read(locationAt(page, at));
-          at = topAt(page);
-          continue;
-        default: {
-          const goRight = bitAt(key, depth) === 1;
-          const right = rightAt(page, at);
-          const left = leftAt(at);
-          siblings?.push(hashOf(page, goRight ? left : right));
-          at = goRight ? right : left;
-          depth += 1;
-        }
+      const { chunk } = place;
+      const { words } = chunk;
+      let { at } = place;
+      let kind = kindAt(words, at);
+      for (; kind === NODE.branch; depth += 1, kind = kindAt(words, at)) {
+        const goesRight = ((key[start + (depth >> 3)] as number) & (0x80 >> (depth & 7))) !== 0;
+        const right = rightAt(words, at);
+        const left = leftAt(at);
+        siblings?.push(hashAt(place, goesRight ? left : right));
+        at = goesRight ? right : left;
       }
+      if (kind === NODE.empty) return undefined;
+      if (kind === NODE.leaf) return { chunk, at };
+      place = this.#topOf(locationAt(words, at), siblings !== undefined);
     }
   }
 
-  #openTop(): Place | undefined {
-    if (this.top === undefined) return undefined;
-    const page = this.#shape.pages.read(this.top.location);
-    return { page, at: topAt(page) };
+  /** The top node of a page, as it is for the moment. */
+  #topOf(reference: number, hashes = true): Place {
+    return topPlace(this.#shape.pool.view(reference, this.#version, hashes));
   }
 
-  #step({ page, at }: Place, goRight: boolean, siblings: Hash[]): Place | undefined {
-    const right = rightAt(page, at);
-    siblings.push(hashOf(page, goRight ? leftAt(at) : right));
-    return this.#open({ page, at: goRight ? right : leftAt(at) });
+  /** The same for one who goes on looking at it later. */
+  #keptTop(reference: number): Place {
+    return topPlace(this.#shape.pool.keptView(reference, this.#version));
   }
 
-  /** The node itself, in its own page; undefined for an empty one. */
-  #open(place: Place): Place | undefined {
-    const { page, at } = place;
-    if (page[at] === NODE.empty) return undefined;
-    if (page[at] !== NODE.page) return place;
-    const below = this.#shape.pages.read(locationAt(page, at));
-    return { page: below, at: topAt(below) };
+  #step({ chunk, at }: Place, goesRight: boolean, siblings: Hash[]): Place | undefined {
+    const [left, right] = [leftAt(at), rightAt(chunk.words, at)];
+    siblings.push(hashAt({ chunk, at }, goesRight ? left : right));
+    const next = { chunk, at: goesRight ? right : left };
+    switch (kindAt(chunk.words, next.at)) {
+      case NODE.empty:
+        return undefined;
+      case NODE.page:
+        return this.#keptTop(locationAt(chunk.words, next.at));
+      default:
+        return next;
+    }
   }
 
   *#entriesOf(top: Place | undefined): Iterable<StateLeaf> {
     const stack: Place[] = top === undefined ? [] : [top];
-    for (let place = stack.pop(); place !== undefined; place = stack.pop()) {
-      const node = this.#open(place);
-      if (node === undefined) continue;
-      const { page, at } = node;
-      if (page[at] === NODE.leaf) {
-        const label = labelAt(page, at);
-        yield { key: this.#shape.keyOf(label), value: valueAt(page, at).slice(), label: idText(label) };
-      } else {
-        stack.push({ page, at: rightAt(page, at) }, { page, at: leftAt(at) });
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      const { chunk, at } = node;
+      switch (kindAt(chunk.words, at)) {
+        case NODE.empty:
+          break;
+        case NODE.page:
+          stack.push(this.#keptTop(locationAt(chunk.words, at)));
+          break;
+        case NODE.leaf: {
+          const label = labelAt(node);
+          yield { key: this.#shape.keyOf(label), value: valueAt(node).slice(), label: idText(label) };
+          break;
+        }
+        default:
+          stack.push({ chunk, at: rightAt(chunk.words, at) }, { chunk, at: leftAt(at) });
       }
     }
   }
 }
 
-/** A copy: proofs outlive pages. */
-function hashOf(page: Uint8Array, at: number): Hash {
-  if (page[at] === NODE.empty) return ZERO_HASH;
-  const start = hashAt(page, at);
-  return asHash(page.slice(start, start + HASH_BYTES));
+function topPlace({ chunk, at }: Page): Place {
+  return { chunk, at: topAt(chunk.words, at) };
+}
+
+/** Of a node beside another one. */
+function hashAt({ chunk }: Place, at: number): Hash {
+  return kindAt(chunk.words, at) === NODE.empty ? ZERO_HASH : hashOf({ chunk, at });
 }

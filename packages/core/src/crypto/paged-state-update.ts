@@ -1,294 +1,324 @@
 /**
- * One update of a paged state tree. Changes go down the touched paths together. A page in which every node keeps its place is
- * written anew as it goes by; one in which leaves come or go is taken apart and built again. Pages are appended before those
- * that refer to them; then hashes come up level by level into the places that wait for them.
+ * One update of a paged state tree. Changes go down the touched paths together, in the order of their keys. A page in which every
+ * node keeps its place is written where it is; one in which leaves come or go is taken apart and built again. Hashes come up
+ * level by level into the places that wait for them.
  */
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
-import { asHash, HASH_BYTES, type Hash } from './hash.ts';
+import { asHash, type Hash } from './hash.ts';
+import { classOf, countOf, keptAt, PageBuilder, type Kept, type Leaf, type Node } from './page-builder.ts';
+import { OUTCOME, type PageChanges } from './page-changes.ts';
+import type { PagePool } from './page-pool.ts';
+import type { TreeShape, TreeTop } from './paged-state-tree.ts';
+import { Numbers, PendingHashes } from './pending-hashes.ts';
 import {
-  classOf,
-  countOf,
-  keptAt,
-  PageBuilder,
-  type Appended,
-  type Kept,
-  type Leaf,
-  type Node,
-  type PageDraft,
-} from './page-builder.ts';
-import type { PageStore, TreeShape, TreeTop } from './paged-state-tree.ts';
-import {
-  countAt,
-  depthOf,
-  endOf,
-  hashAt,
+  hashOf,
+  HASH_WORDS,
+  kindAt,
   labelAt,
-  labelEquals,
+  labelByteAt,
+  labelBytes,
   leftAt,
   locationAt,
-  lowestKey,
   NODE,
-  readU32,
+  pageCount,
+  redirect,
+  referenceCount,
   rightAt,
   topAt,
-  valueEquals,
+  valueAt,
+  valueByteAt,
+  valueBytes,
+  type Chunk,
 } from './state-page.ts';
-import { bitAt } from './state-tree.ts';
-
-/** What happens to one key. */
-export class PageChange {
-  readonly key: Hash;
-  readonly label: Uint8Array;
-  /** `undefined` removes the key; `moves` only has the pages on its way looked at, see `pageMove`. */
-  readonly value: Uint8Array | 'moves' | undefined;
-  /** How far down a look goes. */
-  readonly depth: number;
-  /** Set by the update. */
-  outcome: 'none' | 'added' | 'changed' | 'removed' = 'none';
-  /** First bits of the key: most comparisons end here. */
-  readonly order: number;
-
-  constructor(key: Hash, label: Uint8Array, value: Uint8Array | 'moves' | undefined, depth = 0) {
-    this.key = key;
-    this.label = label;
-    this.value = value;
-    this.depth = depth;
-    this.order = readU32(key, 0);
-  }
-}
 
 const NO_LABEL = new Uint8Array(0);
 
-/** Looks whether a page is still of the tree and, if its store wants that (`PageStore.moves`), appends it anew. */
-export function pageMove(page: Uint8Array): PageChange {
-  return new PageChange(asHash(lowestKey(page)), NO_LABEL, 'moves', depthOf(page));
-}
-
-/** A page below that is another one now, or nodes in its place. */
-interface Child {
-  readonly at: number;
-  readonly node: Node | undefined;
-}
-
-/** How the changes fit what a page holds: nothing to do, every node in its place, or not. */
+/** How the changes fit what a page holds: nothing to do, nothing that shows in its hash, every node in its place, or not. */
 const SAME = 0;
-const FITS = 1;
-const BREAKS = 2;
-type Fit = typeof SAME | typeof FITS | typeof BREAKS;
+const MOVES = 1;
+const FITS = 2;
+const BREAKS = 3;
+type Fit = typeof SAME | typeof MOVES | typeof FITS | typeof BREAKS;
 
-/** The top of the tree after the changes. */
+/** What is to be done in a page, one behind another: the kind, where, and what the kind needs. */
+const LEAF_STEP = 0;
+const BRANCH_STEP = 1;
+const REFERENCE_STEP = 2;
+
+/** The top of the tree after the changes; the same object when there are none. */
 export function updatePages(
   shape: TreeShape,
   top: TreeTop | undefined,
-  changes: readonly PageChange[],
+  changes: PageChanges,
 ): TreeTop | undefined {
-  return new Update(shape, inOrder(changes)).apply(top);
-}
-
-/** Sorted by key, one per key, the last one given. */
-function inOrder(changes: readonly PageChange[]): PageChange[] {
-  // A look at the pages on a key's way is no change of what the key holds, and goes before those.
-  const sorted = changes.toSorted(
-    (a, b) =>
-      a.order - b.order ||
-      compareBytes(a.key, b.key) ||
-      Number(b.value === 'moves') - Number(a.value === 'moves'),
-  );
-  return sorted.filter((change, i) => {
-    const next = sorted[i + 1];
-    return next === undefined || change.value === 'moves' || !equalBytes(next.key, change.key);
-  });
+  return new Update(shape, changes).apply(top);
 }
 
 class Update {
-  readonly #pages: PageStore;
   readonly #shape: TreeShape;
-  readonly #changes: readonly PageChange[];
+  readonly #pool: PagePool;
+  readonly #changes: PageChanges;
+  readonly #order: Int32Array;
+  readonly #hashes: PendingHashes;
   readonly #builder: PageBuilder;
-  /** Pages below a page that has to be taken apart, which were dealt with before that was known. */
-  readonly #done = new Map<Uint8Array, readonly Child[]>();
+  readonly #steps = new Numbers();
+  /** Pages below one that has to be taken apart, dealt with before that was known: by chunk and place of the reference. */
+  readonly #done = new Map<Chunk, Map<number, Node | undefined>>();
 
-  constructor(shape: TreeShape, changes: readonly PageChange[]) {
+  constructor(shape: TreeShape, changes: PageChanges) {
     this.#shape = shape;
-    this.#pages = shape.pages;
+    this.#pool = shape.pool;
     this.#changes = changes;
-    this.#builder = new PageBuilder(shape.pages);
+    this.#order = changes.inOrder();
+    this.#hashes = new PendingHashes(shape.pool);
+    this.#builder = new PageBuilder(shape.pool, this.#hashes, changes);
   }
 
   apply(top: TreeTop | undefined): TreeTop | undefined {
-    const to = this.#changes.length;
+    const to = this.#order.length;
+    this.#pool.begin();
     const outcome =
       top === undefined ? this.#merge(undefined, 0, to, 0) : this.#visit(top.location, 0, to, 0);
-    if (outcome === 'same') return top;
+    if (outcome === 'same' || (outcome === undefined && top === undefined)) {
+      this.#pool.forget();
+      return top;
+    }
     const next = outcome && this.#toppedBy(outcome);
-    this.#builder.hashes.settle(this.#shape.hasher);
+    this.#hashes.settle(this.#shape.hasher, this.#changes);
+    this.#pool.end();
     if (next === undefined) return undefined;
-    // A page below may be all that is left: then it is referred to by no other.
-    const { page, at, location } = next;
-    const start = hashAt(page, at);
-    return { hash: asHash(page.slice(start, start + HASH_BYTES)), count: countAt(page, at), location };
+    const { chunk, at } = this.#pool.view(next, this.#pool.version, true);
+    const place = { chunk, at: topAt(chunk.words, at) };
+    return { hash: hashOf(place), count: pageCount(chunk.words, at), location: next };
   }
 
-  #toppedBy(node: Node): { readonly page: Uint8Array; readonly at: number; readonly location: number } {
-    if (node.kind === 'kept' && node.page[node.at] === NODE.page)
-      return { ...node, location: locationAt(node.page, node.at) };
-    const { page, location } = node.kind === 'appended' ? node : this.#builder.append(node, 0, NO_LABEL);
-    return { page, at: topAt(page), location };
+  /** The reference of a page with this node at its top. */
+  #toppedBy(node: Node): number {
+    if (node.kind === 'paged') return this.#pool.reference(node.number);
+    // A page below may be all that is left: then it is referred to by no other.
+    if (node.kind === 'kept' && kindAt(node.chunk.words, node.at) === NODE.page)
+      return locationAt(node.chunk.words, node.at);
+    return this.#pool.reference(this.#builder.append(node, 0, NO_LABEL).number);
+  }
+
+  /** As `#visitPage`; hashes are computed when many wait. */
+  #visit(reference: number, from: number, to: number, depth: number): Node | undefined | 'same' {
+    const node = this.#visitPage(reference, from, to, depth);
+    if (this.#hashes.isMuch) this.#hashes.settle(this.#shape.hasher, this.#changes);
+    return node;
   }
 
   /** Changes in a page and all below it: one in its place, or what there is instead for the page above to deal with. */
-  #visit(location: number, from: number, to: number, depth: number): Node | undefined | 'same' {
-    const moves = this.#pages.moves(location);
+  #visitPage(reference: number, from: number, to: number, depth: number): Node | undefined | 'same' {
+    const pool = this.#pool;
+    const moves = pool.moves(reference);
     if (!moves && this.#endsHere(from, to, depth)) return 'same';
-    const page = this.#pages.read(location);
-    const top = topAt(page);
-    const children: Child[] = [];
-    const fit = this.#scan(page, top, from, to, depth, children);
+    pool.open(reference);
+    const { chunk, at: page } = pool;
+    const { words } = chunk;
+    const mark = this.#steps.length;
+    const fit = this.#scan(chunk, page, topAt(words, page), from, to, depth);
     if (fit === SAME && !moves) return 'same';
-    this.#pages.release(location, page.length);
-    const before = countAt(page, top);
-    if (fit !== BREAKS && classOf(before + growthOf(page, children)) === classOf(before))
-      return this.#rewrite(page, from, to, depth, children);
-    if (children.length > 0) this.#done.set(page, children);
-    const node = this.#change({ kind: 'kept', page, at: top }, from, to, depth);
+    const before = pageCount(words, page);
+    if (fit !== BREAKS) {
+      const count = before + this.#growth(mark, words, page);
+      if (classOf(count) === classOf(before)) {
+        const number = this.#write(reference, mark, count);
+        return { kind: 'paged', number, count, isSame: fit !== FITS };
+      }
+    }
+    this.#setAside(mark, chunk, page);
+    const node = this.#change(keptAt(chunk, topAt(words, page)), from, to, depth);
+    pool.retire(reference);
     // As long as it stays one page, all that the page above has to do is to refer to it.
     const count = countOf(node);
     if (node === undefined || count <= 1 || classOf(count) !== classOf(before)) return node;
-    if (node.kind === 'kept' || node.kind === 'appended') return node;
-    return this.#builder.append(node, depth, (this.#changes[from] as PageChange).key);
+    if (node.kind === 'kept' || node.kind === 'paged') return node;
+    return this.#builder.append(node, depth, this.#changes.key(this.#order[from] as number));
   }
 
   /** Whether all changes are looks at pages further up, one of which may have been here before. */
   #endsHere(from: number, to: number, depth: number): boolean {
+    const changes = this.#changes;
     for (let i = from; i < to; i += 1) {
-      const change = this.#changes[i] as PageChange;
-      if (change.value !== 'moves' || change.depth > depth) return false;
+      const change = this.#order[i] as number;
+      if (!changes.isLook(change) || changes.lookDepth(change) > depth) return false;
     }
     return true;
   }
 
-  /** Deals with the pages below, and says how the changes fit this one. Stops where they do not. */
-  #scan(page: Uint8Array, at: number, from: number, to: number, depth: number, children: Child[]): Fit {
+  /** Deals with the pages below, and notes what is to be done in this one. Stops where changes do not fit. */
+  #scan(chunk: Chunk, page: number, at: number, from: number, to: number, depth: number): Fit {
     if (from === to) return SAME;
-    switch (page[at] as number) {
+    const { words } = chunk;
+    switch (kindAt(words, at)) {
       case NODE.empty:
       case NODE.leaf:
-        return this.#scanEnd(page, at, from, to);
-      case NODE.page: {
-        const node = this.#visit(locationAt(page, at), from, to, depth);
-        if (node === 'same') return SAME;
-        children.push({ at, node });
-        return node?.kind === 'appended' ? FITS : BREAKS;
-      }
+        return this.#scanEnd(chunk, page, at, from, to);
+      case NODE.page:
+        return this.#scanReference(words, page, at, from, to, depth);
       default: {
-        const split = splitAt(this.#changes, from, to, depth);
-        const left = this.#scan(page, leftAt(at), from, split, depth + 1, children);
+        const split = this.#changes.splitAt(this.#order, from, to, depth);
+        const left = this.#scan(chunk, page, leftAt(at), from, split, depth + 1);
         if (left === BREAKS) return BREAKS;
-        const right = this.#scan(page, rightAt(page, at), split, to, depth + 1, children);
-        return left > right ? left : right;
+        const right = this.#scan(chunk, page, rightAt(words, at), split, to, depth + 1);
+        const fit = left > right ? left : right;
+        if (fit === FITS) this.#step(BRANCH_STEP, at - page, depth);
+        return fit;
       }
     }
   }
 
-  #scanEnd(page: Uint8Array, at: number, from: number, to: number): Fit {
+  #scanReference(words: Int32Array, page: number, at: number, from: number, to: number, depth: number): Fit {
+    const node = this.#visit(locationAt(words, at), from, to, depth);
+    if (node === 'same') return SAME;
+    if (node?.kind !== 'paged') {
+      this.#broken = { at, node };
+      return BREAKS;
+    }
+    this.#step(REFERENCE_STEP, at - page, depth);
+    this.#steps.push(node.number);
+    this.#steps.push(node.count);
+    this.#steps.push(node.isSame ? 1 : 0);
+    return node.isSame ? MOVES : FITS;
+  }
+
+  /** The page below that does not fit, with what there is instead: it comes last. */
+  #broken: { readonly at: number; readonly node: Node | undefined } | undefined;
+
+  #scanEnd(chunk: Chunk, page: number, at: number, from: number, to: number): Fit {
+    const { words, bytes } = chunk;
+    const changes = this.#changes;
+    const isLeaf = kindAt(words, at) === NODE.leaf;
     let fit: Fit = SAME;
     for (let i = from; i < to; i += 1) {
-      const { value, label } = this.#changes[i] as PageChange;
-      if (value === 'moves') continue;
-      const isHere = page[at] === NODE.leaf && labelEquals(page, at, label);
-      if (isHere === (value === undefined)) return BREAKS;
-      if (value !== undefined && !valueEquals(page, at, value)) fit = FITS;
+      const change = this.#order[i] as number;
+      if (changes.isLook(change)) continue;
+      const removes = changes.isRemoval(change);
+      const isHere = isLeaf && this.#hasLabel(bytes, words, at, change);
+      if (isHere === removes) return BREAKS;
+      if (removes) continue;
+      const length = valueBytes(words, at);
+      // In a leaf of another size nothing behind it would keep its place.
+      if (changes.valueLength(change) !== length) return BREAKS;
+      const start = valueByteAt(words, at);
+      if (sameBytes(bytes, start, changes.heap, changes.valueStart(change), length)) continue;
+      this.#step(LEAF_STEP, at - page, change);
+      fit = FITS;
     }
     return fit;
   }
 
-  /** A page with the same nodes, but for values and what lies below. */
-  #rewrite(page: Uint8Array, from: number, to: number, depth: number, children: readonly Child[]): Appended {
-    const draft = this.#builder.draft(0);
-    const top = topAt(page);
-    draft.writer.start(page, top);
-    const isChanged = this.#rewriteNode(draft, { page, children, next: 0 }, top, from, to, depth);
-    return this.#builder.finish(draft, !isChanged);
+  #hasLabel(bytes: Uint8Array, words: Int32Array, at: number, change: number): boolean {
+    const length = labelBytes(words, at);
+    const { heap } = this.#changes;
+    if (this.#changes.labelLength(change) !== length) return false;
+    return sameBytes(bytes, labelByteAt(at), heap, this.#changes.labelStart(change), length);
   }
 
-  /** Whether the node has another hash. */
-  #rewriteNode(
-    draft: PageDraft,
-    source: Source,
-    at: number,
-    from: number,
-    to: number,
-    depth: number,
-  ): boolean {
-    const { writer, slots } = draft;
-    const { page } = source;
-    if (from === to) {
-      writer.copy(page, at, endOf(page, at));
-      return false;
-    }
-    switch (page[at] as number) {
-      case NODE.branch: {
-        const split = splitAt(this.#changes, from, to, depth);
-        const start = writer.at;
-        writer.copy(page, at, leftAt(at));
-        const isLeft = this.#rewriteNode(draft, source, leftAt(at), from, split, depth + 1);
-        writer.leftDone(start);
-        const isRight = this.#rewriteNode(draft, source, rightAt(page, at), split, to, depth + 1);
-        writer.countBranch(start);
-        if (!isLeft && !isRight) return false;
-        slots.branches.push(start, depth);
-        return true;
-      }
-      case NODE.page: {
-        const start = writer.at;
-        writer.copy(page, at, endOf(page, at));
-        const child = source.children[source.next];
-        if (child?.at !== at) return false;
-        source.next += 1;
-        const appended = child.node as Appended;
-        writer.redirect(start, appended.count, appended.location);
-        if (appended.isSame) return false;
-        slots.references.push({ at: start, depth, child: appended.page });
-        return true;
-      }
-      default:
-        return this.#rewriteEnd(draft, page, at, from, to);
-    }
+  #step(kind: number, at: number, argument: number): void {
+    this.#steps.push(kind);
+    this.#steps.push(at);
+    this.#steps.push(argument);
   }
 
-  #rewriteEnd(draft: PageDraft, page: Uint8Array, at: number, from: number, to: number): boolean {
-    const { writer, slots } = draft;
-    for (let i = from; i < to; i += 1) {
-      const change = this.#changes[i] as PageChange;
-      const { value, label, key } = change;
-      if (value === undefined || value === 'moves' || valueEquals(page, at, value)) continue;
-      change.outcome = 'changed';
-      slots.leaves.push({ at: writer.at, key, value });
-      writer.leaf(label, value);
-      return true;
+  /** How many leaves come below a page, less those that go. */
+  #growth(mark: number, words: Int32Array, page: number): number {
+    const steps = this.#steps;
+    let growth = 0;
+    for (let i = mark; i < steps.length; i += 3) {
+      if (steps.at(i) !== REFERENCE_STEP) continue;
+      growth += steps.at(i + 4) - referenceCount(words, page + steps.at(i + 1));
+      i += 3;
     }
-    writer.copy(page, at, endOf(page, at));
-    return false;
+    return growth;
+  }
+
+  /** Takes the steps from `mark` on in the page itself. Gives its number. */
+  #write(reference: number, mark: number, count: number): number {
+    const [pool, steps] = [this.#pool, this.#steps];
+    const number = pool.thaw(reference);
+    const { chunk, at: page } = pool;
+    const { words } = chunk;
+    const saves = pool.edit(number);
+    const base = pool.address(page, number);
+    if (pageCount(words, page) !== count) {
+      if (saves) pool.save(words, page, page + 2, 1);
+      words[page + 2] = count;
+    }
+    for (let i = mark; i < steps.length; i += 3) {
+      const at = steps.at(i + 1);
+      const argument = steps.at(i + 2);
+      switch (steps.at(i)) {
+        case BRANCH_STEP:
+          this.#hashes.branch(base + at, argument);
+          break;
+        case LEAF_STEP:
+          this.#writeValue(chunk, page, page + at, argument, saves);
+          this.#hashes.leaf(base + at, argument);
+          break;
+        default:
+          if (saves) pool.save(words, page, page + at + 1, HASH_WORDS + 3);
+          words[page + at + 1 + HASH_WORDS] = steps.at(i + 4);
+          redirect(words, page + at, pool.reference(steps.at(i + 3)));
+          if (steps.at(i + 5) === 0)
+            this.#hashes.refer(base + at, argument, this.#builder.topOf(steps.at(i + 3)));
+          i += 3;
+      }
+    }
+    steps.length = mark;
+    return number;
+  }
+
+  #writeValue(chunk: Chunk, page: number, at: number, change: number, saves: boolean): void {
+    const { words, bytes } = chunk;
+    const changes = this.#changes;
+    const start = valueByteAt(words, at);
+    const length = valueBytes(words, at);
+    if (saves) {
+      this.#pool.save(words, page, at + 1, HASH_WORDS);
+      this.#pool.save(words, page, start >>> 2, ((start + length + 3) >>> 2) - (start >>> 2));
+    }
+    const from = changes.valueStart(change);
+    for (let i = 0; i < length; i += 1) bytes[start + i] = changes.heap[from + i] as number;
+    changes.outcomes[change] = OUTCOME.changed;
+  }
+
+  /** Keeps what became of pages below one that has to be taken apart; nothing else of it was done yet. */
+  #setAside(mark: number, chunk: Chunk, page: number): void {
+    const steps = this.#steps;
+    const done = this.#done.get(chunk) ?? new Map<number, Node | undefined>();
+    for (let i = mark; i < steps.length; i += 3) {
+      if (steps.at(i) !== REFERENCE_STEP) continue;
+      const [number, count, isSame] = [steps.at(i + 3), steps.at(i + 4), steps.at(i + 5) === 1];
+      done.set(page + steps.at(i + 1), { kind: 'paged', number, count, isSame });
+      i += 3;
+    }
+    if (this.#broken !== undefined) done.set(this.#broken.at, this.#broken.node);
+    this.#broken = undefined;
+    if (done.size > 0) this.#done.set(chunk, done);
+    steps.length = mark;
   }
 
   /** The node after changes that all lie below it, where nodes come or go; the same object when nothing changed. */
   #change(node: Kept | undefined, from: number, to: number, depth: number): Node | undefined {
     if (node === undefined) return this.#merge(undefined, from, to, depth);
-    const { page, at } = node;
     if (from === to) return node;
-    switch (page[at] as number) {
+    const { chunk, at } = node;
+    const { words } = chunk;
+    switch (kindAt(words, at)) {
       case NODE.leaf:
         return this.#merge(node, from, to, depth);
       case NODE.page: {
-        const done = this.#done.get(page)?.find((child) => child.at === at);
-        if (done !== undefined) return done.node;
-        const next = this.#visit(locationAt(page, at), from, to, depth);
+        const done = this.#done.get(chunk);
+        if (done?.has(at) === true) return done.get(at);
+        const next = this.#visit(locationAt(words, at), from, to, depth);
         return next === 'same' ? node : next;
       }
       default: {
-        const split = splitAt(this.#changes, from, to, depth);
-        const leftBefore = keptAt(page, leftAt(at));
-        const rightBefore = keptAt(page, rightAt(page, at));
+        const split = this.#changes.splitAt(this.#order, from, to, depth);
+        const leftBefore = keptAt(chunk, leftAt(at));
+        const rightBefore = keptAt(chunk, rightAt(words, at));
         const left = this.#change(leftBefore, from, split, depth + 1);
         const right = this.#change(rightBefore, split, to, depth + 1);
         return left === leftBefore && right === rightBefore ? node : join(left, right);
@@ -298,24 +328,26 @@ class Update {
 
   /** Changes where there was at most one leaf. */
   #merge(node: Kept | undefined, from: number, to: number, depth: number): Node | undefined {
+    const changes = this.#changes;
     const leaves: Keyed[] = [];
-    let waiting: Keyed | undefined = node && { key: this.#shape.keyOf(labelAt(node.page, node.at)), node };
+    let waiting: Keyed | undefined = node && { key: this.#shape.keyOf(labelAt(node)), node };
     for (let i = from; i < to; i += 1) {
-      const change = this.#changes[i] as PageChange;
-      const { key, label, value } = change;
-      if (value === 'moves') continue;
+      const change = this.#order[i] as number;
+      if (changes.isLook(change)) continue;
+      const key = asHash(changes.key(change));
+      const value = changes.value(change);
       const order = waiting === undefined ? 1 : compareBytes(waiting.key, key);
       if (waiting !== undefined && order < 0) leaves.push(waiting);
       if (node !== undefined && waiting !== undefined && order === 0) {
-        if (value === undefined) change.outcome = 'removed';
-        else if (valueEquals(node.page, node.at, value)) leaves.push(waiting);
+        if (value === undefined) changes.outcomes[change] = OUTCOME.removed;
+        else if (equalBytes(valueAt(node), value)) leaves.push(waiting);
         else {
-          change.outcome = 'changed';
-          leaves.push({ key, node: { kind: 'leaf', key, label, value } });
+          changes.outcomes[change] = OUTCOME.changed;
+          leaves.push({ key, node: { kind: 'leaf', change } });
         }
       } else if (value !== undefined) {
-        change.outcome = 'added';
-        leaves.push({ key, node: { kind: 'leaf', key, label, value } });
+        changes.outcomes[change] = OUTCOME.added;
+        leaves.push({ key, node: { kind: 'leaf', change } });
       }
       if (order <= 0) waiting = undefined;
     }
@@ -324,22 +356,15 @@ class Update {
   }
 }
 
-/** A page that is written anew, and which of the pages below it have been dealt with. */
-interface Source {
-  readonly page: Uint8Array;
-  readonly children: readonly Child[];
-  next: number;
-}
-
 interface Keyed {
   readonly key: Hash;
   readonly node: Leaf | Kept;
 }
 
-function growthOf(page: Uint8Array, children: readonly Child[]): number {
-  let growth = 0;
-  for (const { at, node } of children) growth += countOf(node) - countAt(page, at);
-  return growth;
+function sameBytes(a: Uint8Array, at: number, b: Uint8Array, from: number, length: number): boolean {
+  // The last ones say most.
+  for (let i = length - 1; i >= 0; i -= 1) if (a[at + i] !== b[from + i]) return false;
+  return true;
 }
 
 /** A branch, unless what is left is at most one leaf. */
@@ -352,18 +377,11 @@ function join(left: Node | undefined, right: Node | undefined): Node | undefined
 
 function build(leaves: readonly Keyed[], from: number, to: number, depth: number): Node | undefined {
   if (to - from <= 1) return from === to ? undefined : leaves[from]?.node;
-  const split = splitAt(leaves, from, to, depth);
+  let split = from;
+  while (split < to && !isRight((leaves[split] as Keyed).key, depth)) split += 1;
   return join(build(leaves, from, split, depth + 1), build(leaves, split, to, depth + 1));
 }
 
-/** First position whose key has bit `depth` set; all keys of the range share the bits above. */
-function splitAt(list: readonly { readonly key: Hash }[], from: number, to: number, depth: number): number {
-  let low = from;
-  let high = to;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (bitAt((list[middle] as { readonly key: Hash }).key, depth) === 1) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+function isRight(key: Hash, depth: number): boolean {
+  return ((key[depth >> 3] as number) & (0x80 >> (depth & 7))) !== 0;
 }

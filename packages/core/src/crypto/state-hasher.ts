@@ -7,8 +7,11 @@ import { HASH_BYTES, sha256 } from './hash.ts';
 export interface StateHasher {
   /** SHA-256(domain ‖ 64 bytes) of each of `count` inputs that lie one behind another; the digests go to `output` likewise. */
   pairs(domain: 0 | 1, input: Uint8Array, count: number, output: Uint8Array): void;
-  /** SHA-256 of each value, one digest behind another. */
-  values(values: readonly Uint8Array[], output: Uint8Array): void;
+  /**
+   * SHA-256 of each of `count` stretches of `bytes`, one digest behind another. `places` has where a stretch begins and its length,
+   * then the same of the next.
+   */
+  stretches(bytes: Uint8Array, places: Uint32Array, count: number, output: Uint8Array): void;
 }
 
 const PAIR_BYTES = 2 * HASH_BYTES;
@@ -23,7 +26,10 @@ export const serialHasher: StateHasher = {
       output.set(sha256(scratch), HASH_BYTES * i);
     }
   },
-  values(values, output) {
-    for (const [i, value] of values.entries()) output.set(sha256(value), HASH_BYTES * i);
+  stretches(bytes, places, count, output) {
+    for (let i = 0; i < count; i += 1) {
+      const start = places[2 * i] as number;
+      output.set(sha256(bytes.subarray(start, start + (places[2 * i + 1] as number))), HASH_BYTES * i);
+    }
   },
 };

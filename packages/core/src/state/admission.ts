@@ -72,7 +72,7 @@ export function takeFee(
   context: BlockContext,
   transaction: VerifiedTransaction,
 ): Result<Amount, ErrorCode> {
-  const { tx, sender } = transaction;
+  const { tx } = transaction;
   const { sponsor } = tx;
   const before = draft.get('account', transaction.account);
   const next = before?.nonces[tx.lane] ?? 0;
@@ -87,7 +87,10 @@ export function takeFee(
   const nonces = known.slice();
   while (nonces.length < tx.lane) nonces.push(0);
   nonces[tx.lane] = next + 1;
-  draft.setAccount(sender, { balance: sponsor === undefined ? amount(balance - tx.fee) : balance, nonces });
+  draft.setAccount(transaction.account, {
+    balance: sponsor === undefined ? amount(balance - tx.fee) : balance,
+    nonces,
+  });
   draft.fees += taken.value;
   return taken;
 }

@@ -6,19 +6,30 @@ import type { BodyOf } from '../ledger/body.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { openAccounts } from './record-deposit.ts';
+import { idText } from './record-map.ts';
 import type { Rules } from './rules.ts';
+import type { VerifiedTransaction } from './verified-transaction.ts';
+
+/** The accounts that a transaction will be about in any case, by id text. */
+export function* accountsOf({ account, tx: { body } }: VerifiedTransaction): Iterable<string> {
+  yield account;
+  if (body.kind === 'transfer') yield idText(body.to);
+  else if (body.kind === 'transfers') for (const { to } of body.outputs) yield idText(to);
+}
 
 /** The fee is off the balance already. */
-export function applyTransfer(
+function applyTransfer(
   draft: Draft,
-  sender: Address,
+  { sender, account }: VerifiedTransaction,
   body: BodyOf<'transfer'>,
 ): Result<LedgerEventBody, ErrorCode> {
   const { to, amount } = body;
-  const opened = openAccounts(draft, sender, amount === 0n ? [] : [to], amount);
+  const receiver = idText(to);
+  const opens = amount > 0n && draft.get('account', receiver) === undefined;
+  const opened = openAccounts(draft, sender, opens ? [to] : [], amount);
   if (!opened.ok) return opened;
-  draft.adjust(sender, 0n - amount);
-  draft.adjust(to, amount);
+  draft.adjustAt(account, 0n - amount);
+  draft.adjustAt(receiver, amount);
   return ok({ kind: 'transferred', from: sender, to, amount });
 }
 
@@ -40,6 +51,6 @@ export function applyTransfers(
 }
 
 export const ACCOUNT_RULES: Rules<'transfer' | 'transfers'> = {
-  transfer: { apply: (draft, _, { sender }, body) => applyTransfer(draft, sender, body) },
+  transfer: { apply: (draft, _, transaction, body) => applyTransfer(draft, transaction, body) },
   transfers: { apply: (draft, _, { sender }, body) => applyTransfers(draft, sender, body) },
 };

@@ -14,6 +14,8 @@ import type { ValidatorRecord } from './validator-record.ts';
 
 export class Draft {
   readonly #below: LedgerState;
+  /** Whether any of the changed records is gone. */
+  #removes = false;
   readonly changed: ChangedRecords = noChanges();
   readonly feePerByte: Amount;
   /** Taken by transactions of this block; written to the record of the epoch once, at the end of the block. */
@@ -34,10 +36,13 @@ export class Draft {
   /** By id text, see `idText`. */
   get<K extends RecordKind>(kind: K, id: string): RecordTypes[K] | undefined {
     const changed = this.changed[kind];
-    return changed.has(id) ? changed.get(id) : this.#below.record(kind, id);
+    const known = changed.get(id);
+    if (known !== undefined || (this.#removes && changed.has(id))) return known;
+    return this.#below.record(kind, id);
   }
 
   set<K extends RecordKind>(kind: K, id: string, record: RecordTypes[K] | undefined): void {
+    if (record === undefined) this.#removes = true;
     this.changed[kind].set(id, record);
   }
 
@@ -120,13 +125,18 @@ export class Draft {
    * ever created; `amount` refuses to go below zero.
    */
   adjust(address: Address, change: bigint): void {
-    const { balance, nonces } = this.account(address);
-    this.setAccount(address, { balance: amount(balance + change), nonces });
+    this.adjustAt(idText(address), change);
   }
 
-  /** An empty account leaves no record: one state, one set of records. */
-  setAccount(address: Address, account: Account): void {
+  /** The same by id text. */
+  adjustAt(id: string, change: bigint): void {
+    const { balance, nonces } = this.get('account', id) ?? EMPTY_ACCOUNT;
+    this.setAccount(id, { balance: amount(balance + change), nonces });
+  }
+
+  /** By id text. An empty account leaves no record: one state, one set of records. */
+  setAccount(id: string, account: Account): void {
     const empty = account.balance === 0n && account.nonces.length === 0;
-    this.set('account', idText(address), empty ? undefined : account);
+    this.set('account', id, empty ? undefined : account);
   }
 }

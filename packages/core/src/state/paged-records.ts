@@ -5,17 +5,21 @@
 import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import { PagedStateTree, type TreeShape, type TreeTop } from '../crypto/paged-state-tree.ts';
-import { PageChange, pageMove } from '../crypto/paged-state-update.ts';
+import { OUTCOME, PageChanges } from '../crypto/page-changes.ts';
+import { valueAt, valueByteAt, valueBytes, type Page } from '../crypto/state-page.ts';
+import { KeyHashes } from './key-hashes.ts';
 import { RECORD_KINDS, stateKey, stateKeyHash, type RecordKind, type StateKey } from './keys.ts';
 import { idBytes, idText } from './record-map.ts';
 import {
   KINDS,
   type ChangedRecords,
   type RecordChange,
+  noChanges,
   type RecordStore,
   type StateEntry,
 } from './record-store.ts';
-import { decodeRecord, encodeRecord, type RecordTypes } from './records.ts';
+import { accountLength, readAccountAt, writeAccountAt } from './account-bytes.ts';
+import { decodeRecord, encodeRecord, type Account, type RecordTypes } from './records.ts';
 
 /**
  * Which keys there are, in their order. It may name more than a state has, since states of several heights share it and each
@@ -45,6 +49,9 @@ export interface PagedTop {
 /** Kinds of which nobody asks in order, and of which there are so many that an index of them would cost a third of the state. */
 const UNORDERED: ReadonlySet<RecordKind> = new Set(['account']);
 
+/** An index beside 32 bits in one whole number. */
+const INDEX_SPAN = 1 << 21;
+
 export const EMPTY_TOP: PagedTop = { tree: undefined, counts: [] };
 
 const keyOfLabel = (label: Uint8Array): Hash => stateKeyHash(label as StateKey);
@@ -52,24 +59,27 @@ const keyOfLabel = (label: Uint8Array): Hash => stateKeyHash(label as StateKey);
 export class PagedRecords implements RecordStore {
   readonly #pages: RecordPages;
   readonly #decoded: DecodedRecords;
+  readonly #hashes: KeyHashes;
   readonly tree: PagedStateTree;
   readonly #counts: readonly number[];
 
   private constructor(
     pages: RecordPages,
-    decoded: DecodedRecords,
+    known: { readonly decoded: DecodedRecords; readonly hashes: KeyHashes },
     tree: PagedStateTree,
     counts: readonly number[],
   ) {
     this.#pages = pages;
-    this.#decoded = decoded;
+    this.#decoded = known.decoded;
+    this.#hashes = known.hashes;
     this.tree = tree;
     this.#counts = counts;
   }
 
   static open(pages: RecordPages, top: PagedTop = EMPTY_TOP): PagedRecords {
     const tree = new PagedStateTree({ ...pages.tree, keyOf: keyOfLabel }, top.tree);
-    return new PagedRecords(pages, new DecodedRecords(), tree, top.counts);
+    const known = { decoded: new DecodedRecords(), hashes: new KeyHashes(pages.tree.hasher) };
+    return new PagedRecords(pages, known, tree, top.counts);
   }
 
   get top(): PagedTop {
@@ -77,21 +87,52 @@ export class PagedRecords implements RecordStore {
   }
 
   record<K extends RecordKind>(kind: K, id: string): RecordTypes[K] | undefined {
-    const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
-    const newest = this.#decoded.newest(this.tree.top);
-    const known = newest?.get(label);
+    const number = RECORD_KINDS[kind];
+    const newest = this.#decoded.newest(this.tree);
+    const known = newest?.get(number, id);
     if (known !== undefined) return known as RecordTypes[K];
-    const record = this.#read(kind, id, label);
-    if (newest !== undefined && record !== undefined) this.#decoded.note(label, record);
+    const record = this.#read(kind, number, id);
+    if (newest !== undefined && record !== undefined) newest.note(number, id, record);
     return record;
   }
 
-  #read<K extends RecordKind>(kind: K, id: string, label: string): RecordTypes[K] | undefined {
+  /**
+   * For a block that is about to ask for these accounts: their keys are hashed at once, and their records are read in the order of
+   * the tree, which goes through each page one time.
+   */
+  prepare(ids: readonly string[]): void {
+    const newest = this.#decoded.newest(this.tree);
+    if (newest === undefined || this.count('account') === 0) return;
+    const kind = RECORD_KINDS.account;
+    const asked = ids.filter((id) => newest.get(kind, id) === undefined);
+    const places = this.#hashes.all(kind, asked);
+    const { bytes } = this.#hashes;
+    const order = new Float64Array(asked.length);
+    for (let i = 0; i < order.length; i += 1)
+      order[i] = firstBits(bytes, places[i] as number) * INDEX_SPAN + i;
+    order.sort();
+    for (const number of order) {
+      const i = number % INDEX_SPAN;
+      const id = asked[i] as string;
+      const account = this.#account(places[i] as number, id);
+      if (account !== undefined) newest.note(kind, id, account);
+    }
+  }
+
+  #account(hashAt: number, id: string): Account | undefined {
+    const leaf = this.tree.find(this.#hashes.bytes, hashAt, RECORD_KINDS.account, id);
+    if (leaf === undefined) return undefined;
+    const { words, bytes } = leaf.chunk;
+    return readAccountAt(bytes, valueByteAt(words, leaf.at), valueBytes(words, leaf.at));
+  }
+
+  #read<K extends RecordKind>(kind: K, number: number, id: string): RecordTypes[K] | undefined {
     // Most questions about kinds of which there are few have the answer no, and need no page for it.
     if (this.count(kind) === 0) return undefined;
     if (!UNORDERED.has(kind) && !this.#pages.keys.has(stateKey(kind, idBytes(id)))) return undefined;
-    const value = this.tree.view(hashOf(label), label);
-    return value && this.#decoded.get(kind, label, value);
+    const hashAt = this.#hashes.at(number, id);
+    const leaf = this.tree.find(this.#hashes.bytes, hashAt, number, id);
+    return leaf && this.#decoded.get(kind, number, id, valueAt(leaf));
   }
 
   *walk<K extends RecordKind>(
@@ -113,61 +154,68 @@ export class PagedRecords implements RecordStore {
     for (const { label, value } of this.tree.entries()) yield { key: idBytes(label) as StateKey, value };
   }
 
-  advance(changed: ChangedRecords): {
-    readonly records: PagedRecords;
-    readonly changes: readonly RecordChange[];
-  } {
-    const changes: PageChange[] = [];
-    const written: [label: string, record: object | undefined][] = [];
-    const collect = <K extends RecordKind>(kind: K): void => {
-      for (const [id, record] of changed[kind]) {
-        const key = stateKey(kind, idBytes(id));
-        const label = String.fromCharCode(RECORD_KINDS[kind]) + id;
-        const value = record && encodeRecord(kind, record);
-        if (value !== undefined) this.#decoded.remember(kind, label, value, record);
-        written.push([label, record]);
-        changes.push(new PageChange(hashOf(label), key, value));
+  advance(changed: ChangedRecords): AdvancedRecords {
+    let expected = 0;
+    for (const kind of KINDS) expected += changed[kind].size;
+    const changes = new PageChanges(expected);
+    for (const kind of KINDS) if (changed[kind].size > 0) this.#collect(kind, changed, changes);
+    return this.#updated(changes, changed);
+  }
+
+  #collect<K extends RecordKind>(kind: K, changed: ChangedRecords, changes: PageChanges): void {
+    const number = RECORD_KINDS[kind];
+    const records = changed[kind];
+    const places = this.#hashes.all(number, [...records.keys()]);
+    let next = 0;
+    for (const [id, record] of records) {
+      let i: number;
+      if (record === undefined) i = changes.addText(number, id, undefined);
+      else if (kind === 'account') {
+        const account = record as Account;
+        i = changes.addText(number, id, accountLength(account));
+        writeAccountAt(changes.heap, changes.valueStart(i), account);
+      } else {
+        const value = encodeRecord(kind, record);
+        this.#decoded.remember(kind, number, id, value, record);
+        i = changes.addText(number, id, value.length);
+        changes.heap.set(value, changes.valueStart(i));
       }
-    };
-    for (const kind of KINDS) collect(kind);
-    return this.#updated(changes, written);
+      changes.setKey(i, this.#hashes.bytes, places[next++] as number);
+    }
   }
 
   /** Records as another state had them; that they are canonical is for the caller to know. */
   load(entries: readonly StateEntry[]): PagedRecords {
-    return this.#updated(
-      entries.map(({ key, value }) => new PageChange(stateKeyHash(key), key, value)),
-      undefined,
-    ).records;
+    const changes = new PageChanges(entries.length);
+    for (const { key, value } of entries) changes.add(stateKeyHash(key), key, value);
+    return this.#updated(changes, undefined).records;
   }
 
   /** The same records, after a look whether these pages are still theirs and should be moved, see `PageStore.moves`. */
-  moved(pages: readonly Uint8Array[]): PagedRecords {
-    return this.#updated(pages.map(pageMove), []).records;
+  moved(pages: readonly Page[]): PagedRecords {
+    const changes = new PageChanges(pages.length, 0);
+    for (const page of pages) changes.addLook(page);
+    return this.#updated(changes, noChanges()).records;
   }
 
-  #updated(
-    all: readonly PageChange[],
-    written: readonly (readonly [label: string, record: object | undefined])[] | undefined,
-  ): {
-    readonly records: PagedRecords;
-    readonly changes: readonly RecordChange[];
-  } {
-    const tree = this.tree.update(all);
-    this.#decoded.follow(this.tree.top, tree.top, written);
+  #updated(changes: PageChanges, written: ChangedRecords | undefined): AdvancedRecords {
+    const tree = this.tree.update(changes);
+    this.#decoded.follow(this.tree, tree, written);
     const counts = this.#counts.slice();
-    const changes: RecordChange[] = [];
-    for (const { label, value, outcome } of all) {
-      if (outcome === 'none' || value === 'moves') continue;
-      const key = label as StateKey;
-      changes.push({ key, value });
-      if (outcome === 'changed') continue;
-      const kind = label[0] as number;
+    for (let i = 0; i < changes.count; i += 1) {
+      const outcome = changes.outcomes[i];
+      if (outcome !== OUTCOME.added && outcome !== OUTCOME.removed) continue;
+      const kind = changes.heap[changes.labelStart(i)] as number;
       while (counts.length <= kind) counts.push(0);
-      counts[kind] = (counts[kind] as number) + (outcome === 'added' ? 1 : -1);
-      if (!isUnordered(kind)) this.#pages.keys.note(key, outcome);
+      counts[kind] = (counts[kind] as number) + (outcome === OUTCOME.added ? 1 : -1);
+      if (!isUnordered(kind))
+        this.#pages.keys.note(
+          changes.label(i).slice() as StateKey,
+          outcome === OUTCOME.added ? 'added' : 'removed',
+        );
     }
-    return { records: new PagedRecords(this.#pages, this.#decoded, tree, counts), changes };
+    const known = { decoded: this.#decoded, hashes: this.#hashes };
+    return new AdvancedRecords(new PagedRecords(this.#pages, known, tree, counts), changes);
   }
 
   *#ids(kind: RecordKind, prefix: string, from: string): Iterable<string> {
@@ -183,29 +231,83 @@ export class PagedRecords implements RecordStore {
   }
 }
 
+/** The next records. What changed is told to those who ask: a shell that keeps pages has no use for it. */
+class AdvancedRecords {
+  readonly records: PagedRecords;
+  readonly #changes: PageChanges;
+
+  constructor(records: PagedRecords, changes: PageChanges) {
+    this.records = records;
+    this.#changes = changes;
+  }
+
+  get changes(): readonly RecordChange[] {
+    const all = this.#changes;
+    const changes: RecordChange[] = [];
+    for (let i = 0; i < all.count; i += 1) {
+      if (all.outcomes[i] === OUTCOME.none) continue;
+      changes.push({ key: all.label(i).slice() as StateKey, value: all.value(i)?.slice() });
+    }
+    return changes;
+  }
+}
+
 const UNORDERED_NUMBERS: ReadonlySet<number> = new Set([...UNORDERED].map((kind) => RECORD_KINDS[kind]));
 
 function isUnordered(kind: number): boolean {
   return UNORDERED_NUMBERS.has(kind);
 }
 
-/** What a block reads it writes soon after: some 8 MB of hashes at most. */
-const HASHES_MAX = 32_768;
-const hashes = new Map<string, Hash>();
-
-function hashOf(label: string): Hash {
-  let hash = hashes.get(label);
-  if (hash !== undefined) return hash;
-  hash = stateKeyHash(idBytes(label) as StateKey);
-  if (hashes.size >= HASHES_MAX) hashes.clear();
-  hashes.set(label, hash);
-  return hash;
+function firstBits(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) * 0x100_0000 +
+    (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
+  );
 }
 
 /** Most recently decoded records that are asked for again and again, with the bytes they came from. */
 const REMEMBERED_MAX = 4_096;
 /** Records of the newest state that were read or written lately: some 6 MB of accounts. */
 const NEWEST_MAX = 32_768;
+/** A kind of which a block changes as many is known by what that block changed alone. */
+const MANY = 1_024;
+
+/** Records by the number of their kind and their id as text. */
+class RecordTable {
+  #kinds: (Map<string, object> | undefined)[] = [];
+  #size = 0;
+
+  get(kind: number, id: string): object | undefined {
+    return this.#kinds[kind]?.get(id);
+  }
+
+  note(kind: number, id: string, record: object): void {
+    if (this.#size >= NEWEST_MAX) this.clear();
+    const records = (this.#kinds[kind] ??= new Map());
+    records.set(id, record);
+    // Written again counts again: an upper bound is enough.
+    this.#size += 1;
+  }
+
+  /** What a block has changed of a kind; nobody changes the map again. */
+  follow(kind: number, changed: Map<string, object | undefined>): void {
+    if (changed.size >= MANY) {
+      this.#size += changed.size - (this.#kinds[kind]?.size ?? 0);
+      for (const [id, record] of changed) if (record === undefined) changed.delete(id);
+      this.#kinds[kind] = changed as Map<string, object>;
+      return;
+    }
+    for (const [id, record] of changed) {
+      if (record === undefined) this.#kinds[kind]?.delete(id);
+      else this.note(kind, id, record);
+    }
+  }
+
+  clear(): void {
+    this.#kinds = [];
+    this.#size = 0;
+  }
+}
 
 /**
  * The same bytes give the same object, as long as it is remembered: sets of validators are told apart by identity. Accounts
@@ -214,48 +316,37 @@ const NEWEST_MAX = 32_768;
 class DecodedRecords {
   readonly #records = new Map<string, { readonly bytes: Uint8Array; readonly record: unknown }>();
   /** Blocks follow on the newest state, so it alone is worth to be known without its pages. */
-  readonly #newest = new Map<string, object>();
-  #newestTop: TreeTop | undefined;
+  readonly #newest = new RecordTable();
+  #newestTree: PagedStateTree | undefined;
 
-  /** What is known of the state with this top, if that is the newest one. */
-  newest(top: TreeTop | undefined): ReadonlyMap<string, object> | undefined {
-    return top !== undefined && top === this.#newestTop ? this.#newest : undefined;
-  }
-
-  note(label: string, record: object): void {
-    if (this.#newest.size >= NEWEST_MAX) this.#newest.clear();
-    this.#newest.set(label, record);
+  /** What is known of this state, if it is the newest one. */
+  newest(tree: PagedStateTree): RecordTable | undefined {
+    return tree === this.#newestTree ? this.#newest : undefined;
   }
 
   /** A state has followed on another: `written` is what is different, undefined when that is not known. */
-  follow(
-    before: TreeTop | undefined,
-    after: TreeTop | undefined,
-    written: readonly (readonly [label: string, record: object | undefined])[] | undefined,
-  ): void {
-    if (before !== this.#newestTop || written === undefined) this.#newest.clear();
-    this.#newestTop = after;
-    for (const [label, record] of written ?? []) {
-      if (record === undefined) this.#newest.delete(label);
-      else this.note(label, record);
-    }
+  follow(before: PagedStateTree, after: PagedStateTree, written: ChangedRecords | undefined): void {
+    if (before !== this.#newestTree || written === undefined) this.#newest.clear();
+    this.#newestTree = after;
+    if (written === undefined) return;
+    for (const kind of KINDS) this.#newest.follow(RECORD_KINDS[kind], written[kind]);
   }
 
   /** `value` may be a view of a page. */
-  get<K extends RecordKind>(kind: K, label: string, value: Uint8Array): RecordTypes[K] {
+  get<K extends RecordKind>(kind: K, number: number, id: string, value: Uint8Array): RecordTypes[K] {
     if (UNORDERED.has(kind)) return decoded(kind, value);
-    const known = this.#records.get(label);
+    const known = this.#records.get(String.fromCharCode(number) + id);
     if (known !== undefined && equalBytes(known.bytes, value)) return known.record as RecordTypes[K];
     const bytes = value.slice();
     const record = decoded(kind, bytes);
-    this.remember(kind, label, bytes, record);
+    this.remember(kind, number, id, bytes, record);
     return record;
   }
 
-  remember(kind: RecordKind, label: string, bytes: Uint8Array, record: unknown): void {
+  remember(kind: RecordKind, number: number, id: string, bytes: Uint8Array, record: unknown): void {
     if (UNORDERED.has(kind)) return;
     if (this.#records.size >= REMEMBERED_MAX) this.#records.clear();
-    this.#records.set(label, { bytes, record });
+    this.#records.set(String.fromCharCode(number) + id, { bytes, record });
   }
 }
 

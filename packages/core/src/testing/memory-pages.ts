@@ -1,30 +1,43 @@
 /** Pages of a paged state tree in memory, and who still refers to them. */
 import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
-import type { PageStore } from '../crypto/paged-state-tree.ts';
+import { PagePool, type PageStore } from '../crypto/page-pool.ts';
+import type { Chunk } from '../crypto/state-page.ts';
 import type { StateKey } from '../state/keys.ts';
 import type { KeyIndex } from '../state/paged-records.ts';
 
 export class MemoryPages implements PageStore {
   readonly pages: Map<number, Uint8Array> = new Map();
+  readonly pool: PagePool;
   /** Released since this was last emptied. */
   released: number[] = [];
-  reads = 0;
+  loads = 0;
   /** Pages that should lie elsewhere. */
   moving: ReadonlySet<number> = new Set();
   #next = 7;
+  #placed: { readonly location: number; readonly bytes: number; readonly isApart: boolean }[] = [];
 
-  read(location: number): Uint8Array {
-    this.reads += 1;
-    const page = this.pages.get(location);
-    if (page === undefined) throw new RangeError(`no page at ${location}`);
-    return page;
+  /** Those of another, as they are stored. */
+  constructor(cacheBytes: number = 1 << 20, other?: MemoryPages) {
+    this.pool = new PagePool(this, cacheBytes);
+    if (other === undefined) return;
+    this.pages = other.pages;
+    this.released = other.released;
+    this.#next = other.#next;
   }
 
-  append(page: Uint8Array): number {
+  load(location: number, take: (bytes: Uint8Array, from: number, to: number) => void): void {
+    this.loads += 1;
+    const page = this.pages.get(location);
+    if (page === undefined) throw new RangeError(`no page at ${location}`);
+    take(page, 0, page.length);
+  }
+
+  place(bytes: number, isLive: boolean, isApart: boolean): number {
     const location = this.#next;
     // As large as locations get: they must survive their encoding.
     this.#next += 0x1_0001_0003;
-    this.pages.set(location, page);
+    this.#placed.push({ location, bytes, isApart });
+    if (!isLive) this.released.push(location);
     return location;
   }
 
@@ -34,6 +47,20 @@ export class MemoryPages implements PageStore {
 
   moves(location: number): boolean {
     return this.moving.has(location);
+  }
+
+  /** Stores what was changed. */
+  seal(): void {
+    const run = this.pool.seal();
+    if (run === undefined) return;
+    let [chunk, at] = [-1, 0];
+    for (const { location, bytes, isApart } of this.#placed) {
+      if (isApart) [chunk, at] = [chunk + 1, 0];
+      this.pages.set(location, (run.chunks[chunk] as Chunk).bytes.slice(at, at + bytes));
+      at += bytes;
+    }
+    this.#placed = [];
+    this.pool.stored(run);
   }
 
   /** Lets go of what was released. */

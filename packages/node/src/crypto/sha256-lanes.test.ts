@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { batchHasher, serialBatchHasher } from '@itc/core/crypto/batch-hasher.js';
 import { HASH_BYTES, sha256 } from '@itc/core/crypto/hash.js';
 import { merkleRoot, merkleRootOfItems } from '@itc/core/crypto/merkle.js';
-import { serialHasher } from '@itc/core/crypto/state-hasher.js';
+import { serialHasher, type StateHasher } from '@itc/core/crypto/state-hasher.js';
 import { laneHasher } from './sha256-lanes.ts';
 import { installNativeCrypto } from './native.ts';
 
@@ -15,6 +15,19 @@ const digest = (...parts: readonly Uint8Array[]): string =>
   parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex');
 const hexAt = (output: Uint8Array, i: number): string =>
   Buffer.from(output.subarray(HASH_BYTES * i, HASH_BYTES * (i + 1))).toString('hex');
+
+/** The values as stretches of one buffer, with something between them. */
+function hashAll(by: StateHasher, values: readonly Uint8Array[], digests: Uint8Array): void {
+  const places = new Uint32Array(2 * values.length);
+  let at = 3;
+  for (const [i, { length }] of values.entries()) {
+    places.set([at, length], 2 * i);
+    at += length + (i % 5);
+  }
+  const bytes = new Uint8Array(at).fill(0xa5);
+  for (const [i, value] of values.entries()) bytes.set(value, places[2 * i]);
+  by.stretches(bytes, places, values.length, digests);
+}
 
 test('PAGES-10: hashes by lanes are SHA-256, for any number of nodes and for values of any length', () => {
   const hasher = laneHasher();
@@ -31,7 +44,7 @@ test('PAGES-10: hashes by lanes are SHA-256, for any number of nodes and for val
         for (let i = 0; i < count; i += 1)
           assert.equal(hexAt(output, i), digest(Uint8Array.of(domain), bytes.subarray(64 * i, 64 * i + 64)));
         const digests = new Uint8Array(HASH_BYTES * values.length);
-        hasher.values(values, digests);
+        hashAll(hasher, values, digests);
         for (const [i, value] of values.entries()) assert.equal(hexAt(digests, i), digest(value));
       },
     ),
@@ -47,8 +60,8 @@ test('PAGES-10: more nodes and values than one call takes, and every length roun
   serialHasher.pairs(1, input, count, serial);
   assert.deepEqual(own, serial);
   const values = Array.from({ length: count }, (_, i) => input.subarray(i, i + (i % 130)));
-  hasher.values(values, own);
-  serialHasher.values(values, serial);
+  hashAll(hasher, values, own);
+  hashAll(serialHasher, values, serial);
   assert.deepEqual(own, serial);
 });
 

@@ -382,12 +382,16 @@ class LaneHasher implements StateHasher, BatchHasher {
     return batch;
   }
 
-  values(values: readonly Uint8Array[], output: Uint8Array): void {
-    const source = {
-      lengthOf: (i: number) => (values[i] as Uint8Array).length,
-      write: (i: number, into: Uint8Array, at: number) => copy(values[i] as Uint8Array, into, at),
+  stretches(bytes: Uint8Array, places: Uint32Array, count: number, output: Uint8Array): void {
+    const source: MessageSource = {
+      lengthOf: (i) => places[2 * i + 1] as number,
+      write: (i, into, at) => {
+        const start = places[2 * i] as number;
+        const length = places[2 * i + 1] as number;
+        for (let j = 0; j < length; j += 1) into[at + j] = bytes[start + j] as number;
+      },
     };
-    this.messages(values.length, source, output);
+    this.messages(count, source, output);
   }
 
   messages(count: number, source: MessageSource, output: Uint8Array): void {
@@ -433,10 +437,4 @@ class LaneHasher implements StateHasher, BatchHasher {
     memory[end - 2] = length >> 5;
     memory[end - 1] = length << 3;
   }
-}
-
-/** A short run by hand: the call would cost more than the copy. */
-function copy(bytes: Uint8Array, into: Uint8Array, at: number): void {
-  if (bytes.length > BLOCK_BYTES) into.set(bytes, at);
-  else for (let i = 0; i < bytes.length; i += 1) into[at + i] = bytes[i] as number;
 }

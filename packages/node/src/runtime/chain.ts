@@ -2,8 +2,8 @@
  * The main chain as one process holds it: block log, executed state, recent states for proofs. Validators
  * and observers share it. It decides nothing: what it commits was certified.
  *
- * Writes to the tables lag the log by the pipeline depth: after a restart the last blocks are executed again
- * from the log, so that every state a header may refer to is in memory, also with all peers gone.
+ * Writes to the tables lag the log, by the pipeline depth at least, and by some more where blocks change much: after a restart
+ * the last blocks are executed again from the log, so that every state a header may refer to is in memory, also with all peers gone.
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { Reader } from '@itc/core/bytes/reader.js';
@@ -492,8 +492,8 @@ export class Chain {
   async #writeLagging(): Promise<void> {
     const upTo = this.#height - LAG;
     const oldest = Math.min(this.#height - STATES_KEPT + 1, ...this.#held);
-    await this.#executed.write(upTo, this.#transactions, Math.max(0, oldest));
-    this.#epochs.stored(upTo + 1);
+    const written = await this.#executed.write(upTo, this.#transactions, Math.max(0, oldest));
+    if (written !== undefined) this.#epochs.stored(written + 1);
   }
 
   async #load(): Promise<void> {

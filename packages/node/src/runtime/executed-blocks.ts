@@ -28,7 +28,8 @@ export type { TransactionPlace };
 export interface ExecutedBlock {
   readonly height: Height;
   readonly hash: Hash;
-  readonly pages: SealedPages;
+  /** Undefined where they are stored with those of a height above. */
+  readonly pages: SealedPages | undefined;
   readonly receipts: readonly Receipt[];
   readonly events: readonly LedgerEvent[];
   /** For the log of events, where one is kept: time of the block, and who sent and paid each transaction. */
@@ -85,8 +86,8 @@ export class ExecutedBlocks {
   openState(genesis: Genesis): LedgerState {
     const applied = this.applied();
     if (applied === undefined) {
-      const { state, pages } = this.seal(LedgerState.fromGenesis(genesis, PagedRecords.open(this.#pages)), 0);
-      this.#genesis = pages;
+      const state = LedgerState.fromGenesis(genesis, PagedRecords.open(this.#pages));
+      this.#genesis = this.#pages.seal((state.records as PagedRecords).top, 0);
       return state;
     }
     const { stored } = this.#pages;
@@ -105,10 +106,14 @@ export class ExecutedBlocks {
     return state.value;
   }
 
-  /** Ends the pages of a height. The state may come back with pages moved. */
-  seal(state: LedgerState, at: number): { readonly state: LedgerState; readonly pages: SealedPages } {
+  /** Ends the pages of a height, if they do not wait for another one. The state may come back with pages moved. */
+  seal(
+    state: LedgerState,
+    at: number,
+  ): { readonly state: LedgerState; readonly pages: SealedPages | undefined } {
     const records = this.#pages.tidy(state.records as PagedRecords);
-    const pages = this.#pages.seal(records.top, at);
+    const pages = this.#pages.isDue(at) ? this.#pages.seal(records.top, at) : undefined;
+    if (pages === undefined) this.#pages.pass(at);
     if (records === state.records) return { state, pages };
     const moved = LedgerState.of(records);
     if (!moved.ok) throw new RangeError(`a state that was only moved: ${moved.message}`);
@@ -187,15 +192,16 @@ export class ExecutedBlocks {
   }
 
   /**
-   * Writes the blocks up to a height in one batch. `transactions` counts those of every block added so far and before;
-   * states below `keepFrom` are looked at no more.
+   * Writes the blocks up to a height in one batch, or as many of them as end with pages that are stored. `transactions` counts those
+   * of every block added so far and before; states below `keepFrom` are looked at no more. Gives the height up to which all is
+   * written now, undefined when nothing was.
    */
-  async write(upTo: number, transactions: number, keepFrom: number): Promise<void> {
-    const due = this.#waiting.filter((block) => block.height <= upTo);
-    const last = due.at(-1);
-    if (last === undefined) return;
-    const left = this.#waiting.filter((block) => block.height > upTo);
-    const pages = due.map((block) => block.pages);
+  async write(upTo: number, transactions: number, keepFrom: number): Promise<number | undefined> {
+    const last = this.#waiting.findLast((block) => block.height <= upTo && block.pages !== undefined);
+    if (last === undefined) return undefined;
+    const due = this.#waiting.filter((block) => block.height <= last.height);
+    const left = this.#waiting.filter((block) => block.height > last.height);
+    const pages = due.flatMap((block) => block.pages ?? []);
     if (this.#genesis !== undefined) pages.unshift(this.#genesis);
     const changes: Change[] = [
       ...due.flatMap((block) => this.#tracesOf(block)),
@@ -212,6 +218,7 @@ export class ExecutedBlocks {
     // Blocks may have been added while the batch was written.
     this.#waiting = this.#waiting.filter((block) => block.height > last.height);
     for (const block of due) for (const { key } of checkpointsOf(block)) this.#checkpoints.delete(toHex(key));
+    return last.height;
   }
 
   /** What a block leaves besides the state. */

@@ -1,23 +1,23 @@
 /**
- * Pages of the state in tables (spec PAGES-7 to PAGES-11). Pages are never changed: those of a block go behind those of the
- * block before, many of them in one value of a table, because writing in a row costs a tenth of writing here and there. What
- * no state refers to any more goes by whole segments of such values; where a segment is mostly of that kind, the rest of it is
- * appended anew. One batch of the tables takes a state into use, so that a crash finds the old one or the new one.
+ * Pages of the state in tables (spec PAGES-7 to PAGES-11). What is stored is never changed: pages go behind those stored before,
+ * many of them in one value of a table, because writing in a row costs a tenth of writing here and there. What no state refers to
+ * any more goes by whole segments of such values; where a segment is mostly of that kind, the rest of it is stored anew. One batch
+ * of the tables takes a state into use, so that a crash finds the old one or the new one. Blocks that change much do not each have
+ * their pages stored: until they have, the block log is what they come back from.
  */
 import { toHex } from '@itc/core/bytes/hex.js';
 import { decode } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES } from '@itc/core/crypto/hash.js';
-import type { PageStore } from '@itc/core/crypto/paged-state-tree.js';
+import { PagePool, type PageStore, type StoredRun } from '@itc/core/crypto/page-pool.js';
 import type { StateHasher } from '@itc/core/crypto/state-hasher.js';
-import { pageLength } from '@itc/core/crypto/state-page.js';
+import { Chunk, pageBytesAt, type Page } from '@itc/core/crypto/state-page.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { StateKey } from '@itc/core/state/keys.js';
 import type { KeyIndex, PagedRecords, PagedTop, RecordPages } from '@itc/core/state/paged-records.js';
 import { idBytes, idText, RecordMap } from '@itc/core/state/record-map.js';
 import { laneHasher } from '../crypto/sha256-lanes.ts';
 import type { Change, Table, Tables } from '../ports.ts';
-import { PageCache } from './page-cache.ts';
 
 /** Four pages of LMDB less its head: more in one value is read in vain, less costs more values. */
 const EXTENT_BYTES = 16_368;
@@ -27,12 +27,19 @@ const SEGMENT_EXTENTS = 1_024;
 /** Bytes beside the state that are not worth tidying. */
 const SLACK_BYTES = 16 << 20;
 const CACHE_BYTES = 64 << 20;
+/** What takes no longer to store than to go without. */
+const LIGHT_BYTES = 1 << 20;
+const HEIGHTS = 32;
 const SEGMENTS_MAX = 1 << 20;
 
 export interface StatePagesOptions {
   readonly hasher?: StateHasher;
-  /** Of clean pages kept in memory. Default 64 MiB. */
+  /** Of pages kept in memory as they are stored. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /** Of changed pages that wait to be stored, see `isDue`. Default `cacheBytes`. */
+  readonly freshBytes?: number;
+  /** So many heights at most are changed before their pages are stored. Default 32. */
+  readonly heights?: number;
   /** Default 16 MiB. */
   readonly slackBytes?: number;
 }
@@ -43,12 +50,23 @@ interface Segment {
   total: number;
 }
 
-/** What came up between two heights, to be written with what else belongs to the upper one. */
+/** Pages in one value of the table. */
+interface Extent {
+  readonly number: number;
+  /** Chunk of the run. */
+  readonly chunk: number;
+  readonly from: number;
+  to: number;
+}
+
+/** What has changed since the last time, to be written with what else belongs to the height. */
 export interface SealedPages {
   readonly at: number;
   readonly top: PagedTop;
   readonly nextExtent: number;
-  readonly extents: readonly { readonly number: number; readonly pages: readonly Uint8Array[] }[];
+  readonly run: StoredRun | undefined;
+  /** Where in the run each begins and ends. */
+  readonly extents: readonly Readonly<Extent>[];
   /** Change of live and of all bytes by segment. */
   readonly deltas: ReadonlyMap<number, Readonly<Segment>>;
   readonly keys: readonly { readonly key: StateKey; readonly change: 'added' | 'removed' }[];
@@ -69,20 +87,21 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   readonly keys: KeyIndex = this;
   readonly #name: string;
   readonly #slack: number;
+  readonly #freshBytes: number;
+  readonly #heights: number;
   readonly #table: Table;
   readonly #keyTable: Table;
-  readonly #cache: PageCache;
-  /** Appended and not written. */
-  readonly #fresh = new Map<number, Uint8Array>();
+  readonly #pool: PagePool;
   #stored: Stored;
   /** As `#stored.segments`, with what is not written. */
   readonly #segments: Map<number, Segment>;
   /** Since the last seal. */
-  #extents: { number: number; pages: Uint8Array[] }[] = [];
-  #extentBytes = EXTENT_BYTES;
+  #extents: Extent[] = [];
+  #sealedAt = 0;
   #nextExtent: number;
   #deltas = new Map<number, Segment>();
   #keys: { key: StateKey; change: 'added' | 'removed' }[] = [];
+  #notedKeys = 0;
   /** Keys that came or went at heights that are not written or still looked at, by the height. */
   #noted = RecordMap.empty<number>();
   #notedAt: { readonly at: number; readonly labels: readonly string[] }[] = [];
@@ -95,17 +114,24 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   /** Pages known to be released, by segment, so that those who tidy need not look for them. */
   readonly #dead = new Map<number, Uint8Array>();
   #victim: { readonly segment: number; next: number } | undefined;
-  #appended = 0;
+  /** Of changed pages when this was last tidied. */
+  #tidiedBytes = 0;
+  /** The version of the pages that goes with a height. */
+  #versions: { readonly at: number; readonly version: number }[] = [];
 
   private constructor(tables: Tables, name: string, options: StatePagesOptions) {
     this.#name = name;
     this.#slack = options.slackBytes ?? SLACK_BYTES;
     this.#table = tables.table(pageTable(name));
     this.#keyTable = tables.table(keyTable(name));
-    this.#cache = new PageCache(options.cacheBytes ?? CACHE_BYTES);
-    this.tree = { pages: this, hasher: options.hasher ?? laneHasher() };
+    const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
+    this.#freshBytes = options.freshBytes ?? cacheBytes;
+    this.#heights = options.heights ?? HEIGHTS;
+    this.#pool = new PagePool(this, cacheBytes);
+    this.tree = { pool: this.#pool, hasher: options.hasher ?? laneHasher() };
     this.#stored = storedIn(tables, name) ?? NOTHING;
     this.#nextExtent = this.#stored.nextExtent;
+    this.#sealedAt = this.#stored.at;
     this.#segments = new Map([...this.#stored.segments].map(([number, segment]) => [number, { ...segment }]));
     const current = Math.floor(this.#nextExtent / SEGMENT_EXTENTS);
     for (const [number, { live }] of this.#segments)
@@ -122,11 +148,9 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     return this.#stored === NOTHING ? undefined : this.#stored;
   }
 
-  /** Of pages in memory: those that were read, and those that wait to be written. */
-  get memory(): { readonly cached: number; readonly waiting: number } {
-    let waiting = 0;
-    for (const page of this.#fresh.values()) waiting += page.length;
-    return { cached: this.#cache.bytes, waiting };
+  /** Bytes in memory: pages as they are stored, those that wait to be, and what earlier states need. */
+  get memory(): PagePool['memory'] {
+    return this.#pool.memory;
   }
 
   /** What the newest state refers to, and what there is. */
@@ -134,43 +158,36 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     return sumOf(this.#segments.values());
   }
 
-  read(location: number): Uint8Array {
-    const known = this.#fresh.get(location) ?? this.#cache.get(location);
-    if (known !== undefined) return known;
+  load(location: number, take: (bytes: Uint8Array, from: number, to: number) => void): void {
     const extent = Math.floor(location / EXTENT_SPAN);
-    const page = this.#table.view(extentKey(extent), (bytes) => {
+    const isThere = this.#table.view(extentKey(extent), (bytes) => {
       const from = location % EXTENT_SPAN;
-      return this.#cache.take(location, bytes, from, endOfPage(bytes, from));
+      take(bytes, from, endOfPage(bytes, from));
+      return true;
     });
-    if (page === undefined)
+    if (isThere !== true)
       throw new LedgerError('storage.corrupt', `page ${location} of the ${this.#name} is not there`);
-    return page;
   }
 
-  append(page: Uint8Array): number {
-    if (this.#extentBytes + page.length > EXTENT_BYTES && this.#extentBytes > 0) {
-      this.#extents.push({ number: this.#nextExtent, pages: [] });
+  place(bytes: number, isLive: boolean, isApart: boolean): number {
+    let extent = this.#extents.at(-1);
+    if (extent === undefined || isApart || extent.to - extent.from + bytes > EXTENT_BYTES) {
+      const from = isApart ? 0 : (extent?.to ?? 0);
+      const chunk = (extent?.chunk ?? -1) + (isApart ? 1 : 0);
+      extent = { number: this.#nextExtent, chunk, from, to: from };
+      this.#extents.push(extent);
       this.#nextExtent += 1;
-      this.#extentBytes = 0;
     }
-    const { number, pages } = this.#extents.at(-1) as { number: number; pages: Uint8Array[] };
-    const location = number * EXTENT_SPAN + this.#extentBytes;
-    pages.push(page);
-    this.#extentBytes += page.length;
-    this.#appended += page.length;
-    this.#fresh.set(location, page);
-    this.#account(number, page.length, page.length);
+    const location = extent.number * EXTENT_SPAN + extent.to - extent.from;
+    extent.to += bytes;
+    this.#account(extent.number, isLive ? bytes : 0, bytes);
+    if (!isLive) this.#markDead(location);
     return location;
   }
 
   release(location: number, bytes: number): void {
-    const extent = Math.floor(location / EXTENT_SPAN);
-    this.#account(extent, -bytes, 0);
-    const segment = Math.floor(extent / SEGMENT_EXTENTS);
-    let dead = this.#dead.get(segment);
-    if (dead === undefined) this.#dead.set(segment, (dead = new Uint8Array(SEGMENT_EXTENTS * DEAD_BYTES)));
-    const bit = deadBit(location);
-    dead[bit >> 3] = (dead[bit >> 3] as number) | (1 << (bit & 7));
+    this.#account(Math.floor(location / EXTENT_SPAN), -bytes, 0);
+    this.#markDead(location);
   }
 
   moves(location: number): boolean {
@@ -203,25 +220,47 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     this.#keys.push({ key, change });
   }
 
-  /** Ends what belongs to one height: the state there, and every page appended and released since the last call. */
+  /**
+   * Whether the pages should be stored with this height, or may wait for the next: what changes often is then stored once. Blocks
+   * that change little do not wait, and what waits is bounded in heights and bytes.
+   */
+  isDue(at: number): boolean {
+    const { freshBytes } = this.#pool;
+    return (
+      freshBytes <= LIGHT_BYTES || freshBytes >= this.#freshBytes || at - this.#sealedAt >= this.#heights
+    );
+  }
+
+  /** Ends what belongs to one height, whose pages wait for those of a height above. */
+  pass(at: number): void {
+    this.#versions.push({ at, version: this.#pool.version });
+    const labels = this.#keys.slice(this.#notedKeys).map(({ key }) => idText(key));
+    this.#notedKeys = this.#keys.length;
+    if (labels.length === 0) return;
+    this.#noted = this.#noted.setAll(labels.map((label) => [label, at] as const));
+    this.#notedAt.push({ at, labels });
+  }
+
+  /** Ends what belongs to one height: the state there, and every page that has changed since the last call. */
   seal(top: PagedTop, at: number): SealedPages {
+    this.pass(at);
+    const run = this.#pool.seal();
+    const { tree, counts } = top;
     const sealed: SealedPages = {
       at,
-      top,
+      top: { tree: tree && { ...tree, location: this.#pool.located(tree.location) }, counts },
       nextExtent: this.#nextExtent,
+      run,
       extents: this.#extents,
       deltas: this.#deltas,
       keys: this.#keys,
     };
-    const labels = this.#keys.map(({ key }) => idText(key));
-    if (labels.length > 0) {
-      this.#noted = this.#noted.setAll(labels.map((label) => [label, at] as const));
-      this.#notedAt.push({ at, labels });
-    }
     this.#extents = [];
-    this.#extentBytes = EXTENT_BYTES;
     this.#deltas = new Map();
     this.#keys = [];
+    this.#notedKeys = 0;
+    this.#sealedAt = at;
+    this.#tidiedBytes = 0;
     return sealed;
   }
 
@@ -232,9 +271,11 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   changes(sealed: readonly SealedPages[], keepFrom: number): Change[] {
     const next = this.#after(sealed);
     const changes: Change[] = [];
-    for (const { extents, keys } of sealed) {
-      for (const { number, pages } of extents)
-        changes.push({ table: pageTable(this.#name), key: extentKey(number), value: joined(pages) });
+    for (const { run, extents, keys } of sealed) {
+      for (const { number, chunk, from, to } of extents) {
+        const value = (run?.chunks[chunk] as Chunk).bytes.subarray(from, to);
+        changes.push({ table: pageTable(this.#name), key: extentKey(number), value });
+      }
       for (const { key, change } of keys)
         changes.push({ table: keyTable(this.#name), key, value: change === 'added' ? NO_BYTES : undefined });
     }
@@ -270,28 +311,20 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
       if (live > 0 || number >= current) this.#emptied.delete(number);
       else if (!this.#emptied.has(number)) this.#emptied.set(number, next.at);
     }
-    for (const { extents } of sealed) {
-      for (const { number, pages } of extents) {
-        let location = number * EXTENT_SPAN;
-        for (const page of pages) {
-          this.#fresh.delete(location);
-          this.#cache.take(location, page, 0, page.length);
-          location += page.length;
-        }
-      }
-    }
+    for (const { run } of sealed) if (run !== undefined) this.#pool.stored(run);
     this.#forgetKeys(Math.min(keepFrom, next.at));
+    this.#keep(keepFrom);
   }
 
   /**
    * The same records, after moving some pages out of the segment that has the least to lose, when what no state refers to
-   * takes more than the state: about as much at a time as was appended since the last call.
+   * takes more than the state: about twice as much at a time as was changed since the last call.
    */
   tidy(records: PagedRecords): PagedRecords {
-    let budget = 2 * this.#appended;
-    this.#appended = 0;
+    let budget = 2 * (this.#pool.freshBytes - this.#tidiedBytes);
+    this.#tidiedBytes = this.#pool.freshBytes;
     this.#victim ??= this.#chosen();
-    const pages: Uint8Array[] = [];
+    const pages: Page[] = [];
     for (let victim = this.#victim; victim !== undefined && budget > 0; victim.next += 1) {
       if (victim.next >= (victim.segment + 1) * SEGMENT_EXTENTS) {
         const moved = records.moved(pages);
@@ -299,14 +332,34 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
         this.#victim = undefined;
         return moved;
       }
-      const extent = this.#table.view(extentKey(victim.next), (bytes) => new Uint8Array(bytes));
-      for (let at = 0, end = 0; extent !== undefined && at < extent.length; at = end) {
-        end = endOfPage(extent, at);
-        if (!this.#isDead(victim.next * EXTENT_SPAN + at)) pages.push(extent.subarray(at, end));
+      const chunk = this.#table.view(extentKey(victim.next), (bytes) => {
+        const copy = new Chunk(bytes.length >>> 2);
+        copy.bytes.set(bytes.subarray(0, copy.bytes.length));
+        return copy;
+      });
+      for (let at = 0, end = 0; chunk !== undefined && at < chunk.bytes.length; at = end) {
+        end = endOfPage(chunk.bytes, at);
+        if (!this.#isDead(victim.next * EXTENT_SPAN + at)) pages.push({ chunk, at: at >>> 2 });
       }
-      budget -= extent?.length ?? 0;
+      budget -= chunk?.bytes.length ?? 0;
     }
     return pages.length === 0 ? records : records.moved(pages);
+  }
+
+  /** Nobody looks at states below this height. */
+  #keep(keepFrom: number): void {
+    const last = this.#versions.findLastIndex(({ at }) => at <= keepFrom);
+    if (last < 0) return;
+    this.#pool.keep((this.#versions[last] as { readonly version: number }).version);
+    this.#versions.splice(0, last);
+  }
+
+  #markDead(location: number): void {
+    const segment = Math.floor(location / EXTENT_SPAN / SEGMENT_EXTENTS);
+    let dead = this.#dead.get(segment);
+    if (dead === undefined) this.#dead.set(segment, (dead = new Uint8Array(SEGMENT_EXTENTS * DEAD_BYTES)));
+    const bit = deadBit(location);
+    dead[bit >> 3] = (dead[bit >> 3] as number) | (1 << (bit & 7));
   }
 
   #isDead(location: number): boolean {
@@ -385,23 +438,12 @@ const extentKey = (number: number): Uint8Array => new Writer(8).u53(number).fini
 
 /** Where the page that begins here ends; bytes that cannot be one are damage. */
 function endOfPage(bytes: Uint8Array, at: number): number {
-  const length = at + 4 <= bytes.length ? pageLength(bytes, at) : 0;
-  if (length <= 6 || at + length > bytes.length)
-    throw new LedgerError(
-      'storage.corrupt',
-      `there is no page at byte ${at} of ${toHex(bytes.subarray(0, 8))}…`,
-    );
-  return at + length;
-}
-
-function joined(pages: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pages.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const page of pages) {
-    bytes.set(page, at);
-    at += page.length;
-  }
-  return bytes;
+  const length = pageBytesAt(bytes, at);
+  if (length > 0) return at + length;
+  throw new LedgerError(
+    'storage.corrupt',
+    `there is no page at byte ${at} of ${toHex(bytes.subarray(0, 8))}…`,
+  );
 }
 
 function add(segments: Map<number, Segment>, number: number, { live, total }: Readonly<Segment>): void {
