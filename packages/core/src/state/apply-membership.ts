@@ -14,6 +14,7 @@ import type { ErrorCode } from '../ledger/errors.ts';
 import { amount, height } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { quorumOf, validatorSetFlaw, type ValidatorSet } from '../ledger/validators.ts';
+import { RANGE_BYTES } from './checkpoint-range.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
 import type { Draft } from './draft.ts';
 import { weightIn } from './election.ts';
@@ -107,7 +108,8 @@ function applyFound(
     recordBytes('subnet', subnet) +
     recordBytes('membership', membership) +
     SETS_KEPT * recordBytes('turn', { members }) +
-    ESCROW_BYTES;
+    ESCROW_BYTES +
+    RANGE_BYTES;
   // What is staked is not there for the deposit any more: taken first, given back if that does not suffice.
   draft.debit(sender, staked);
   const deposit = holdDeposit(draft, sender, bytes);

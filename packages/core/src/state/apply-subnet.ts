@@ -1,7 +1,6 @@
 /** Subnets and the checkpoints their members agreed on (spec STATE-7, STATE-8). */
 import { equalBytes } from '../bytes/hex.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
-import { HASH_BYTES } from '../crypto/hash.ts';
 import type { PublicKey } from '../crypto/signature.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, checkpointSigningBytes, type CheckpointCertificate } from '../ledger/checkpoint.ts';
@@ -14,7 +13,7 @@ import { indicesOf, quorumOf, validatorSetFlaw } from '../ledger/validators.ts';
 import { membersAt } from '../ledger/member-turns.ts';
 import { commitValue, valueBounds, valueFlaw } from './apply-escrow.ts';
 import type { BlockContext, Flaw } from './block-context.ts';
-import { rememberCheckpoint } from './checkpoint-range.ts';
+import { RANGE_BYTES, rememberCheckpoint } from './checkpoint-range.ts';
 import type { Draft } from './draft.ts';
 import type { LedgerEventBody } from './events.ts';
 import { turnMembers } from './member-turns.ts';
@@ -25,8 +24,6 @@ import type { Rules } from './rules.ts';
 
 /** The record of the escrow, which the first deposit makes: key and value. */
 const ESCROW_BYTES = 104;
-/** The range of the checkpoints and its peaks, keys and values, as long as a million of them make it at most. */
-const RANGE_BYTES = 65 + 43 + 20 * HASH_BYTES;
 
 type CreateSubnet = Extract<Body, { kind: 'create-subnet' }>;
 

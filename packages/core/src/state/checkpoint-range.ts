@@ -15,6 +15,9 @@ export interface CheckpointRange {
   readonly root: Hash;
 }
 
+/** Both records, keys and values, as long as a million checkpoints make them at most: what the subnet's deposit is for, too. */
+export const RANGE_BYTES: number = 65 + 43 + 20 * HASH_BYTES;
+
 /** One per bit of a count below 2^53. */
 const PEAKS_MAX = 53;
 
