@@ -8,26 +8,38 @@ import { decodeAcknowledgement, type Action, type Refusal } from '@itc/core/ledg
 import { millis } from '@itc/core/ledger/ids.js';
 import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
-import type { KeyPair } from '@itc/core/testing/keys.js';
+import { genesisHash } from '@itc/core/ledger/genesis.js';
+import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
+import { world } from '@itc/core/testing/chain.js';
+import { verifyQuickly, type KeyPair } from '@itc/core/testing/keys.js';
+import { sliding } from '@itc/core/testing/light-streams.js';
+import { FieldDevice } from '../device-sdk/field-device.ts';
+import { batchRoot } from '../device-sdk/reading-batch.ts';
+import { SILENT } from '../log.ts';
 import { encodeCommandFrame } from '../command-frame.ts';
 import type { CommandView } from '../gateway/views.ts';
 import {
   command,
   FakeLedger,
+  gatewayKey,
   guest,
   lampKey,
   newFlash,
   newLamp,
   openGateway,
   owner,
+  sensorKey,
   stranger,
   type TestGateway,
 } from '../testing/gateway.ts';
 import { openBroker, until } from '../testing/mqtt.ts';
-import { downStreamTopic } from '../topics.ts';
+import { loginByPassword } from '../testing/device-login.ts';
+import { signerOf } from '../testing/device-signer.ts';
+import { downStreamTopic, headerStreamTopic } from '../topics.ts';
 import { formatAddress } from '@itc/core/ledger/address.js';
 import { FileFlash } from './file-flash.ts';
 import type { Lamp } from './lamp.ts';
+import { Sensor } from './sensor.ts';
 
 const ON: Action = { kind: 'on' };
 const OFF: Action = { kind: 'off' };
@@ -360,4 +372,98 @@ test('EDGE-16.3: a lamp hears at once that it was reported stolen, before anybod
   t.ledger.mark(lampKey, 'stolen');
   t.ledger.block();
   await until(() => lamp.now() > before && t.ledger.time <= lamp.now(), 'the news');
+});
+
+test('EDGE-11.9, EDGE-16.1: a lamp that slept through epochs is led on by one message, says where it is now, and obeys', async () => {
+  const flash = newFlash();
+  {
+    await using before = await openGateway();
+    const lamp = await before.lamp({ flash });
+    await until(() => lamp.connected, 'the lamp');
+    await answer(before, command(before, owner, ON));
+    await lamp.stop();
+  }
+  await using t = await openGateway({ ledger: new FakeLedger([1, 2, 3].map(sliding)) });
+  const lamp = await t.lamp({ flash });
+  assert.deepEqual([lamp.epoch, lamp.state.on], [0, true]);
+  await until(() => lamp.epoch === 3, 'the lamp to come along');
+  const off = command(t, owner, OFF, { notAfter: t.now() + 60_000 });
+  assert.deepEqual((await answer(t, off)).outcome, { kind: 'done' });
+  assert.equal(lamp.state.on, false);
+  await lamp.stop();
+  assert.equal(newLamp({ ledger: t.ledger, url: t.url, flash }).epoch, 3);
+});
+
+test('EDGE-11.9: what another chain has left in the flash is not taken over', async () => {
+  const flash = newFlash();
+  await using t = await openGateway();
+  const lamp = await t.lamp({ flash });
+  await until(() => lamp.connected, 'the lamp');
+  await answer(t, command(t, owner, ON));
+  await lamp.stop();
+  const { genesis } = world({ name: 'elsewhere' });
+  const chain = genesisHash(genesis);
+  const signer = signerOf(lampKey);
+  const trust = encodeTrust(trustGenesis(genesis));
+  const field = new FieldDevice({
+    flash,
+    chain,
+    signer,
+    trust,
+    verify: verifyQuickly,
+    policy: 'drop-newest',
+    monotonicMs: () => 0,
+  });
+  assert.deepEqual(field.trust, trust);
+});
+
+test('EDGE-16.2: who listens for headers of its epoch hears of each, and of another epoch of none', async () => {
+  await using t = await openGateway({ ledger: new FakeLedger([sliding(1)]) });
+  const client = await loginByPassword(t, lampKey);
+  const heard: string[] = [];
+  client.on('message', (topic) => void heard.push(topic));
+  const id = formatAddress(lampKey.address);
+  await client.subscribeAsync([downStreamTopic(id, 1), headerStreamTopic(1), headerStreamTopic(7)], {
+    qos: 1,
+  });
+  await until(() => heard.includes(downStreamTopic(id, 1)), 'its news');
+  t.ledger.block();
+  await until(() => heard.includes(headerStreamTopic(1)), 'the header');
+  assert.ok(!heard.includes(headerStreamTopic(7)));
+  for (const filter of [`${downStreamTopic(id, 1)}/x`, downStreamTopic('itc1other', 1), `itc/v1/header/01`])
+    await assert.rejects(client.subscribeAsync(filter), 'not its own');
+  client.end(true);
+});
+
+test('EDGE-10.1, EDGE-10.3: what a device measures while it is away, also over a restart, leaves as a batch when it is back', async () => {
+  await using t = await openGateway();
+  const flash = newFlash();
+  const sensorOn = (url: string): Sensor =>
+    new Sensor({
+      genesis: t.ledger.world.genesis,
+      signer: signerOf(sensorKey),
+      gateways: [{ url, address: gatewayKey.address }],
+      flash,
+      verify: verifyQuickly,
+      monotonicMs: () => performance.now(),
+      intervalMs: 20,
+      now: () => t.now(),
+      random: Math.random,
+      log: SILENT,
+    });
+  const away = sensorOn('mqtt://127.0.0.1:1');
+  await away.start();
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await away.stop();
+  const back = sensorOn(t.url);
+  await back.start();
+  const received = (): number =>
+    t.subnet.offered.reduce((sum, { id }) => sum + (t.gateway.payload(id)?.readings ?? 0), 0);
+  await until(() => received() >= 10, 'what was measured');
+  await back.stop();
+  const [first] = t.subnet.offered;
+  assert.ok(first && batchRoot(first) !== undefined);
+  assert.ok((t.gateway.payload(first.id)?.readings ?? 0) >= 8, 'several under one signature');
+  const sequences = t.subnet.offered.map(({ sequence }) => sequence);
+  assert.equal(new Set(sequences).size, sequences.length);
 });

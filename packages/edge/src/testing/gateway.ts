@@ -8,7 +8,7 @@ import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
 import { headerHash } from '@itc/core/ledger/block.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
-import { amount, millis } from '@itc/core/ledger/ids.js';
+import { amount, epoch, millis } from '@itc/core/ledger/ids.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { ACTIONS, type ModelLimits } from '@itc/core/ledger/terms.js';
 import { encodeLinkedHeader } from '@itc/core/light/certified.js';
@@ -20,14 +20,15 @@ import { deviceKey, grantKey, stateKey, stateKeyHash, type StateKey } from '@itc
 import type { Rental } from '@itc/core/state/rental-record.js';
 import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
 import {
-  ChainBuilder,
   signedPayload,
   world,
   GENESIS_TIME,
   type CertifiedBlock,
+  type Group,
   type World,
 } from '@itc/core/testing/chain.js';
 import { grantBy, ownedDevice } from '@itc/core/testing/devices.js';
+import { EpochChain } from '@itc/core/testing/epochs.js';
 import { installNativeSha256, keyPair, verifyQuickly, type KeyPair } from '@itc/core/testing/keys.js';
 import type { Tables } from '@itc/node/ports.js';
 import { MemoryTables } from '@itc/node/storage/memory-tables.js';
@@ -52,14 +53,18 @@ export const gatewayKey: KeyPair = keyPair(30);
 export class FakeLedger implements LedgerPort {
   readonly world: World = world();
   readonly gateway: Address = gatewayKey.address;
-  readonly #chain: ChainBuilder = new ChainBuilder(this.world);
+  readonly #chain: EpochChain;
   readonly #listeners: Set<() => void> = new Set();
   readonly #devices: Map<string, Device> = new Map();
   readonly #grants: Map<string, Partial<GrantRecord> | undefined> = new Map();
-  readonly #hashes: Hash[] = [];
   readonly #values: Map<string, Uint8Array> = new Map();
   #tree: StateTree = StateTree.empty;
   #head: CertifiedBlock | undefined;
+
+  /** `later`: the validators of epochs 1, 2, …, the last of which is now; one epoch when left out. */
+  constructor(later: readonly Group[] = []) {
+    this.#chain = new EpochChain(this.world, later);
+  }
 
   get chain(): Hash {
     return this.world.chain;
@@ -117,7 +122,6 @@ export class FakeLedger implements LedgerPort {
 
   block(): CertifiedBlock {
     this.#head = this.#chain.append([], { stateRoot: this.#tree.root });
-    this.#hashes.push(headerHash(this.#head.block.header));
     for (const listener of this.#listeners) listener();
     return this.#head;
   }
@@ -149,19 +153,24 @@ export class FakeLedger implements LedgerPort {
     return accessKeys({ device, owner: record.owner, subject, ...(!isOwner && { path: { granters: [] } }) });
   }
 
-  stream(_epoch: number, keys: readonly StateKey[]): Uint8Array | undefined {
+  stream(from: number, keys: readonly StateKey[]): Uint8Array | undefined {
     const { block, certificate } = this.#head ?? this.block();
     const items = keys.map((key) => {
       const hash = stateKeyHash(key);
       const value = this.#values.get(toHex(hash));
       return { kind: 'state', key, ...(value && { value }), proof: this.#tree.prove(hash) } as const;
     });
-    const trusted = this.world.validators.set;
-    return encodeLightStream({ trusted, hops: [], header: block.header, certificate, items });
+    const { header } = block;
+    const { groups } = this.#chain;
+    const trusted = groups[from]?.set;
+    const set = groups[header.epoch]?.set;
+    const hops = set && this.#chain.index().hopsFrom(epoch(from), { header, certificate }, set, 2);
+    if (trusted === undefined || hops === undefined) return undefined;
+    return encodeLightStream({ trusted, hops, header, certificate, items });
   }
 
   epoch(): number {
-    return 0;
+    return (this.#head ?? this.block()).block.header.epoch;
   }
 
   deviceNews(device: Address): string {
@@ -176,13 +185,14 @@ export class FakeLedger implements LedgerPort {
   }
 
   anchor(at: number): Hash | undefined {
-    return this.#hashes[at - 1];
+    const block = this.#chain.builder.blocks[at - 1]?.block;
+    return block && headerHash(block.header);
   }
 
   trustUpdate(): Uint8Array | undefined {
     if (this.#head === undefined) return undefined;
     const { block, certificate } = this.#head;
-    return encodeLinkedHeader({ hops: [], header: block.header, certificate });
+    return encodeLinkedHeader({ hops: this.#chain.hopsTo(this.#head), header: block.header, certificate });
   }
 
   onHead(listener: () => void): () => void {
