@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runDagCommand } from './dag/command.ts';
 import { runLedgerModelCommand } from './ledger-model-command.ts';
+import { LedgerTally } from './ledger/ledger-tally.ts';
 import type { Exploration } from './model/explore.ts';
 import { BROKEN, EXHAUSTED, RULE, type Bounds } from './model/pipeline.ts';
 import { isLight, MUTATIONS } from './pbft/mutations.ts';
@@ -116,6 +117,7 @@ interface Found {
 async function runRange(range: Range, mutation?: string): Promise<Found> {
   const started = performance.now();
   const counts = new Tally();
+  const transactions = new LedgerTally();
   const totals = { blocks: 0, epochs: 0, crashes: 0, evidence: 0, recoveredMsMax: 0 };
   let done = 0;
   let failed: Outcome | undefined;
@@ -138,6 +140,7 @@ async function runRange(range: Range, mutation?: string): Promise<Found> {
     totals.evidence += outcome.evidence;
     totals.recoveredMsMax = Math.max(totals.recoveredMsMax, outcome.recoveredMs);
     counts.merge(outcome.counts);
+    transactions.merge(outcome.transactions);
     if (outcome.violation !== undefined && (failed === undefined || outcome.seed < failed.seed))
       failed = outcome;
     if (mutation === undefined) progress(done, range.number, totals);
@@ -148,7 +151,16 @@ async function runRange(range: Range, mutation?: string): Promise<Found> {
   return {
     failed,
     needed: (failed?.seed ?? range.first + range.number - 1) - range.first + 1,
-    summary: { seeds: done, first: range.first, ...totals, jobs: range.jobs, seconds, counts: counts.counts },
+    summary: {
+      seeds: done,
+      first: range.first,
+      ...totals,
+      jobs: range.jobs,
+      seconds,
+      counts: counts.counts,
+      transactions: transactions.counts,
+      neverAccepted: transactions.neverAccepted,
+    },
   };
 }
 

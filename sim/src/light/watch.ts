@@ -17,7 +17,7 @@ import { LightBeliefs } from '../checkers/light-beliefs.ts';
 import { streamFlaw, type Clock } from '../checkers/light-rules.ts';
 import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { BlockTree } from '../pbft/sim-block.ts';
-import { readBlock } from '../pbft/sim-block.ts';
+import { GENESIS_MS, readBlock } from '../pbft/sim-block.ts';
 import type { SimLedger } from '../pbft/sim-ledger.ts';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
@@ -98,7 +98,7 @@ export class LightWatch {
       chain,
       epoch: epoch(0),
       validators,
-      last: { height: height(0), time: millis(0), hash: chain, stateRoot: ZERO as Hash },
+      last: { height: height(0), time: millis(GENESIS_MS), hash: chain, stateRoot: ZERO as Hash },
       ended: false,
       certificate: undefined,
     });
@@ -198,7 +198,7 @@ export class LightWatch {
 
   #asks(client: Client, now: number, archive: Archive, gatewayKey: number): void {
     const before = readTrust(client.trust);
-    const clock: Clock = { now: client.clock ? Math.round(now) + 1 : 0, trustingMs: client.trustingMs };
+    const clock: Clock = { now: client.clock ? Math.round(now) : 0, trustingMs: client.trustingMs };
     client.asked += 1;
     const nonce = fakeSign(
       fakeKey(GATEWAYS - 1),

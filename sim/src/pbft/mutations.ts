@@ -2,6 +2,7 @@
 import { view } from '@itc/core/ledger/ids.js';
 import type { VerifiedMessage } from '@itc/core/pbft/messages.js';
 import { RULES, type Rules } from '@itc/core/pbft/rules.js';
+import { LEDGER_MUTATIONS, mutantMachine, type LedgerMutation } from '../ledger/mutants.ts';
 import { LIGHT_MUTATIONS, mutantReader, undividedSha256, type LightMutation } from '../light/mutants.ts';
 import type { Action } from '../world.ts';
 import type { Sabotage, SimMessage } from './shell.ts';
@@ -12,6 +13,8 @@ export interface Mutation {
   readonly sabotage?: Sabotage;
   /** Of the reader of light clients. */
   readonly light?: LightMutation;
+  /** Of the state machine. */
+  readonly ledger?: LedgerMutation;
 }
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -140,6 +143,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   ...Object.fromEntries(
     Object.entries(LIGHT_MUTATIONS).map(([name, { what, ...light }]) => [name, { what, light }]),
   ),
+  ...Object.fromEntries(
+    Object.entries(LEDGER_MUTATIONS).map(([name, { what, ...ledger }]) => [name, { what, ledger }]),
+  ),
 };
 
 /** Whether it takes light clients to see it. */
@@ -147,14 +153,19 @@ export function isLight(name: string): boolean {
   return MUTATIONS[name]?.light !== undefined;
 }
 
-/** What a run is given. The reader of a light mutation is put together first. */
+/** What a run is given. A reader or a state machine without one of its rules is put together first. */
 export async function sabotageOf(name: string): Promise<Sabotage> {
   const mutation = MUTATIONS[name];
   if (mutation === undefined) throw new RangeError(`there is no mutation ${name}`);
-  const { light, sabotage = {} } = mutation;
-  if (light === undefined) return sabotage;
-  const reader = await mutantReader(light);
-  return { ...sabotage, reader, ...(light.undivided && { hash: undividedSha256 }) };
+  const { light, ledger, sabotage = {} } = mutation;
+  const reader = light && (await mutantReader(light));
+  const machine = ledger && (await mutantMachine(ledger));
+  return {
+    ...sabotage,
+    ...(reader && { reader }),
+    ...(machine && { machine }),
+    ...(light?.undivided && { hash: undividedSha256 }),
+  };
 }
 
 function rules(changed: Partial<Rules>): Sabotage {

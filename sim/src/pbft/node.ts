@@ -1,7 +1,7 @@
 /** A validator of the simulator: the real replica, one per epoch, and a shell that does what the contract of `Effects` says. */
 import { equalBytes } from '@itc/core/bytes/hex.js';
+import { idText } from '@itc/core/bytes/id-text.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { mmrRoot } from '@itc/core/crypto/mmr.js';
 import { height as heightOf, millis } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { bitmapOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
@@ -22,7 +22,7 @@ import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
 import type { Action, Actor, World } from '../world.ts';
 import { WalRecord, type NodeOptions, type SimMessage } from './shell.ts';
 import { restartRequest } from './requests.ts';
-import { parseSimBlock, readBlock, setHash, TRANSACTIONS_MAX } from './sim-block.ts';
+import { chainTime, parseSimBlock, readBlock, setHash, TRANSACTIONS_MAX } from './sim-block.ts';
 import { SimLedger } from './sim-ledger.ts';
 
 /** Names of the files. The log is made when a node is set up; when it is missing later, the disk was lost. */
@@ -329,10 +329,10 @@ export class SimReplica implements Actor<SimMessage> {
       equalBytes(stateRoot, header.stateRoot) &&
       equalBytes(setHash(validators), header.validatorsHash) &&
       equalBytes(setHash(nextValidators), header.nextValidatorsHash) &&
-      equalBytes(mmrRoot(parent.history), header.historyRoot);
+      equalBytes(parent.historyRoot, header.historyRoot);
     if (!isSame || header.time <= parent.time) return 'invalid';
     // Another clock, or a later moment, may find it right: no last word.
-    return fresh && header.time > now + LIMITS.clockSkewMsMax ? 'later' : 'valid';
+    return fresh && header.time > chainTime(now) + LIMITS.clockSkewMsMax ? 'later' : 'valid';
   }
 
   /** One step of the replica, and its effects as actions in the order the contract demands. */
@@ -458,14 +458,18 @@ export class SimReplica implements Actor<SimMessage> {
       const id = requests.id(request);
       return this.#include.some((known) => equalBytes(known, id));
     };
+    const ahead = home.tree.idsAbove(this.#ledger.height, want.parentHash);
     const open = [...requests.waiting].filter(
-      (request) => !this.#ledger.isDone(request) && !disguise.censors(request),
+      (request) =>
+        !this.#ledger.isDone(request) &&
+        !disguise.censors(request) &&
+        !ahead.has(idText(requests.id(request))),
     );
     const urgent = this.#include.length === 0 ? [] : open.filter(isUrgent);
     const chosen = [...new Set([...urgent, ...open])].slice(0, TRANSACTIONS_MAX);
     const { height, parentHash } = want;
     const transactions = chosen.map((request) => requests.transaction(request));
-    const block = home.tree.propose({ height, parentHash, ...demands, now, transactions });
+    const block = home.tree.propose({ height, parentHash, ...demands, now: chainTime(now), transactions });
     return this.#step({ kind: 'proposal', block }, now);
   }
 }

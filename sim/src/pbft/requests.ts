@@ -1,7 +1,6 @@
 /** What clients ask for: transactions, by a number and by their id. */
 import { idText } from '@itc/core/bytes/id-text.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { transactionId } from '@itc/core/ledger/transaction.js';
 
 /** Requests from here on are wishes for a restart: who, and which of its lives wishes it. */
 const RESTARTS = 1 << 24;
@@ -26,16 +25,19 @@ export class Requests {
   readonly #asked: Map<number, Asked> = new Map();
   readonly #numbers: Map<string, number> = new Map();
 
-  /** A transaction that was asked for before is not asked for again; asked again, a request stays what it was. */
-  ask(request: number, make: () => Uint8Array): void {
-    if (!this.#asked.has(request)) {
-      const transaction = make();
-      const id = transactionId(transaction);
-      if (this.#numbers.has(idText(id))) return;
-      this.#asked.set(request, { transaction, id });
-      this.#numbers.set(idText(id), request);
-    }
+  /** A transaction that was asked for before is not asked for again. */
+  ask(request: number, { encoded, id }: { readonly encoded: Uint8Array; readonly id: Hash }): void {
+    if (this.#numbers.has(idText(id))) return;
+    this.#asked.set(request, { transaction: encoded, id });
+    this.#numbers.set(idText(id), request);
     this.waiting.add(request);
+  }
+
+  /** The same request again: it stays what it was. False where there was none. */
+  askAgain(request: number): boolean {
+    if (!this.#asked.has(request)) return false;
+    this.waiting.add(request);
+    return true;
   }
 
   transaction(request: number): Uint8Array {

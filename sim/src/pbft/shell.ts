@@ -10,7 +10,7 @@ import type { MakeReader } from '../light/watch.ts';
 import type { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import type { Action } from '../world.ts';
-import type { Executor } from './executions.ts';
+import type { Machine } from './executions.ts';
 import type { Home } from './home.ts';
 
 export type SimMessage =
@@ -79,7 +79,7 @@ export interface Sabotage {
   /** Reports a block as executed before it is durable. */
   readonly executesEarly?: boolean;
   /** A state machine that does something else. */
-  readonly executor?: Executor;
+  readonly machine?: Machine;
   /** What light clients read answers with. */
   readonly reader?: MakeReader;
   /** In place of SHA-256. */

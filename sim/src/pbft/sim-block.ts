@@ -25,6 +25,16 @@ export interface SimBlock extends Block {
   readonly ids: readonly Hash[];
 }
 
+/** What the clocks of the chain show where that of the world shows 0. */
+export const GENESIS_MS = 1_000_000;
+/** They run faster, so that a run of seconds sees recoveries, rentals and streams come to their end. */
+const CHAIN_RATE = 20;
+
+/** By the world's clock, or one that is wrong. */
+export function chainTime(now: number): number {
+  return GENESIS_MS + Math.round(now * CHAIN_RATE);
+}
+
 /** Transactions of one block. */
 export const TRANSACTIONS_MAX = 16;
 
@@ -32,8 +42,11 @@ export const TRANSACTIONS_MAX = 16;
 export interface Place {
   readonly header: Header | undefined;
   readonly hash: Hash;
+  readonly ids: readonly Hash[];
   readonly time: number;
   readonly history: Mmr;
+  /** Root of that: what the block above says. */
+  readonly historyRoot: Hash;
 }
 
 export interface Proposal extends EpochAt {
@@ -53,7 +66,14 @@ export class BlockTree {
   readonly #places: Map<string, Place> = new Map();
 
   constructor(genesis: Hash) {
-    this.#places.set(idText(genesis), { header: undefined, hash: genesis, time: 0, history: EMPTY_MMR });
+    this.#places.set(idText(genesis), {
+      header: undefined,
+      hash: genesis,
+      ids: [],
+      time: GENESIS_MS,
+      history: EMPTY_MMR,
+      historyRoot: mmrRoot(EMPTY_MMR),
+    });
   }
 
   at(hash: Hash): Place | undefined {
@@ -63,6 +83,16 @@ export class BlockTree {
   /** Every header that was made, also those nobody decided on. */
   *headers(): Iterable<{ readonly header: Header; readonly hash: Hash }> {
     for (const { header, hash } of this.#places.values()) if (header !== undefined) yield { header, hash };
+  }
+
+  /** Transactions of a block and those below it, down to a height: they are on their way already. */
+  idsAbove(height: number, hash: Hash): Set<string> {
+    const ids = new Set<string>();
+    for (let place = this.at(hash); place?.header !== undefined && place.header.height > height;) {
+      for (const id of place.ids) ids.add(idText(id));
+      place = this.at(place.header.parentHash);
+    }
+    return ids;
   }
 
   /** As an honest proposer makes it. The parent must be one of the tree. */
@@ -78,7 +108,7 @@ export class BlockTree {
         time: millis(Math.max(Math.round(of.now), parent.time + 1)),
         parentHash: of.parentHash,
         stateRoot: of.stateRoot,
-        historyRoot: mmrRoot(parent.history),
+        historyRoot: parent.historyRoot,
         validatorsHash: setHash(of.validators),
         nextValidatorsHash: setHash(of.nextValidators),
       },
@@ -92,13 +122,17 @@ export class BlockTree {
     const whole: Header = { ...header, txRoot: transactionsRoot(ids) };
     const candidate = candidateOf({ header: whole, transactions, ids });
     const parent = this.at(header.parentHash);
-    if (parent !== undefined)
+    if (parent !== undefined) {
+      const history = mmrAppend(parent.history, candidate.hash);
       this.#places.set(idText(candidate.hash), {
         header: whole,
         hash: candidate.hash,
+        ids,
         time: header.time,
-        history: mmrAppend(parent.history, candidate.hash),
+        history,
+        historyRoot: mmrRoot(history),
       });
+    }
     return candidate;
   }
 }

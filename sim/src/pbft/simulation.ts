@@ -10,15 +10,18 @@ import { ChainLinked } from '../checkers/chain-linked.ts';
 import { Violation } from '../checkers/checker.ts';
 import { Delivery } from '../checkers/delivery.ts';
 import { Epochs } from '../checkers/epochs.ts';
+import { LedgerRules } from '../checkers/ledger-rules.ts';
 import { NewViews } from '../checkers/new-views.ts';
 import { Liveness } from '../checkers/liveness.ts';
 import { Promises } from '../checkers/promises.ts';
 import { fakeKey, fakeSign } from '../fake-crypto.ts';
 import { applyFaults, heal, type Kinds } from '../faults.ts';
+import { LedgerTally, type LedgerCounts } from '../ledger/ledger-tally.ts';
 import { LightWatch } from '../light/watch.ts';
 import { Random } from '../random.ts';
 import { World } from '../world.ts';
 import { byzantine } from './byzantine.ts';
+import { PRODUCTION_MACHINE } from './executions.ts';
 import { Home } from './home.ts';
 import { BLOCKS, SimReplica, WAL } from './node.ts';
 import { validatorsOf, type Plan } from './plan.ts';
@@ -31,6 +34,7 @@ import {
   type SimMessage,
   type WalRecord,
 } from './shell.ts';
+import { chainTime } from './sim-block.ts';
 import { SimLedger } from './sim-ledger.ts';
 import { withLimits } from './small-limits.ts';
 
@@ -47,6 +51,8 @@ export interface Outcome {
   readonly recoveredMs: number;
   /** How often each kind of fault took place. */
   readonly counts: Readonly<Record<string, number>>;
+  /** What became of transactions, by kind. */
+  readonly transactions: LedgerCounts;
   readonly violation: { readonly checker: string; readonly message: string } | undefined;
 }
 
@@ -90,6 +96,8 @@ export class Simulation {
   #preparedTop = { height: 0, view: -1 };
   readonly #identities: readonly number[];
   readonly home: Home;
+  readonly #rules: LedgerRules;
+  readonly transactions: LedgerTally = new LedgerTally();
   /** Light clients, where the plan has them. */
   readonly light: LightWatch | undefined;
   readonly #nodes: (SimReplica | undefined)[] = [];
@@ -103,16 +111,18 @@ export class Simulation {
     this.#sabotage = sabotage;
     this.#random = new Random(plan.seed * 2 + 1);
     this.validators = validatorsOf(plan.weights);
+    const machine = sabotage.machine ?? PRODUCTION_MACHINE;
     this.home = new Home({
       seed: plan.seed,
       validators: this.validators,
       elections: new Map(
         plan.elections.map(({ checkpoint, weights }) => [checkpoint, validatorsOf(weights)]),
       ),
-      executor: sabotage.executor,
+      machine,
       hash: sabotage.hash,
     });
     this.ledger = new SimLedger(this.home);
+    this.#rules = new LedgerRules(machine, this.home.traffic.people);
     const keys = Math.max(plan.weights.length, ...plan.elections.map(({ weights }) => weights.length));
     const faulty = new Set([...plan.villains, ...plan.frail].map(({ self }) => self));
     this.#identities = [
@@ -195,7 +205,8 @@ export class Simulation {
     // A little longer, so that votes under way meet the checkers too.
     world.run(world.now + 1_000);
     checkEvidence(this);
-    this.light?.wakeUp(world.now);
+    this.#rules.ended(this.ledger.state);
+    this.light?.wakeUp(chainTime(world.now));
   }
 
   /** Light clients ask now and then, for as long as the run lasts. */
@@ -206,7 +217,7 @@ export class Simulation {
         const replica = this.node(node);
         return replica === undefined ? [] : [[node, replica]];
       });
-      world.clock.after(light.turn(world.now, new Map(up)), ask);
+      world.clock.after(light.turn(chainTime(world.now), new Map(up)), ask);
     };
     world.clock.after(ASK_FIRST_MS, ask);
   }
@@ -256,7 +267,11 @@ export class Simulation {
       const { requests, traffic } = this.home;
       if (requests.waiting.size < REQUESTS_WAITING_MAX) {
         request += 1;
-        requests.ask(request, () => traffic.draw(this.ledger.state, this.ledger.height));
+        const { state, height: tip } = this.ledger;
+        const transaction = traffic.draw(state, tip, chainTime(this.world.now));
+        this.transactions.drawn(transaction.tx.body.kind);
+        this.home.executions.knows(transaction);
+        requests.ask(request, transaction);
       }
       this.world.clock.after(this.#random.next() * 2 * this.plan.requestEveryMs, arrive);
     };
@@ -342,7 +357,12 @@ export class Simulation {
       const { block } = committed;
       linked.delivered(node, block);
       const { epoch } = this.ledger.present;
-      this.ledger.apply(block);
+      const execution = this.ledger.apply(block);
+      this.#rules.executed(execution);
+      for (const receipt of execution.receipts) {
+        this.transactions.executed(receipt);
+        this.home.traffic.executed(receipt.transaction);
+      }
       this.light?.committed(committed, this.ledger);
       if (this.ledger.present.epoch !== epoch) this.world.tally.add('epoch change');
       const { waiting } = this.home.requests;
@@ -475,6 +495,7 @@ function outcomeOf(simulation: Simulation, violation: Outcome['violation']): Out
     evidence: simulation.evidence.length,
     recoveredMs: Math.round(simulation.recoveredMs),
     counts: world.tally.counts,
+    transactions: simulation.transactions.counts,
     violation,
   };
 }
