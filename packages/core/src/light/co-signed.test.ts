@@ -335,6 +335,26 @@ test('QUANTUM-3.5: another epoch, a checkpoint that was believed otherwise, and 
   assert.equal(verdict(slow, { ...now, checkpoint: of.checkpoint(newest) }), 'time');
 });
 
+test('QUANTUM-3.5: a hop leads on, an epoch that ended has no later checkpoint, and one block has one state', () => {
+  // Under a block in the middle of the epoch the record is the one that is trusted already.
+  const still = of.hop(0, { block: of.first[0] as CertifiedBlock, shown: of.coSigners(0) });
+  assert.equal(verdict(of.start, stream({ hops: [still] })), 'epoch');
+  const end = of.hop(0);
+  const ended = { trusted: of.start.coSigners, hops: [], checkpoint: end, items: [] };
+  const [event] = read(of.start, encodeCoSignedStream(ended));
+  assert.ok(event?.kind === 'believed');
+  const trust = decodeCoSignedTrust(event.trust, of.start.coSigners);
+  assert.ok(trust.ok && trust.value.ended);
+  const more = new CoSignedWorld([slidingMembers(0)]);
+  for (let i = 0; i < 3; i += 1) more.append(0);
+  const later = more.append(0);
+  assert.equal(verdict(trust.value, { ...ended, checkpoint: more.checkpoint(later) }), 'epoch');
+  // The hop itself may follow, and only that one.
+  assert.equal(verdict(trust.value, stream()), 'ok');
+  const other = of.checkpoint(of.closing[0] as CertifiedBlock, { after: coSignersOf(1, slidingMembers(7)) });
+  assert.equal(verdict(trust.value, { ...ended, checkpoint: other }), 'conflict');
+});
+
 test('QUANTUM-3.5: the record of co-signers is the one in the state that was co-signed', () => {
   const honest = of.hop(0);
   const other = of.hop(0, { shown: coSignersOf(1, slidingMembers(40)) });

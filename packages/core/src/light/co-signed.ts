@@ -104,8 +104,6 @@ export function openCheckpoint(
     return refused('stale', `height ${header.height} lies below ${last.height}, which is believed`);
   if (header.height > last.height && header.time <= last.time)
     return refused('time', 'a higher header does not have a later time');
-  if (header.epoch < coSigners.epoch)
-    return refused('epoch', `the header is of epoch ${header.epoch}, epoch ${coSigners.epoch} is trusted`);
   if (trust.ended && header.epoch === coSigners.epoch && header.height > last.height)
     return refused('epoch', `epoch ${coSigners.epoch} ended at height ${last.height}`);
   const indices = indicesOf(signers, coSigners.members.length);

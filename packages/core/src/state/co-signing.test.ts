@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { compareBytes } from '../bytes/hex.ts';
 import { decodeGenesis, encodeGenesis, genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { addressOf } from '../ledger/address.ts';
@@ -176,4 +177,54 @@ test('QUANTUM-1.6: genesis may name co-signing keys; a document without them is 
     keys[1],
   );
   assert.equal(LedgerState.fromGenesis(genesis).coSigners, undefined);
+});
+
+test('QUANTUM-1.3: whatever is registered, bonded and voted, the list is that of the epoch’s set, of keys registered before it began, and stays to its end', () => {
+  const act = fc.record({
+    who: fc.nat(4),
+    what: fc.constantFrom('register', 'register', 'renew', 'unbond', 'epoch', 'later'),
+    key: fc.integer({ min: 1, max: 200 }),
+  });
+  fc.assert(
+    fc.property(fc.array(act, { minLength: 3, maxLength: 25 }), (acts) => {
+      const w = world(1n);
+      const people = [...w.validators, alice];
+      const inForce = new Map<string, number>();
+      let list = w.state.coSigners;
+      let epoch = w.state.epoch.epoch;
+      assert.equal(w.bond(alice, PER_WEIGHT), 'ok');
+      w.grant(alice, 1);
+      for (const { who, what, key } of acts) {
+        const person_ = people[who] as Person;
+        const before = w.state.record('co-signing-key', idOf(person_));
+        if (what === 'register') {
+          const outcome = w.send(person_, coSign(w, person_, { key }));
+          assert.equal(outcome === 'ok', before === undefined && w.record(person_) !== undefined, outcome);
+          if (outcome === 'ok') inForce.set(person_.name, key);
+        } else if (what === 'renew' && before !== undefined) {
+          const former = inForce.get(person_.name) as number;
+          const outcome = w.send(person_, coSign(w, person_, { key, former, since: before.since }));
+          assert.equal(outcome === 'ok', w.height - 1 >= before.since + 1024, outcome);
+          if (outcome === 'ok') inForce.set(person_.name, key);
+        } else if (what === 'unbond') w.unbond(person_, PER_WEIGHT);
+        else if (what === 'epoch') w.nextEpoch();
+        else w.height += 1024;
+        if (w.state.epoch.epoch === epoch) assert.deepEqual(w.state.coSigners, list);
+        else {
+          ({ epoch } = w.state.epoch);
+          list = w.state.coSigners;
+          const { validators } = w.state.epoch;
+          const expected = validators.map(({ key: consensus, weight }) => {
+            const account = w.state.validatorOf(consensus)?.address;
+            const record = account && w.state.record('co-signing-key', String.fromCharCode(...account));
+            return { weight, key: record?.key ?? NO_CO_SIGNER };
+          });
+          const isAny = expected.some(({ key: named }) => named !== NO_CO_SIGNER);
+          assert.deepEqual(list, isAny ? { epoch, members: expected } : undefined);
+        }
+        assert.equal(w.state.supply(), SUPPLY);
+      }
+    }),
+    { numRuns: 40 },
+  );
 });

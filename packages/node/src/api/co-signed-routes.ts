@@ -12,6 +12,7 @@ import type { CoSigning } from '../runtime/co-signing.ts';
 import { ITEMS_BUT_PAYLOADS, wantsOf } from './light-routes.ts';
 import { Problem } from './schemas.ts';
 import { refuse, type Api, type Routes } from './server.ts';
+import type { SourceBudget } from './source-budget.ts';
 
 const Counter = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const CoSignaturesAnswer = Type.Object({
@@ -31,12 +32,17 @@ const CoSignaturesAnswer = Type.Object({
   ),
 });
 
-export function coSignedRoutes(chain: Chain, coSigning: CoSigning): Routes {
+/** Bytes of an answer that count as another one. */
+const ANSWER_BYTES = 65_536;
+
+/** `budget`: what serving an address may cost; without one, whoever asks is answered. */
+export function coSignedRoutes(chain: Chain, coSigning: CoSigning, budget?: SourceBudget): Routes {
   const server = new CoSignedServer(chain, coSigning);
   return (api: Api): void => {
     api.get(
       '/api/v1/light/co-signed',
       {
+        onRequest: async ({ raw }) => budget?.assertWelcome(budget.sourceOf(raw.socket)),
         schema: {
           summary:
             'From the co-signers a client trusts to the newest co-signed checkpoint, with proofs of what it asks for',
@@ -61,6 +67,10 @@ export function coSignedRoutes(chain: Chain, coSigning: CoSigning): Routes {
           height: height(query.height ?? 0),
           wants: wantsOf(query).flatMap((want) => (want.kind === 'payload' ? [] : [want])),
         });
+        const cost = answer.ok ? 1 + Math.floor(answer.value.length / ANSWER_BYTES) : 1;
+        budget?.charge(budget.sourceOf(request.raw.socket), cost);
+        // What is shown here is for everybody, a page of another origin included.
+        reply.header('access-control-allow-origin', '*');
         if (!answer.ok) return refuse(answer.code, answer.message);
         reply.type('application/octet-stream');
         return Buffer.from(answer.value);

@@ -66,6 +66,7 @@ export class NodeApi {
     const { subnet, subnetStore } = node;
     const hops = new Hops(node.chain);
     const sources = new SourceBudget(node);
+    const answers = new SourceBudget(node, ANSWER_LIMITS);
     this.#server = new ApiServer({
       host: node.config.api.host,
       port: node.config.api.port,
@@ -109,7 +110,7 @@ export class NodeApi {
             now: () => node.clock.now(),
             peers: node.light,
           }),
-          new SourceBudget(node, ANSWER_LIMITS),
+          answers,
         ),
         evidenceRoutes({
           chain: node.chain,
@@ -123,7 +124,7 @@ export class NodeApi {
             submit: (encoded) => node.submit(encoded),
           }),
         }),
-        coSignedRoutes(node.chain, node.coSigning),
+        coSignedRoutes(node.chain, node.coSigning, answers),
         submissionStream({
           chain: node.chain,
           mempool: node.mempool,

@@ -12,6 +12,7 @@ import {
   coSignerOf,
   coSignersQuorum,
   coSigningBytes,
+  hasCoSigner,
   readCoSigners,
   type CoSigners,
 } from '@itc/core/ledger/co-signers.js';
@@ -37,8 +38,25 @@ import {
 import { CoSigningStore } from './co-signing-store.ts';
 import type { Logger } from './logger.ts';
 
+/** What of a chain is needed here. */
+export type CoSignedChain = Pick<
+  Chain,
+  | 'id'
+  | 'genesis'
+  | 'height'
+  | 'state'
+  | 'epoch'
+  | 'floor'
+  | 'stateUnder'
+  | 'headerAt'
+  | 'hashAt'
+  | 'closingHeight'
+  | 'onCommitted'
+  | 'onReplaced'
+>;
+
 export interface CoSigningOptions {
-  readonly chain: Chain;
+  readonly chain: CoSignedChain;
   readonly tables: Tables;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -60,6 +78,8 @@ const K = LIMITS.checkpointInterval;
 const TICK_MS = 3_000;
 /** An answer may have half a megabyte: a peer gets so many and no more. */
 const ANSWER_MS = 100;
+/** How often the end of an epoch is asked for: perhaps nobody has it. */
+const TRIES_MAX = 64;
 /** Checkpoints gathered for at a time. */
 const GATHERING_MAX = 8;
 /** What a validator may be ahead of this node. */
@@ -79,6 +99,11 @@ export class CoSigning {
   #turn: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #round = 0;
+  #isNewestNext = false;
+  /** By the epoch that ended. */
+  readonly #tries = new Map<number, number>();
+  /** Of all epochs below, the end is here. */
+  #settled = 0;
   #isStopped = false;
 
   constructor(options: CoSigningOptions) {
@@ -215,7 +240,7 @@ export class CoSigning {
     const { key, signature } = message;
     const gathering = this.#gathering.get(message.height);
     if (gathering === undefined || isComplete(gathering) || !isNews(gathering, coSignerOf(key))) return;
-    this.#then(() => this.#judge(id, message.height, [{ key, signature }]));
+    this.#then(() => this.#judge(id, gathering, [{ key, signature }]));
   }
 
   #answer(peer: PeerId, of: Height): void {
@@ -240,9 +265,11 @@ export class CoSigning {
     const hash = this.#o.chain.hashAt(header.height);
     if (header.height !== asked || hash === undefined || !equalBytes(headerHash(header), hash)) return;
     this.#then(async () => {
-      if (!this.#gathering.has(asked) && !this.#adopt(entry)) return;
-      await this.#judge(id, asked, entry.signatures);
-      this.#askForMissing();
+      const known = this.#gathering.get(asked);
+      if (known !== undefined) await this.#judge(id, known, entry.signatures);
+      else await this.#adopt(id, entry);
+      // No sooner than the peer answers again.
+      this.#o.clock.after(2 * ANSWER_MS, () => this.#askForMissing());
     });
   }
 
@@ -250,40 +277,50 @@ export class CoSigning {
    * A checkpoint from before this node began to execute: who may have signed it is known from the one before, or, where that is not to be
    * had, from the last that is. It counts once enough of those have signed.
    */
-  #adopt(entry: SentEntry): boolean {
-    const { header, stateRoot, successors } = entry;
+  async #adopt(peer: PeerId, entry: SentEntry): Promise<void> {
+    const { header, stateRoot } = entry;
     const own = this.#entryOf(header);
-    if (own !== undefined && !equalBytes(own.stateRoot, stateRoot)) return false;
+    if (own !== undefined && !equalBytes(own.stateRoot, stateRoot)) return;
+    const successors = own?.successors ?? entry.successors;
     let coSigners: CoSigners | undefined;
     for (let at: number = header.epoch; coSigners === undefined && at >= 0; at -= 1)
       coSigners = this.coSignersOf(at);
-    if (coSigners === undefined) return false;
-    if (successors !== undefined && !areSuccessors(entry)) return false;
-    const signed = entry.signatures.map((one) => ({ ...one, signer: coSignerOf(one.key) }));
-    if (enoughOf(coSigners, signed) === undefined) return false;
-    this.#gathering.set(header.height, { header, stateRoot, successors, coSigners, signatures: new Map() });
-    return true;
+    if (coSigners === undefined) return;
+    if (successors !== undefined && !areSuccessors({ header, stateRoot, successors })) return;
+    const kept = this.store.checkpoint(header.height)?.coSignatures ?? [];
+    const signatures = new Map(kept.map((one) => [idText(one.signer), one]));
+    const found = { header, stateRoot, successors, coSigners, signatures };
+    const fresh = await this.#verified(peer, found, entry.signatures);
+    const all = [...kept, ...fresh];
+    if (fresh.length === 0 || enoughOf(coSigners, all) === undefined) return;
+    await this.store.put({ header, stateRoot, successors }, all, this.#o.chain.floor);
   }
 
-  async #judge(
+  async #judge(peer: PeerId, gathering: Gathering, shown: SentEntry['signatures']): Promise<void> {
+    if (isComplete(gathering)) return;
+    const fresh = await this.#verified(peer, gathering, shown);
+    if (fresh.length > 0) await this.#add(gathering.header.height, fresh);
+  }
+
+  /** What is new and by a co-signer; nothing where one does not hold, and whoever showed it is not heard any more. */
+  async #verified(
     peer: PeerId,
-    of: number,
-    shown: readonly { readonly key: Uint8Array; readonly signature: Uint8Array }[],
-  ): Promise<void> {
-    const gathering = this.#gathering.get(of);
-    if (gathering === undefined || isComplete(gathering)) return;
+    gathering: Gathering,
+    shown: SentEntry['signatures'],
+  ): Promise<readonly CoSignature[]> {
     const { header, stateRoot } = gathering;
     const fresh = shown
       .map((one): CoSignature => ({ ...one, signer: coSignerOf(one.key) }))
       .filter(({ signer }) => isNews(gathering, signer));
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return [];
     const checkpoint = { epoch: header.epoch, height: header.height, hash: headerHash(header), stateRoot };
     const message = coSigningBytes(this.#o.chain.id, checkpoint);
     const verdicts = await this.#o.pool.verifyBatch(
       fresh.map(({ key, signature }) => ({ algorithm: ML_DSA_44, key, message, signature })),
     );
-    if (verdicts.includes(false)) return this.#blame(peer, 'a co-signature does not hold');
-    return this.#add(of, fresh);
+    if (!verdicts.includes(false)) return fresh;
+    this.#blame(peer, 'a co-signature does not hold');
+    return [];
   }
 
   async #add(of: number, fresh: readonly CoSignature[]): Promise<void> {
@@ -304,15 +341,15 @@ export class CoSigning {
   /** The newest checkpoint, and ends of epochs of which too little is here: one question at a time, to one peer after the other. */
   #askForMissing(): void {
     const { transport } = this.#o;
+    if (this.#isStopped) return;
     const peers = transport.peers();
-    const missing = this.#missing();
     const peer = peers[this.#round % Math.max(1, peers.length)];
     this.#round += 1;
-    if (missing === undefined || peer === undefined || this.#asked.has(peer.id)) {
-      // An answer that never came is not waited for any longer than a round.
-      if (peer !== undefined) this.#asked.delete(peer.id);
-      return;
-    }
+    if (peer === undefined) return;
+    // An answer that never came is not waited for any longer than a round.
+    if (this.#asked.delete(peer.id)) return;
+    const missing = this.#missing();
+    if (missing === undefined) return;
     this.#asked.set(peer.id, missing);
     transport.send(
       peer.id,
@@ -321,26 +358,48 @@ export class CoSigning {
     );
   }
 
+  /** The newest, as long as too few have signed it, in turn with the first end of an epoch: what comes later is judged by what came before. */
   #missing(): number | undefined {
-    const { chain } = this.#o;
-    const wanting: number[] = [];
-    const last = [...this.#gathering.values()].at(-1);
-    if (last !== undefined && !isComplete(last)) wanting.push(last.header.height);
-    for (let at = 0; at < chain.epoch.epoch && wanting.length < GATHERING_MAX; at += 1) {
-      const coSigners = this.coSignersOf(at);
-      const boundary = this.store.boundary(at);
-      const isHere =
-        boundary !== undefined &&
-        (coSigners === undefined || enoughOf(coSigners, boundary.coSignatures) !== undefined);
-      const closing = chain.closingHeight(epoch(at));
-      if (!isHere && closing !== undefined && this.#mayBe(at)) wanting.push(closing);
-    }
-    return wanting[this.#round % Math.max(1, wanting.length)];
+    const newest = Math.max(0, ...this.#gathering.keys());
+    const gathering = this.#gathering.get(newest);
+    const isWanting = gathering !== undefined && !isComplete(gathering);
+    this.#isNewestNext = !this.#isNewestNext;
+    if (isWanting && this.#isNewestNext) return newest;
+    return this.#missingEnd() ?? (isWanting ? newest : undefined);
   }
 
-  /** Whether anybody can have co-signed the end of this epoch, as far as is known here. */
+  #missingEnd(): number | undefined {
+    const { chain } = this.#o;
+    for (let at = this.#settled; at < chain.epoch.epoch; at += 1) {
+      const isHere = this.#isEndHere(at);
+      if (isHere && at === this.#settled) this.#settled += 1;
+      const closing = chain.closingHeight(epoch(at));
+      const tries = this.#tries.get(at) ?? 0;
+      if (isHere || closing === undefined || tries >= TRIES_MAX || !this.#mayBe(at)) continue;
+      this.#tries.set(at, tries + 1);
+      return closing;
+    }
+    return undefined;
+  }
+
+  /** Whether enough have co-signed the end of an epoch, as far as it is here. */
+  #isEndHere(of: number): boolean {
+    const coSigners = this.coSignersOf(of);
+    const boundary = this.store.boundary(of);
+    if (boundary === undefined) return false;
+    return coSigners === undefined || enoughOf(coSigners, boundary.coSignatures) !== undefined;
+  }
+
+  /** Whether enough can have: of an epoch whose co-signers are not known here, too. */
   #mayBe(of: number): boolean {
-    return this.coSignersOf(of) !== undefined || this.store.successorsOf(of) !== undefined;
+    const coSigners = this.coSignersOf(of);
+    if (coSigners === undefined) return this.store.boundary(of) === undefined && of > 0;
+    return (
+      weightOf(
+        coSigners,
+        coSigners.members.filter(hasCoSigner).map(({ key }) => ({ signer: key })),
+      ) >= coSignersQuorum(coSigners)
+    );
   }
 
   #then(work: () => Promise<void>): void {
