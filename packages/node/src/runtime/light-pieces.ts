@@ -57,12 +57,16 @@ export interface LightPiecesOptions {
   readonly subnet?: { readonly id: Hash; readonly store: SubnetStore; readonly range: AppliedRange };
 }
 
+/** Trees over the payloads of a checkpoint that are kept for the next question. */
+const TREES_MAX = 8;
 /** Levels of a path: more than any count below 2^53 needs. */
 const PATH_MAX = 53;
 
 /** `later`: it is here, and no header commits it yet. */
 export class LightPieces {
   readonly #o: LightPiecesOptions;
+  /** By checkpoint, the latest last: readings that are asked for lie together. */
+  readonly #trees = new Map<number, MerkleTree>();
 
   constructor(options: LightPiecesOptions) {
     this.#o = options;
@@ -85,8 +89,8 @@ export class LightPieces {
     const { chain, subnet } = this.#o;
     const place = subnet?.store.place(id);
     const kept = place && subnet?.store.kept(place.checkpoint);
-    const ids = place && subnet?.store.appliedIds(place.checkpoint);
-    if (subnet === undefined || place === undefined || kept === undefined || ids === undefined)
+    const tree = place && this.#treeOf(place.checkpoint);
+    if (subnet === undefined || place === undefined || kept === undefined || tree === undefined)
       return undefined;
     const checkpoints = chain.stateUnder(under)?.checkpointPeaks(subnet.id)?.count ?? 0;
     if (place.checkpoint > checkpoints || checkpoints > subnet.range.count) return 'later';
@@ -94,17 +98,29 @@ export class LightPieces {
     // It began later, and does not know what came before this checkpoint.
     if (range === undefined) return undefined;
     const { index } = place;
-    const path = new MerkleTree(ids).path(index);
+    const path = tree.path(index);
     return {
       kind: 'payload',
       id,
       subnet: subnet.id,
       time: millis(kept.time),
       index,
-      count: ids.length,
+      count: tree.count,
       path,
       range,
     };
+  }
+
+  #treeOf(checkpoint: number): MerkleTree | undefined {
+    const known = this.#trees.get(checkpoint);
+    const ids = known === undefined ? this.#o.subnet?.store.appliedIds(checkpoint) : undefined;
+    const tree = known ?? (ids && new MerkleTree(ids));
+    if (tree === undefined) return undefined;
+    this.#trees.delete(checkpoint);
+    this.#trees.set(checkpoint, tree);
+    const [oldest] = this.#trees.keys();
+    if (oldest !== undefined && this.#trees.size > TREES_MAX) this.#trees.delete(oldest);
+    return tree;
   }
 }
 
