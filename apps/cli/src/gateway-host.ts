@@ -4,6 +4,7 @@ import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { BatchPeers } from '@itc/edge/api/batch-peers.js';
 import { ChainLedger } from '@itc/edge/api/ledger-port.js';
 import { gatewayRoutes } from '@itc/edge/api/gateway-routes.js';
 import { rentalWordRoutes } from '@itc/edge/api/rental-word-routes.js';
@@ -78,6 +79,7 @@ export function openGateway(node: NodeProcess, hub: EventHub): GatewayHost {
       final: (payload) => subnet.final(payload),
     },
     vault,
+    batches: new BatchPeers({ transport: node.transport, clock, members: () => subnet.members }),
     mqttHost: config.mqtt?.host ?? '127.0.0.1',
     mqttPort: config.mqtt?.port ?? 1883,
     verify: verifyNative,

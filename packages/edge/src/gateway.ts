@@ -39,7 +39,7 @@ import type {
 } from './gateway/views.ts';
 import { EDGE_LIMITS } from './limits.ts';
 import { reasonOf, type Log } from './log.ts';
-import type { BatchVerifier, LedgerPort, SubnetPort } from './ports.ts';
+import type { BatchPort, BatchVerifier, LedgerPort, SubnetPort } from './ports.ts';
 import { publishResultOf } from './publish-code.ts';
 import { downTopic, epochBelow, HEADER_TOPIC, noticeTopic } from './topics.ts';
 
@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly ledger: LedgerPort;
   readonly subnet: SubnetPort;
   readonly vault: Vault;
+  /** Left out: batches of other gateways are without readings here, until their devices bring them. */
+  readonly batches?: BatchPort;
   readonly mqttHost: string;
   /** 0: any free port. */
   readonly mqttPort: number;
@@ -116,9 +118,19 @@ export class Gateway {
       listener: {
         acknowledged: (payload) => this.#commands.acknowledged(payload),
         awaits: (payload) => this.#commands.awaits(payload),
+        lacks: (batch) => options.batches?.want(batch),
+        completed: (batch) => options.batches?.has(batch),
         received: (payload, records) => this.#onReceived(payload, records),
         attested: (payload) => this.#attestations.hear(payload),
         rentalWord: (payload) => this.#onRentalWord(payload),
+      },
+    });
+    options.batches?.use({
+      find: (id) => vault.batch(id),
+      take: (id, readings) => {
+        this.#ingest.brought(id, readings).catch((error: unknown) => {
+          log.error('readings of a batch could not be stored', { reason: reasonOf(error) });
+        });
       },
     });
     this.#streams = new StreamDesk({ ledger, publish: (message) => this.#broker.publish(message) });

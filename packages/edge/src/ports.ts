@@ -83,6 +83,19 @@ export interface SubnetPort {
   ): { readonly checkpoint: number; readonly height: number; readonly time: number } | undefined;
 }
 
+/** Readings of batches that other gateways of the subnet have taken. */
+export interface BatchPort {
+  /** How batches are found here, and what becomes of those that come; they are not checked. */
+  use(o: {
+    readonly find: (id: Hash) => readonly Uint8Array[] | undefined;
+    readonly take: (id: Hash, readings: readonly Uint8Array[]) => void;
+  }): void;
+  /** A batch was heard of whose readings are not here. */
+  want(id: Hash): void;
+  /** They are here. */
+  has(id: Hash): void;
+}
+
 export interface SignedItem {
   readonly key: Uint8Array;
   readonly message: Uint8Array;

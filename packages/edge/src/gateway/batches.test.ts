@@ -3,14 +3,19 @@ import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
-import { verifyQuickly } from '@itc/core/testing/keys.js';
+import { Writer } from '@itc/core/bytes/writer.js';
+import { keyPair, verifyQuickly, type KeyPair } from '@itc/core/testing/keys.js';
+import type { Channel, Peer, PeerRole } from '@itc/node/ports.js';
+import { CHANNELS } from '@itc/node/runtime/channels.js';
 import { MemoryTables } from '@itc/node/storage/memory-tables.js';
 import { encodeSenml, parseSenml } from '../2-conversion/senml.ts';
+import { BatchPeers } from '../api/batch-peers.ts';
 import { Vault } from '../3-cyber/vault/vault.ts';
 import { signBatch, verifyBatchReading } from '../device-sdk/reading-batch.ts';
 import { loginByPassword, publish, reading, sensor, type Answer } from '../testing/device-login.ts';
 import { signerOf } from '../testing/device-signer.ts';
 import { openGateway, sensorKey, type TestGateway } from '../testing/gateway.ts';
+import { until } from '../testing/mqtt.ts';
 import { encodeUploadFrame, UPLOAD_CONTENT_TYPE } from '../upload-frame.ts';
 
 const START = 1_700_000_000_000;
@@ -161,3 +166,85 @@ test('EDGE-15.1: an upload has one encoding; cut off or longer it is none', asyn
   assert.equal((await publish(client, bytes)).code, undefined);
   client.end(true);
 });
+
+test('EDGE-15.7: a gateway that heard of a batch asks the others of its subnet, and takes what is under the root', async () => {
+  const world = twoGateways();
+  await using one = await openGateway({ batches: world.ports[0] });
+  await using two = await openGateway({ ledger: one.ledger, batches: world.ports[1] });
+  const client = await loginByPassword(one, sensorKey);
+  const batch = batchOf(one, 5);
+  assert.equal((await send(client, batch)).code, undefined);
+  two.subnet.hear([batch.payload]);
+  await until(() => values(two).length === 10, 'the readings');
+  assert.deepEqual(values(two), values(one));
+  client.end(true);
+});
+
+test('EDGE-15.7: attack: unasked, of another root, or to who is no gateway of the subnet nothing is given or taken', async () => {
+  const world = twoGateways();
+  await using t = await openGateway({ batches: world.ports[0] });
+  const batch = batchOf(t, 3);
+  const other = batchOf(t, 4, 2);
+  t.subnet.hear([batch.payload]);
+  const reply = (id: Hash, readings: readonly Uint8Array[]): Uint8Array =>
+    new Writer(64)
+      .fixed(id, 32)
+      .list(readings, (w, one) => w.bytes(one))
+      .finish();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  world.tell(0, CHANNELS.batchReply.number, reply(batch.payload.id, other.readings));
+  world.tell(0, CHANNELS.batchReply.number, reply(other.payload.id, other.readings));
+  world.tell(0, CHANNELS.batchReply.number, Uint8Array.of(1, 2, 3));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(t.vault.batch(batch.payload.id), undefined);
+  world.tell(0, CHANNELS.batchReply.number, reply(batch.payload.id, batch.readings));
+  await until(() => t.vault.batch(batch.payload.id) !== undefined, 'the right ones');
+  assert.equal(values(t).length, 6);
+  const before = world.sent.length;
+  world.tell(0, CHANNELS.batchRequest.number, batch.payload.id, 'validator');
+  assert.equal(world.sent.length, before);
+  world.tell(0, CHANNELS.batchRequest.number, batch.payload.id);
+  assert.equal(world.sent.length, before + 1);
+});
+
+/** Two gateways of one subnet that hear each other at once. */
+function twoGateways(): {
+  readonly ports: readonly [BatchPeers, BatchPeers];
+  readonly sent: Uint8Array[];
+  tell(to: 0 | 1, channel: number, bytes: Uint8Array, role?: PeerRole): void;
+} {
+  const keys = [keyPair(80), keyPair(81)];
+  const channels: Map<number, Channel>[] = [new Map(), new Map()];
+  const sent: Uint8Array[] = [];
+  const peerOf = (i: number, role: PeerRole = 'gateway'): Peer => {
+    const { key, address } = keys[i] as KeyPair;
+    return { id: `${i}`, key, address, role, listen: '' };
+  };
+  const tell = (to: 0 | 1, channel: number, bytes: Uint8Array, role?: PeerRole): void =>
+    channels[to]?.get(channel)?.receive(peerOf(1 - to, role), bytes);
+  const port = (self: 0 | 1): BatchPeers => {
+    const other = (1 - self) as 0 | 1;
+    return new BatchPeers({
+      transport: {
+        open: (channel) => void channels[self]?.set(channel.number, channel),
+        listen: () => {},
+        peers: () => [peerOf(other)],
+        send: (_, channel, bytes) => {
+          sent.push(bytes);
+          setImmediate(() => tell(other, channel, bytes));
+          return true;
+        },
+      },
+      clock: {
+        monotonicMs: () => performance.now(),
+        after: (delayMs, callback) => {
+          const timer = setTimeout(callback, delayMs);
+          timer.unref();
+          return { cancel: () => clearTimeout(timer) };
+        },
+      },
+      members: () => keys.map(({ key }) => ({ key, weight: 1 })),
+    });
+  };
+  return { ports: [port(0), port(1)], sent, tell };
+}

@@ -57,6 +57,10 @@ export interface IngestListener {
   /** Whether it answers a command that waits for an answer. */
   awaits(payload: Payload): boolean;
   received(payload: Payload, records: readonly SenmlRecord[], receivedAt: number): void;
+  /** A batch came through the subnet without its readings. */
+  lacks(batch: Hash): void;
+  /** They came. */
+  completed(batch: Hash): void;
   /** Rows to be stored with what a device that is logged in here attested. */
   attested(payload: Payload): Row[];
   /** About a rental, by a device that is logged in here. */
@@ -200,7 +204,15 @@ export class Ingest {
       ...spanOf(records.value, receivedAt),
     });
     this.#tell(payload, records.value, receivedAt);
+    this.#o.listener.completed(payload.id);
     return known;
+  }
+
+  /** Readings of a batch that is known, from another gateway. Resolves when they are on disk, or are not those of the root. */
+  async brought(id: Hash, readings: readonly Uint8Array[]): Promise<void> {
+    const bytes = this.#o.vault.payload(id);
+    const payload = bytes && parsePayload(this.#o.ledger.chain, bytes);
+    if (payload?.ok === true) await this.#known(payload.value, readings);
   }
 
   async #verified(
@@ -302,7 +314,9 @@ export class Ingest {
       return undefined;
     const receivedAt = now();
     const records = contentOf(payload, receivedAt, []);
-    return 'kind' in records ? undefined : this.#keep(payload, records, { receivedAt, readings: [] });
+    if ('kind' in records) return undefined;
+    const kept = this.#keep(payload, records, { receivedAt, readings: [] });
+    return batchRoot(payload) === undefined ? kept : kept.then(() => this.#o.listener.lacks(payload.id));
   }
 
   /** To the vault, then to whoever listens. No await before `vault.put`: the sequence is taken in the turn it was checked in. */

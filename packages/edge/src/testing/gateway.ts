@@ -38,7 +38,7 @@ import type { Flash } from '../device-sdk/flash.ts';
 import { FlashChip } from './flash-chip.ts';
 import { Gateway } from '../gateway.ts';
 import { SILENT } from '../log.ts';
-import type { LedgerPort, PayloadProgress, SubnetPort } from '../ports.ts';
+import type { BatchPort, LedgerPort, PayloadProgress, SubnetPort } from '../ports.ts';
 
 installNativeSha256();
 
@@ -300,7 +300,7 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 export async function openGateway(
-  o: { tables?: Tables; ledger?: FakeLedger; clock?: () => number } = {},
+  o: { tables?: Tables; ledger?: FakeLedger; clock?: () => number; batches?: BatchPort } = {},
 ): Promise<TestGateway> {
   const tables = o.tables ?? new MemoryTables();
   const ledger = o.ledger ?? new FakeLedger();
@@ -324,6 +324,7 @@ export async function openGateway(
       ledger,
       subnet,
       vault,
+      ...(o.batches && { batches: o.batches }),
       mqttHost: '127.0.0.1',
       mqttPort: 0,
       verify: verifyQuickly,

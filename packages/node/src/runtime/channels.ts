@@ -59,6 +59,9 @@ export const CHANNELS = {
   /** Where a transaction or payload lies, for proofs (see `light-peers.ts`). */
   lightRequest: { number: 24, bytesMax: 64, priority: PRIORITY.bulk },
   lightReply: { number: 25, bytesMax: 4_096, priority: PRIORITY.bulk },
+  /** Readings of batches between gateways: the id of a payload, and what it holds the root of. */
+  batchRequest: { number: 26, bytesMax: HASH_BYTES, priority: PRIORITY.bulk },
+  batchReply: { number: 27, bytesMax: 2 * 65_536, priority: PRIORITY.bulk },
   /** Where validators listen. */
   address: { number: 10, bytesMax: 64 + 256 * NETWORK_LIMITS.addressesMax, priority: PRIORITY.normal },
   /** A state in pieces: what a process that is far behind asks for, and what it gets. */
