@@ -25,6 +25,17 @@ test(`STATE-2.1: within ${BUSY_SEEDS} busy runs every kind of transaction is dra
   assert.ok(codes.size >= 40, `codes of refusals: ${[...codes].join(', ')}`);
 });
 
+test('STATE-2.6: transactions that faulty proposers put into their blocks a second time are refused, and cost nobody anything', () => {
+  const villains = [{ self: 0, mischiefs: ['replay' as const], probability: 0, twin: false }];
+  const refused = (plan: Plan): number => {
+    const { violation, transactions } = runPlan(plan);
+    assert.equal(violation?.message, undefined);
+    const kinds = KINDS.map((kind) => transactions[kind]?.refused['transaction.nonce'] ?? 0);
+    return kinds.reduce((sum, times) => sum + times, 0);
+  };
+  assert.ok(refused({ ...QUIET, villains }) > 5 + refused(QUIET));
+});
+
 /** First seeds that show them; a change of the swarm may move them, `--mutate NAME` finds them again. */
 const SHOWN_BY: Readonly<Record<string, number>> = {
   'ledger-mint': 1,

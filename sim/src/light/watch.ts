@@ -40,7 +40,7 @@ export const PRODUCTION: MakeReader = (options) => new LightReader(options);
 interface Client {
   readonly name: string;
   trust: Uint8Array;
-  /** 0 for a client without a clock, or the part of a second by which its clock is wrong. */
+  /** Whether it knows what time it is. */
   readonly clock: boolean;
   readonly trustingMs: number;
   asked: number;

@@ -98,6 +98,7 @@ export function byzantine(villain: Villain, mischiefs: readonly Mischief[], prob
     delayMs: mischiefs.includes('slow') ? random.next() * villain.delayMaxMs : 0,
     // By the number of the request, as one censors a client.
     censors: (request) => mischiefs.includes('censor') && request % 3 === 0,
+    repeats: mischiefs.includes('replay'),
   };
 }
 

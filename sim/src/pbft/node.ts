@@ -468,7 +468,9 @@ export class SimReplica implements Actor<SimMessage> {
     const urgent = this.#include.length === 0 ? [] : open.filter(isUrgent);
     const chosen = [...new Set([...urgent, ...open])].slice(0, TRANSACTIONS_MAX);
     const { height, parentHash } = want;
-    const transactions = chosen.map((request) => requests.transaction(request));
+    const again = disguise.repeats ? this.#ledger.executedRequest(height) : undefined;
+    const put = again === undefined ? chosen : [...chosen.slice(0, TRANSACTIONS_MAX - 1), again];
+    const transactions = put.map((request) => requests.transaction(request));
     const block = home.tree.propose({ height, parentHash, ...demands, now: chainTime(now), transactions });
     return this.#step({ kind: 'proposal', block }, now);
   }

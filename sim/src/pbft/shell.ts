@@ -54,9 +54,16 @@ export interface Disguise {
   readonly delayMs: number;
   /** Requests that never get into its blocks. */
   readonly censors: (request: number) => boolean;
+  /** Puts transactions into its blocks that were executed before. */
+  readonly repeats: boolean;
 }
 
-export const HONEST: Disguise = { effects: (effects) => effects, delayMs: 0, censors: () => false };
+export const HONEST: Disguise = {
+  effects: (effects) => effects,
+  delayMs: 0,
+  censors: () => false,
+  repeats: false,
+};
 
 /** Wrong on purpose: see mutations.ts. */
 export interface Sabotage {

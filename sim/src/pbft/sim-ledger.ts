@@ -102,6 +102,11 @@ export class SimLedger {
     return this.#done.has(request);
   }
 
+  /** Of all that were executed, the n-th, counting round and round; undefined before there is one. */
+  executedRequest(n: number): number | undefined {
+    return [...this.#done.keys()][n % Math.max(1, this.#done.size)];
+  }
+
   /** The epoch in which a request was executed. */
   epochOf(request: number): number | undefined {
     return this.#done.get(request);
