@@ -1,4 +1,4 @@
-/** A flash chip in a file: what simulated devices keep (spec EDGE-10.5). Durable when a call returns, as on a board. */
+/** A flash chip in a file: what simulated devices keep (spec EDGE-10.5). */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
@@ -17,13 +17,16 @@ export class FileFlash implements Flash {
   /** As in the file: reading costs nothing on a board either. */
   readonly #bytes = new Uint8Array(SECTORS * SECTOR_BYTES).fill(ERASED);
 
-  /** A new one is blank; one that was cut short is blank behind its end. Errors: `storage.failed`. */
-  constructor(path: string) {
+  /**
+   * A new one is blank; one that was cut short is blank behind its end. Errors: `storage.failed`.
+   * @param isDurable what was written outlives a loss of power of the host; otherwise the end of the process
+   */
+  constructor(path: string, isDurable = true) {
     this.#path = path;
     try {
       mkdirSync(dirname(path), { recursive: true });
       const { O_RDWR, O_CREAT, O_DSYNC } = constants;
-      this.#file = openSync(path, O_RDWR | O_CREAT | O_DSYNC, 0o600);
+      this.#file = openSync(path, O_RDWR | O_CREAT | (isDurable ? O_DSYNC : 0), 0o600);
       const { size } = fstatSync(this.#file);
       const length = Math.min(size, this.#bytes.length);
       readSync(this.#file, this.#bytes, 0, length, 0);

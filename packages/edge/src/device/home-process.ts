@@ -11,6 +11,8 @@ import { Lamp } from './lamp.ts';
 import { Sensor } from './sensor.ts';
 import { TwoSlotStore } from './store.ts';
 
+/** Beyond so many devices in one process the disk would be all they wait for. */
+const DURABLE_MAX = 32;
 /** Of simulated lamps, in kelvin: warm white to daylight. */
 const LAMP_COLOUR = { min: 2_200, max: 6_500 } as const;
 
@@ -27,7 +29,10 @@ function build(config: HomeConfig, device: HomeDevice): Lamp | Sensor {
     signer: seedSigner(device.seed),
     gateways: config.gateways,
     genesis: config.genesis,
-    flash: new FileFlash(join(config.dataDir, device.name, 'flash.bin')),
+    flash: new FileFlash(
+      join(config.dataDir, device.name, 'flash.bin'),
+      config.devices.length <= DURABLE_MAX,
+    ),
     verify: verifyNative,
     monotonicMs: () => performance.now(),
     random: Math.random,
