@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { toHex } from '@itc/core/bytes/hex.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { writeStateProof } from '@itc/core/crypto/state-tree.js';
 import { ED25519 } from '@itc/core/crypto/signature.js';
@@ -16,7 +17,10 @@ import { PagedRecords } from '@itc/core/state/paged-records.js';
 import { idText } from '@itc/core/state/record-map.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { systemRandom } from '@itc/node/random.js';
+import { BlockLog } from '@itc/node/storage/block-log.js';
 import { LmdbTables } from '@itc/node/storage/lmdb-tables.js';
+import { nodeDisk } from '@itc/node/storage/node-disk.js';
 import { StatePages } from '@itc/node/storage/state-pages.js';
 import { chainId, genesis } from '@itc/node/testing/grown-chain.js';
 import { rates, seededRandom, type Rate } from './result.ts';
@@ -40,6 +44,8 @@ export interface StateTask {
 
 export interface StateFigures {
   readonly pages: Rate;
+  /** After the last transfer. */
+  readonly root: string;
   readonly memory: Rate | undefined;
   readonly puts: Rate | undefined;
   readonly proofUs: { readonly present: readonly number[]; readonly absent: readonly number[] };
@@ -52,6 +58,9 @@ export interface StateFigures {
   readonly openMs: readonly number[];
   readonly buildSeconds: number;
 }
+
+/** A signed transfer with one receiver, as it stands in a block. */
+const TRANSFER_BYTES = 190;
 
 type Commit = (applied: AppliedBlock, at: number) => Promise<LedgerState>;
 
@@ -163,7 +172,16 @@ export async function measureState(
   }
   const opened = LedgerState.of(records);
   if (!opened.ok) throw new Error(opened.message);
+  await using blocks = await BlockLog.open({
+    disk: nodeDisk,
+    folder: join(folder, 'blocks'),
+    random: systemRandom,
+  });
+  const block = new Uint8Array(TRANSFER_BYTES * task.transfers).fill(0x5a);
   const own = await new Load(task).run(opened.value, async ({ state }, at) => {
+    // What a crash is come back from, until pages are stored.
+    blocks.append(at, block, NO_SIGNATURE);
+    await blocks.sync();
     records = pages.tidy(state.records as PagedRecords);
     if (pages.isDue(at)) await write(at, at - KEPT);
     else pages.pass(at);
@@ -176,6 +194,7 @@ export async function measureState(
   const proofs = proofsOf(own.state, task);
   const figures = {
     pages: own.rate,
+    root: toHex(own.state.root),
     ...proofs,
     liveBytes: live,
     totalBytes: total,

@@ -15,6 +15,7 @@ import { decodeTransaction, transactionId, senderOf } from '@itc/core/ledger/tra
 import type { LedgerEvent } from '@itc/core/state/events.js';
 import { LedgerState } from '@itc/core/state/ledger-state.js';
 import { PagedRecords } from '@itc/core/state/paged-records.js';
+import { idText } from '@itc/core/state/record-map.js';
 import type { Change, Tables } from '../ports.ts';
 import { StatePages, type SealedPages } from '../storage/state-pages.ts';
 import type { EventLog, LoggedBlock } from './event-log.ts';
@@ -65,6 +66,8 @@ export class ExecutedBlocks {
   /** The last block looked into: who asks for one receipt often asks for its neighbours. */
   #looked: LookedBlock | undefined;
   readonly #checkpoints = new Map<string, TransactionPlace>();
+  /** Made when somebody asks. */
+  readonly #receipts = new WeakMap<ExecutedBlock, ReadonlyMap<string, Receipt>>();
 
   constructor(tables: Tables, blockAt: (of: Height) => Uint8Array | undefined, log?: EventLog) {
     this.#tables = tables;
@@ -121,8 +124,9 @@ export class ExecutedBlocks {
   }
 
   receipt(id: Hash): Receipt | undefined {
-    for (const { receipts } of this.#waiting) {
-      const recent = receipts.find(({ transaction }) => equalBytes(transaction, id));
+    const name = idText(id);
+    for (const block of this.#waiting) {
+      const recent = this.#named(block).get(name);
       if (recent !== undefined) return recent;
     }
     const place = this.#index.find(id, (at) => {
@@ -144,6 +148,16 @@ export class ExecutedBlocks {
       kind: body.kind,
       ...stored,
     };
+  }
+
+  /** Receipts of a block that waits, by the text of the transaction's id: dozens of full blocks may wait. */
+  #named(block: ExecutedBlock): ReadonlyMap<string, Receipt> {
+    let named = this.#receipts.get(block);
+    if (named === undefined) {
+      named = new Map(block.receipts.map((receipt) => [idText(receipt.transaction), receipt]));
+      this.#receipts.set(block, named);
+    }
+    return named;
   }
 
   /** A written block with its receipts; undefined when it was pruned. */

@@ -273,7 +273,8 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     const changes: Change[] = [];
     for (const { run, extents, keys } of sealed) {
       for (const { number, chunk, from, to } of extents) {
-        const value = (run?.chunks[chunk] as Chunk).bytes.subarray(from, to);
+        const { bytes } = (run as StoredRun).chunks[chunk] as Chunk;
+        const value = bytes.subarray(from, to);
         changes.push({ table: pageTable(this.#name), key: extentKey(number), value });
       }
       for (const { key, change } of keys)
