@@ -6,7 +6,7 @@ const P = 2n ** 255n - 19n;
 /** Order of the base point. */
 const L = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n;
 /** How the y coordinates of the points of small order begin, 0, 1, −1 and those of order 8. */
-const SMALL_ORDER = new Set([0, 1, 0xffff_ffec, 0x8f95_e826, 0x6a70_17c7]);
+const SMALL_ORDER = new Set([0, 1, 0xffff_ffec, 0x8f95_e826, 0x706a_17c7]);
 
 export const times = (a: bigint, b: bigint): bigint => (a * b) % P;
 

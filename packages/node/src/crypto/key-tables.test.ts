@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ED25519 } from '@itc/core/crypto/signature.js';
 import { ELEMENT_BYTES, FREE, LANES, LIMB_BITS, LIMBS, newCurve, ONE, type Curve } from './curve-code.ts';
+import { BASE_POINT, D, pointOf, times, type Point } from './curve-numbers.ts';
 import { KeyTables, type Signed } from './key-tables.ts';
 import { expandSeed, signNative, verifyNative } from './native.ts';
 import { BatchVerifier, packBatch } from './verify-batch.ts';
@@ -165,4 +167,59 @@ test('CRYPTO-3.6: a batch of all kinds has one verdict each, before a thread kno
   const expected = batch.map(isGood).map(Number);
   for (let round = 0; round < 12; round += 1)
     assert.deepEqual([...verifier.verify(packBatch(batch), batch.length)], expected);
+});
+
+const inverse = (value: bigint): bigint => {
+  let result = 1n;
+  for (let bit = 254n; bit >= 0n; bit -= 1n) {
+    result = times(result, result);
+    if ((((P - 2n) >> bit) & 1n) === 1n) result = times(result, modulo(value));
+  }
+  return result;
+};
+
+/** RFC 8032 §5.1.4, in affine coordinates. */
+function plus(a: Point, b: Point): Point {
+  const [xx, yy] = [times(a.x, b.x), times(a.y, b.y)];
+  const product = times(D, times(xx, yy));
+  const x = times(times(a.x, b.y) + times(a.y, b.x), inverse(1n + product));
+  return { x, y: times(yy + xx, inverse(1n - product)) };
+}
+
+function multiple(point: Point, by: bigint): Point {
+  let sum: Point = { x: 0n, y: 1n };
+  for (let bit = BigInt(by.toString(2).length - 1); bit >= 0n; bit -= 1n) {
+    sum = plus(sum, sum);
+    if (((by >> bit) & 1n) === 1n) sum = plus(sum, point);
+  }
+  return sum;
+}
+
+const encoded = ({ x, y }: Point): Uint8Array => writeLe(y | ((x & 1n) << 255n));
+
+test('CRYPTO-3.2: whoever adds a point of small order to a key signs with each such R, and neither tables nor libsodium take it', () => {
+  const eighth = pointOf(
+    new Uint8Array(Buffer.from('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05', 'hex')),
+  );
+  assert.ok(eighth);
+  const secret = 987_653n;
+  const key = encoded(plus(multiple(BASE_POINT, secret), eighth));
+  const tables = tablesOf([key]);
+  const small = Array.from({ length: 8 }, (_, i) => encoded(multiple(eighth, BigInt(i))));
+  const seen = new Set<number>();
+  const items: Signed[] = [];
+  for (let n = 0; seen.size < small.length; n += 1) {
+    const message = Uint8Array.of(n, n >> 8);
+    for (const [i, r] of small.entries()) {
+      const digest = createHash('sha512').update(r).update(key).update(message).digest();
+      const h = readLe(digest) % ORDER;
+      // [S]B − [h](A + T) with S = h · a is −[h]T: R, if that is what was hashed.
+      if ((8n - (h % 8n)) % 8n !== BigInt(i)) continue;
+      seen.add(i);
+      items.push({ key, message, signature: Uint8Array.from([...r, ...writeLe((h * secret) % ORDER)]) });
+    }
+  }
+  assert.ok(items.every(({ signature }) => (signature[63] as number) < 0x10));
+  assert.deepEqual(tables.verify(items).filter(Boolean), []);
+  assert.deepEqual(items.filter(isGood), []);
 });
