@@ -1,4 +1,7 @@
-/** Firmware from outside: released by two of three, rolled out to a part, installed by lamps that are dark, attested, halted, never back. */
+/**
+ * Things from outside: firmware released by two of three, rolled out to a part, installed by lamps that are dark, attested, halted, never
+ * back; lamps that obey accounts held by keys of other schemes; grants within the model of a lamp.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -7,6 +10,7 @@ import { after, before, suite, test } from 'node:test';
 import { rotateKeys } from '@itc/client/account-keys.js';
 import { parseHash } from '@itc/client/client.js';
 import type { SecretAlgorithm } from '@itc/client/keys-secret.js';
+import { registerModel } from '@itc/client/devices.js';
 import { sealKey } from '@itc/client/keystore.js';
 import { firmwareChannel, type ReleaseStatus } from '@itc/client/firmware.js';
 import { grant, revoke, transfer } from '@itc/client/transactions.js';
@@ -15,8 +19,9 @@ import { ML_DSA_44, P256 } from '@itc/core/crypto/signature.js';
 import { keySetOf } from '@itc/core/ledger/account-keys.js';
 import { rolloutPlace } from '@itc/core/ledger/firmware.js';
 import { amount, millis } from '@itc/core/ledger/ids.js';
-import { ACTIONS } from '@itc/core/ledger/terms.js';
+import { ACTIONS, ACTIONS_ALL } from '@itc/core/ledger/terms.js';
 import { writeSecretFile } from '@itc/node/crypto/key-file.js';
+import { DEVNET_MODEL } from '../devnet/home.ts';
 import { layoutOf } from '../devnet/layout.ts';
 import { keyNamed, keyPath, noteAccount, openKey } from '../keys.ts';
 import { Wallet } from '../wallet.ts';
@@ -25,7 +30,7 @@ import { json } from './itc.ts';
 
 const net = new TestDevnet();
 
-suite('firmware', () => {
+suite('things', () => {
   before(() => net.start(['--validators', '1', '--gateways', '1']));
   after(() => net.remove());
 
@@ -141,5 +146,26 @@ suite('firmware', () => {
         code: 'request.unauthorised',
       },
     );
+  });
+
+  test('STATE-17.10, by itc: a grant beyond the model of the lamp is refused before it costs a fee, and the ledger refuses it too', async () => {
+    const maker = await Wallet.open(net.ready.api, await openKey(net.folder, 'maker'));
+    const model = { hash: DEVNET_MODEL, name: 'devnet lamp', actions: ACTIONS_ALL, levelMax: 200 };
+    await maker.send(registerModel(model), 3);
+    const owner = await Wallet.open(net.ready.api, await openKey(net.folder, 'owner'));
+    const nonces = async (): Promise<object> => (await net.client.account(owner.signer.address)).nonces;
+    const before_ = await nonces();
+    const beyond = await net.itc(['grant', 'lamp-2', '--to', 'maker', '--level-max', '100%', '--json']);
+    assert.equal(beyond.code, 1);
+    assert.equal(json(beyond)['code'], 'grant.beyond-model');
+    assert.match(String(json(beyond)['message']), /expected a level up to 200, got 254; set .*--level-max/);
+    assert.deepEqual(await nonces(), before_);
+    const [notBefore, expiresAt] = [millis(0), millis(Date.now() + 3_600_000)];
+    const terms = { actions: ACTIONS.level, notBefore, expiresAt };
+    const to = { device: lamps[1] as Address, subject: maker.signer.address };
+    await assert.rejects(owner.send(grant({ ...to, ...terms, levelMax: 201 })), {
+      code: 'grant.beyond-model',
+    });
+    await owner.send(grant({ ...to, ...terms, levelMax: 200 }));
   });
 });
