@@ -308,7 +308,7 @@ function enrolmentRoutes(api: Api, { gateway, guard }: GatewayRoutesOptions): vo
       schema: {
         summary: 'Name a device here, or enrol one that has no key',
         description:
-          'Signed by the owner: authorization: ITC-Ed25519 key=…, time=…, signature=… (spec CLIENT-2)',
+          'Signed by the owner: authorization: ITC-Ed25519 key=…, time=…, signature=…, or ITC-P256, ITC-ML-DSA-44, ITC-WebAuthn (spec CLIENT-2)',
         body: Type.Object(
           {
             name: Type.String({ minLength: 1, maxLength: 64 }),
