@@ -42,7 +42,7 @@ export const aDevice = (w: WholeLedger, c: Chance): readonly [Address, Device] |
 };
 
 /** Mostly sensible. */
-export function someTerms(w: WholeLedger, c: Chance): Terms {
+function someTerms(w: WholeLedger, c: Chance): Terms {
   const min = 2000 + 500 * c.below(4);
   return {
     actions: c.isOneIn(16) ? 16 * c.below(2) : 1 + c.below(ACTIONS_ALL),
