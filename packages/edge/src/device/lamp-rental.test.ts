@@ -106,6 +106,7 @@ test('EDGE-13.6: a lamp learns from the ledger that its renter gave it back, and
   await until(() => lamp.connected, 'the lamp');
   assert.deepEqual(await asked(t, 'begin'), DONE);
   assert.deepEqual(await asked(t, 'on'), DONE);
+  await until(() => said(t).length === 2, 'start and use');
   const startedAt = millis(t.ledger.time);
   const end = millis(t.ledger.time + 2_500);
   t.ledger.rental(lampKey, { id: RENTAL, running: { startedAt, end, uses: 1, counter: 2 } });
