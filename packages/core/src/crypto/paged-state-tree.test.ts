@@ -99,7 +99,7 @@ test('PAGES-1: after any updates, reopened or not, the paged tree has the root, 
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
@@ -178,7 +178,7 @@ test('PAGES-3: an earlier tree answers and proves as it did for as long as its v
         }
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });
 

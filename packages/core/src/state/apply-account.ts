@@ -10,11 +10,11 @@ import { idText } from './record-map.ts';
 import type { Rules } from './rules.ts';
 import type { VerifiedTransaction } from './verified-transaction.ts';
 
-/** The accounts that a transaction will be about in any case, by id text. */
-export function* accountsOf({ account, tx: { body } }: VerifiedTransaction): Iterable<string> {
-  yield account;
-  if (body.kind === 'transfer') yield idText(body.to);
-  else if (body.kind === 'transfers') for (const { to } of body.outputs) yield idText(to);
+/** Adds the accounts that a transaction will be about in any case, by id text. */
+export function addAccountsOf({ account, tx: { body } }: VerifiedTransaction, accounts: string[]): void {
+  accounts.push(account);
+  if (body.kind === 'transfer') accounts.push(idText(body.to));
+  else if (body.kind === 'transfers') for (const { to } of body.outputs) accounts.push(idText(to));
 }
 
 /** The fee is off the balance already. */

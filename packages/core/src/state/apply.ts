@@ -8,7 +8,7 @@ import type { ErrorCode } from '../ledger/errors.ts';
 import { amount, type Amount } from '../ledger/ids.ts';
 import type { Receipt } from '../ledger/receipt.ts';
 import { expiryFlaw, takeFee } from './admission.ts';
-import { accountsOf } from './apply-account.ts';
+import { addAccountsOf } from './apply-account.ts';
 import { applyCheckpoint } from './apply-subnet.ts';
 import { restartFlaw } from './apply-validator.ts';
 import type { BlockContext } from './block-context.ts';
@@ -60,10 +60,11 @@ export function applyBlock(
   };
 }
 
+/** Some of them more than once. */
 function accountsIn(transactions: readonly VerifiedTransaction[]): readonly string[] {
-  const accounts = new Set<string>();
-  for (const transaction of transactions) for (const id of accountsOf(transaction)) accounts.add(id);
-  return [...accounts];
+  const accounts: string[] = [];
+  for (const transaction of transactions) addAccountsOf(transaction, accounts);
+  return accounts;
 }
 
 /** One transaction on the draft of its block. A refused one leaves at most its fee and its nonce behind. */

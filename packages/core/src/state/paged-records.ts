@@ -102,21 +102,26 @@ export class PagedRecords implements RecordStore {
    */
   prepare(ids: readonly string[]): void {
     const newest = this.#decoded.newest(this.tree);
-    if (newest === undefined || this.count('account') === 0) return;
-    const kind = RECORD_KINDS.account;
-    const asked = ids.filter((id) => newest.get(kind, id) === undefined);
-    const places = this.#hashes.all(kind, asked);
+    // A few are read as soon when they are asked for.
+    if (newest === undefined || ids.length < MANY || this.count('account') === 0) return;
+    const places = this.#hashes.all(RECORD_KINDS.account, ids);
     const { bytes } = this.#hashes;
-    const order = new Float64Array(asked.length);
+    const order = new Float64Array(ids.length);
     for (let i = 0; i < order.length; i += 1)
       order[i] = firstBits(bytes, places[i] as number) * INDEX_SPAN + i;
     order.sort();
+    const accounts = new Map<string, object>();
+    let before = -1;
     for (const number of order) {
       const i = number % INDEX_SPAN;
-      const id = asked[i] as string;
-      const account = this.#account(places[i] as number, id);
-      if (account !== undefined) newest.note(kind, id, account);
+      const place = places[i] as number;
+      if (place === before) continue;
+      before = place;
+      const id = ids[i] as string;
+      const account = this.#account(place, id);
+      if (account !== undefined) accounts.set(id, account);
     }
+    newest.replace(RECORD_KINDS.account, accounts);
   }
 
   #account(hashAt: number, id: string): Account | undefined {
@@ -269,7 +274,7 @@ function firstBits(bytes: Uint8Array, at: number): number {
 const REMEMBERED_MAX = 4_096;
 /** Records of the newest state that were read or written lately: some 6 MB of accounts. */
 const NEWEST_MAX = 32_768;
-/** A kind of which a block changes as many is known by what that block changed alone. */
+/** Accounts in a block that are worth to be read together; a kind of which a block changes as many is known by that alone. */
 const MANY = 1_024;
 
 /** Records by the number of their kind and their id as text. */
@@ -289,12 +294,17 @@ class RecordTable {
     this.#size += 1;
   }
 
+  /** All that is known of a kind from now on. */
+  replace(kind: number, records: Map<string, object>): void {
+    this.#size += records.size - (this.#kinds[kind]?.size ?? 0);
+    this.#kinds[kind] = records;
+  }
+
   /** What a block has changed of a kind; nobody changes the map again. */
   follow(kind: number, changed: Map<string, object | undefined>): void {
     if (changed.size >= MANY) {
-      this.#size += changed.size - (this.#kinds[kind]?.size ?? 0);
       for (const [id, record] of changed) if (record === undefined) changed.delete(id);
-      this.#kinds[kind] = changed as Map<string, object>;
+      this.replace(kind, changed as Map<string, object>);
       return;
     }
     for (const [id, record] of changed) {

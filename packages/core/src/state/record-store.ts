@@ -41,7 +41,7 @@ export interface RecordStore {
   count(kind: RecordKind): number;
   /** Every record with its bytes, in no particular order. */
   entries(): Iterable<StateEntry>;
-  /** A block is about to ask for these accounts: whoever has to look for them may do so at once. */
+  /** A block is about to ask for these accounts, some named twice: whoever has to look for them may do so at once. */
   prepare?(accounts: readonly string[]): void;
   /** Each changed record is encoded once, each touched path of the tree hashed once. */
   advance(changed: ChangedRecords): {

@@ -27,7 +27,6 @@ const SEGMENT_EXTENTS = 1_024;
 /** Bytes beside the state that are not worth tidying. */
 const SLACK_BYTES = 16 << 20;
 const CACHE_BYTES = 64 << 20;
-/** What takes no longer to store than to go without. */
 const LIGHT_BYTES = 1 << 20;
 const HEIGHTS = 32;
 const SEGMENTS_MAX = 1 << 20;
@@ -38,6 +37,8 @@ export interface StatePagesOptions {
   readonly cacheBytes?: number;
   /** Of changed pages that wait to be stored, see `isDue`. Default `cacheBytes`. */
   readonly freshBytes?: number;
+  /** Changed pages up to this do not wait: storing them is soon done. Default 1 MiB. */
+  readonly lightBytes?: number;
   /** So many heights at most are changed before their pages are stored. Default 32. */
   readonly heights?: number;
   /** Default 16 MiB. */
@@ -88,6 +89,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   readonly #name: string;
   readonly #slack: number;
   readonly #freshBytes: number;
+  readonly #lightBytes: number;
   readonly #heights: number;
   readonly #table: Table;
   readonly #keyTable: Table;
@@ -126,6 +128,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     this.#keyTable = tables.table(keyTable(name));
     const cacheBytes = options.cacheBytes ?? CACHE_BYTES;
     this.#freshBytes = options.freshBytes ?? cacheBytes;
+    this.#lightBytes = options.lightBytes ?? LIGHT_BYTES;
     this.#heights = options.heights ?? HEIGHTS;
     this.#pool = new PagePool(this, cacheBytes);
     this.tree = { pool: this.#pool, hasher: options.hasher ?? laneHasher() };
@@ -227,7 +230,7 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
   isDue(at: number): boolean {
     const { freshBytes } = this.#pool;
     return (
-      freshBytes <= LIGHT_BYTES || freshBytes >= this.#freshBytes || at - this.#sealedAt >= this.#heights
+      freshBytes <= this.#lightBytes || freshBytes >= this.#freshBytes || at - this.#sealedAt >= this.#heights
     );
   }
 
