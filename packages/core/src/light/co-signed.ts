@@ -20,8 +20,7 @@ import {
   type CoSigners,
 } from '../ledger/co-signers.ts';
 import { readHash } from '../ledger/fields.ts';
-import type { Genesis } from '../ledger/genesis.ts';
-import { genesisHash } from '../ledger/genesis.ts';
+import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { epoch, height, millis } from '../ledger/ids.ts';
 import { indicesOf, quorumOf } from '../ledger/validators.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
@@ -38,7 +37,7 @@ export interface ShownCheckpoint {
   readonly signers: Uint8Array;
 }
 
-/** `coSigners`: undefined where the next epoch has none, and nothing leads on. */
+/** What such a client keeps. */
 export interface CoSignedTrust {
   /** Genesis hash. */
   readonly chain: Hash;

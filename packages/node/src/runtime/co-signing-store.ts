@@ -3,7 +3,7 @@
  * others as long as their blocks, and in number. Keys are kept once.
  */
 import { idText } from '@itc/core/bytes/id-text.js';
-import { decode } from '@itc/core/bytes/reader.js';
+import { decode, Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
 import { asAddress, type Address } from '@itc/core/ledger/address.js';
 import { closesEpoch } from '@itc/core/ledger/block.js';
@@ -60,7 +60,7 @@ export class CoSigningStore {
     return this.#boundaries.get(of);
   }
 
-  /** The newest below or at a height, of either kind, for which something is here. */
+  /** Of either kind, whatever is here of them; the newest first. */
   *newest(): Generator<StoredEntry, void> {
     for (const { value } of this.#entries.range({ reverse: true })) yield stored(value);
   }
@@ -101,7 +101,7 @@ export class CoSigningStore {
   /** The highest height this key has signed; 0 for none. */
   signedUpTo(signer: Address): number {
     const value = this.#promises.get(signer);
-    return value === undefined ? 0 : Number(new DataView(value.buffer, value.byteOffset, 8).getBigUint64(0));
+    return value === undefined ? 0 : new Reader(value).u53();
   }
 
   /** Before the signature leaves: the same key never signs another checkpoint at this height. */
