@@ -51,7 +51,7 @@ export const ONE: number = ACCUMULATOR + 4 * ELEMENT_BYTES;
 const SCRATCH: number = ONE + ELEMENT_BYTES;
 /** Of each step, addresses of what is to be added to each of the four; the lowest bit says that its negative is. */
 export const STEPS: number = SCRATCH + 12 * ELEMENT_BYTES;
-export const STEPS_MAX = 128;
+const STEPS_MAX = 128;
 export const STEP_BYTES: number = 4 * LANES;
 /** From here on the caller's. */
 export const FREE: number = STEPS + STEP_BYTES * STEPS_MAX;

@@ -61,7 +61,7 @@ const KEY_TABLES: number = BASE_TABLE + BASE.windows * BASE.multiples * TERM_BYT
 const USES_MIN = 32;
 const COUNTED_MAX = 4_096;
 /** 14 MB. */
-export const TABLES_MAX = 256;
+const TABLES_MAX = 256;
 
 export interface Signed {
   readonly key: Uint8Array;
