@@ -36,22 +36,14 @@ test('STATE-2.6: transactions that faulty proposers put into their blocks a seco
   assert.ok(refused({ ...QUIET, villains }) > 5 + refused(QUIET));
 });
 
-/** First seeds that show them; a change of the swarm may move them, `--mutate NAME` finds them again. */
-const SHOWN_BY: Readonly<Record<string, number>> = {
-  'ledger-mint': 1,
-  'ledger-unlike': 1,
-  'ledger-nonce-stays': 1,
-  'ledger-free-records': 1,
-  'ledger-wider-grants': 10,
-  'ledger-refusal-leaves': 1,
-};
+/** Most are noticed at the first seed; which one it is moves with every kind of transaction that is new. */
+const SEEDS_MAX = 40;
 
 for (const [name, { what }] of Object.entries(LEDGER_MUTATIONS)) {
   test(`STATE-2.9: noticed when ${what}`, async () => {
     const sabotage = await sabotageOf(name);
-    const from = SHOWN_BY[name] ?? 1;
     let seen = false;
-    for (let seed = from; seed < from + 3 && !seen; seed += 1)
+    for (let seed = 1; seed <= SEEDS_MAX && !seen; seed += 1)
       seen = runPlan(drawPlan(seed), sabotage).violation !== undefined;
     assert.ok(seen, name);
   });

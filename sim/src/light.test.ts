@@ -24,20 +24,14 @@ test('LIGHT-4.2: the same seed gives the same run, with light clients too', () =
   assert.deepEqual(runPlan(drawPlan(6, true)), runPlan(drawPlan(6, true)));
 });
 
-/** First seeds that show them; a change of the swarm may move them, `--mutate NAME` finds them again. */
-const SHOWN_BY: Readonly<Record<string, number>> = {
-  'light-quorum-two-thirds': 2,
-  'light-known-at-threshold': 5,
-  'light-history-unheld': 2,
-  'light-leaf-as-node': 3,
-};
+/** Most are noticed at the first seed; which one it is moves with every kind of transaction that is new. */
+const SEEDS_MAX = 40;
 
 for (const [name, { what }] of Object.entries(LIGHT_MUTATIONS)) {
   test(`LIGHT-1.3: noticed when ${what}`, async () => {
     const sabotage = await sabotageOf(name);
-    const from = SHOWN_BY[name] ?? 1;
     let seen = false;
-    for (let seed = from; seed < from + 3 && !seen; seed += 1)
+    for (let seed = 1; seed <= SEEDS_MAX && !seen; seed += 1)
       seen = runPlan(drawPlan(seed, true), sabotage).violation !== undefined;
     assert.ok(seen, name);
   });

@@ -51,10 +51,8 @@ export const LEDGER_MUTATIONS: Readonly<Record<string, LedgerMutation & { readon
     changes: [
       [
         'state/apply',
-        'const { code, message } = result;',
-        `const { code, message } = result;
-         const { balance, nonces } = draft.account(transaction.sender);
-         draft.setAccount(transaction.sender, { balance, nonces: [...nonces, 0] });`,
+        'return { receipt, event: undefined };',
+        `return draft.setAccount(transaction.sender, { ...draft.account(transaction.sender), nonces: [...draft.account(transaction.sender).nonces, 0] }), { receipt, event: undefined };`,
       ],
     ],
   },

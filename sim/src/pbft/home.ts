@@ -17,7 +17,6 @@ import type { Elections } from './sim-ledger.ts';
 
 export class Home {
   readonly chain: Hash;
-  readonly validators: ValidatorSet;
   readonly elections: Elections;
   readonly genesisState: LedgerState;
   readonly tree: BlockTree;
@@ -38,7 +37,6 @@ export class Home {
     else installSha256(o.hash);
     const flaw = validatorSetFlaw(o.validators);
     if (flaw !== undefined) throw new RangeError(`the validators of a run: ${flaw}`);
-    this.validators = o.validators;
     this.elections = o.elections;
     this.traffic = new Traffic(new Random(o.seed * 2 + 77), o.validators);
     this.chain = this.traffic.chain;
