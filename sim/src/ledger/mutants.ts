@@ -51,8 +51,9 @@ export const LEDGER_MUTATIONS: Readonly<Record<string, LedgerMutation & { readon
     changes: [
       [
         'state/apply',
-        'return { receipt, event: undefined };',
-        `return draft.setAccount(transaction.sender, { ...draft.account(transaction.sender), nonces: [...draft.account(transaction.sender).nonces, 0] }), { receipt, event: undefined };`,
+        'if (!result.ok)\n        return { receipt, event: undefined };',
+        `if (!result.ok) { const { balance, nonces } = draft.get('account', transaction.account) ?? { balance: 0n, nonces: [] };
+         return draft.set('account', transaction.account, { balance, nonces: [...nonces, 0] }), { receipt, event: undefined }; }`,
       ],
     ],
   },
