@@ -88,6 +88,9 @@ async function list(call: Call): Promise<number> {
 function rowOf(one: BondedValidator, name: string): string[] {
   const remarks = [
     ...(one.connected ? [] : ['not connected']),
+    ...(one.coSigning === undefined
+      ? []
+      : [one.coSigning.isInForce ? 'co-signs' : 'co-signs from the next epoch on']),
     ...one.unbonding.map(
       ({ amount: part, releaseAt }) =>
         `${formatItc(BigInt(part))} ITC return at block ${formatCount(releaseAt)}`,
