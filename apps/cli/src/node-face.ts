@@ -35,8 +35,8 @@ export async function openFace(node: NodeProcess): Promise<Face> {
 }
 
 /** Of whoever keeps readings: how long, and for which devices longer. */
-function pinRoutes({ chain, keys, clock, subnet }: NodeProcess): Routes[] {
-  if (subnet === undefined) return [];
+function pinRoutes({ chain, keys, clock, subnet, subnetStore }: NodeProcess): Routes[] {
+  if (subnet === undefined || subnetStore === undefined) return [];
   const now = (): number => clock.now();
   const acts = (key: PublicKey): boolean => actsAlone(chain.state.keys(addressOf(key)), key);
   const guard = new RequestGuard({ chain: chain.id, verify: verifyNative, now, acts });
@@ -44,6 +44,7 @@ function pinRoutes({ chain, keys, clock, subnet }: NodeProcess): Routes[] {
     retentionRoutes({
       chain,
       retention: subnet.retention,
+      levels: subnetStore.levels,
       operator: keys.address,
       now,
       authorise: (request) => guard.check(request),

@@ -376,6 +376,8 @@ export interface PayloadLevel {
   readonly state: 'unknown' | 'waiting' | 'pending' | 'contested' | 'applied' | 'ignored';
   /** 0 seen, 1 more than half of stake and work, 2 two thirds of the stake, 3 final; absent when unknown or without effect. */
   readonly level?: 0 | 1 | 2 | 3;
+  /** The level its device asks for; absent when its owner has not said, or it is not known yet whose payload it is. */
+  readonly needed?: 0 | 1 | 2 | 3;
   readonly envelope?: string;
   /** Stake that approves its envelope, and all stake. */
   readonly weight?: number;

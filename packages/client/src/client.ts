@@ -321,23 +321,29 @@ export class Client {
     return this.#get(`/subnets/${toHex(subnet)}/members`);
   }
 
+  /** What the owner of a device has asked for at this gateway. */
+  deviceLevel(device: Address): Promise<{ readonly device: string; readonly level?: 0 | 1 | 2 | 3 }> {
+    return this.#get(`/levels/${formatAddress(device)}`);
+  }
+
   /**
-   * Until the payload has reached a security level, or is ignored: see `state`. Of a level below 3 it is not certain that an order is
+   * Until the payload has reached a security level, by default the one its device asks for and else 3, or is ignored: see `state`. Of a level below 3 it is not certain that an order is
    * covered. Throws `peer.timeout` when the time is over.
    */
   async waitForLevel(
-    o: { readonly subnet: Hash; readonly payload: Hash; readonly level: 0 | 1 | 2 | 3 },
+    o: { readonly subnet: Hash; readonly payload: Hash; readonly level?: 0 | 1 | 2 | 3 },
     wait: WaitOptions = {},
   ): Promise<PayloadLevel> {
     let status: PayloadLevel = { payload: toHex(o.payload), state: 'unknown' };
+    const wanted = (): number => o.level ?? status.needed ?? 3;
     const isReached = await this.#poll(wait, async () => {
       status = await this.payloadLevel(o.subnet, o.payload);
-      return status.state === 'ignored' || (status.level ?? -1) >= o.level;
+      return status.state === 'ignored' || (status.level ?? -1) >= wanted();
     });
     if (isReached) return status;
     throw new LedgerError(
       'peer.timeout',
-      `the payload is ${status.state}, level ${status.level ?? 'none'}, and not at level ${o.level} yet`,
+      `the payload is ${status.state}, level ${status.level ?? 'none'}, and not at level ${wanted()} yet`,
       { payload: status.payload },
     );
   }

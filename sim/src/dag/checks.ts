@@ -8,7 +8,7 @@ import { checkpointHash, type CheckpointCertificate } from '@itc/core/ledger/che
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
 import { indicesOf, quorumOf, type ValidatorSet } from '@itc/core/ledger/validators.js';
-import { isVoucher, valueOrderOf } from '@itc/core/ledger/value-order.js';
+import { isVoucher, valueOrderOf, voucherLaneOf } from '@itc/core/ledger/value-order.js';
 import { fakeVerify } from '../fake-crypto.ts';
 import type { MainChain } from './main-chain.ts';
 import { nodeOfKey } from './node.ts';
@@ -66,7 +66,8 @@ export class Checks {
 
   expect(payload: Payload, gateway: number, at: number): void {
     const id = toHex(payload.id);
-    if (this.expected.has(id)) return;
+    // A voucher whose number is cashed already is not issued any more.
+    if (this.expected.has(id) || this.#isCashed(payload)) return;
     this.expected.set(id, { payload, gateway, at });
     const decided = this.#decided.get(id);
     if (decided === undefined) this.#undecided += 1;
@@ -224,7 +225,7 @@ export class Checks {
   #checkVoucher(payload: Payload, sequence: number): void {
     const order = valueOrderOf(this.#chain.subnet, payload);
     if (!order.ok || (order.value.kind !== 'voucher' && order.value.kind !== 'release')) return;
-    const lane = `${toHex(payload.signer.bytes)}/${order.value.lane}`;
+    const lane = laneOf(payload, order.value.lane);
     if (!isVoucher(payload)) {
       this.#cashed.delete(lane);
       return;
@@ -242,6 +243,11 @@ export class Checks {
         equalBytes(other.signer.bytes, payload.signer.bytes)
       )
         this.#decide(id, sequence);
+  }
+
+  #isCashed(payload: Payload): boolean {
+    if (!isVoucher(payload)) return false;
+    return this.#cashed.get(laneOf(payload, voucherLaneOf(payload)))?.has(payload.sequence) === true;
   }
 
   #checkWithdrawals({ committed, withdrawals }: Delivery): void {
@@ -287,6 +293,8 @@ export class Checks {
       );
   }
 }
+
+const laneOf = ({ signer }: Payload, lane: number): string => `${toHex(signer.bytes)}/${lane}`;
 
 const nameOf = (members: ValidatorSet): string =>
   members.map(({ key, weight }) => `${key.bytes[0]}:${weight}`).join();

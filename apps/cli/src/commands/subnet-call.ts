@@ -86,9 +86,16 @@ export async function order(
   return settle(call, wallet.client, subnet, await wallet.client.sendOrder(subnet, signed));
 }
 
+const levelOption = (call: Call): 0 | 1 | 2 | 3 =>
+  integerOption(call, 'level', 3, { min: 0, max: 3 }) as 0 | 1 | 2 | 3;
+
 export async function settle(call: Call, client: Client, subnet: Hash, payload: Hash): Promise<PayloadLevel> {
-  const level = integerOption(call, 'level', 3, { min: 0, max: 3 }) as 0 | 1 | 2 | 3;
-  const status = await client.waitForLevel({ subnet, payload, level }, { timeoutMs: timeoutOption(call) });
+  // Without --level it is what the owner of the holder has asked for at this gateway, and else final.
+  const chosen = textOption(call, 'level') === undefined ? {} : { level: levelOption(call) };
+  const status = await client.waitForLevel(
+    { subnet, payload, ...chosen },
+    { timeoutMs: timeoutOption(call) },
+  );
   if (status.state === 'ignored')
     throw new LedgerError('request.malformed', `without effect: ${status.reason ?? status.code ?? ''}`, {
       payload: status.payload,

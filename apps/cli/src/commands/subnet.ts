@@ -1,6 +1,7 @@
 /** `itc subnet`: subnets, their members by stake, and value inside them. */
 import { type Command, runVerb, type Verb } from '../terminal/command.ts';
 import { accuse, admit, collect, create, join, leave, list, show } from './subnet-members.ts';
+import { level } from './subnet-level.ts';
 import { balance, deposit, move, pay, voucher, withdraw } from './subnet-value.ts';
 
 const VERBS: Readonly<Record<string, Verb>> = {
@@ -18,6 +19,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   withdraw,
   move,
   voucher,
+  level,
 };
 
 export const subnet: Command = {
@@ -40,6 +42,7 @@ itc subnet voucher set-aside SUBNET ITC [--payee ADDRESS] [--lane N] [--for TIME
 itc subnet voucher write SUBNET TO ITC [--number N] [--lane N]         a text to hand over, offline
 itc subnet voucher read|cash SUBNET TEXT
 itc subnet voucher release SUBNET [--lane N]                           what is left, after its time
+itc subnet level DEVICE [0-3|any]                                      how sure its payloads have to be, for all who wait
 
 SUBNET is a name or an id. Orders wait until they are final; --level stops sooner: 0 seen, 1 most stake and work, 2 two
 thirds of the stake, 3 final. Below 3 it is open whether they are covered. See docs/guide/subnets.md.
@@ -57,7 +60,7 @@ Options:
   --wait             until the turn has come
   --to, --payee      an address, or the name of a key
   --holder NAME      whose balance moves, when not --key's
-  --level N          security level to wait for, 0 to 3 (default 3)
+  --level N          security level to wait for, 0 to 3 (default: what the device asks for, else 3)
   --lane N           voucher lane, 0 to 7 (default 0)
   --number N         of the voucher, once in its lane (default 1)
   --for TIME         90s, 30m, 12h, 7d: how long an order or lane is good

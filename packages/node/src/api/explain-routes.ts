@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { explain, type ExplainPort } from '../runtime/explain.ts';
 import { hash32 } from './chain-routes.ts';
-import { Count, Hex32 } from './schemas.ts';
+import { Count, Hex32, LevelNumber } from './schemas.ts';
 import type { Routes } from './server.ts';
 
 const STATES = [
@@ -31,6 +31,8 @@ const ExplainAnswer = Type.Object({
   approvedBy: Type.Optional(Type.Array(Type.String())),
   weight: Type.Optional(Count),
   needed: Type.Optional(Count),
+  level: Type.Optional(LevelNumber),
+  levelNeeded: Type.Optional(LevelNumber),
 });
 
 export function explainRoutes(port: ExplainPort): Routes {

@@ -6,9 +6,10 @@ import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import type { FastifyRequest } from 'fastify';
 import type { Chain } from '../runtime/chain.ts';
 import type { Pin } from '../runtime/subnet-pins.ts';
+import type { SubnetLevels } from '../runtime/subnet-levels.ts';
 import type { SubnetRetention } from '../runtime/subnet-retention.ts';
 import { addressParam } from './chain-routes.ts';
-import { AddressText, Count, Problem } from './schemas.ts';
+import { AddressText, Count, LevelNumber, Problem } from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
 
 const Time = Type.Integer({ minimum: 0, description: 'milliseconds since 1970' });
@@ -21,6 +22,8 @@ const PinAnswer = Type.Object({
   bytes: Count,
   missed: Type.Integer({ minimum: 0, description: 'readings whose proof could not be kept' }),
 });
+
+const LevelAnswer = Type.Object({ device: AddressText, level: Type.Optional(LevelNumber) });
 
 const RetentionAnswer = Type.Object({
   bytesTarget: Type.Optional(Count),
@@ -42,6 +45,8 @@ const RetentionAnswer = Type.Object({
 export interface RetentionPort {
   readonly chain: Chain;
   readonly retention: SubnetRetention;
+  /** What owners say their devices need. */
+  readonly levels: SubnetLevels;
   /** Whoever runs this process; beside a device's owner, it may pin. */
   readonly operator: Address;
   readonly now: () => number;
@@ -59,7 +64,24 @@ function pinView({ device, ...rest }: Pin): Static<typeof PinAnswer> {
 }
 
 export function retentionRoutes(port: RetentionPort): Routes {
-  const { chain, retention, now } = port;
+  const { chain, retention, levels, now } = port;
+  /** The owner of the device, or who runs this process. */
+  const assertOwner = (request: FastifyRequest, device: Address): void => {
+    const caller = port.authorise(request);
+    if (!caller.ok) return refuse(caller.code, caller.message);
+    const { address } = caller.value;
+    const owner = chain.state.device(device)?.owner;
+    if (owner !== undefined && equalBytes(owner, address)) return undefined;
+    if (equalBytes(address, port.operator)) return undefined;
+    return refuse(
+      'request.unauthorised',
+      'only the owner of the device, or who runs this process, may do this',
+    );
+  };
+  const levelOf = (device: Address): Static<typeof LevelAnswer> => {
+    const level = levels.of(device);
+    return { device: formatAddress(device), ...(level === undefined ? {} : { level }) };
+  };
   return (api) => {
     api.get(
       '/api/v1/retention',
@@ -84,6 +106,41 @@ export function retentionRoutes(port: RetentionPort): Routes {
       },
     );
 
+    api.get(
+      '/api/v1/levels/:device',
+      {
+        schema: {
+          summary:
+            'The security level that the payloads of a device need, as its owner has told this process',
+          params: Type.Object({ device: AddressText }),
+          response: { 200: LevelAnswer, 400: Problem },
+        },
+      },
+      (request): Static<typeof LevelAnswer> => levelOf(addressParam(request.params.device)),
+    );
+
+    api.post(
+      '/api/v1/levels',
+      {
+        schema: {
+          summary:
+            'Say which security level the payloads of a device need; without one, that it is for who waits to say',
+          description: 'Signed by the owner of the device or by this process.',
+          body: Type.Object(
+            { device: AddressText, level: Type.Optional(LevelNumber) },
+            { additionalProperties: false },
+          ),
+          response: { 200: LevelAnswer, '4xx': Problem },
+        },
+      },
+      async (request) => {
+        const device = addressParam(request.body.device);
+        assertOwner(request, device);
+        const set = await levels.set(device, request.body.level);
+        return set.ok ? levelOf(device) : refuse(set.code, set.message);
+      },
+    );
+
     api.post(
       '/api/v1/retention/pins',
       {
@@ -97,16 +154,7 @@ export function retentionRoutes(port: RetentionPort): Routes {
       },
       async (request) => {
         const device = addressParam(request.body.device);
-        const caller = port.authorise(request);
-        if (!caller.ok) return refuse(caller.code, caller.message);
-        const { address } = caller.value;
-        const owner = chain.state.device(device)?.owner;
-        const isOwner = owner !== undefined && equalBytes(owner, address);
-        if (!isOwner && !equalBytes(address, port.operator))
-          return refuse(
-            'request.unauthorised',
-            'only the owner of the device, or who runs this process, pins it',
-          );
+        assertOwner(request, device);
         const { until } = request.body;
         if (until === 0) {
           const pin = retention.pins.of(device);

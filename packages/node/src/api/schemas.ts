@@ -3,7 +3,7 @@
  * Hashes and ids are lower-case hex, addresses bech32m, amounts decimal strings of base units, times
  * milliseconds since 1970.
  */
-import { Type } from 'typebox';
+import { Type, type TUnsafe } from 'typebox';
 import { KINDS, type BodyKind } from '@itc/core/ledger/body.js';
 
 export const Hex32 = Type.String({ pattern: '^[0-9a-f]{64}$', description: '32 bytes in hex' });
@@ -13,6 +13,12 @@ export const AddressText = Type.String({
 });
 export const Hex = Type.String({ pattern: '^([0-9a-f]{2})*$', maxLength: 131_072 });
 export const Count = Type.Integer({ minimum: 0 });
+/** Security level of a payload (spec SUBNET-8). */
+export const LevelNumber: TUnsafe<0 | 1 | 2 | 3> = Type.Unsafe<0 | 1 | 2 | 3>({
+  type: 'integer',
+  minimum: 0,
+  maximum: 3,
+});
 const Time = Type.Integer({ minimum: 0, description: 'milliseconds since 1970' });
 export const AmountText = Type.String({ pattern: '^[0-9]{1,20}$', description: 'base units, 10^9 = 1 ITC' });
 

@@ -10,9 +10,9 @@ import { LIMITS } from '@itc/core/ledger/limits.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
 import { valueOrderOf } from '@itc/core/ledger/value-order.js';
 import { verifyNative } from '../crypto/native.ts';
-import { IGNORED_WORDS, payloadStatus } from '../runtime/payload-status.ts';
+import { IGNORED_WORDS, neededLevel, payloadStatus } from '../runtime/payload-status.ts';
 import { hash32 } from './chain-routes.ts';
-import { AddressText, Count, Hex32, Problem } from './schemas.ts';
+import { AddressText, Count, Hex32, LevelNumber, Problem } from './schemas.ts';
 import { refuse, type Routes } from './server.ts';
 import type { SubnetPort } from './subnet-routes.ts';
 
@@ -29,6 +29,7 @@ const StatusAnswer = Type.Object({
         '0 seen, 1 more than half of stake and work, 2 two thirds of the stake, 3 final; absent without effect',
     }),
   ),
+  needed: Type.Optional(LevelNumber),
   envelope: Type.Optional(Hex32),
   weight: Type.Optional(Count),
   total: Type.Optional(Count),
@@ -78,15 +79,17 @@ export function valueRoutes(port: SubnetPort): Routes {
         const { payload } = request.params;
         const { store } = port.sources;
         const status = payloadStatus({ subnet, store }, hash32(payload));
+        const asked = neededLevel({ subnet, store }, hash32(payload));
+        const needed = asked === undefined ? {} : { needed: asked };
         switch (status.state) {
           case 'unknown':
           case 'applied':
-            return { payload, ...status };
+            return { payload, ...status, ...needed };
           case 'waiting':
           case 'pending':
           case 'contested': {
             const { envelope, ...rest } = status;
-            return { payload, ...rest, ...(envelope && { envelope: toHex(envelope) }) };
+            return { payload, ...rest, ...needed, ...(envelope && { envelope: toHex(envelope) }) };
           }
           case 'ignored': {
             const { state, checkpoint, reason: code } = status;

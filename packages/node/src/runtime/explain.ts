@@ -12,7 +12,8 @@ import { idText } from '@itc/core/state/record-map.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import type { Mempool } from '../mempool/mempool.ts';
 import type { Chain } from './chain.ts';
-import { IGNORED_WORDS } from './payload-status.ts';
+import { IGNORED_WORDS, neededLevel, payloadStatus } from './payload-status.ts';
+import type { Level } from './subnet-levels.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -46,6 +47,9 @@ export interface Explained {
   readonly approvedBy?: readonly string[];
   readonly weight?: number;
   readonly needed?: number;
+  /** Of a payload: its security level, and the one its device asks for (spec SUBNET-8). */
+  readonly level?: Level;
+  readonly levelNeeded?: Level;
 }
 
 export interface ExplainPort {
@@ -66,7 +70,7 @@ const BLOCK_MS_MAX = 1_000;
 export function explain(port: ExplainPort, id: Hash): Explained {
   return (
     transaction(port, id) ??
-    payload(port, id) ??
+    levelled(port, id, payload(port, id)) ??
     envelope(port, id) ?? {
       kind: 'unknown',
       state: 'unknown',
@@ -74,6 +78,25 @@ export function explain(port: ExplainPort, id: Hash): Explained {
         'nothing is known of it here: it never arrived, expired, gave way to another of its nonce, or was pruned; ask where it was handed in',
     }
   );
+}
+
+function levelled(
+  { subnet, store }: ExplainPort,
+  id: Hash,
+  explained: Explained | undefined,
+): Explained | undefined {
+  if (explained === undefined || subnet === undefined || store === undefined) return explained;
+  const status = payloadStatus({ subnet, store }, id);
+  const needed = neededLevel({ subnet, store }, id);
+  const level = 'level' in status ? status.level : undefined;
+  const told = { ...explained, ...(level === undefined ? {} : { level }) };
+  if (needed === undefined || level === undefined) return told;
+  const verdict = level >= needed ? 'which it has' : 'which it does not have yet';
+  return {
+    ...told,
+    levelNeeded: needed,
+    reason: `${explained.reason}; its device asks for security level ${needed}, ${verdict}`,
+  };
 }
 
 function transaction({ chain, mempool, obstacle }: ExplainPort, id: Hash): Explained | undefined {

@@ -5,6 +5,7 @@
 import type { Hash } from '@itc/core/crypto/hash.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { IgnoredReason } from './subnet-ignored.ts';
+import type { Level } from './subnet-levels.ts';
 import type { SubnetStore } from './subnet-store.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -46,6 +47,15 @@ export type PayloadStatus =
       readonly envelope: Hash;
       readonly reason: IgnoredReason;
     };
+
+/** The level that the owner of its device has asked for, as far as that is known here. */
+export function neededLevel(
+  port: { readonly subnet: Subnet; readonly store: SubnetStore },
+  id: Hash,
+): Level | undefined {
+  const device = port.subnet.traces.deviceOf(id) ?? port.store.deviceOf(id);
+  return device && port.store.levels.of(device);
+}
 
 export function payloadStatus(
   port: { readonly subnet: Subnet; readonly store: SubnetStore },

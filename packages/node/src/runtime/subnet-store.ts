@@ -8,12 +8,14 @@ import { Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
 import { decodeEnvelopeWithPayloads } from '@itc/core/ledger/envelope.js';
+import type { Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
 import { IgnoredPayloads } from './subnet-ignored.ts';
+import { SubnetLevels } from './subnet-levels.ts';
 import { SubnetWithdrawals } from './subnet-withdrawals.ts';
 import { SubnetPlaces } from './subnet-places.ts';
 
@@ -72,6 +74,7 @@ const ENVELOPE_ROW_BYTES = 120;
 export class SubnetStore {
   readonly ignored: IgnoredPayloads;
   readonly withdrawals: SubnetWithdrawals;
+  readonly levels: SubnetLevels;
   readonly #chain: Hash;
   readonly #tables: Tables;
   readonly #segments: SegmentStore;
@@ -86,6 +89,7 @@ export class SubnetStore {
     this.#segments = options.segments;
     this.ignored = new IgnoredPayloads(options.tables);
     this.withdrawals = new SubnetWithdrawals(options.tables);
+    this.levels = new SubnetLevels(options.tables);
     this.#places = new SubnetPlaces(options.tables);
     for (const { sequence, payloads } of this.checkpoints(0)) {
       this.#payloads += payloads;
@@ -305,6 +309,14 @@ export class SubnetStore {
         if (payload.ok) yield payload.value;
       }
     }
+  }
+
+  /** Whose payload an applied one is; undefined when it is not known here, or its body was pruned. */
+  deviceOf(id: Hash): Address | undefined {
+    const place = this.place(id);
+    const bytes = place && this.payloadBytes(id, place);
+    const payload = bytes && parsePayload(this.#chain, bytes);
+    return payload?.ok === true ? payload.value.device : undefined;
   }
 
   /** The COSE_Sign1 of an applied payload; undefined when its body was pruned. */

@@ -10,6 +10,7 @@ import { idText } from '@itc/core/bytes/id-text.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Delivery } from '@itc/core/dag/effects.js';
 import type { VerifiedEnvelope } from '@itc/core/dag/verify.js';
+import type { Address } from '@itc/core/ledger/address.js';
 
 const ENVELOPES_MAX = 65_536;
 const FINALITY_SAMPLES = 64;
@@ -41,6 +42,13 @@ export class SubnetTraces {
   /** Of an envelope that joined here and is not final. */
   payloadsOf(envelope: Hash): readonly Hash[] | undefined {
     return this.#pending.get(idText(envelope))?.payloads.map(({ id }) => id);
+  }
+
+  /** Whose payload one is that came in an envelope that is not final. */
+  deviceOf(payload: Hash): Address | undefined {
+    for (const { payloads } of this.#pending.values())
+      for (const { id, device } of payloads) if (equalBytes(id, payload)) return device;
+    return undefined;
   }
 
   /** The newest envelope not final in which a payload came. */
