@@ -30,7 +30,14 @@ function rootOf(leaves: readonly { readonly key: Buffer; readonly hash: Buffer }
 }
 
 test('bench state: the root after all transfers is that of balances and nonces added up by hand', async () => {
-  const task: StateTask = { accounts: 2_500, rounds: 2, blocks: 2, transfers: 1_000, seed: 9, peers: ['memory'] };
+  const task: StateTask = {
+    accounts: 2_500,
+    rounds: 1,
+    blocks: 2,
+    transfers: 1_000,
+    seed: 9,
+    peers: ['memory'],
+  };
   const folder = mkdtempSync(join(tmpdir(), 'itc-bench-state-'));
   try {
     const { root } = await measureState(task, folder, () => undefined);

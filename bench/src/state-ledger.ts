@@ -190,6 +190,9 @@ export async function measureState(
     return moved.value;
   });
   log(`${task.accounts} accounts, pages: ${describe(own.rate)}`);
+  // What still waits to be stored belongs to the state, too.
+  records = own.state.records as PagedRecords;
+  await write(blocks.last, blocks.last - KEPT);
   const { live, total } = pages.bytes;
   const proofs = proofsOf(own.state, task);
   const figures = {

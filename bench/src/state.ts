@@ -76,6 +76,7 @@ export async function run(options: BenchOptions): Promise<Result[]> {
     const cost = figure('', '', pages.processorUs).value;
     least ??= cost;
     results.push(
+      figure(`processor time of a transfer, ${at}`, 'µs', pages.processorUs),
       figure(`cost of a transfer against the least accounts, ${at}`, '×', [cost / least]),
       figure(`proof of presence, ${at}`, 'µs', figures.proofUs.present),
       figure(`proof of presence, ${at}`, 'bytes', figures.proofBytes.present),

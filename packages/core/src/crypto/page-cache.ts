@@ -7,8 +7,6 @@ import { Chunk } from './state-page.ts';
 
 /** Of a chunk: 1 MiB, and the most a page can have. */
 export const CHUNK_WORDS: number = 1 << 18;
-/** As much as waits at one time. */
-const SPARE_MAX = 256;
 const SLOTS_MIN = 256;
 /** Of the tables, at worst. */
 const BYTES_PER_PAGE = 64;
@@ -70,13 +68,18 @@ export class PageTable {
 /** Chunks that nobody uses: memory from the system has to be cleared first, which costs as much as what is written to it. */
 export class SpareChunks {
   readonly #chunks: Chunk[] = [];
+  readonly #countMax: number;
+
+  constructor(bytesMax: number) {
+    this.#countMax = Math.ceil(bytesMax / (4 * CHUNK_WORDS));
+  }
 
   take(): Chunk {
     return this.#chunks.pop() ?? new Chunk(CHUNK_WORDS);
   }
 
   give(chunk: Chunk): void {
-    if (chunk.words.length === CHUNK_WORDS && this.#chunks.length < SPARE_MAX) this.#chunks.push(chunk);
+    if (chunk.words.length === CHUNK_WORDS && this.#chunks.length < this.#countMax) this.#chunks.push(chunk);
   }
 }
 

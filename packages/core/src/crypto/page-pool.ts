@@ -113,7 +113,7 @@ export class PagePool {
   /** Stored, but not where they can be read. */
   #waiting: PageTable[] = [];
   #chunks: Chunk[] = [];
-  readonly #spare = new SpareChunks();
+  readonly #spare: SpareChunks;
   #free = CHUNK_WORDS;
   #isUpdating = false;
   #keptFrom = 0;
@@ -126,6 +126,7 @@ export class PagePool {
 
   constructor(store: PageStore, cacheBytes: number) {
     this.#store = store;
+    this.#spare = new SpareChunks(cacheBytes);
     this.#cache = new PageCache(cacheBytes, this.#spare);
   }
 
