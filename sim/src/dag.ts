@@ -277,7 +277,7 @@ class Run {
       equivocations: this.#equivocations,
       healedMs,
       finalityP99Ms: finality.sort((a, b) => a - b)[Math.floor(0.99 * finality.length)] ?? 0,
-      barred: this.#barred()[0]?.length ?? 0,
+      barred: this.#barredBy(this.#honest[0] ?? 0).length,
       forged,
       sets: this.#chain.sets.filter(({ first }) => first <= this.#chain.committed.length + 1).length,
       withdrawals: [...withdrawals.values()].reduce((sum, { length }) => sum + length, 0),
@@ -453,21 +453,21 @@ class Run {
     return this.#members.filter((node) => !this.#isByzantine(node));
   }
 
-  /** By honest member, whom it has barred. */
-  #barred(): (readonly number[])[] {
-    return this.#honest.map((node) => this.#actors[node]?.member.status().barred ?? []);
+  /** Nodes that a member has barred; it names them by the set it goes by. */
+  #barredBy(node: number): number[] {
+    const member = this.#actors[node]?.member;
+    return (member?.status().barred ?? []).flatMap((index) => {
+      const key = member?.members[index]?.key;
+      return key === undefined ? [] : [nodeOfKey(key)];
+    });
   }
 
   /** Whatever was sent, nobody holds more than the rules allow. */
   #checkBounds(): void {
-    const { members } = this.#chain.setOf(this.#chain.committed.length + 1);
     for (const node of this.#honest) {
       const { pending, unsolid, missing, tips } = (this.#actors[node] as DagNode).member.status();
       const held = { pending, unsolid, missing, tips };
-      const wrongly = this.#barred()[0]?.find((index) => {
-        const key = members[index]?.key;
-        return key === undefined || !this.#isByzantine(nodeOfKey(key));
-      });
+      const wrongly = this.#barredBy(node).find((barred) => !this.#isByzantine(barred));
       if (wrongly !== undefined) throw new Violation(`honest member ${wrongly} is barred`);
       const within =
         pending <= LIMITS.pendingEnvelopesMax &&
