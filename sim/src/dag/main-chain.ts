@@ -44,8 +44,6 @@ export interface ChainSabotage {
 /** What the state held just after a checkpoint was executed. */
 export interface AtCommit {
   readonly escrow: Escrow;
-  /** Who was to sign it, as elected. */
-  readonly members: ValidatorSet;
 }
 
 export class MainChain {
@@ -137,7 +135,6 @@ export class MainChain {
   /** By one of its members; what is not the next one, or not signed by those who decide it, changes nothing. */
   submit(certificate: CheckpointCertificate, sender: PublicKey): void {
     if (this.#sabotage.judgesByFirstSet === true) this.#setMembers(this.sets[0]?.members ?? []);
-    const { sequence } = certificate.checkpoint;
     const members = this.state.subnet(this.subnet)?.members ?? [];
     if (this.#sabotage.judgesBySigners === true) {
       const signers = indicesOf(certificate.signers, members.length) ?? [];
@@ -148,10 +145,7 @@ export class MainChain {
     if (outcome !== 'ok') return;
     const { state } = this;
     this.committed.push({ certificate, height: height(this.height), txIndex: 0 });
-    this.atCommit.push({
-      escrow: state.escrow(this.subnet) ?? NO_ESCROW,
-      members: this.setOf(sequence).members,
-    });
+    this.atCommit.push({ escrow: state.escrow(this.subnet) ?? NO_ESCROW });
     const turn = state.membership(this.subnet)?.turns.at(-1);
     const elected = turn === undefined ? undefined : state.memberTurn(this.subnet, turn);
     if (turn !== undefined && elected !== undefined && turn > (this.sets.at(-1)?.first ?? 0))
