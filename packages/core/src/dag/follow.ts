@@ -6,10 +6,11 @@ import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import type { Deposit } from '../ledger/escrow.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { endsMemberTurn } from '../ledger/member-turns.ts';
 import { indicesOf, type ValidatorSet } from '../ledger/validators.ts';
-import { Deposits } from './deposits.ts';
+import { depositRecord, Deposits } from './deposits.ts';
 import type { Committed, Delivery, Effects, MemberOptions } from './effects.ts';
 import type { Graph } from './graph.ts';
 import type { CheckpointIds } from './messages.ts';
@@ -155,11 +156,22 @@ export class Follow {
   /** Credits deposits our main chain has not told yet: asked for, once a second. */
   lacksDeposits(checkpoint: SubnetCheckpoint, now: number, effects: Effects): boolean {
     if ((checkpoint.value?.deposits ?? 0) <= this.deposits.newest) return false;
-    this.wantDeposits(now, effects);
+    this.#wantDeposits(now, effects);
     return true;
   }
 
-  wantDeposits(now: number, effects: Effects): void {
+  /** What the main chain tells of deposits, in order; what comes behind a gap is asked for again. */
+  learnDeposits(deposits: readonly Deposit[], now: number, effects: Effects): void {
+    for (const deposit of deposits) {
+      const added = this.deposits.add(deposit);
+      if (added === 'added') effects.persist.push(depositRecord(deposit));
+      if (added !== 'gap') continue;
+      this.#wantDeposits(now, effects);
+      return;
+    }
+  }
+
+  #wantDeposits(now: number, effects: Effects): void {
     if (now - this.#depositsAt < ASK_AGAIN_MS) return;
     this.#depositsAt = now;
     effects.want.push({ kind: 'deposits', from: this.deposits.newest + 1 });

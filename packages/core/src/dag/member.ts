@@ -6,13 +6,11 @@ import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
-import type { Deposit } from '../ledger/escrow.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Payload } from '../ledger/payload.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
 import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
-import { depositRecord } from './deposits.ts';
 import { makeDraft } from './draft.ts';
 import {
   noEffects,
@@ -159,7 +157,7 @@ export class Member {
         this.#follow.enqueue(input.committed, now, effects);
         break;
       case 'deposits':
-        this.#learnDeposits(input.deposits, now, effects);
+        this.#follow.learnDeposits(input.deposits, now, effects);
         break;
       case 'located':
         this.#parts.intake.located(input, now, effects);
@@ -208,17 +206,6 @@ export class Member {
       return 'two thirds of the stake have to tell what they hold of us, and a new checkpoint has to come, lest we issue a sequence twice';
     if (this.#graph.isCrowded()) return 'too many of our envelopes are not final yet';
     return undefined;
-  }
-
-  #learnDeposits(deposits: readonly Deposit[], now: number, effects: Effects): void {
-    for (const deposit of deposits) {
-      const added = this.#follow.deposits.add(deposit);
-      if (added === 'added') effects.persist.push(depositRecord(deposit));
-      else if (added === 'gap') {
-        this.#follow.wantDeposits(now, effects);
-        return;
-      }
-    }
   }
 
   #issue(envelope: VerifiedEnvelope, now: number, effects: Effects): void {

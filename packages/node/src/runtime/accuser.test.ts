@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { voteSigningBytes } from '@itc/core/ledger/block.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
+import { evidenceOf } from '@itc/core/ledger/evidence.js';
 import { epoch, height, view } from '@itc/core/ledger/ids.js';
 import { transactionId } from '@itc/core/ledger/transaction.js';
 import type { Evidence } from '@itc/core/pbft/effects.js';
@@ -127,4 +128,18 @@ test('NODE-9.7: a full pool, or one that drops what it took, delays an accusatio
     await settled();
   }
   assert.equal(asked.length, before, 'the culprit is punished');
+});
+
+test('NODE-9.7: who has stopped asks nobody any more, not even its own chain', async () => {
+  const solo = await SoloChain.open();
+  const [witness, culprit] = solo.validators as [KeyPair, KeyPair];
+  const { accuser: one, clock } = accuser(solo, witness, () => assert.fail('it has stopped'));
+  let asked = 0;
+  const charge = { culprit: 'somebody', kind: 'vote', isPunished: () => (asked += 1) > 0 };
+  const evidence = doubleVote(solo, culprit, 1);
+  one.bring({ ...charge, body: { kind: 'evidence', evidence: evidenceOf(culprit.publicKey, evidence) } }, 1);
+  one.stop();
+  clock.advance(60_000);
+  await settled();
+  assert.equal(asked, 0);
 });

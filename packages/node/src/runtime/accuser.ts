@@ -51,6 +51,7 @@ const ACCUSED_MAX = 2 * LIMITS.candidatesMax;
 export class Accuser {
   readonly #o: AccuserOptions;
   readonly #accused = new Set<string>();
+  #stopped = false;
 
   constructor(options: AccuserOptions) {
     this.#o = options;
@@ -78,10 +79,15 @@ export class Accuser {
     clock.after(turn * TURN_MS, () => void this.#submit(charge, TRIES_MAX));
   }
 
+  /** The chain it would ask is about to close. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   async #submit(charge: Charge, tries: number, waiting?: Uint8Array): Promise<void> {
     const { clock, logger, submit } = this.#o;
     const { culprit } = charge;
-    if (charge.isPunished()) return;
+    if (this.#stopped || charge.isPunished()) return undefined;
     const again = (ms: number, sent?: Uint8Array): void => {
       if (tries > 1) clock.after(ms, () => void this.#submit(charge, tries - 1, sent));
     };
@@ -92,6 +98,7 @@ export class Accuser {
       logger.warn({ culprit, transaction: toHex(id) }, 'the evidence is brought before the ledger');
       return again(LOOK_MS, encoded);
     } catch (error) {
+      if (this.#stopped) return undefined;
       if (!(error instanceof LedgerError)) throw error;
       if (error.code === 'transaction.duplicate') return again(LOOK_MS, encoded);
       if (PASSING.has(error.code)) return again(TURN_MS);

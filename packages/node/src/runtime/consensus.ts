@@ -202,6 +202,7 @@ export class Consensus {
     this.#timer?.cancel();
     this.#proposing.withdraw();
     this.#room.stop();
+    this.#accuser.stop();
     await this.#turn.idle();
     await this.#driver?.stop();
   }

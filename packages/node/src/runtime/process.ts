@@ -245,6 +245,14 @@ export class NodeProcess implements AsyncDisposable {
         logBytes: () => memberLog.size,
         now: () => clock.now(),
       });
+      const accuser = new Accuser({
+        chain,
+        keys: this.keys,
+        clock,
+        logger,
+        submit: (encoded) => this.submit(encoded),
+      });
+      this.#closing.push(() => accuser.stop());
       this.subnet = new Subnet({
         retention,
         ...auditOf(config),
@@ -262,13 +270,7 @@ export class NodeProcess implements AsyncDisposable {
         clock,
         random,
         logger,
-        accuser: new Accuser({
-          chain,
-          keys: this.keys,
-          clock,
-          logger,
-          submit: (encoded) => this.submit(encoded),
-        }),
+        accuser,
         submit: (certificate) => this.#submitCheckpoint(certificate),
       });
       const sweep = (): void => {

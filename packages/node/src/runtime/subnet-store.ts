@@ -53,6 +53,8 @@ const CHECKPOINTS = 'subnet-checkpoints';
 const HEADS = 'subnet-heads';
 const PAST = 'subnet-past';
 const PAST_KEY = Uint8Array.of(0);
+/** A crash loses a listener at most what was told in its last moments. */
+const RECENT_CHECKPOINTS = 32;
 
 /** What a member has to remember of itself beside its log, because a snapshot replaces the log. */
 export interface OwnPast {
@@ -309,6 +311,12 @@ export class SubnetStore {
         if (payload.ok) yield payload.value;
       }
     }
+  }
+
+  /** Those of the newest checkpoints, up to the one named, oldest first. */
+  *recentPayloads(newest: number): Generator<Payload> {
+    for (let sequence = Math.max(1, newest - RECENT_CHECKPOINTS); sequence <= newest; sequence += 1)
+      yield* this.payloadsOf(sequence);
   }
 
   /** Whose payload an applied one is; undefined when it is not known here, or its body was pruned. */

@@ -50,8 +50,6 @@ import { SubnetTraces } from './subnet-traces.ts';
 const TICK_MS = 50;
 const COMMITTED_BATCH = 64;
 const LOG_BYTES_MAX = 32 * 1024 * 1024;
-/** A crash loses a listener at most what was told in its last moments. */
-const RECENT_CHECKPOINTS = 32;
 const SERVED_BYTES_MAX = LIMITS.envelopeBytesMax;
 /** Replaying that many checkpoints takes about as long as a snapshot of a large subnet. */
 const BEHIND_MAX = 512;
@@ -220,11 +218,8 @@ export class Subnet {
   }
 
   /** Payloads of the newest checkpoints, oldest first. */
-  *recentPayloads(): Generator<Payload> {
-    const { checkpoint } = this.#member.status();
-    for (let sequence = Math.max(1, checkpoint - RECENT_CHECKPOINTS); sequence <= checkpoint; sequence += 1) {
-      yield* this.#o.store.payloadsOf(sequence);
-    }
+  recentPayloads(): Generator<Payload> {
+    return this.#o.store.recentPayloads(this.#member.status().checkpoint);
   }
 
   listen(listener: SubnetListener): () => void {
