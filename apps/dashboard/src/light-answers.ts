@@ -9,12 +9,8 @@ import { fromBase64Url, toBase64Url } from '@itc/client/base64url.js';
 import type { ProvedReading } from '@itc/client/light-reading.js';
 import { parseJson, type Fetch } from '@itc/client/http.js';
 import { convicted, decodeKept, type LightStore } from '@itc/client/light-store.js';
-import {
-  LightWallet,
-  type LightStart,
-  type Proved,
-  type Unproved as Fault,
-} from '@itc/client/light-wallet.js';
+import type { LightStart } from '@itc/client/light-start.js';
+import { LightWallet, type Proved, type Unproved as Fault } from '@itc/client/light-wallet.js';
 import { detectFormat } from '@itc/edge/2-conversion/detect.js';
 import { parseSenml, type SenmlRecord } from '@itc/edge/2-conversion/senml.js';
 import { BATCH_READINGS_MAX, batchRoot } from '@itc/edge/device-sdk/reading-batch.js';

@@ -14,7 +14,8 @@ import { fromHex } from '@itc/core/bytes/hex.js';
 import type { CertifiedBlock } from '@itc/core/testing/chain.js';
 import { coSign, CoSignedWorld, slidingMembers } from '@itc/core/testing/co-signed-world.js';
 import { installNativeSha256, keyPair, rememberingVerifier } from '@itc/core/testing/keys.js';
-import { CoSignedClient, type CoSignedStart } from './co-signed-client.ts';
+import { CoSignedClient } from './co-signed-client.ts';
+import type { LightStart } from './light-start.ts';
 import type { Fetch } from './http.ts';
 import { MemoryLightStore } from './light-store.ts';
 import { LightWallet } from './light-wallet.ts';
@@ -26,7 +27,7 @@ const world = new CoSignedWorld([slidingMembers(0), slidingMembers(1)]);
 const newest = world.first[1] as CertifiedBlock;
 const tree = world.tree(world.coSigners(1));
 const holder = world.world.treasury.address;
-const start: CoSignedStart = {
+const start: LightStart = {
   kind: 'genesis',
   hash: genesisHash(world.genesis),
   document: encodeGenesis(world.genesis),
@@ -79,7 +80,7 @@ function fetchFrom(gateways: Readonly<Record<string, Gateway>>): Fetch {
 
 async function clientOn(
   gateways: Readonly<Record<string, Gateway>>,
-  o: { readonly store?: MemoryLightStore; readonly start?: CoSignedStart } = {},
+  o: { readonly store?: MemoryLightStore; readonly start?: LightStart } = {},
 ): Promise<CoSignedClient> {
   const opened = await CoSignedClient.open(o.start ?? start, {
     gateways: Object.keys(gateways),

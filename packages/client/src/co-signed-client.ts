@@ -5,11 +5,11 @@
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Ok, type Result } from '@itc/core/bytes/result.js';
-import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { verifySignature } from '@itc/core/crypto/verify.js';
 import { headerHash } from '@itc/core/ledger/block.js';
-import { decodeGenesis, genesisHash } from '@itc/core/ledger/genesis.js';
+import type { Genesis } from '@itc/core/ledger/genesis.js';
 import { height, type Height } from '@itc/core/ledger/ids.js';
 import { encodeCoSignedTrust, trustCoSigned } from '@itc/core/light/co-signed.js';
 import { CoSignedReader, type CoSignedEvent } from '@itc/core/light/co-signed-reader.js';
@@ -17,26 +17,19 @@ import { CO_SIGNED_HOPS_MAX } from '@itc/core/light/co-signed-stream.js';
 import { TRUST_BYTES } from '@itc/core/light/engine/layout.js';
 import type { StateKey } from '@itc/core/state/keys.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { open, problem, type Fetch } from './http.ts';
+import { open, problem } from './http.ts';
 import { readingShown, type ProvedReading } from './light-reading.ts';
 import { declined, fault, lastOf, nextPiece, type LightFault, type LightWant } from './light-request.ts';
+import { Asking, chainOf, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
 import type { LightStore, ProofLine } from './light-store.ts';
 
-export type CoSignedStart =
-  | { readonly kind: 'genesis'; readonly hash: Hash; readonly document: Uint8Array }
-  /** As `CoSignedClient.trust` gives it. */
-  | { readonly kind: 'checkpoint'; readonly trust: Uint8Array };
-
-export interface CoSignedOptions {
+export interface CoSignedOptions extends AskingOptions {
   /** URLs in the order in which they are asked; none is trusted. */
   readonly gateways: readonly string[];
   /** Of its own: what it keeps is no trust of a light client that believes Ed25519. */
   readonly store: LightStore;
   /** Plain JavaScript when left out: two milliseconds for each signature. */
   readonly verify?: SignatureVerifier;
-  readonly fetch?: Fetch;
-  /** Of one request; 20 s when left out. */
-  readonly requestMs?: number;
 }
 
 /** Under which co-signed checkpoint, or under which earlier block in its history. */
@@ -54,7 +47,6 @@ interface Answer {
   readonly events: readonly CoSignedEvent[];
 }
 
-const REQUEST_MS = 20_000;
 /** Of one answer: `CO_SIGNED_HOPS_MAX` hops of some eighty signers each. */
 const STREAM_BYTES_MAX = 64 << 20;
 /** Answers in a row that each lead a part of the way. */
@@ -62,20 +54,18 @@ const ROUNDS_MAX = 64;
 
 export class CoSignedClient {
   readonly #o: CoSignedOptions;
+  readonly #asking: Asking;
   #trust: Uint8Array;
-  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: CoSignedOptions, trust: Uint8Array) {
     this.#o = options;
+    this.#asking = new Asking(options, verifySignature);
     this.#trust = trust;
   }
 
   /** Goes on from what the store holds where that is of the same chain and not older than the start. Asks no gateway. */
-  static async open(
-    start: CoSignedStart,
-    options: CoSignedOptions,
-  ): Promise<Ok<CoSignedClient> | LightFault> {
-    const begun = trustOf(start);
+  static async open(start: LightStart, options: CoSignedOptions): Promise<Ok<CoSignedClient> | LightFault> {
+    const begun = trustOf(start, begin);
     if (!begun.ok) return fault('other-chain', undefined, begun.message);
     const kept = await options.store.read();
     const isKept =
@@ -102,7 +92,7 @@ export class CoSignedClient {
 
   /** To the newest checkpoint that any gateway shows; the value is the number of epochs it was led across. */
   sync(): Promise<Ok<CoSigned<number>> | LightFault> {
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const asked = await this.#first([]);
       return asked.ok ? ok({ ...line(asked.value), value: asked.value.believed.hops }) : asked;
     });
@@ -112,7 +102,7 @@ export class CoSignedClient {
   records(
     keys: readonly StateKey[],
   ): Promise<Ok<CoSigned<readonly (Uint8Array | undefined)[]>> | LightFault> {
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const asked = await this.#first(keys.map((key) => ({ kind: 'state', key })));
       if (!asked.ok) return asked;
       const { gateway, events } = asked.value;
@@ -129,7 +119,7 @@ export class CoSignedClient {
 
   /** That a transaction is in a block of the co-signed history; the height and time are that block's. */
   transaction(id: Hash): Promise<Ok<CoSigned<Hash>> | LightFault> {
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const asked = await this.#first([{ kind: 'transaction', id }]);
       if (!asked.ok) return asked;
       const { gateway, events } = asked.value;
@@ -146,7 +136,7 @@ export class CoSignedClient {
    * forged since, is what the co-signed history says, which holds that block.
    */
   payload(id: Hash): Promise<Ok<CoSigned<ProvedReading>> | LightFault> {
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
       for (const gateway of this.#o.gateways) {
         const found = await this.#payloadAt(gateway, id);
@@ -162,9 +152,9 @@ export class CoSignedClient {
       gateway,
       chain: this.chain,
       id,
-      verify: this.#verify,
-      fetch: this.#fetch,
-      signal: this.#deadline(),
+      verify: this.#asking.verify,
+      fetch: this.#asking.fetch,
+      signal: this.#asking.deadline(),
     });
     if (!shown.ok) return shown;
     const { value, under, header } = shown.value;
@@ -203,15 +193,15 @@ export class CoSignedClient {
   }
 
   async #askOnce(gateway: string, wants: readonly Want[]): Promise<Ok<Answer> | LightFault> {
-    const signal = this.#deadline();
+    const signal = this.#asking.deadline();
     const url = `${gateway.replace(/\/$/, '')}/api/v1/light/co-signed?${queryOf(this.#trust, wants)}`;
     try {
       const headers = { accept: 'application/octet-stream' };
-      const response = await open(this.#fetch, url, { method: 'GET', headers, signal });
+      const response = await open(this.#asking.fetch, url, { method: 'GET', headers, signal });
       if (!response.ok) return declined(gateway, problem(response.status, await response.text(), url));
       const body = response.body?.getReader();
       if (body === undefined) return fault('unreachable', gateway, 'the answer has no body');
-      const reader = new CoSignedReader({ trust: this.#trust, verify: this.#verify });
+      const reader = new CoSignedReader({ trust: this.#trust, verify: this.#asking.verify });
       const events: CoSignedEvent[] = [];
       for (let length = 0; !reader.isDone;) {
         const { done, value } = await nextPiece(body, gateway);
@@ -235,25 +225,6 @@ export class CoSignedClient {
       throw error;
     }
   }
-
-  /** One request at a time: each starts from the trust the one before has left. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work, work);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  get #verify(): SignatureVerifier {
-    return this.#o.verify ?? verifySignature;
-  }
-
-  get #fetch(): Fetch {
-    return this.#o.fetch ?? ((url, init) => fetch(url, init) as ReturnType<Fetch>);
-  }
-
-  #deadline(): AbortSignal {
-    return AbortSignal.timeout(this.#o.requestMs ?? REQUEST_MS);
-  }
 }
 
 function line({ gateway, believed }: Answer): Omit<CoSigned<unknown>, 'value'> {
@@ -261,24 +232,11 @@ function line({ gateway, believed }: Answer): Omit<CoSigned<unknown>, 'value'> {
   return { gateway, height: believed.height, time, signers, weight, total };
 }
 
-function trustOf(start: CoSignedStart): Result<Uint8Array, 'start'> {
-  if (start.kind === 'checkpoint')
-    return start.trust.length === TRUST_BYTES
-      ? ok(start.trust.slice())
-      : refused('start', `a checkpoint has ${TRUST_BYTES} bytes, got ${start.trust.length}`);
-  const genesis = decodeGenesis(start.document);
-  if (!genesis.ok) return refused('start', `the genesis document: ${genesis.message}`);
-  const hash = genesisHash(genesis.value);
-  if (!equalBytes(hash, start.hash))
-    return refused('start', `the genesis document has the hash ${toHex(hash)}, not ${toHex(start.hash)}`);
-  const trust = trustCoSigned(genesis.value);
-  if (trust === undefined)
-    return refused('start', 'genesis names no co-signers: there is nothing to demand co-signatures from');
-  return ok(encodeCoSignedTrust(trust));
-}
-
-function chainOf(trust: Uint8Array): Hash {
-  return asHash(trust.slice(0, HASH_BYTES));
+function begin(genesis: Genesis): Result<Uint8Array, 'start'> {
+  const trust = trustCoSigned(genesis);
+  return trust === undefined
+    ? refused('start', 'genesis names no co-signers: there is nothing to demand co-signatures from')
+    : ok(encodeCoSignedTrust(trust));
 }
 
 function queryOf(trust: Uint8Array, wants: readonly Want[]): string {

@@ -14,7 +14,8 @@ import { installNativeSha256, keyPair, verifyQuickly } from '@itc/core/testing/k
 import { sliding } from '@itc/core/testing/light-streams.js';
 import { fileLightStore } from './light-file.ts';
 import { convicted, decodeKept, encodeKept, MemoryLightStore, SEEN_MAX } from './light-store.ts';
-import { LightWallet, type LightStart, type LightWalletOptions } from './light-wallet.ts';
+import type { LightStart } from './light-start.ts';
+import { LightWallet, type LightWalletOptions } from './light-wallet.ts';
 import { fakeGateway, fetchFrom, lightScene, someHash, type FakeGateway } from './testing/light-gateway.ts';
 
 installNativeSha256();

@@ -3,20 +3,17 @@
  * signed, whichever gateways it asks. What it has proved it keeps, so that it can be shown, with its age, when nobody answers.
  */
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
-import { ok, refused, type Ok, type Result } from '@itc/core/bytes/result.js';
-import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
+import { ok, type Ok, type Result } from '@itc/core/bytes/result.js';
+import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import { headerHash } from '@itc/core/ledger/block.js';
-import { decodeGenesis, genesisHash } from '@itc/core/ledger/genesis.js';
 import { height, type Height } from '@itc/core/ledger/ids.js';
-import { TRUST_BYTES } from '@itc/core/light/engine/layout.js';
 import { encodeTrust, trustGenesis } from '@itc/core/light/trust.js';
 import { accountKey, deviceKey, grantKey, parseStateKey, type StateKey } from '@itc/core/state/keys.js';
 import { decodeRecord, type Account, type Device, type GrantRecord } from '@itc/core/state/records.js';
 import type { CoSigned, CoSignedClient } from './co-signed-client.ts';
-import type { Fetch } from './http.ts';
 import { compareGateways, type Compared, type GatewayReport } from './light-compare.ts';
 import { keptReading, readingOfKept, readingProved, type ProvedReading } from './light-reading.ts';
 import {
@@ -30,6 +27,7 @@ import {
   type LightRefusal,
   type LightWant,
 } from './light-request.ts';
+import { Asking, chainOf, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
 import {
   CONFLICTS_MAX,
   convicted,
@@ -44,12 +42,7 @@ import {
   type Seen,
 } from './light-store.ts';
 
-/** What is trusted to begin with: the hash with its document, or 149 bytes that somebody trusted wrote down (`encodeTrust`). */
-export type LightStart =
-  | { readonly kind: 'genesis'; readonly hash: Hash; readonly document: Uint8Array }
-  | { readonly kind: 'checkpoint'; readonly trust: Uint8Array };
-
-export interface LightWalletOptions {
+export interface LightWalletOptions extends AskingOptions {
   /** URLs in the order in which they are asked; none is trusted. One to `GATEWAYS_MAX`. */
   readonly gateways: readonly string[];
   readonly store: LightStore;
@@ -61,9 +54,6 @@ export interface LightWalletOptions {
   readonly trustingMs?: number;
   /** Plain JavaScript when left out: slow enough to want a worker in a browser. */
   readonly verify?: SignatureVerifier;
-  readonly fetch?: Fetch;
-  /** Of one request; 20 s when left out. */
-  readonly requestMs?: number;
   /**
    * Demands co-signatures: what is read is believed when this client has it proved under them, whatever Ed25519 says, and is as
    * old as the newest co-signed checkpoint. Nothing falls back to the plain proofs.
@@ -95,16 +85,16 @@ export const GATEWAYS_MAX = 8;
 export const WANTS_MAX = 16;
 /** Answers that lead one way, each a part of it. */
 const PARTS_MAX = 64;
-const REQUEST_MS = 20_000;
 const NONCE_BYTES = 32;
 
 export class LightWallet {
   readonly #o: LightWalletOptions;
+  readonly #asking: Asking;
   #kept: Kept;
-  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LightWalletOptions, kept: Kept) {
     this.#o = options;
+    this.#asking = new Asking(options, verifySignature);
     this.#kept = kept;
   }
 
@@ -113,7 +103,7 @@ export class LightWallet {
     const count = options.gateways.length;
     if (count < 1 || count > GATEWAYS_MAX)
       throw new RangeError(`expected 1 to ${GATEWAYS_MAX} gateways, got ${count}`);
-    const begun = trustOf(start);
+    const begun = trustOf(start, (genesis) => ok(encodeTrust(trustGenesis(genesis))));
     if (!begun.ok) return fault('other-chain', undefined, begun.message);
     const stored = await options.store.read();
     const kept = stored === undefined ? undefined : decodeKept(stored);
@@ -159,7 +149,7 @@ export class LightWallet {
     const gateways = [...this.#o.gateways, ...also];
     if (gateways.length > GATEWAYS_MAX)
       throw new RangeError(`expected at most ${GATEWAYS_MAX} gateways, got ${gateways.length}`);
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const coSigned = await this.#o.coSigned?.sync();
       if (coSigned !== undefined) return coSigned.ok ? ok(coSyncedOf(coSigned.value)) : coSigned;
       const compared = await this.#compared(gateways);
@@ -203,7 +193,14 @@ export class LightWallet {
     const taken = new Set<string>();
     for (const gateway of [...this.#o.gateways, ...also])
       for (const one of evidence)
-        if (await reportEvidence({ gateway, evidence: one, fetch: this.#fetch, signal: this.#deadline() }))
+        if (
+          await reportEvidence({
+            gateway,
+            evidence: one,
+            fetch: this.#asking.fetch,
+            signal: this.#asking.deadline(),
+          })
+        )
           taken.add(gateway);
     return [...taken];
   }
@@ -227,7 +224,7 @@ export class LightWallet {
       throw new RangeError(`expected 1 to ${WANTS_MAX} keys, got ${keys.length}`);
     const { coSigned } = this.#o;
     if (coSigned !== undefined) return coSigned.records(keys);
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const asked = await this.#read(keys.map((key) => ({ kind: 'state', key })));
       if (!asked.ok) return { ...asked, ...lastOfAll(this.#kept.seen, keys) };
       const { gateway, head, events } = asked.value;
@@ -264,7 +261,7 @@ export class LightWallet {
   payload(id: Hash): Promise<Reading<ProvedReading>> {
     const { coSigned } = this.#o;
     if (coSigned !== undefined) return coSigned.payload(id);
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const name = nameOf('payload', id);
       let last: LightFault = fault('unreachable', undefined, 'no gateway was asked');
       for (const gateway of this.#o.gateways) {
@@ -272,9 +269,9 @@ export class LightWallet {
           gateway,
           chain: this.chain,
           id,
-          verify: this.#verify,
-          fetch: this.#fetch,
-          signal: this.#deadline(),
+          verify: this.#asking.verify,
+          fetch: this.#asking.fetch,
+          signal: this.#asking.deadline(),
           ask: (wants) => this.#ask(gateway, wants),
         });
         if (found.ok) {
@@ -311,7 +308,7 @@ export class LightWallet {
     if (coSigned !== undefined) return coSignedEvent(coSigned, want, id);
     const kind = want === 'payload' ? 'applied' : want;
     const name = nameOf(kind, id);
-    return this.#inTurn(async () => {
+    return this.#asking.inTurn(async () => {
       const asked = await this.#read([{ kind: want, id }]);
       if (!asked.ok) {
         const seen = this.#seen(name);
@@ -358,9 +355,9 @@ export class LightWallet {
       gateway,
       trust: this.#kept.trust,
       wants,
-      verify: this.#verify,
-      fetch: this.#fetch,
-      signal: this.#deadline(),
+      verify: this.#asking.verify,
+      fetch: this.#asking.fetch,
+      signal: this.#asking.deadline(),
       ...(nonce && { nonce }),
       ...(now && trustingMs !== undefined && { now: now(), trustingMs }),
     };
@@ -407,39 +404,6 @@ export class LightWallet {
     this.#kept = kept;
     await this.#o.store.write(encodeKept(kept));
   }
-
-  /** One request at a time: each starts from the trust the one before has left. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work, work);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  get #verify(): SignatureVerifier {
-    return this.#o.verify ?? verifySignature;
-  }
-
-  get #fetch(): Fetch {
-    return this.#o.fetch ?? ((url, init) => fetch(url, init) as ReturnType<Fetch>);
-  }
-
-  #deadline(): AbortSignal {
-    return AbortSignal.timeout(this.#o.requestMs ?? REQUEST_MS);
-  }
-}
-
-/** Undefined without a trusted header behind it: genesis of another hash, or bytes that are no trust. */
-function trustOf(start: LightStart): Result<Uint8Array, 'start'> {
-  if (start.kind === 'checkpoint')
-    return start.trust.length === TRUST_BYTES
-      ? ok(start.trust.slice())
-      : refused('start', `a checkpoint has ${TRUST_BYTES} bytes, got ${start.trust.length}`);
-  const genesis = decodeGenesis(start.document);
-  if (!genesis.ok) return refused('start', `the genesis document: ${genesis.message}`);
-  const hash = genesisHash(genesis.value);
-  if (!equalBytes(hash, start.hash))
-    return refused('start', `the genesis document has the hash ${toHex(hash)}, not ${toHex(start.hash)}`);
-  return ok(encodeTrust(trustGenesis(genesis.value)));
 }
 
 /** No gateway can say that there is no newer checkpoint: its word would be one of Ed25519. */
@@ -455,10 +419,6 @@ async function coSignedEvent(
   if (want === 'transaction') return coSigned.transaction(id);
   const proved = await coSigned.payload(id);
   return proved.ok ? ok({ ...proved.value, value: id }) : proved;
-}
-
-function chainOf(trust: Uint8Array): Hash {
-  return asHash(trust.slice(0, HASH_BYTES));
 }
 
 /** Under which name a value that is no record is remembered; record kinds stay below. */

@@ -11,7 +11,6 @@ import { addressOf, asAddress, type Address } from './address.ts';
 import { readAddress } from './fields.ts';
 import { epoch, type Epoch, type Height } from './ids.ts';
 import { LIMITS } from './limits.ts';
-import type { StableCertificate } from './stable-certificate.ts';
 import { quorumOf } from './validators.ts';
 
 /** One validator of an epoch, in the order of its set. */
@@ -26,9 +25,6 @@ export interface CoSigners {
   readonly epoch: Epoch;
   readonly members: readonly CoSigner[];
 }
-
-/** What a co-signature is about: a block that was executed, and the state after it. */
-export type Checkpoint = Pick<StableCertificate, 'epoch' | 'height' | 'hash' | 'stateRoot'>;
 
 /** In the place of a key's address. */
 export const NO_CO_SIGNER: Address = asAddress(ZERO_HASH);
@@ -80,19 +76,6 @@ export function encodeCoSigners(coSigners: CoSigners): Uint8Array {
 /** What a client that demands co-signatures keeps of them. */
 export function coSignersHash(coSigners: CoSigners): Hash {
   return hashTagged('coSigners', encodeCoSigners(coSigners));
-}
-
-/** domain ‖ 0x00 ‖ chain ‖ epoch u32 ‖ height u53 ‖ block hash ‖ state root after that block. */
-export function coSigningBytes(chain: Hash, of: Checkpoint): Uint8Array {
-  return new Writer(192)
-    .raw(utf8Encode(SIGNATURE_DOMAINS.coSign))
-    .u8(0)
-    .fixed(chain, HASH_BYTES)
-    .u32(of.epoch)
-    .u53(of.height)
-    .fixed(of.hash, HASH_BYTES)
-    .fixed(of.stateRoot, HASH_BYTES)
-    .finish();
 }
 
 /**

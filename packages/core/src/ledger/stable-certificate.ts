@@ -44,13 +44,22 @@ export function readStable(reader: Reader): StableCertificate {
   };
 }
 
+/** What it, and a co-signature, is about: a block that was executed, and the state after it. */
+export type Checkpoint = Pick<StableCertificate, 'epoch' | 'height' | 'hash' | 'stateRoot'>;
+
 /** What a replica signs: domain ‖ 0x00 ‖ chain ‖ epoch ‖ height ‖ block hash ‖ state root. */
-export function stableSigningBytes(
-  chain: Hash,
-  of: Pick<StableCertificate, 'epoch' | 'height' | 'hash' | 'stateRoot'>,
-): Uint8Array {
+export function stableSigningBytes(chain: Hash, of: Checkpoint): Uint8Array {
+  return statement(SIGNATURE_DOMAINS.checkpoint, chain, of);
+}
+
+/** What its co-signing key signs: the same, in a domain of its own. */
+export function coSigningBytes(chain: Hash, of: Checkpoint): Uint8Array {
+  return statement(SIGNATURE_DOMAINS.coSign, chain, of);
+}
+
+function statement(domain: string, chain: Hash, of: Checkpoint): Uint8Array {
   return new Writer(192)
-    .raw(utf8Encode(SIGNATURE_DOMAINS.checkpoint))
+    .raw(utf8Encode(domain))
     .u8(0)
     .fixed(chain, HASH_BYTES)
     .u32(of.epoch)

@@ -12,7 +12,6 @@ import { closesEpoch, headerHash, type Header } from '../ledger/block.ts';
 import {
   coSignerOf,
   coSignersHash,
-  coSigningBytes,
   hasCoSigner,
   mlDsaKey,
   readCoSigners,
@@ -22,6 +21,7 @@ import {
 import { readHash } from '../ledger/fields.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
 import { epoch, height, millis } from '../ledger/ids.ts';
+import { coSigningBytes } from '../ledger/stable-certificate.ts';
 import { indicesOf, quorumOf } from '../ledger/validators.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { CO_SIGNERS_KEY, stateKeyHash } from '../state/keys.ts';

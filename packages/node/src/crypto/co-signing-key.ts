@@ -40,7 +40,7 @@ export class CoSigningKey {
     return pool.signMlDsa({ secretKey: this.#secretKey, message, random });
   }
 
-  /** A copy, for a key file Wipe it after use. */
+  /** A copy, for a key file. Wipe it after use. */
   exportSeed(): Uint8Array {
     return this.#seed.slice();
   }

@@ -11,13 +11,13 @@ import { closesEpoch, headerHash, type Header } from '@itc/core/ledger/block.js'
 import {
   coSignerOf,
   coSignersQuorum,
-  coSigningBytes,
   hasCoSigner,
   readCoSigners,
   type CoSigners,
 } from '@itc/core/ledger/co-signers.js';
 import { epoch, height, type Height } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
+import { coSigningBytes } from '@itc/core/ledger/stable-certificate.js';
 import { trustCoSigned } from '@itc/core/light/co-signed.js';
 import { enoughOf, type CoSignature } from '@itc/core/light/co-signed-stream.js';
 import { present, showIn } from '@itc/core/light/shown-record.js';
