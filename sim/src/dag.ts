@@ -3,6 +3,7 @@
  * draws everything; what must hold is checked at every delivery and at the end.
  */
 import type { Delivery } from '@itc/core/dag/effects.js';
+import type { Member } from '@itc/core/dag/member.js';
 import type { LogRecord } from '@itc/core/dag/records.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import { faultyEnvelope, type MemberFault } from '@itc/core/ledger/member-fault.js';
@@ -59,7 +60,7 @@ export interface SeedReport {
   readonly healedMs: number;
   /** From a payload's arrival at an honest gateway until it is applied there, 99th percentile. */
   readonly finalityP99Ms: number;
-  /** Liars that every honest member has barred. */
+  /** Liars that honest members have barred, also those who have lost their place since. */
   readonly barred: number;
   /** Payloads applied that their device did not sign. */
   readonly forged: number;
@@ -134,6 +135,7 @@ class Run {
   /** Nodes that do not reach the main chain; all of them when it is down. */
   readonly #offline = new Set<number>();
   #equivocations = 0;
+  readonly #barred = new Set<number>();
 
   constructor(seed: number, options: DagOptions) {
     this.#seed = seed;
@@ -191,7 +193,10 @@ class Run {
         post: this.#post,
         isConnected: (node) => !this.#offline.has(node),
         onDelivery: (node, delivery) => this.#deliver(node, delivery),
-        onState: (node, member) => this.#checks.onState(node, member),
+        onState: (node, member) => {
+          this.#checks.onState(node, member);
+          if (!this.#isByzantine(node)) this.#noteBarred(member);
+        },
         onAccepted: (node, hashes) =>
           this.#checks.onAccepted(node, (this.#actors[node] as DagNode).member, hashes),
         onFault: (fault) => this.#accuse(fault),
@@ -277,7 +282,7 @@ class Run {
       equivocations: this.#equivocations,
       healedMs,
       finalityP99Ms: finality.sort((a, b) => a - b)[Math.floor(0.99 * finality.length)] ?? 0,
-      barred: this.#barredBy(this.#honest[0] ?? 0).length,
+      barred: this.#barred.size,
       forged,
       sets: this.#chain.sets.filter(({ first }) => first <= this.#chain.committed.length + 1).length,
       withdrawals: [...withdrawals.values()].reduce((sum, { length }) => sum + length, 0),
@@ -453,13 +458,15 @@ class Run {
     return this.#members.filter((node) => !this.#isByzantine(node));
   }
 
-  /** Nodes that a member has barred; it names them by the set it goes by. */
-  #barredBy(node: number): number[] {
-    const member = this.#actors[node]?.member;
-    return (member?.status().barred ?? []).flatMap((index) => {
-      const key = member?.members[index]?.key;
-      return key === undefined ? [] : [nodeOfKey(key)];
-    });
+  /** Whom an honest member has barred: it names them by the set it goes by, and forgets them with it. */
+  #noteBarred(member: Member): void {
+    for (const index of member.status().barred) {
+      const key = member.members[index]?.key;
+      if (key === undefined) continue;
+      const barred = nodeOfKey(key);
+      this.#barred.add(barred);
+      if (!this.#isByzantine(barred)) throw new Violation(`honest member ${barred} is barred`);
+    }
   }
 
   /** Whatever was sent, nobody holds more than the rules allow. */
@@ -467,8 +474,6 @@ class Run {
     for (const node of this.#honest) {
       const { pending, unsolid, missing, tips } = (this.#actors[node] as DagNode).member.status();
       const held = { pending, unsolid, missing, tips };
-      const wrongly = this.#barredBy(node).find((barred) => !this.#isByzantine(barred));
-      if (wrongly !== undefined) throw new Violation(`honest member ${wrongly} is barred`);
       const within =
         pending <= LIMITS.pendingEnvelopesMax &&
         unsolid <= LIMITS.unsolidEnvelopesMax &&
