@@ -7,7 +7,7 @@ import { coSignersQuorum, hasCoSigner } from '@itc/core/ledger/co-signers.js';
 import { epoch, height } from '@itc/core/ledger/ids.js';
 import { Type } from 'typebox';
 import type { Chain } from '../runtime/chain.ts';
-import { CoSignedServer } from '../runtime/co-signed-server.ts';
+import { CoSignedServer, NOT_CO_SIGNED } from '../runtime/co-signed-server.ts';
 import type { CoSigning } from '../runtime/co-signing.ts';
 import { ITEMS_BUT_PAYLOADS, wantsOf } from './light-routes.ts';
 import { Problem } from './schemas.ts';
@@ -86,7 +86,7 @@ export function coSignedRoutes(chain: Chain, coSigning: CoSigning, budget?: Sour
       },
       () => {
         const newest = coSigning.newest();
-        if (newest === undefined) return refuse('not-ready', 'no checkpoint was co-signed by enough yet');
+        if (newest === undefined) return refuse('not-ready', NOT_CO_SIGNED);
         const { header, coSigners } = newest;
         const signed = new Set(
           coSigning.store.entry(header.height)?.signatures.map(({ signer }) => idText(signer)),

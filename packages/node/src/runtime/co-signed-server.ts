@@ -26,6 +26,9 @@ export interface CoSignedRequest {
 
 type Items = Result<readonly CoSignedItem[], ErrorCode>;
 
+/** Until the first one. */
+export const NOT_CO_SIGNED: string = `no checkpoint was co-signed by enough yet; one comes every ${LIMITS.checkpointInterval} blocks`;
+
 export class CoSignedServer {
   readonly #chain: Chain;
   readonly #coSigning: CoSigning;
@@ -42,7 +45,7 @@ export class CoSignedServer {
     if (trusted === undefined)
       return refused('not-found', `nobody co-signs in epoch ${epoch}, as far as is known here`);
     const newest = this.#coSigning.newest();
-    if (newest === undefined) return refused('not-ready', 'no checkpoint was co-signed by enough yet');
+    if (newest === undefined) return refused('not-ready', NOT_CO_SIGNED);
     const { header, coSigners } = newest;
     if (header.height < believed || coSigners.epoch < epoch)
       return refused(
