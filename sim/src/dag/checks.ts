@@ -107,9 +107,11 @@ export class Checks {
       const name = toHex(hash);
       if (payloads.length > 0 && made.envelope.accusation === undefined) this.#issued.add(name);
       const slot = `${from}/${envelope.lane}/${envelope.sequence}`;
-      this.#once(this.#slots, `${slot} under ${toHex(envelope.anchor)}`, name, 'equivocates');
-      // Who has lost its disk may fill a slot again, but never under one anchor: that is punished.
-      if (!this.wiped.has(from))
+      // Who has lost its disk may fill a slot again, but never under one checkpoint: that is punished.
+      const isWiped = this.wiped.has(from);
+      if (!isWiped || !equalBytes(envelope.anchor, envelope.subnet))
+        this.#once(this.#slots, `${slot} under ${toHex(envelope.anchor)}`, name, 'equivocates');
+      if (!isWiped)
         this.#once(this.#slots, `${slot} of ${this.#turnOf(envelope.anchor)}`, name, 'equivocates');
     } else if (message.kind === 'vote' && !this.wiped.has(from))
       this.#once(

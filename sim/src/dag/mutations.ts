@@ -90,6 +90,8 @@ export const DAG_MUTATIONS: Readonly<Record<string, DagMutation>> = {
     options: {
       ...CRASHES,
       wipe: true,
+      // Long enough for a checkpoint before the loss: without one there is nothing to wait for.
+      durationMs: 20_000,
       faults: { loss: 0.3, delayMaxMs: 400, cutEveryMs: 1_000 },
     },
     install: () =>

@@ -54,6 +54,20 @@ export class Turns {
     return (state.subnet(subnet)?.members ?? []).map(({ key }) => nodeOfKey(key));
   }
 
+  /** Newcomers gain weight turn by turn: whether those who decide now and stay outweigh the liars without them, and without this one. */
+  #mayGo(node: number): boolean {
+    const { state, subnet } = this.#chain;
+    const staying = new Set(this.staying);
+    let honest = 0;
+    let liars = 0;
+    for (const { key, weight } of state.subnet(subnet)?.members ?? []) {
+      const member = nodeOfKey(key);
+      if (member < this.#byzantine) liars += weight;
+      else if (member !== node && staying.has(member)) honest += weight;
+    }
+    return honest > 2 * liars;
+  }
+
   /** What somebody does on the main chain; its name, for the tally. */
   act(): string {
     const random = this.#random;
@@ -75,7 +89,8 @@ export class Turns {
         });
       }
       case 'leave': {
-        if (honest.length <= Math.max(3, 2 * this.#byzantine + 1)) return 'too few to leave';
+        if (honest.length <= Math.max(3, 2 * this.#byzantine + 1) || !this.#mayGo(node))
+          return 'too few to leave';
         const value = BigInt(this.#stakeOf(node)) * 10_000_000n;
         const member = addressOf(keyOfNode(node));
         return this.#send('leave', { kind: 'leave-subnet', subnet, member, amount: amount(value) });

@@ -142,6 +142,13 @@ test('DAG-8.5: the proposer submits at once, the others in turn, and again with 
   assert.equal(times(0)[0], 3_000);
 });
 
+test('DAG-8.5: attack a round at the end of all numbers leads nobody there', () => {
+  const e = election();
+  for (const member of [0, 1, 2]) e.addVote(member, { ...vote(0), round: 0xffff_ffff });
+  for (let now = 0; now < 10; now += 1) e.advance(now, true);
+  assert.ok(e.round > 0 && e.round <= 10 * LIMITS.roundsMax, `${e.round}`);
+});
+
 test('DAG-8.8: anchors are the accepted envelopes nothing accepted stands on; a hidden parent never becomes one (withheld parent)', () => {
   const graph = graphOf(members);
   const dag = parseDag(members, 'A1+1 B1<A1 C1<B1 D1 D2<D1+1');

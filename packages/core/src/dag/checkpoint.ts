@@ -184,7 +184,8 @@ export class Election {
     this.#roundSince ??= now;
     const length = Math.min(this.#timing.roundMs * 1.5 ** Math.min(this.round, 10), this.#timing.roundMaxMs);
     const reached = this.#roundOfWeakQuorum();
-    if (reached > this.round) this.#enter(reached, now);
+    // Whoever says so, nobody is led to where numbers end: so many rounds at a time.
+    if (reached > this.round) this.#enter(Math.min(reached, this.round + LIMITS.roundsMax), now);
     else if (now - this.#roundSince >= length) this.#enter(this.round + 1, now);
   }
 

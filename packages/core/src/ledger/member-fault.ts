@@ -43,6 +43,8 @@ export function equivocationFlaw(first: Envelope, second: Envelope): string | un
   if (first.lane !== second.lane || first.sequence !== second.sequence)
     return 'expected two envelopes in one slot';
   if (!isSame(first, second, 'anchor')) return 'expected two envelopes under one anchor';
+  // Nobody can tell a member that begins from one that has lost its disk while there was no checkpoint yet (DAG-10.3).
+  if (equalBytes(first.anchor, first.subnet)) return 'expected an anchor that is a checkpoint';
   const hashes = [first, second].map((one) => envelopeHash(envelopeBodyHash(one), one.nonce)) as [Hash, Hash];
   // The signature is not in the hash: one envelope signed twice is one envelope.
   return equalBytes(...hashes) ? 'expected two envelopes that differ, got one of them twice' : undefined;

@@ -131,6 +131,15 @@ const HARMLESS: readonly (readonly [string, (w: World) => MemberFault, string])[
     'evidence.malformed',
   ],
   [
+    'a slot filled twice before the first checkpoint, as one may who has lost its disk',
+    (w) => ({
+      kind: 'equivocation',
+      first: issued(by(w, honest), { anchor: home }),
+      second: issued(by(w, honest), { anchor: home, nonce: 2 }),
+    }),
+    'evidence.malformed',
+  ],
+  [
     'two slots of a lane',
     (w) => ({
       kind: 'equivocation',
@@ -222,12 +231,12 @@ test('STATE-24.12: listed members have no stake to lose, nor has a key nobody st
   assert.equal(w.send(bob, accuse(equivocation(by(w, person('stranger'))))), 'membership.unknown');
 });
 
-test('STATE-24.12: of any two envelopes exactly those are a fault that are of one slot and anchor and not the same', () => {
+test('STATE-24.12: of any two envelopes exactly those are a fault that are of one slot and checkpoint and not the same', () => {
   const w = founded();
   const field = fc.record({
     lane: fc.nat({ max: 1 }),
     time: fc.nat({ max: 1 }).map((ms) => millis(1_000_000 + ms)),
-    anchor: fc.constantFrom(home, another),
+    anchor: fc.constantFrom(home, another, sha256(Uint8Array.of(10))),
     nonce: fc.nat({ max: 1 }),
   });
   const slotOf = ({ lane, anchor }: Pick<EnvelopeBody, 'lane' | 'anchor'>): string =>
@@ -241,7 +250,8 @@ test('STATE-24.12: of any two envelopes exactly those are a fault that are of on
         first: issued(by(w, cheat), a),
         second: issued(by(w, cheat), b),
       };
-      const isFault = slotOf(a) === slotOf(b) && (a.time !== b.time || a.nonce !== b.nonce);
+      const isFault =
+        slotOf(a) === slotOf(b) && a.anchor !== home && (a.time !== b.time || a.nonce !== b.nonce);
       assert.equal(w.send(bob, accuse(fault)), isFault ? 'ok' : 'evidence.malformed');
       assert.equal(w.state.stake(home, cheat.address)?.isPunished, isFault);
     }),

@@ -9,6 +9,9 @@ import { signedByIssuer } from '../ledger/member-fault.ts';
 import { encodePayload, payloadSigningBytes } from '../ledger/payload.ts';
 import { fakeSign, person, type Person } from './state-world.ts';
 
+/** Some anchor behind the first checkpoint. */
+const CHECKPOINT: Hash = sha256(Uint8Array.of(11));
+
 interface Of {
   readonly chain: Hash;
   readonly subnet: Hash;
@@ -29,7 +32,7 @@ export function issued(
     previous: of.subnet,
     parents: [of.subnet],
     time: millis(1_000_000),
-    anchor: of.subnet,
+    anchor: CHECKPOINT,
     payloadRoot: payloadRootOf([]),
     payloadCount: 0,
     ...rest,
