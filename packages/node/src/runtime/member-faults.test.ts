@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asHash, type Hash } from '@itc/core/crypto/hash.js';
+import { asHash, sha256, type Hash } from '@itc/core/crypto/hash.js';
 import { encodeAccusation, readAccusation } from '@itc/core/ledger/accusation.js';
 import { addressOf } from '@itc/core/ledger/address.js';
 import { decode } from '@itc/core/bytes/reader.js';
@@ -35,7 +35,7 @@ function issued(
     previous: subnet,
     parents: [subnet],
     time: millis(1),
-    anchor: subnet,
+    anchor: sha256(Uint8Array.of(11)),
     payloadRoot: payloadRootOf([]),
     payloadCount: 0,
     ...changes,
@@ -98,7 +98,7 @@ test('SUBNET-11.2: one charge for each culprit; two envelopes under two anchors 
       turn: () => 0,
       bring: (charge) => charges.push(charge),
     });
-  const at = (time: number, anchor = subnet): VerifiedEnvelope =>
+  const at = (time: number, anchor = sha256(Uint8Array.of(11))): VerifiedEnvelope =>
     issued(chain, subnet, culprit, { time: millis(time), anchor });
   const staked = faultsOf(true);
   staked.equivocated({ first: at(1), second: at(2, hash(9)) });
