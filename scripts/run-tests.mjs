@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 // What a test process needs, given to each by `run`.
 if (!process.execArgv.includes('--enable-source-maps')) process.execArgv.push('--enable-source-maps');
+process.execArgv.push('--import', new URL('fixed-seed.mjs', import.meta.url).href);
 
 const steps = [
   ['lint', 'node_modules/.bin/oxlint', ['--type-aware', '--quiet']],
