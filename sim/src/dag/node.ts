@@ -144,7 +144,7 @@ export class DagNode implements Actor<Message> {
       laneHigh: (payload) => this.member.laneHigh(payload),
     });
     const records = options.sabotage === 'start-over' ? [] : disk.file<LogRecord>('log').durable;
-    const past = disk.file<Past>('past').durable.at(-1) ?? { uncertain: false, burntLanes: 0 };
+    const past = this.#storedPast;
     this.#past = records.length === 0 ? { ...past, uncertain: true } : past;
     this.#member = this.#newMember(records);
     if (options.sabotage === 'start-over') this.#startOver();
@@ -410,9 +410,14 @@ export class DagNode implements Actor<Message> {
     this.#vaultFrom = 0;
   }
 
+  get #storedPast(): Past {
+    return this.#disk.file<Past>('past').durable.at(-1) ?? { uncertain: false, burntLanes: 0 };
+  }
+
+  /** Before anything that others tell is written: with records and without this a restart would take them for its own. */
   #notePast(): Action<Message>[] {
     const uncertain = !this.member.isCertainOfPast;
-    if (uncertain === this.#past.uncertain) return [];
+    if (uncertain === this.#storedPast.uncertain) return [];
     this.#past = { ...this.#past, uncertain };
     return [{ kind: 'do', what: 'note the past', run: () => this.#writePast() }];
   }
