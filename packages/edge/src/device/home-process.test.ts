@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,29 +40,37 @@ test('EDGE-12.1: a home process runs its devices, which keep their counters and 
   );
   const online = (key: typeof lamp): boolean => t.gateway.device(formatAddress(key.address))?.online ?? false;
   const state = (): unknown => t.gateway.device(formatAddress(lamp.address))?.state;
+  const started: ChildProcess[] = [];
+  const home = (): ChildProcess => {
+    const child = spawn(process.execPath, [MAIN, path], { stdio: 'ignore' });
+    started.push(child);
+    return child;
+  };
   try {
-    const first = spawn(process.execPath, [MAIN, path], { stdio: 'ignore' });
-    await until(() => online(lamp) && online(sensor), 'both devices', 15_000);
+    const first = home();
+    await until(() => online(lamp) && online(sensor), 'both devices');
     const on = command(t, owner, { kind: 'level', level: 77 }, { device: lamp, notAfter: t.now() + 60_000 });
     await t.gateway.submitCommand(on.bytes);
-    await until(() => state() !== undefined, 'the answer', 5_000);
+    await until(() => state() !== undefined, 'the answer');
     assert.deepEqual(state(), { on: true, level: 77, kelvin: 6_500 });
     first.kill('SIGTERM');
     const [code] = (await once(first, 'exit')) as [number];
     assert.equal(code, 0);
+    await until(() => !online(lamp) && !online(sensor), 'the end of their connections');
 
-    const second = spawn(process.execPath, [MAIN, path], { stdio: 'ignore' });
-    await until(() => online(lamp) && online(sensor), 'both devices again', 15_000);
+    const second = home();
+    await until(() => online(lamp) && online(sensor), 'both devices again');
     const before = t.gateway.counts();
     const off = command(t, owner, { kind: 'on' }, { device: lamp, notAfter: t.now() + 60_000 });
     await t.gateway.submitCommand(off.bytes);
-    await until(() => t.gateway.command(toHex(off.id))?.outcome !== undefined, 'the answer', 5_000);
+    await until(() => t.gateway.command(toHex(off.id))?.outcome !== undefined, 'the answer');
     assert.deepEqual(state(), { on: true, level: 77, kelvin: 6_500 });
-    await until(() => t.gateway.counts().accepted > before.accepted + 2, 'more readings', 5_000);
+    await until(() => t.gateway.counts().accepted > before.accepted + 2, 'more readings');
     assert.equal(t.gateway.counts().refused, 0);
     second.kill('SIGTERM');
     await once(second, 'exit');
   } finally {
+    for (const child of started) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
 });

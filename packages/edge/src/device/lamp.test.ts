@@ -438,6 +438,7 @@ test('EDGE-16.2: who listens for headers of its epoch hears of each, and of anot
 test('EDGE-10.1, EDGE-10.3: what a device measures while it is away, also over a restart, leaves as a batch when it is back', async () => {
   await using t = await openGateway();
   const flash = newFlash();
+  let measured = 0;
   const sensorOn = (url: string): Sensor =>
     new Sensor({
       genesis: t.ledger.world.genesis,
@@ -447,13 +448,16 @@ test('EDGE-10.1, EDGE-10.3: what a device measures while it is away, also over a
       verify: verifyQuickly,
       monotonicMs: () => performance.now(),
       intervalMs: 20,
-      now: () => t.now(),
+      now: () => {
+        measured += 1;
+        return t.now();
+      },
       random: Math.random,
       log: SILENT,
     });
   const away = sensorOn('mqtt://127.0.0.1:1');
   await away.start();
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await until(() => measured >= 8, 'measurements without a gateway');
   await away.stop();
   const back = sensorOn(t.url);
   await back.start();

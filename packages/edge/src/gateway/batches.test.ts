@@ -113,8 +113,7 @@ test('EDGE-15.6: heard of through the subnet a batch has no readings; its device
   await using t = await openGateway();
   const batch = batchOf(t, 3);
   t.subnet.hear([batch.payload]);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(t.gateway.payload(batch.payload.id)?.readings, 0);
+  await until(() => t.gateway.payload(batch.payload.id)?.readings === 0, 'its payload');
   assert.deepEqual(values(t), []);
   const client = await loginByPassword(t, sensorKey);
   const answer = await send(client, batch);
@@ -191,7 +190,7 @@ test('EDGE-15.7: attack: unasked, of another root, or to who is no gateway of th
       .fixed(id, 32)
       .list(readings, (w, one) => w.bytes(one))
       .finish();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => world.sent.length === 1, 'the question');
   world.tell(0, CHANNELS.batchReply.number, reply(batch.payload.id, other.readings));
   world.tell(0, CHANNELS.batchReply.number, reply(other.payload.id, other.readings));
   world.tell(0, CHANNELS.batchReply.number, Uint8Array.of(1, 2, 3));
