@@ -222,6 +222,10 @@ const REFUSAL_WORDS: Readonly<Record<string, { readonly what: string; readonly n
     what: 'The rental has not begun on the lamp, or has ended there.',
     next: 'Begin the rental first, or rent it again.',
   },
+  'below-threshold': {
+    what: 'The account has several keys, and this one is not enough alone.',
+    next: 'Command it together with another holder: itc lamp draft.',
+  },
 };
 
 export function refusalWords(reason: string): { readonly what: string; readonly next: string } {

@@ -25,13 +25,13 @@ import {
 import type { KeySet } from '@itc/core/ledger/account-keys.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import type { Body } from '@itc/core/ledger/body.js';
+import type { Cosigner } from '@itc/core/ledger/cosigners.js';
 import { amount, type Amount, type Height } from '@itc/core/ledger/ids.js';
 import {
   decodeTransaction,
   encodeTransaction,
   transactionId,
   transactionSigningBytes,
-  type Cosigner,
   type Transaction,
   type UnsignedTransaction,
 } from '@itc/core/ledger/transaction.js';

@@ -74,6 +74,7 @@ export const SIGNATURE_DOMAINS = {
   address: 'ITC1:sign-address',
   login: 'ITC1:sign-login',
   request: 'ITC1:sign-request',
+  command: 'ITC1:sign-command',
   firmware: 'ITC1:sign-firmware',
   fresh: 'ITC1:sign-fresh',
   coSign: 'ITC1:sign-co-sign',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { equalBytes, toHex } from '../bytes/hex.ts';
 import { decode } from '../bytes/reader.ts';
-import { Writer } from '../bytes/writer.ts';
+import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { asHash, hashTagged, TAGS } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
 import {
@@ -57,6 +57,7 @@ import {
   writeCheckpointCertificate,
 } from './checkpoint.ts';
 import {
+  commandSigningBytes,
   decodeAcknowledgement,
   decodeCommand,
   encodeAcknowledgement,
@@ -64,7 +65,7 @@ import {
   REFUSALS,
 } from './command.ts';
 import { decodeGenesis, encodeGenesis, genesisHash } from './genesis.ts';
-import { amount, epoch, height, SUPPLY, view } from './ids.ts';
+import { amount, epoch, height, millis, SUPPLY, view } from './ids.ts';
 import {
   decodeTransaction,
   encodeTransaction,
@@ -109,6 +110,30 @@ test('WIRE-1.4, WIRE-4.4: certificates have one encoding', () => {
 
 test('WIRE-1.4, WIRE-6.1: commands have one encoding', () => {
   assertStrict(anyCommand, { encode: encodeCommand, decode: decodeCommand }, 150);
+});
+
+test('WIRE-6.1: a command of one key has the bytes it always had', () => {
+  const device = keyPair(1).address;
+  const plain = encodeCommand({ device, action: { kind: 'level', level: 7 }, notAfter: millis(0x1234) });
+  assert.equal(toHex(plain), `01${toHex(device)}02070000000000001234`);
+});
+
+test('WIRE-6.3: what further signers sign is the command with its place, under a domain of its own', () => {
+  const { chain } = world();
+  const [signer, account, device] = [keyPair(1), keyPair(2).address, keyPair(3).address];
+  const command = { device, action: { kind: 'on' as const }, notAfter: millis(9) };
+  const place = { signer: signer.key, account, sequence: 5 };
+  const bytes = commandSigningBytes(chain, place, command);
+  const text = toHex(utf8Encode('ITC1:sign-command'));
+  assert.equal(
+    toHex(bytes),
+    `${text}00${toHex(chain)}01${toHex(signer.key.bytes)}${toHex(account)}0000000000000005${toHex(encodeCommand(command))}`,
+  );
+  const cosigners = [{ key: keyPair(4).key, signature: new Uint8Array(64) }];
+  assert.deepEqual(commandSigningBytes(chain, place, { ...command, cosigners }), bytes);
+  const shared = encodeCommand({ ...command, cosigners });
+  assert.equal(shared.length, 43 + 2 + 97);
+  assert.deepEqual(shared.subarray(1, 43), encodeCommand(command).subarray(1), 'only the version differs');
 });
 
 test('WIRE-1.4, WIRE-6.2: acknowledgements have one encoding', () => {
@@ -379,7 +404,8 @@ test('WIRE-6.1: a level beyond 254, an action without meaning and a level where 
     const result = decodeCommand(good.with(at, byte));
     return result.ok ? 'ok' : result.code;
   };
-  assert.equal(codeWith(0, 2), 'decode.unknown-kind');
+  assert.equal(codeWith(0, 3), 'decode.unknown-kind');
+  assert.equal(codeWith(0, 2), 'decode.truncated', 'further signers would follow');
   assert.equal(codeWith(33, 6), 'decode.unknown-kind');
   assert.equal(codeWith(34, 255), 'decode.out-of-range');
   assert.equal(codeWith(34, 1), 'decode.not-canonical');
@@ -413,6 +439,7 @@ test('WIRE-6.2: every refusal has the number that the specification gives it', (
     'off-schedule',
     'used-up',
     'not-begun',
+    'below-threshold',
   ];
   assert.deepEqual([...REFUSALS], numbered);
   for (const [i, reason] of REFUSALS.entries()) {

@@ -4,13 +4,17 @@
  */
 import { decode, type DecodeCode, type Reader } from '../bytes/reader.ts';
 import type { Result } from '../bytes/result.ts';
-import { Writer } from '../bytes/writer.ts';
+import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { HASH_BYTES, type Hash } from '../crypto/hash.ts';
+import { SIGNATURE_DOMAINS, writePublicKey, type PublicKey } from '../crypto/signature.ts';
 import type { Address } from './address.ts';
+import { readCosigners, writeCosigners, type Cosigner } from './cosigners.ts';
 import { millis, type Millis } from './ids.ts';
 import { readAddress, readHash } from './fields.ts';
 
 const VERSION = 1;
+/** Of a command that several keys of an account give together: further signers follow. */
+const SHARED_VERSION = 2;
 /** Version 1 of an answer had no colour temperature. */
 const ANSWER_VERSION = 2;
 /** What a lamp may be asked for; what it has, its model says. */
@@ -32,6 +36,11 @@ export interface Command {
   readonly action: Action;
   /** Past this moment of chain time the device refuses it. */
   readonly notAfter: Millis;
+  /**
+   * The other keys of the account that command with the payload's signer: 1 to `signersMax` − 1, ascending, over `commandSigningBytes`.
+   * The payload's own signature covers them, so nobody can take one away.
+   */
+  readonly cosigners?: readonly Cosigner[];
 }
 
 /** Why a device refused a command; part of the signed acknowledgement. */
@@ -54,6 +63,8 @@ export const REFUSALS = [
   'used-up',
   /** The rental has not begun on the device, or has ended there. */
   'not-begun',
+  /** All who signed are keys of the account, and together they weigh too little. */
+  'below-threshold',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -73,7 +84,10 @@ export interface Acknowledgement {
 }
 
 export function encodeCommand(command: Command): Uint8Array {
-  const writer = new Writer(64).u8(VERSION).fixed(command.device, HASH_BYTES);
+  const { cosigners } = command;
+  const writer = new Writer(64)
+    .u8(cosigners === undefined ? VERSION : SHARED_VERSION)
+    .fixed(command.device, HASH_BYTES);
   switch (command.action.kind) {
     case 'off':
       writer.u8(0).u8(0);
@@ -94,7 +108,33 @@ export function encodeCommand(command: Command): Uint8Array {
       writer.u8(5).u8(0);
       break;
   }
-  return writer.u53(command.notAfter).finish();
+  writer.u53(command.notAfter);
+  if (cosigners !== undefined) writeCosigners(writer, cosigners);
+  return writer.finish();
+}
+
+/** The place of a command among those of its account: which key gives it, under which number. */
+export interface CommandPlace {
+  /** Whose payload it will be: that key signs last, with all the others' signatures before it. */
+  readonly signer: PublicKey;
+  /** The account that commands. */
+  readonly account: Address;
+  readonly sequence: number;
+}
+
+/**
+ * What the other keys of an account sign: domain ‖ 0x00 ‖ chain 32 ‖ signer, algorithm u8 ‖ key ‖ account 32 ‖ sequence u53 ‖ the command
+ * in the form without further signers. Under no other number and by no other signer can it be given again.
+ */
+export function commandSigningBytes(chain: Hash, place: CommandPlace, command: Command): Uint8Array {
+  const writer = new Writer(256).raw(utf8Encode(SIGNATURE_DOMAINS.command)).u8(0).fixed(chain, HASH_BYTES);
+  writePublicKey(writer, place.signer);
+  const { device, action, notAfter } = command;
+  return writer
+    .fixed(place.account, HASH_BYTES)
+    .u53(place.sequence)
+    .raw(encodeCommand({ device, action, notAfter }))
+    .finish();
 }
 
 function readAction(reader: Reader): Action {
@@ -125,16 +165,18 @@ function readKelvin(reader: Reader): number {
   return kelvin;
 }
 
-function readVersion(reader: Reader, expected: number): void {
-  const version = reader.u8();
-  if (version !== expected)
-    reader.refuse('decode.unknown-kind', `expected version ${expected}, got ${version}`);
-}
-
-export function decodeCommand(bytes: Uint8Array): Result<Command, DecodeCode> {
+/** `signer`: of the payload, who is not among the further signers. */
+export function decodeCommand(bytes: Uint8Array, signer?: PublicKey): Result<Command, DecodeCode> {
   return decode((reader) => {
-    readVersion(reader, VERSION);
-    return { device: readAddress(reader), action: readAction(reader), notAfter: millis(reader.u53()) };
+    const version = reader.u8();
+    if (version !== VERSION && version !== SHARED_VERSION)
+      reader.refuse('decode.unknown-kind', `expected version 1 or 2, got ${version}`);
+    const command = {
+      device: readAddress(reader),
+      action: readAction(reader),
+      notAfter: millis(reader.u53()),
+    };
+    return version === VERSION ? command : { ...command, cosigners: readCosigners(reader, signer) };
   }, bytes);
 }
 
@@ -153,7 +195,9 @@ export function encodeAcknowledgement(acknowledgement: Acknowledgement): Uint8Ar
 
 export function decodeAcknowledgement(bytes: Uint8Array): Result<Acknowledgement, DecodeCode> {
   return decode((reader) => {
-    readVersion(reader, ANSWER_VERSION);
+    const version = reader.u8();
+    if (version !== ANSWER_VERSION)
+      reader.refuse('decode.unknown-kind', `expected version ${ANSWER_VERSION}, got ${version}`);
     const command = readHash(reader);
     const code = reader.u8();
     const reason = REFUSALS[code - 1];

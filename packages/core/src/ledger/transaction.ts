@@ -5,7 +5,6 @@ import type { Result } from '../bytes/result.ts';
 import { utf8Encode, Writer } from '../bytes/writer.ts';
 import { asHash, HASH_BYTES, hashTagged, type Hash } from '../crypto/hash.ts';
 import {
-  compareKeys,
   readAccountKey,
   readSignature,
   SIGNATURE_DOMAINS,
@@ -16,6 +15,7 @@ import {
 } from '../crypto/signature.ts';
 import { addressOf, asAddress, type Address } from './address.ts';
 import { readBody, writeBody, type Body } from './body.ts';
+import { cosignersLength, readCosigners, writeCosigners, type Cosigner } from './cosigners.ts';
 import { amount, type Amount, type Height, height } from './ids.ts';
 import { LIMITS } from './limits.ts';
 
@@ -39,14 +39,8 @@ export interface UnsignedTransaction {
 
 export interface Transaction extends UnsignedTransaction {
   readonly signature: Uint8Array;
-  /** 1 to `signersMax` − 1 where `shared`, ascending by key, none of them `key`. */
+  /** 1 to `signersMax` − 1 where `shared`, ascending by key, none of them `key`; over the same bytes as the first one's. */
   readonly cosigners?: readonly Cosigner[];
-}
-
-export interface Cosigner {
-  readonly key: PublicKey;
-  /** Over the same bytes as the first one's. */
-  readonly signature: Uint8Array;
 }
 
 /** Bits of the first byte. */
@@ -76,26 +70,15 @@ export function encodeTransaction(tx: Transaction): Uint8Array {
   const writer = new Writer(512);
   writeUnsigned(writer, tx);
   writeSignature(writer, tx.key.algorithm, tx.signature);
-  if (tx.shared === true) {
-    writer.list(tx.cosigners ?? [], (w, { key, signature }) => {
-      writePublicKey(w, key);
-      writeSignature(w, key.algorithm, signature);
-    });
-  }
+  if (tx.shared === true) writeCosigners(writer, tx.cosigners ?? []);
   return writer.finish();
 }
 
 /** How many bytes at the end of the encoding are signatures and not signed. */
 export function unsignedTail(tx: Transaction): number {
-  let length = signatureLength(tx.key.algorithm, tx.signature);
-  if (tx.shared !== true) return length;
-  length += COUNT_BYTES;
-  for (const { key, signature } of tx.cosigners ?? [])
-    length += 1 + key.bytes.length + signatureLength(key.algorithm, signature);
-  return length;
+  const length = signatureLength(tx.key.algorithm, tx.signature);
+  return tx.shared === true ? length + cosignersLength(tx.cosigners ?? []) : length;
 }
-
-const COUNT_BYTES = 2;
 
 export function readTransaction(reader: Reader): Transaction {
   const form = reader.u8();
@@ -119,21 +102,6 @@ export function readTransaction(reader: Reader): Transaction {
     signature: readSignature(reader, key.algorithm),
   };
   return (form & FORM.shared) === 0 ? tx : { ...tx, shared: true, cosigners: readCosigners(reader, key) };
-}
-
-function readCosigners(reader: Reader, first: PublicKey): readonly Cosigner[] {
-  const cosigners = reader.list(LIMITS.signersMax - 1, (r) => {
-    const key = readAccountKey(r, true);
-    return { key, signature: readSignature(r, key.algorithm) };
-  });
-  if (cosigners.length === 0) reader.refuse('decode.out-of-range', 'expected at least one further signer');
-  for (const [i, { key }] of cosigners.entries()) {
-    const before = cosigners[i - 1];
-    if (before !== undefined && compareKeys(before.key, key) >= 0)
-      reader.refuse('decode.not-canonical', 'expected further signers ascending by key');
-    if (compareKeys(first, key) === 0) reader.refuse('decode.not-canonical', 'the first signer signs once');
-  }
-  return cosigners;
 }
 
 /** `isOwned`: fields may be views into the bytes, see `Reader`. */

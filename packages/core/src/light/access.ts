@@ -54,8 +54,8 @@ interface Question {
   readonly device: Address;
   /** The account that commands. */
   readonly signer: Address;
-  /** That signed; the key whose hash the account's address is when left out. */
-  readonly key?: PublicKey;
+  /** That signed, each once; the one whose hash the account's address is when left out. */
+  readonly keys?: readonly PublicKey[];
   readonly action: Action;
   /** Of the chain, as far as the device knows. */
   readonly now: Millis;
@@ -66,7 +66,7 @@ export interface AccessQuestion {
   readonly device: Address;
   /** As in `Question`. */
   readonly signer: Address;
-  readonly key?: PublicKey;
+  readonly keys?: readonly PublicKey[];
   readonly action: Action;
   /** Of the chain, as far as the device knows. */
   readonly now: Millis;
@@ -121,8 +121,8 @@ export function judgeShown(o: Question): Step<Allowed> {
   const { state, owner } = device.value;
   if (state === 'stolen') return refused('stolen', 'the device was reported stolen');
   if (state === 'retired') return refused('retired', 'the device was retired');
-  const superseded = supersededKey(o);
-  if (superseded !== undefined) return superseded;
+  const without = judgeKeys(o);
+  if (without !== undefined) return without;
   if (equalBytes(owner, o.signer)) {
     // One form only: a grant the owner does not need could be anything.
     if (o.shown.hasGrant) return refused('proof', 'the owner needs no grant');
@@ -145,19 +145,33 @@ function notRented(): Step<never> {
 }
 
 /**
- * Whether another key acts for the account: once keys were changed the first one, whose hash the address still is, commands nothing, and
- * one that is not enough alone neither.
+ * Whether those who signed act for the account: once keys were changed the first one, whose hash the address still is, commands nothing,
+ * and keys that weigh too little neither.
  */
-function supersededKey({ signer, key, ...o }: Question): Refused<Refusal> | undefined {
-  const keys = read(o, keysKey(signer), 'keys', readKeySet);
-  if (!keys.ok) return keys;
-  const { value } = keys;
-  const isIt = (one: PublicKey): boolean =>
-    key === undefined ? equalBytes(addressOf(one), signer) : compareKeys(one, key) === 0;
-  const own = value?.keys.find((entry) => isIt(entry.key));
-  const isFirst = key === undefined || equalBytes(addressOf(key), signer);
-  const acts = value === undefined ? isFirst : own !== undefined && own.weight >= value.threshold;
-  return acts ? undefined : refused('not-granted', 'other keys act for the account of the signer');
+function judgeKeys({ signer, keys, ...o }: Question): Refused<Refusal> | undefined {
+  const record = read(o, keysKey(signer), 'keys', readKeySet);
+  if (!record.ok) return record;
+  const { value: set } = record;
+  const isFirst = (key: PublicKey): boolean => equalBytes(addressOf(key), signer);
+  const others = refused('not-granted', 'other keys act for the account of the signer');
+  if (set === undefined) {
+    const [key, ...rest] = keys ?? [];
+    return key === undefined || (rest.length === 0 && isFirst(key)) ? undefined : others;
+  }
+  const listed =
+    keys === undefined
+      ? [set.keys.find(({ key }) => isFirst(key))]
+      : keys.map((one) => set.keys.find(({ key }) => compareKeys(key, one) === 0));
+  let weight = 0;
+  for (const own of listed) {
+    if (own === undefined) return others;
+    weight += own.weight;
+  }
+  if (weight >= set.threshold) return undefined;
+  return refused(
+    'below-threshold',
+    `those who signed weigh ${weight} together, and ${set.threshold} is needed`,
+  );
 }
 
 /** What every link allows. */

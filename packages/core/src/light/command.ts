@@ -7,7 +7,7 @@ import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { PublicKey, SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
-import { decodeCommand, type Command, type Refusal } from '../ledger/command.ts';
+import { commandSigningBytes, decodeCommand, type Command, type Refusal } from '../ledger/command.ts';
 import type { Genesis } from '../ledger/genesis.ts';
 import type { Millis } from '../ledger/ids.ts';
 import { parsePayload, payloadAccount, type Payload } from '../ledger/payload.ts';
@@ -103,9 +103,11 @@ export function judgeCommand<T>(
   if (!proven.ok) return refusal(trust, payload.id, proven);
   // A clock set back must not revive what has expired.
   const now = later(o.now, proven.value.time);
-  const { signer: key } = payload;
-  const allowed = checkAccess(o, { shown: proven.value.shown, signer, key, command, now });
+  const keys = [payload.signer, ...(command.cosigners ?? []).map(({ key }) => key)];
+  const allowed = checkAccess(o, { shown: proven.value.shown, signer, keys, command, now });
   if (!allowed.ok) return refusal(proven.value.trust, payload.id, allowed);
+  const forged = forgedShare(o, chain, payload, command);
+  if (forged !== undefined) return refusal(proven.value.trust, payload.id, forged);
 
   o.replay.mark(lane, payload.sequence, command.notAfter, now);
   const { counted, rental } = allowed.value;
@@ -126,7 +128,7 @@ function parseCommand(chain: Hash, bytes: Uint8Array): Step<{ payload: Payload; 
   const payload = parsePayload(chain, bytes);
   if (!payload.ok) return refused('malformed', payload.message);
   if (payload.value.contentType !== 'command') return refused('malformed', 'the payload is no command');
-  const command = decodeCommand(payload.value.content);
+  const command = decodeCommand(payload.value.content, payload.value.signer);
   if (!command.ok) return refused('malformed', command.message);
   return ok({ payload: payload.value, command: command.value });
 }
@@ -152,6 +154,21 @@ function checkMessage(o: CommandQuestion, payload: Payload, command: Command, la
   return ok(undefined);
 }
 
+/** Last of all: until keys of the account are shown to have signed, nobody makes a device check more than one signature. */
+function forgedShare(
+  { verify }: CommandQuestion,
+  chain: Hash,
+  payload: Payload,
+  command: Command,
+): Refused<Refusal> | undefined {
+  if (command.cosigners === undefined) return undefined;
+  const { signer, sequence } = payload;
+  const message = commandSigningBytes(chain, { signer, account: payloadAccount(payload), sequence }, command);
+  return command.cosigners.every(({ key, signature }) => verify(key, message, signature))
+    ? undefined
+    : refused('signature', 'the signature of another key of the account is not over this command');
+}
+
 function checkHeader(o: CommandInput): Step<Trust> {
   const { access, genesis, verify } = o;
   const { header } = access;
@@ -168,7 +185,7 @@ function checkAccess(
   asked: {
     readonly shown: ShownAccess;
     readonly signer: Address;
-    readonly key: PublicKey;
+    readonly keys: readonly PublicKey[];
     readonly command: Command;
     readonly now: Millis;
   },

@@ -7,16 +7,11 @@ import type { Hash } from '../crypto/hash.ts';
 import { ED25519, SIGNATURE_DOMAINS, type PublicKey, type SignatureVerifier } from '../crypto/signature.ts';
 import { addressOf, type Address } from '../ledger/address.ts';
 import type { ErrorCode } from '../ledger/errors.ts';
+import type { Cosigner } from '../ledger/cosigners.ts';
 import { coSignCost } from '../ledger/bodies/co-sign.ts';
 import { signaturesCost } from '../ledger/bodies/firmware.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import {
-  decodeTransaction,
-  transactionId,
-  unsignedTail,
-  type Cosigner,
-  type Transaction,
-} from '../ledger/transaction.ts';
+import { decodeTransaction, transactionId, unsignedTail, type Transaction } from '../ledger/transaction.ts';
 import { idText } from './record-map.ts';
 
 /** Decoded and named; nobody has looked at the signature. */

@@ -5,11 +5,12 @@ import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import type { Result } from '../bytes/result.ts';
 import { asHash, type Hash } from '../crypto/hash.ts';
 import { EMPTY_MERKLE_ROOT } from '../crypto/merkle.ts';
-import { ED25519, KEY_BYTES, type Algorithm, type PublicKey } from '../crypto/signature.ts';
+import { compareKeys, ED25519, KEY_BYTES, type Algorithm, type PublicKey } from '../crypto/signature.ts';
 import { keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import { asAddress, type Address } from '../ledger/address.ts';
 import { HEADER_VERSION, type Block, type Certificate, type Header } from '../ledger/block.ts';
 import type { CheckpointCertificate, SubnetCheckpoint } from '../ledger/checkpoint.ts';
+import type { Cosigner } from '../ledger/cosigners.ts';
 import { KELVIN_MAX, KELVIN_MIN, REFUSALS, type Acknowledgement, type Command } from '../ledger/command.ts';
 import { VALUE_MIN, type CheckpointValue } from '../ledger/escrow.ts';
 import type { Evidence } from '../ledger/evidence.ts';
@@ -429,7 +430,15 @@ export const anyGenesis: Arbitrary<Genesis> = record({
   };
 });
 
-export const anyCommand: Arbitrary<Command> = record({
+const anyCosigners: Arbitrary<readonly Cosigner[]> = fc
+  .uniqueArray(record({ key: anyKey, signature: anySignature }), {
+    minLength: 1,
+    maxLength: 7,
+    selector: ({ key }) => toHex(key.bytes),
+  })
+  .map((all) => all.toSorted((a, b) => compareKeys(a.key, b.key)));
+
+const plainCommand = {
   device: anyAddress,
   action: fc.oneof(
     fc.constant({ kind: 'on' as const }),
@@ -443,7 +452,12 @@ export const anyCommand: Arbitrary<Command> = record({
     }),
   ),
   notAfter: anyMillis,
-});
+};
+
+export const anyCommand: Arbitrary<Command> = fc.oneof(
+  record(plainCommand),
+  record({ ...plainCommand, cosigners: anyCosigners }),
+);
 
 const answerFields = {
   command: anyHash,
