@@ -5,7 +5,6 @@
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import { Writer } from '@itc/core/bytes/writer.js';
-import { verificationCost } from '@itc/core/crypto/cost.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
@@ -22,6 +21,7 @@ import { reasonOf, type Log } from '../log.ts';
 import type { LedgerPort, Wanted } from '../ports.ts';
 import { downStreamTopic, downTopic } from '../topics.ts';
 import type { DevicePrincipal } from './access.ts';
+import { commandSignatures, costOf } from './command-signatures.ts';
 import type { Directory } from './directory.ts';
 import { Rates } from './rate.ts';
 import type { CommandView } from './views.ts';
@@ -59,8 +59,10 @@ export interface CommandDeskOptions {
   readonly log: Log;
 }
 
-/** Some milliseconds of a processor each: ML-DSA, in the units of CRYPTO-11. */
+/** Some milliseconds of a processor, in the units of CRYPTO-11: ML-DSA, or several keys. */
 const DEAR_COST = 8;
+/** Of one signature of ML-DSA, which is what a second has so many of. */
+const DEAREST_COST = 32;
 
 export class CommandDesk {
   readonly #o: CommandDeskOptions;
@@ -109,12 +111,12 @@ export class CommandDesk {
 
   /** Sends at once where the device is here, else when it comes back; resolves when the command is stored. */
   async submit(bytes: Uint8Array): Promise<Result<CommandView, ErrorCode>> {
-    const { ledger, verify, now } = this.#o;
+    const { ledger, now } = this.#o;
     const parsed = parsePayload(ledger.chain, bytes);
     if (!parsed.ok) return parsed;
     const payload = parsed.value;
     if (payload.contentType !== 'command') return refused('payload.malformed', 'the payload is no command');
-    const command = decodeCommand(payload.content);
+    const command = decodeCommand(payload.content, payload.signer);
     if (!command.ok) return refused('payload.malformed', command.message);
     if (!equalBytes(command.value.device, payload.device))
       return refused('payload.malformed', 'header and content name different devices');
@@ -122,10 +124,8 @@ export class CommandDesk {
     if (known !== undefined) return ok(known.view);
     const record = ledger.device(payload.device);
     if (record === undefined) return refused('device.unknown', 'the device is not registered to an owner');
-    if (verificationCost(payload.signer.algorithm) > DEAR_COST && !this.#dear.take(''))
-      return refused('pool.full', 'too many signatures that are dear to check; try again later');
-    if (!verify(payload.signer, payload.signedBytes, payload.signature))
-      return refused('payload.signature', 'the signature does not verify');
+    const flaw = this.#signatureFlaw(payload, command.value);
+    if (flaw !== undefined) return flaw;
 
     const signer = payloadAccount(payload);
     const access = ledger.accessProof(payload.device, signer, this.#wanted(command.value.action));
@@ -158,6 +158,24 @@ export class CommandDesk {
     const entry = this.#enter(payload, command.value, signer, now());
     this.#send(entry, access);
     await this.#store(entry, payload, false);
+  }
+
+  /** Of all who signed. What they weigh together is for the device to judge. */
+  #signatureFlaw(payload: Payload, command: Command): Result<never, ErrorCode> | undefined {
+    const { ledger, verify } = this.#o;
+    const checks = commandSignatures(ledger.chain, payload, command);
+    const cost = costOf(checks);
+    for (let spent = 0; cost > DEAR_COST && spent < cost; spent += DEAREST_COST)
+      if (!this.#dear.take(''))
+        return refused('pool.full', 'too many signatures that are dear to check; try again later');
+    const place = checks.findIndex(({ key, message, signature }) => !verify(key, message, signature));
+    if (place < 0) return undefined;
+    return refused(
+      'payload.signature',
+      place === 0
+        ? 'the signature does not verify'
+        : `the signature of the further signer ${place} is not over this command`,
+    );
   }
 
   /** Of a signer's grants the one that allows it goes along; judged by what time the device will have. */

@@ -2,8 +2,10 @@
 import { toHex } from '@itc/core/bytes/hex.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import { hashTagged, type Hash } from '@itc/core/crypto/hash.js';
+import type { SignatureVerifier } from '@itc/core/crypto/signature.js';
 import { NO_DEPOSIT } from '@itc/core/state/record-deposit.js';
 import { StateTree } from '@itc/core/crypto/state-tree.js';
+import type { KeySet } from '@itc/core/ledger/account-keys.js';
 import { addressOf, type Address } from '@itc/core/ledger/address.js';
 import { encodeCommand, type Action } from '@itc/core/ledger/command.js';
 import { headerHash } from '@itc/core/ledger/block.js';
@@ -16,7 +18,7 @@ import { encodeAccessProof, proveAccess } from '@itc/core/light/access-proof.js'
 import { ownedBy, type Device } from '@itc/core/state/device-record.js';
 import { accessKeys } from '@itc/core/light/stream-access.js';
 import { encodeLightStream } from '@itc/core/light/stream.js';
-import { deviceKey, grantKey, stateKey, stateKeyHash, type StateKey } from '@itc/core/state/keys.js';
+import { deviceKey, grantKey, keysKey, stateKey, stateKeyHash, type StateKey } from '@itc/core/state/keys.js';
 import type { Rental } from '@itc/core/state/rental-record.js';
 import { encodeRecord, type GrantRecord } from '@itc/core/state/records.js';
 import {
@@ -106,6 +108,11 @@ export class FakeLedger implements LedgerPort {
         : encodeRecord('grant', grantBy(granter.address, millis(this.time), grant));
     this.#grants.set(toHex(device.address) + toHex(to.address), grant);
     this.#set(stateKeyHash(grantKey(device.address, to.address)), value);
+  }
+
+  /** These act for the account from now on. */
+  keys(account: Address, set: KeySet): void {
+    this.#set(stateKeyHash(keysKey(account)), encodeRecord('keys', { ...set, deposit: NO_DEPOSIT }));
   }
 
   /** The record of a rental, as the ledger would have it. */
@@ -300,7 +307,14 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 export async function openGateway(
-  o: { tables?: Tables; ledger?: FakeLedger; clock?: () => number; batches?: BatchPort } = {},
+  o: {
+    tables?: Tables;
+    ledger?: FakeLedger;
+    clock?: () => number;
+    batches?: BatchPort;
+    /** Ed25519 when left out. */
+    verify?: SignatureVerifier;
+  } = {},
 ): Promise<TestGateway> {
   const tables = o.tables ?? new MemoryTables();
   const ledger = o.ledger ?? new FakeLedger();
@@ -327,7 +341,7 @@ export async function openGateway(
       ...(o.batches && { batches: o.batches }),
       mqttHost: '127.0.0.1',
       mqttPort: 0,
-      verify: verifyQuickly,
+      verify: o.verify ?? verifyQuickly,
       verifyBatch: (items) => {
         checked += items.length;
         return Promise.resolve(
