@@ -5,15 +5,14 @@
 import type { Delivery } from '@itc/core/dag/effects.js';
 import type { Member } from '@itc/core/dag/member.js';
 import type { LogRecord } from '@itc/core/dag/records.js';
-import { LIMITS } from '@itc/core/ledger/limits.js';
 import { faultyEnvelope, type MemberFault } from '@itc/core/ledger/member-fault.js';
-import type { Payload } from '@itc/core/ledger/payload.js';
-import { isTurnDue } from './dag/chain-view.ts';
 import { Checks, Violation } from './dag/checks.ts';
-import { DEVICES, LIES, Liar, type Lie } from './dag/liar.ts';
-import { BANK, MainChain, type ChainSabotage } from './dag/main-chain.ts';
-import { DagNode, keyOfNode, nodeOfKey, type NodeOptions, type Sabotage } from './dag/node.ts';
-import { payloadOf } from './dag/payloads.ts';
+import { BANK, MainChain } from './dag/main-chain.ts';
+import { Ending } from './dag/ending.ts';
+import { LIES, Liar } from './dag/liar.ts';
+import { Load } from './dag/load.ts';
+import { DagNode, keyOfNode, nodeOfKey, type NodeOptions } from './dag/node.ts';
+import { drawExtras, type DagOptions, type Extras } from './dag/options.ts';
 import { Post } from './dag/post.ts';
 import { installQuickHash } from './dag/quick-hash.ts';
 import { stakedMembers, Turns } from './dag/turns.ts';
@@ -22,30 +21,6 @@ import { sortValidators, type ValidatorSet } from '@itc/core/ledger/validators.j
 import { applyFaults, drawFaults, heal, NO_FAULTS, type FaultPlan } from './faults.ts';
 import { Random } from './random.ts';
 import { World } from './world.ts';
-
-export interface DagOptions {
-  readonly sabotage?: Sabotage | undefined;
-  /** Replaces what the seed draws. */
-  readonly faults?: Partial<FaultPlan> | undefined;
-  readonly members?: number | undefined;
-  readonly byzantine?: number | undefined;
-  readonly lies?: readonly Lie[] | undefined;
-  readonly durationMs?: number | undefined;
-  readonly cadenceMs?: number | undefined;
-  /** Whether the main chain is out of reach now and then; the rule. */
-  readonly mainChainCuts?: boolean | undefined;
-  /** Whether liars get single members to themselves; drawn without it. */
-  readonly eclipse?: boolean | undefined;
-  /** Whether members come and go by stake, and so many nodes beside the first members; drawn without it. */
-  readonly candidates?: number | undefined;
-  /** Whether value moves inside; drawn without it. */
-  readonly value?: boolean | undefined;
-  /** Whether a member loses its disk; drawn without it, where members come and go. */
-  readonly wipe?: boolean | undefined;
-  readonly chainSabotage?: ChainSabotage | undefined;
-  /** Without a step forward for so long a member that is behind takes a snapshot; drawn without it. */
-  readonly stuckMs?: number | undefined;
-}
 
 export interface SeedReport {
   readonly seed: number;
@@ -75,10 +50,6 @@ export interface SeedReport {
 const POW_BITS = 1;
 /** After the last fault, everything is final at everyone within this time. */
 const LIVENESS_MS = 120_000;
-/** A device whose gateway is gone sends again, to another. */
-const RESEND_MS = 2_000;
-const VALUE_EVERY_MS = 150;
-const TURN_EVERY_MS = 1_200;
 
 function listedMembers(count: number): ValidatorSet {
   return sortValidators(Array.from({ length: count }, (_, i) => ({ key: keyOfNode(i), weight: 100 })));
@@ -87,30 +58,6 @@ function listedMembers(count: number): ValidatorSet {
 export function runDagSeed(seed: number, options: DagOptions = {}): SeedReport {
   installQuickHash();
   return new Run(seed, options).run();
-}
-
-/** What a run holds beside devices that send, drawn apart so that it shifts nothing else. */
-function drawExtras(
-  seed: number,
-  options: DagOptions,
-): {
-  readonly candidates: number;
-  readonly value: boolean;
-  readonly wipe: boolean;
-  readonly stuckMs: number;
-  readonly random: Random;
-} {
-  const random = new Random(seed * 64 + 63);
-  const candidates = random.chance(0.3) ? random.between(1, 3) : 0;
-  const value = random.chance(0.4);
-  const wipe = random.chance(0.25);
-  return {
-    candidates: options.candidates ?? candidates,
-    value: options.value ?? value,
-    wipe: options.wipe ?? (candidates > 0 && wipe),
-    stuckMs: random.pick([8_000, 8_000, 700]),
-    random,
-  };
 }
 
 class Run {
@@ -128,7 +75,7 @@ class Run {
   readonly #checks: Checks;
   readonly #turns: Turns | undefined;
   readonly #value: Value | undefined;
-  readonly #extras: ReturnType<typeof drawExtras>;
+  readonly #extras: Extras;
   readonly #actors: (DagNode | undefined)[] = [];
   readonly #faults: FaultPlan;
   readonly #options: DagOptions;
@@ -252,21 +199,49 @@ class Run {
       });
       if (this.#options.mainChainCuts !== false) this.#cutMainChain();
       if (this.#byzantine > 0) this.#eclipse();
-      this.#feedDevices();
-      this.#feedExtras();
+      const load = this.#load();
+      load.feedDevices(this.#random.fork());
+      load.feedExtras(this.#extras.wipe ? () => this.#wipe() : undefined);
       world.run(this.#durationMs);
       heal(world);
       this.#offline.clear();
-      const waits = new Set(this.#checks.unkept);
-      world.run(this.#durationMs + LIVENESS_MS, () => this.#isComplete(waits));
+      const ending = this.#ending();
+      world.run(this.#durationMs + LIVENESS_MS, () => ending.isComplete());
       healedMs = world.now - this.#durationMs;
-      if (!this.#isComplete(waits)) throw new Violation(this.#whatIsMissing(waits));
-      this.#checkBounds();
+      if (!ending.isComplete()) throw new Violation(ending.whatIsMissing(LIVENESS_MS));
+      ending.checkBounds();
       this.#value?.settle(this.#checks.withdrawals);
     } catch (error) {
       return this.#report(error instanceof Violation ? error.message : describe(error), healedMs);
     }
     return this.#report(undefined, healedMs);
+  }
+
+  #load(): Load {
+    return new Load({
+      chain: this.#chain,
+      world: this.#world,
+      checks: this.#checks,
+      actors: this.#actors,
+      turns: this.#turns,
+      value: this.#value,
+      count: this.#first,
+      durationMs: this.#durationMs,
+      isByzantine: (node) => this.#isByzantine(node),
+      members: () => this.#members,
+      random: this.#extras.random,
+    });
+  }
+
+  #ending(): Ending {
+    return new Ending({
+      chain: this.#chain,
+      checks: this.#checks,
+      actors: this.#actors,
+      honest: () => this.#honest,
+      hasTurns: this.#turns !== undefined,
+      hasValue: this.#value !== undefined,
+    });
   }
 
   #report(violation: string | undefined, healedMs: number): SeedReport {
@@ -325,83 +300,6 @@ class Run {
         }
       });
       clock.at(at + random.between(500, 3_000), () => network.mend());
-    }
-  }
-
-  /** Devices send to one gateway, sometimes to two: the same payload then travels twice. */
-  #feedDevices(): void {
-    const random = this.#random.fork();
-    const sequences = Array.from({ length: DEVICES }, () => 0);
-    const everyMs = random.pick([30, 100, 400]);
-    for (let at = 100; at < this.#durationMs; at += random.between(1, 2 * everyMs)) {
-      const device = random.below(sequences.length);
-      sequences[device] = (sequences[device] as number) + 1;
-      const payload = payloadOf(this.#chain.id, device, sequences[device] as number);
-      const gateways = random.chance(0.1)
-        ? [random.below(this.#first), random.below(this.#first)]
-        : [random.below(this.#first)];
-      this.#world.clock.at(at, () => {
-        for (const gateway of gateways) this.#hand(payload, gateway);
-      });
-    }
-  }
-
-  #feedExtras(): void {
-    const { clock, tally } = this.#world;
-    const { random, wipe } = this.#extras;
-    const value = this.#value;
-    const turns = this.#turns;
-    for (
-      let at = 50;
-      value !== undefined && at < this.#durationMs;
-      at += random.between(1, 2 * VALUE_EVERY_MS)
-    )
-      clock.at(at, () => {
-        for (const { payload, gateways } of value.act(this.#world.now))
-          for (let i = 0; i < gateways; i += 1) this.#hand(payload, random.below(this.#first));
-      });
-    for (
-      let at = 300;
-      turns !== undefined && at < this.#durationMs;
-      at += random.between(1, 2 * TURN_EVERY_MS)
-    )
-      clock.at(at, () => tally.add(turns.act()));
-    if (turns === undefined && !wipe) return;
-    if (wipe) clock.at(random.between(1_000, this.#durationMs - 1_000), () => this.#wipe());
-    const resend = (): void => {
-      this.#sendAgain();
-      clock.after(RESEND_MS, resend);
-    };
-    clock.after(RESEND_MS, resend);
-  }
-
-  /** A device finds one that is a member and means to stay; whoever is down does not answer. */
-  #hand(payload: Payload, among: number): void {
-    let gateway = among;
-    if (this.#turns !== undefined) {
-      const { staying, members } = this.#turns;
-      const open = members.filter((node) => staying.includes(node));
-      gateway = open[among % open.length] ?? among;
-    }
-    if (!this.#world.isUp(gateway)) return;
-    this.#actors[gateway]?.accept(payload);
-    if (!this.#isByzantine(gateway)) this.#checks.expect(payload, gateway, this.#world.now);
-  }
-
-  /** What a gateway has taken and is no more there for: it has left the subnet, or has lost its disk. */
-  #sendAgain(): void {
-    const members = this.#members;
-    for (const [id, expected] of this.#checks.expected) {
-      const { payload, gateway } = expected;
-      const isGone = !members.includes(gateway) || this.#checks.wiped.has(gateway);
-      if (!isGone || this.#checks.isDecided(id)) continue;
-      const others = members.filter(
-        (node) => !this.#isByzantine(node) && !this.#checks.wiped.has(node) && this.#world.isUp(node),
-      );
-      const [other] = this.#extras.random.shuffle(others);
-      if (other === undefined) return;
-      expected.gateway = other;
-      this.#actors[other]?.accept(payload);
     }
   }
 
@@ -467,60 +365,6 @@ class Run {
       this.#barred.add(barred);
       if (!this.#isByzantine(barred)) throw new Violation(`honest member ${barred} is barred`);
     }
-  }
-
-  /** Whatever was sent, nobody holds more than the rules allow. */
-  #checkBounds(): void {
-    for (const node of this.#honest) {
-      const { pending, unsolid, missing, tips } = (this.#actors[node] as DagNode).member.status();
-      const held = { pending, unsolid, missing, tips };
-      const within =
-        pending <= LIMITS.pendingEnvelopesMax &&
-        unsolid <= LIMITS.unsolidEnvelopesMax &&
-        missing <= LIMITS.missingMax &&
-        tips <= LIMITS.subnetLanesMax + this.#count;
-      if (!within) throw new Violation(`member ${node} holds too much: ${JSON.stringify(held)}`);
-    }
-  }
-
-  #isComplete(waits: Set<string>): boolean {
-    if (this.#checks.undecided > 0) return false;
-    if (this.#turns !== undefined && isTurnDue(this.#chain, this.#chain.state)) return false;
-    if (this.#value !== undefined && this.#credited < this.#chain.deposits.length) return false;
-    const { awaited } = this.#checks;
-    if (!this.#honest.every((node) => (this.#actors[node]?.member.anchors.head ?? 0) >= awaited))
-      return false;
-    return waits.size === 0 || !this.#checks.unkept.some((hash) => waits.has(hash));
-  }
-
-  get #credited(): number {
-    return this.#chain.committed.at(-1)?.certificate.checkpoint.value?.deposits ?? 0;
-  }
-
-  #whatIsMissing(waits: Set<string>): string {
-    const lines = this.#honest.map((node) => {
-      const { reason, checkpoint, pending, accepted, round, unsolid, missing } = (
-        this.#actors[node] as DagNode
-      ).member.status();
-      return (
-        `member ${node} at checkpoint ${checkpoint}: ${pending} pending, ${accepted} accepted, ` +
-        `${unsolid} unsolid, ${missing} missing, round ${round}, ${reason ?? 'no reason'}`
-      );
-    });
-    const { undecided, unkept } = this.#checks;
-    const kept = unkept.filter((hash) => waits.has(hash)).length;
-    for (const [id, { payload, gateway, at }] of this.#checks.expected) {
-      if (this.#checks.isDecided(id)) continue;
-      const outcome = this.#actors[gateway]?.member.payloadOutcome(payload) ?? 'gone';
-      lines.push(
-        `payload ${id.slice(0, 8)} (${payload.contentType}) of ${at} ms at node ${gateway}: ${outcome}`,
-      );
-    }
-    lines.unshift(
-      `${undecided} payloads undecided, ${kept} accepted envelopes not final, ` +
-        `${this.#chain.deposits.length - this.#credited} deposits not credited`,
-    );
-    return `not everything is final ${LIVENESS_MS} ms after healing\n${lines.join('\n')}`;
   }
 }
 

@@ -5,7 +5,8 @@ import { LedgerDraft } from '@itc/core/dag/ledger-table.js';
 import { OwnPast } from '@itc/core/dag/own-past.js';
 import { WINDOW_BYTES } from '@itc/core/dag/sequence-window.js';
 import { isVoucher, voucherLaneOf } from '@itc/core/ledger/value-order.js';
-import { runDagSeed, type DagOptions, type SeedReport } from '../dag.ts';
+import { runDagSeed, type SeedReport } from '../dag.ts';
+import type { DagOptions } from './options.ts';
 import type { Sabotage } from './node.ts';
 
 export interface DagMutation {

@@ -1,6 +1,6 @@
 /** Scripted runs of subnets: `sim/scenarios/dag/NAME.txt`. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { DagOptions } from '../dag.ts';
+import type { DagOptions } from './options.ts';
 import { NO_FAULTS, type FaultPlan } from '../faults.ts';
 import { LIES, type Lie } from './liar.ts';
 
