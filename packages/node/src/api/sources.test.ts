@@ -11,6 +11,7 @@ import { createLogger } from '../runtime/logger.ts';
 import { SeededRandom } from '../random.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { freePorts } from '../testing/ports.ts';
+import { holds } from '../testing/until.ts';
 import { chainRoutes, type ChainPort } from './chain-routes.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import { ApiServer } from './server.ts';
@@ -145,9 +146,11 @@ test('NODE-6.5: bad signatures from one address are answered 429 with Retry-Afte
 
 test('NODE-6.6: whoever holds most connections makes room for others, and cannot shut them out', async () => {
   const gate = new ConnectionGate(8);
+  let arrived = 0;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     gate.admit(socket);
+    arrived += 1;
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -158,8 +161,7 @@ test('NODE-6.6: whoever holds most connections makes room for others, and cannot
     socket.on('error', () => undefined);
     socket.resume();
     sockets.push(socket);
-    await once(socket, 'connect');
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await holds(() => arrived === sockets.length);
     return socket;
   };
   for (let i = 0; i < 20; i += 1) await open('127.0.0.2');
@@ -171,9 +173,9 @@ test('NODE-6.6: whoever holds most connections makes room for others, and cannot
   assert.equal(gate.count, 8);
   // Shared fairly now: the first one gets no more than it has.
   const late = await open('127.0.0.2');
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(late.destroyed);
+  await holds(() => late.destroyed);
+  assert.ok(others.every((socket) => !socket.destroyed));
   for (const socket of sockets) socket.destroy();
-  while (gate.count > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await holds(() => gate.count === 0);
   server.close();
 });

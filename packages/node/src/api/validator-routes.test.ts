@@ -17,7 +17,8 @@ import type { NodeProcess } from '../runtime/process.ts';
 import { Hops } from '../runtime/hops.ts';
 import { LightServer } from '../runtime/light-server.ts';
 import { statusOf, BlockRate } from '../runtime/status.ts';
-import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { BOND, keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { freePorts } from '../testing/ports.ts';
 import { chainRoutes } from './chain-routes.ts';
 import { lightRoutes } from './light-routes.ts';
@@ -83,7 +84,7 @@ test('NODE-6.3, NODE-6.4, LIGHT-10.1, LIGHT-10.2: validators, epochs and proofs 
       early.length,
     );
     const id = await observed.submit(encoded);
-    await until('the payment is final', () => observed.chain.receipt(id) !== undefined, 30_000);
+    await until('the payment is final', () => observed.chain.receipt(id) !== undefined);
     early.push(id);
   };
   const change = async (epoch: number): Promise<void> => {
@@ -93,11 +94,7 @@ test('NODE-6.3, NODE-6.4, LIGHT-10.1, LIGHT-10.2: validators, epochs and proofs 
       if ((await validators()).find(({ address }) => address === fifth)?.['granted'] === vote.weight) break;
     }
     assert.equal((await api.get('/validators'))['changeDue'], true);
-    await until(
-      'the next epoch',
-      () => network.running().every(({ chain }) => chain.epoch.epoch === epoch),
-      30_000,
-    );
+    await until('the next epoch', () => network.running().every(({ chain }) => chain.epoch.epoch === epoch));
   };
   const validators = async (): Promise<Answer[]> => (await api.get('/validators'))['validators'] as Answer[];
   const fifth = formatAddress(network.keys(4).address);

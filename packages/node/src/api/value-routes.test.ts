@@ -17,7 +17,8 @@ import type { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { Hops } from '../runtime/hops.ts';
 import type { NodeProcess } from '../runtime/process.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { freePorts } from '../testing/ports.ts';
 import { ApiServer } from './server.ts';
 import { subnetRoutes } from './subnet-routes.ts';
@@ -103,7 +104,7 @@ test('SUBNET-8.1 SUBNET-8.2 SUBNET-8.3: ITC goes into a subnet, from device to d
       amount: amount(9n * VALUE_MIN),
     });
     const credited = (): boolean => members.every((node) => node.chain.state.escrow(subnet)?.credited === 1);
-    await until('the deposit is credited', credited, 40_000);
+    await until('the deposit is credited', credited);
 
     const pay: ValueOrder = {
       kind: 'transfer',

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import { sha3_256, shake256 } from '@noble/hashes/sha3.js';
@@ -11,6 +10,7 @@ import { systemClock } from '../clock.ts';
 import { KeyPair } from '../crypto/keypair.ts';
 import { PRIORITY, type Random } from '../ports.ts';
 import { SeededRandom, systemRandom } from '../random.ts';
+import { holds } from '../testing/until.ts';
 import { Handshake, type HandshakeOptions } from './handshake.ts';
 import { decodeHello, encodeHello, type Hello, type HybridShare } from './hello.ts';
 import { channelKeys, RECORD_BYTES_MAX, SealedRecords, type HybridMode } from './hybrid.ts';
@@ -234,13 +234,6 @@ function x25519(
   return { shared: diffieHellman({ privateKey, publicKey }), own };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (const last = Date.now() + 5000; !condition();) {
-    assert.ok(Date.now() < last, `waited in vain for ${condition.toString()}`);
-    await sleep(2);
-  }
-}
-
 function node(seed: number, hybrid: HybridMode, port?: number): PeerTransport {
   const peers = port === undefined ? [] : [{ id: toHex(keysOf(1).publicKey.bytes), host: '127.0.0.1', port }];
   return new PeerTransport({
@@ -266,16 +259,16 @@ test('QUANTUM-5.6: messages of all sizes cross a hybrid connection in order; whe
   await using dialler = node(2, 'on', listener.port);
   dialler.open({ ...channel, receive: () => undefined });
   await dialler.start();
-  await until(() => dialler.peers().length === 1 && listener.peers().length === 1);
+  await holds(() => dialler.peers().length === 1 && listener.peers().length === 1);
   assert.ok([...dialler.stats(), ...listener.stats()].every(({ isHybrid }) => isHybrid));
   const words = [1, 100, 70_000, 3_000_000, 5].map((length) => new Uint8Array(length).fill(length & 255));
   for (const word of words) assert.ok(dialler.send(listener.self, 1, word));
-  await until(() => received.length === words.length);
+  await holds(() => received.length === words.length);
   assert.deepEqual(received, words);
-  await until(() => dialler.stats()[0]?.rttMs !== undefined);
+  await holds(() => dialler.stats()[0]?.rttMs !== undefined);
   await using plain = node(3, 'off', listener.port);
   await plain.start();
-  await until(() => (listener.refusals.get('hybrid') ?? 0) > 0);
+  await holds(() => (listener.refusals.get('hybrid') ?? 0) > 0);
   assert.equal(plain.peers().length, 0);
 });
 

@@ -1,12 +1,13 @@
 /** The contract of the transport port, run against TLS on loopback and the fake. */
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { sha256 } from '@itc/core/crypto/hash.js';
 import { systemClock } from '../clock.ts';
 import { KeyPair } from '../crypto/keypair.ts';
 import { PRIORITY, type Peer, type Transport } from '../ports.ts';
 import { SeededRandom, systemRandom } from '../random.ts';
+import { freePorts } from '../testing/ports.ts';
+import { holds } from '../testing/until.ts';
 import { MemoryHub, MemoryTransport } from './memory-transport.ts';
 import { PeerTransport } from './peer-transport.ts';
 
@@ -14,23 +15,22 @@ const chain = sha256(Uint8Array.of(1));
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytes = (of: string): Uint8Array => new TextEncoder().encode(of);
 
-async function until(condition: () => boolean, timeoutMs = 4000): Promise<void> {
-  for (const end = Date.now() + timeoutMs; !condition();) {
-    assert.ok(Date.now() < end, `waited ${timeoutMs} ms for ${condition.toString()}`);
-    await sleep(2);
-  }
-}
-
 interface Network extends AsyncDisposable {
   readonly nodes: readonly Transport[];
 }
 
-function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Network>): void {
-  const make = (count: number): Promise<Network> =>
-    build(Array.from({ length: count }, (_, i) => KeyPair.generate(new SeededRandom(i + 50))));
+/** Dials that cross are settled while messages flow, and those under way on the one that goes are lost. */
+type Dials = 'one-way' | 'crossing';
+
+function contract(name: string, build: (keys: readonly KeyPair[], dials: Dials) => Promise<Network>): void {
+  const make = (count: number, dials: Dials = 'one-way'): Promise<Network> =>
+    build(
+      Array.from({ length: count }, (_, i) => KeyPair.generate(new SeededRandom(i + 50))),
+      dials,
+    );
 
   test(`${name}: everyone meets everyone once, and knows key and role`, async () => {
-    await using network = await make(3);
+    await using network = await make(3, 'crossing');
     const met: string[][] = network.nodes.map(() => []);
     for (const [i, node] of network.nodes.entries()) {
       node.listen({
@@ -39,8 +39,7 @@ function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Net
       });
     }
     await Promise.all(network.nodes.map((node) => node.start()));
-    await until(() => network.nodes.every((node) => node.peers().length === 2));
-    await sleep(30);
+    await holds(() => network.nodes.every((node) => node.peers().length === 2));
     for (const [i, node] of network.nodes.entries()) {
       const others = network.nodes.filter((other) => other !== node).map((other) => other.self);
       assert.deepEqual(
@@ -75,8 +74,7 @@ function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Net
       node.open({ number: 2, bytesMax: 5, priority: PRIORITY.urgent, receive: () => got.push('other') });
     }
     await Promise.all(network.nodes.map((node) => node.start()));
-    await until(() => a.peers().length === 1 && b.peers().length === 1);
-    await sleep(30);
+    await holds(() => a.peers().length === 1 && b.peers().length === 1);
     const sent = Array.from({ length: 200 }, (_, i) =>
       bytes(
         String(i)
@@ -85,13 +83,13 @@ function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Net
       ),
     );
     for (const body of sent) assert.equal(a.send(b.self, 1, body), true);
-    await until(() => got.length === 200);
+    await holds(() => got.length === 200);
     assert.deepEqual(
       got,
       sent.map((body) => `true:${body.length}:${text(body.subarray(0, 9))}`),
     );
     assert.equal(b.broadcast(2, bytes('hello')), 1);
-    await until(() => got.at(-1) === 'other');
+    await holds(() => got.at(-1) === 'other');
   });
 
   test(`${name}: nobody there, too long, no such channel`, async () => {
@@ -106,7 +104,7 @@ function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Net
     assert.equal(a.send(b.self, 1, bytes('x')), false);
     assert.equal(a.broadcast(1, bytes('x')), 0);
     await b.start();
-    await until(() => a.peers().length === 1);
+    await holds(() => a.peers().length === 1);
     assert.throws(() => a.send(b.self, 1, bytes('12345')), RangeError);
     assert.throws(() => a.send(b.self, 7, bytes('1')), RangeError);
   });
@@ -116,20 +114,19 @@ function contract(name: string, build: (keys: readonly KeyPair[]) => Promise<Net
     const [a, b, c] = network.nodes as [Transport, Transport, Transport];
     const gone: string[] = [];
     await Promise.all(network.nodes.map((node) => node.start()));
-    await until(() => network.nodes.every((node) => node.peers().length === 2));
-    await sleep(30);
+    await holds(() => network.nodes.every((node) => node.peers().length === 2));
     a.listen({ disconnected: (peer, reason) => gone.push(`${peer.id === b.self ? 'b' : 'c'} ${reason}`) });
     await b[Symbol.asyncDispose]();
-    await until(() => gone.includes('b ended'));
+    await holds(() => gone.includes('b ended'));
     a.disconnect(c.self);
-    await until(() => gone.includes('c expelled'));
+    await holds(() => gone.includes('c expelled'));
     assert.equal(a.peers().length, 0);
   });
 }
 
-contract('tls', async (keys) => {
+contract('tls', async (keys, dials) => {
   // Free ports first, so that everyone can be told where the others are.
-  const ports = await Promise.all(keys.map(freePort));
+  const ports = await freePorts(keys.length);
   const peers = keys.map((one, i) => ({
     id: Buffer.from(one.publicKey.bytes).toString('hex'),
     host: '127.0.0.1',
@@ -143,7 +140,8 @@ contract('tls', async (keys) => {
         role: 'validator',
         host: '127.0.0.1',
         port: ports[i] as number,
-        peers,
+        peers: dials === 'crossing' ? peers : peers.slice(i),
+        allow: () => true,
         clock: systemClock,
         random: systemRandom,
       }),
@@ -163,15 +161,6 @@ contract('memory', (keys) => {
       void (await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()))),
   });
 });
-
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 test('memory: a cut link separates a pair and nobody else, and mends', async () => {
   const hub = new MemoryHub();

@@ -14,7 +14,8 @@ import {
   type AddressStatement,
 } from '../network/address-statement.ts';
 import type { Channel, Peer, PeerId, PeerListener, Transport } from '../ports.ts';
-import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { BOND, keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { SoloChain } from '../testing/solo-chain.ts';
 import { AddressBook } from './address-book.ts';

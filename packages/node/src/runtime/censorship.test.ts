@@ -7,7 +7,8 @@ import { idText } from '@itc/core/state/record-map.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { Mempool, type TakeOptions } from '../mempool/mempool.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 
 installNativeCrypto();
 
@@ -39,10 +40,8 @@ test('NODE-10.4: a proposer that leaves one sender out loses its turn in the mid
     const body = { kind: 'transfer', to: keyPair(77).address, amount: amount(5n) } as const;
     const id = await honest[0]?.submit(network.transaction(body, 0));
     assert.ok(id);
-    await until(
-      'the transaction is final everywhere',
-      () => network.running().every(({ chain }) => chain.receipt(id)?.outcome.ok === true),
-      30_000,
+    await until('the transaction is final everywhere', () =>
+      network.running().every(({ chain }) => chain.receipt(id)?.outcome.ok === true),
     );
     const at = honest[0]?.chain.receipt(id)?.height ?? 0;
     assert.ok(at <= LIMITS.rotationBlocks, `in block ${at}, when the turn was over anyway`);

@@ -21,7 +21,8 @@ import { installNativeCrypto } from '../crypto/native.ts';
 import { CoSigningKey } from '../crypto/co-signing-key.ts';
 import { PeerTransport } from '../network/peer-transport.ts';
 import { systemRandom } from '../random.ts';
-import { coSigningKey, LocalNetwork, until } from '../testing/local-network.ts';
+import { coSigningKey, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { freePorts } from '../testing/ports.ts';
 import { CHANNELS } from './channels.ts';
 import { CoSignedServer } from './co-signed-server.ts';
@@ -61,7 +62,7 @@ test('QUANTUM-2.1, QUANTUM-2.3: three of four co-sign, any node gathers it, a cl
   try {
     await network.startAll();
     const observer = network.nodes[4] as NodeProcess;
-    await until('a checkpoint is co-signed', () => coSigned(observer) >= K, 30_000);
+    await until('a checkpoint is co-signed', () => coSigned(observer) >= K);
     const first = believed(follow(observer));
     assert.equal(first.height % K, 0);
     assert.ok(decodeCoSignedTrust(first.trust, network.nodes[0]?.chain.state.coSigners as never).ok);
@@ -82,11 +83,7 @@ test('QUANTUM-2.1, QUANTUM-2.3: three of four co-sign, any node gathers it, a cl
       ),
     };
     await network.act(account, body);
-    await until(
-      'the next epoch is co-signed',
-      () => (observer.coSigning.newest()?.header.epoch ?? 0) === 1,
-      30_000,
-    );
+    await until('the next epoch is co-signed', () => (observer.coSigning.newest()?.header.epoch ?? 0) === 1);
     const later = follow(observer, undefined, accountKey(network.treasury.address));
     assert.equal(believed(later).hops, 1);
     assert.ok(later.some((event) => event.kind === 'state' && event.value !== undefined));
@@ -101,7 +98,7 @@ test('QUANTUM-2.1, QUANTUM-2.3: three of four co-sign, any node gathers it, a cl
     await network.stop(0);
     const stopped = coSigned(observer);
     const now = observer.chain.height;
-    await until('the chain goes on', () => observer.chain.height > now + K + 4, 30_000);
+    await until('the chain goes on', () => observer.chain.height > now + K + 4);
     assert.ok(coSigned(observer) <= stopped + K);
   } finally {
     await network.close();
@@ -112,7 +109,7 @@ test('QUANTUM-2.2, QUANTUM-4.1: a key signs one checkpoint per height and none b
   const network = await LocalNetwork.create({ validators: 1, coSigners: 1, ...QUICK });
   try {
     const node = await network.start(0);
-    await until('a checkpoint is co-signed', () => coSigned(node) >= K, 30_000);
+    await until('a checkpoint is co-signed', () => coSigned(node) >= K);
     const { address } = coSigningKey(0);
     const at = coSigned(node);
     const [signature] = node.coSigning.store.entry(at)?.signatures ?? [];
@@ -120,7 +117,7 @@ test('QUANTUM-2.2, QUANTUM-4.1: a key signs one checkpoint per height and none b
     await network.stop(0);
     const again = await network.start(0);
     assert.ok(again.coSigning.store.signedUpTo(address) >= at);
-    await until('the next one is co-signed', () => coSigned(again) > at, 30_000);
+    await until('the next one is co-signed', () => coSigned(again) > at);
     // Signatures are hedged: another one over the same would have other bytes.
     assert.deepEqual(again.coSigning.store.entry(at)?.signatures[0], signature);
     believed(follow(again));
@@ -210,7 +207,7 @@ test('QUANTUM-2.4: a signature that does not hold ends the connection; of strang
       assert.equal(lost, 0);
       // For the next checkpoint, before it is there: it is judged when it is.
       say((Math.floor(node.chain.height / K) + 1) * K, own);
-      await until('it is disconnected', () => lost > 0, 30_000);
+      await until('it is disconnected', () => lost > 0);
     } finally {
       await puppet.close();
     }

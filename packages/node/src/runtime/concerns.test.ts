@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installNativeCrypto } from '../crypto/native.ts';
-import { LocalNetwork, until } from '../testing/local-network.ts';
+import { LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { Concerns, type Concern, type Finding } from './concerns.ts';
 import { findingsOf } from './findings.ts';
 import type { NodeProcess } from './process.ts';
@@ -54,10 +55,10 @@ test('SUBNET-5.8: validators and members name what is not well with chain, peers
     const [validator] = network.nodes as [NodeProcess];
     const member = network.nodes[4] as NodeProcess;
     const all = network.running();
-    await until('all is well', () => all.every((node) => codes(node).length === 0), 60_000);
+    await until('all is well', () => all.every((node) => codes(node).length === 0));
 
     for (const index of [6, 7]) await network.stop(index);
-    await until('the subnet has lost its quorum', () => codes(member).includes('stake-lost'), 30_000);
+    await until('the subnet has lost its quorum', () => codes(member).includes('stake-lost'));
     const lost = look(member).find(({ code }) => code === 'stake-lost');
     assert.equal(lost?.part, 'subnet home');
     assert.match(String(lost?.what), /^2 of 4 stake is connected, 3 is needed/);
@@ -67,14 +68,14 @@ test('SUBNET-5.8: validators and members name what is not well with chain, peers
 
     for (const index of [2, 3]) await network.stop(index);
     for (const node of [validator, member]) {
-      await until('the chain has lost its quorum', () => codes(node).includes('quorum-lost'), 30_000);
+      await until('the chain has lost its quorum', () => codes(node).includes('quorum-lost'));
       const quorum = look(node).find(({ code }) => code === 'quorum-lost');
       assert.equal(quorum?.serious, true);
       assert.match(String(quorum?.todo), /^start or reach n[23], n[23]$/);
     }
 
     for (const index of [0, 1]) await network.stop(index);
-    await until('it is cut off', () => codes(member).includes('cut-off'), 30_000);
+    await until('it is cut off', () => codes(member).includes('cut-off'));
     const cut: Pick<Concern, 'what'> | undefined = look(member).find(({ code }) => code === 'cut-off');
     assert.equal(cut?.what, 'cut off from the main chain: none of 4 validators is connected');
   } finally {

@@ -16,7 +16,8 @@ import type { KeyPair } from '../crypto/keypair.ts';
 import { installNativeCrypto, verifyNative } from '../crypto/native.ts';
 import { PeerTransport } from '../network/peer-transport.ts';
 import { systemRandom } from '../random.ts';
-import { BOND, keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { BOND, keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { parseCandidate } from './candidates.ts';
 import { CHANNELS } from './channels.ts';
 
@@ -140,7 +141,7 @@ test('NODE-9.2: all stopped on the block that closes the epoch, a network goes o
       });
     }
     // The last one may hear of the block from nobody any more.
-    await until('three have stopped on the closing block', () => stopped >= 3, 30_000);
+    await until('three have stopped on the closing block', () => stopped >= 3);
     for (const index of [0, 1, 2, 3]) await network.stop(index);
     await network.startAll();
     await pay(network);

@@ -4,7 +4,8 @@ import { toHex } from '@itc/core/bytes/hex.js';
 import { amount } from '@itc/core/ledger/ids.js';
 import { installNativeCrypto } from '../crypto/native.ts';
 import type { Channel, Transport } from '../ports.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { CHANNELS } from './channels.ts';
 import { NodeProcess } from './process.ts';
 
@@ -44,11 +45,11 @@ test('SNAPSHOT-9: a validator without a chain takes over a state from the others
     const back = await NodeProcess.open({ config, wrapTransport: (inner) => withoutBlocks(inner, gate) });
     network.nodes[3] = back;
     await back.start();
-    await until('the state is taken over', () => back.chain.anchor !== undefined, 30_000);
+    await until('the state is taken over', () => back.chain.anchor !== undefined);
     gate.isOpen = true;
     assert.ok((back.chain.anchor?.height ?? 0) >= 32);
     assert.ok(back.chain.floor > 1);
-    await until('it votes', () => back.consensus?.votes === true, 30_000);
+    await until('it votes', () => back.consensus?.votes === true);
 
     // Three of four are the quorum: without the one that took the state over nothing would become final.
     await network.stop(0);

@@ -7,7 +7,8 @@ import type { Hash } from '@itc/core/crypto/hash.js';
 import { installNativeCrypto } from '../crypto/native.ts';
 import { SeededRandom } from '../random.ts';
 import { FaultyProxy, type Faults } from '../testing/faulty-proxy.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 import { NodeProcess } from './process.ts';
 
 installNativeCrypto();
@@ -72,7 +73,7 @@ test('SUBNET-7.1: three members over lossy links that are cut for a while end wi
     const isFinal = (): boolean =>
       members.every((node) => sent.every(({ id }) => node.subnetStore?.place(id) !== undefined));
     send(60);
-    await until('the first are final everywhere', isFinal, 60_000);
+    await until('the first are final everywhere', isFinal);
     for (const alone of [1, 3]) {
       cut(alone, true);
       send(60);
@@ -83,7 +84,7 @@ test('SUBNET-7.1: three members over lossy links that are cut for a while end wi
         'two of three are not two thirds: nothing is final while one is cut off',
       );
       cut(alone, false);
-      await until(`all are final after member ${alone} is back`, isFinal, 60_000);
+      await until(`all are final after member ${alone} is back`, isFinal);
     }
     const heads = members.map((node) => {
       const status = node.subnet?.status();

@@ -8,7 +8,8 @@ import { proveReading, verifyReading } from '@itc/core/light/reading-proof.js';
 import { decodeBlock } from '@itc/core/ledger/block.js';
 import { encodeGenesis } from '@itc/core/ledger/genesis.js';
 import { installNativeCrypto } from '../crypto/native.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 
 installNativeCrypto();
 
@@ -42,11 +43,9 @@ test('NODE-5: payloads offered at one member become final on the main chain, eac
     for (const payload of payloads) assert.ok(entry.subnet.offer(payload).ok);
     // The same payload at another member is applied once all the same.
     assert.ok(other.subnet.offer(payloads[0] as Payload).ok);
-    await until('all payloads are final', () => final.size === payloads.length, 30_000);
-    await until(
-      'every member applied them',
-      () => members.every((node) => node.subnet?.status().payloadsApplied === payloads.length),
-      30_000,
+    await until('all payloads are final', () => final.size === payloads.length);
+    await until('every member applied them', () =>
+      members.every((node) => node.subnet?.status().payloadsApplied === payloads.length),
     );
     assert.equal(entry.chain.state.subnet(network.subnet)?.payloads, payloads.length);
 
@@ -81,16 +80,15 @@ test('NODE-5: a member that was away catches up, and nothing offered meanwhile i
     const entry = network.nodes[4];
     assert.ok(entry?.subnet);
     assert.ok(entry.subnet.offer(reading(network.chain, 1)).ok);
-    await until('the first is final', () => entry.subnet?.status().payloadsApplied === 1, 30_000);
+    await until('the first is final', () => entry.subnet?.status().payloadsApplied === 1);
     await network.stop(7);
     assert.ok(entry.subnet.offer(reading(network.chain, 2)).ok);
     await until(
       'the second is final without the fourth member',
       () => entry.subnet?.status().payloadsApplied === 2,
-      40_000,
     );
     const back = await network.start(7);
-    await until('the fourth member applied both', () => back.subnet?.status().payloadsApplied === 2, 30_000);
+    await until('the fourth member applied both', () => back.subnet?.status().payloadsApplied === 2);
   } finally {
     await network.close();
   }

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
 import { amount } from '@itc/core/ledger/ids.js';
 import { installNativeCrypto } from '../crypto/native.ts';
-import { keyPair, LocalNetwork, until } from '../testing/local-network.ts';
+import { keyPair, LocalNetwork } from '../testing/local-network.ts';
+import { until } from '../testing/until.ts';
 
 installNativeCrypto();
 
@@ -54,7 +55,7 @@ test('NODE-1: with two of four validators gone nothing is final; when one return
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     assert.equal(first.chain.receipt(id), undefined);
     await network.start(2);
-    await until('the transfer is final', () => first.chain.receipt(id)?.outcome.ok === true, 30_000);
+    await until('the transfer is final', () => first.chain.receipt(id)?.outcome.ok === true);
   } finally {
     await network.close();
   }
@@ -86,7 +87,7 @@ test('NODE-1.2: a primary that starts long before the others does not leave an i
     const first = await network.start(network.primaryOfViewZero());
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     for (const index of [0, 1, 2, 3]) if (index !== network.primaryOfViewZero()) await network.start(index);
-    await until('blocks come', () => first.chain.height > 2, 30_000);
+    await until('blocks come', () => first.chain.height > 2);
   } finally {
     await network.close();
   }

@@ -25,6 +25,7 @@ import { NodeProcess, type NodeProcessOptions } from '../runtime/process.ts';
 import { createReplicaLog } from '../runtime/replica-log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { freePorts } from './ports.ts';
+import { until } from './until.ts';
 
 /** Of each validator, for its weight of 1. */
 export const BOND = 1_000n * UNITS_PER_ITC;
@@ -213,10 +214,8 @@ export class LocalNetwork {
     this.#nonces.set(account, nonce + 1);
     const nodes = this.running();
     const id = await (nodes[0] as NodeProcess).submit(this.#sign(keys, body, nonce));
-    await until(
-      `${body.kind} is executed`,
-      () => nodes.every((node) => node.chain.receipt(id) !== undefined),
-      30_000,
+    await until(`${body.kind} is executed`, () =>
+      nodes.every((node) => node.chain.receipt(id) !== undefined),
     );
     const outcome = nodes[0]?.chain.receipt(id)?.outcome;
     if (outcome?.ok === false) throw new Error(`${body.kind} is refused: ${outcome.message}`);
@@ -231,7 +230,7 @@ export class LocalNetwork {
       }
     })();
     try {
-      await until(what, condition, 60_000);
+      await until(what, condition);
     } finally {
       isDone = true;
       await busy;
@@ -266,13 +265,4 @@ export function keyPair(seed: number): KeyPair {
 /** Of the validator of this index. */
 export function coSigningKey(index: number): CoSigningKey {
   return CoSigningKey.fromSeed(new Uint8Array(32).fill(100 + index));
-}
-
-/** Polls until the condition holds; fails with what was waited for. */
-export async function until(what: string, condition: () => boolean, timeoutMs = 15_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
