@@ -7,7 +7,7 @@ import { WINDOW_BYTES } from '@itc/core/dag/sequence-window.js';
 import { isVoucher, voucherLaneOf } from '@itc/core/ledger/value-order.js';
 import { runDagSeed, type SeedReport } from '../dag.ts';
 import type { DagOptions } from './options.ts';
-import type { Sabotage } from './node.ts';
+import type { Sabotage } from './node-options.ts';
 
 export interface DagMutation {
   /** What is wrong with it. */

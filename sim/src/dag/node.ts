@@ -8,26 +8,21 @@ import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { accusationPayload, decodeAccusation } from '@itc/core/ledger/accusation.js';
 import { Auditor } from '@itc/core/dag/audit.js';
 import { sealDraft } from '@itc/core/dag/draft.js';
-import type { Delivery, Draft, Effects, Input, Timing } from '@itc/core/dag/effects.js';
+import type { Delivery, Draft, Effects, Input } from '@itc/core/dag/effects.js';
 import { Member } from '@itc/core/dag/member.js';
 import { encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
 import type { LogRecord } from '@itc/core/dag/records.js';
 import { indexOfMember } from '@itc/core/dag/turn.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope } from '@itc/core/dag/verify.js';
-import type { CheckpointCertificate } from '@itc/core/ledger/checkpoint.js';
 import type { Withdrawal } from '@itc/core/ledger/escrow.js';
 import { millis } from '@itc/core/ledger/ids.js';
-import type { MemberFault } from '@itc/core/ledger/member-fault.js';
 import type { Payload } from '@itc/core/ledger/payload.js';
-import type { ValidatorSet } from '@itc/core/ledger/validators.js';
 import type { Disk } from '../disk.ts';
 import { fakeKey, fakeSign, fakeVerify } from '../fake-crypto.ts';
-import type { Random } from '../random.ts';
 import type { Action, Actor, World } from '../world.ts';
 import { ChainView } from './chain-view.ts';
-import type { Liar } from './liar.ts';
-import type { MainChain } from './main-chain.ts';
-import type { Post } from './post.ts';
+import { isForgotten, thin, type NodeOptions } from './node-options.ts';
+import { Vault } from './vault.ts';
 import { workSearch } from './work-search.ts';
 
 /** The virtual clock starts here, so that times look like times. */
@@ -36,57 +31,6 @@ export const EPOCH_MS = 1_700_000_000_000;
 /** Members have the keys above their numbers. */
 export const keyOfNode = (node: number): PublicKey => fakeKey(node + 1);
 export const nodeOfKey = (key: PublicKey): number => (key.bytes[0] as number) - 1;
-
-export interface NodeOptions {
-  /** Those who decide the first checkpoint. */
-  readonly members: ValidatorSet;
-  readonly powBits: number;
-  readonly timing: Partial<Timing>;
-  readonly mainChain: MainChain;
-  readonly post: Post;
-  /** Whether this node reaches the main chain now. */
-  readonly isConnected: (node: number) => boolean;
-  readonly onDelivery: (node: number, delivery: Delivery) => void;
-  /** After the last delivery of a step. */
-  readonly onState: (node: number, member: Member) => void;
-  readonly onAccepted: (node: number, envelopes: readonly Hash[]) => void;
-  /** Two envelopes in one slot, or a forgery: what anybody may bring before the main chain. */
-  readonly onFault: (fault: MemberFault) => void;
-  /** The state of another member, who is at hand and further than this. */
-  readonly snapshot: (node: number, applied: number) => LogRecord | undefined;
-  /** What it does against the rules; absent for an honest one. */
-  readonly liar: Liar | undefined;
-  readonly random: Random;
-  /** What a member audits, so that the rest of a run does not depend on how much that is. */
-  readonly audits: Random;
-  readonly sabotage: Sabotage | undefined;
-  /** Behind for so long without a step forward: perhaps nobody has any more what is missing. */
-  readonly stuckMs: number;
-}
-
-/** Known faults in the shell, to see that the checkers see. */
-export const SABOTAGES = [
-  'send-before-persist',
-  'forget-votes',
-  /** The log of envelopes is not read after a crash. */
-  'forget-envelopes',
-  /** Requests go unanswered: what was lost once stays lost. */
-  'answer-nothing',
-  /** Turns and deposits are not read after a crash. */
-  'forget-turns',
-  'forget-deposits',
-  /** What a turn made void is not packed again. */
-  'drop-void',
-  /** The members of the start go on for ever. */
-  'ignore-turns',
-  /** Behind a snapshot the lanes are used again whose envelopes were given up. */
-  'reuse-lanes',
-  /** After a crash only what is final is there, and other lanes are used than before. */
-  'start-over',
-  /** A certificate carries one signature. */
-  'thin-certificates',
-] as const;
-export type Sabotage = (typeof SABOTAGES)[number];
 
 export interface Segment {
   readonly sequence: number;
@@ -107,7 +51,6 @@ const WORK_MS = 20;
 const COMMIT_MS = 200;
 /** A new envelope at most this often per node. */
 const PACK_MS = 150;
-const PACK_MAX = 20;
 /** Of payloads in others' envelopes that nobody has to look at. */
 const AUDIT_SHARE = 0.1;
 const SNAPSHOT_MS = 100;
@@ -119,14 +62,11 @@ export class DagNode implements Actor<Message> {
   readonly #world: World<Message>;
   readonly #disk: Disk;
   readonly #view: ChainView;
+  readonly #vault: Vault;
   #member: Member;
   #fed: number;
   #working = false;
   #packedAt = 0;
-  /** Payloads that are in an own envelope since start; after a restart everything not applied is packed again. */
-  readonly #packed = new Set<Payload>();
-  /** Payloads before this one are applied or packed. */
-  #vaultFrom = 0;
   #past: Past;
   #progress = { checkpoint: -1, at: 0 };
   #isInstalling = false;
@@ -137,6 +77,7 @@ export class DagNode implements Actor<Message> {
     this.#world = world;
     this.#disk = disk;
     this.#view = new ChainView(options.mainChain, disk);
+    this.#vault = new Vault(disk);
     this.#auditor = new Auditor({
       share: AUDIT_SHARE,
       perSecond: 0,
@@ -376,9 +317,7 @@ export class DagNode implements Actor<Message> {
 
   /** A device hands over a payload; it is in the vault before the device is told. */
   accept(payload: Payload): void {
-    const vault = this.#disk.file<Payload>('vault');
-    vault.append(payload);
-    vault.sync();
+    this.#vault.keep(payload);
   }
 
   /** When one is being worked on already, it is wanted again in a moment. */
@@ -403,11 +342,7 @@ export class DagNode implements Actor<Message> {
   }
 
   #packAgain(payloads: readonly Payload[]): void {
-    if (this.#options.sabotage === 'drop-void') return;
-    for (const payload of payloads) this.#packed.delete(payload);
-    const ids = new Set(payloads.map(({ id }) => toHex(id)));
-    for (const payload of this.#packed) if (ids.has(toHex(payload.id))) this.#packed.delete(payload);
-    this.#vaultFrom = 0;
+    if (this.#options.sabotage !== 'drop-void') this.#vault.packAgain(payloads);
   }
 
   get #storedPast(): Past {
@@ -474,14 +409,7 @@ export class DagNode implements Actor<Message> {
 
   #pack(now: number, evenEmpty: boolean): void {
     if (this.#working) return;
-    const payloads: Payload[] = [];
-    const vault = this.#disk.file<Payload>('vault').all;
-    for (let i = this.#vaultFrom; i < vault.length && payloads.length < PACK_MAX; i += 1) {
-      const payload = vault[i] as Payload;
-      const isNew = !this.#packed.has(payload) && this.member.payloadOutcome(payload) === 'new';
-      if (isNew) payloads.push(payload);
-      else if (i === this.#vaultFrom) this.#vaultFrom += 1;
-    }
+    const payloads = this.#vault.next(this.member);
     if (payloads.length === 0 && !evenEmpty) return;
     // Who may not issue payloads may approve.
     const draft =
@@ -503,19 +431,8 @@ export class DagNode implements Actor<Message> {
     const sign = (bytes: Uint8Array): Uint8Array => fakeSign(draft.body.issuer, bytes);
     const envelope = sealDraft(draft, { chain: mainChain.id, self: this.member.self, nonce, sign });
     const effects = this.member.step({ kind: 'own', envelope, now: this.#time(now) });
-    if (effects.refused.length === 0) for (const payload of draft.payloads) this.#packed.add(payload);
+    if (effects.refused.length === 0) this.#vault.packed(draft.payloads);
     const actions = this.#actions(effects);
     return liar === undefined ? actions : liar.twin(draft, nonce, actions);
   }
-}
-
-function isForgotten(sabotage: Sabotage | undefined, kind: LogRecord['kind']): boolean {
-  return sabotage === `forget-${kind}s`;
-}
-
-/** The first signature alone. */
-function thin({ checkpoint, signers, signatures }: CheckpointCertificate): CheckpointCertificate {
-  const first = signers.findIndex((byte) => byte !== 0);
-  const one = signers.map((byte, i) => (i === first ? byte & -byte : 0));
-  return { checkpoint, signers: one, signatures: signatures.slice(0, 1) };
 }

@@ -3,7 +3,7 @@ import type { FaultPlan } from '../faults.ts';
 import { Random } from '../random.ts';
 import type { Lie } from './liar.ts';
 import type { ChainSabotage } from './main-chain.ts';
-import type { Sabotage } from './node.ts';
+import type { Sabotage } from './node-options.ts';
 
 export interface DagOptions {
   readonly sabotage?: Sabotage | undefined;
