@@ -10,6 +10,7 @@ import {
   type Acknowledgement,
   type Action,
 } from '@itc/core/ledger/command.js';
+import type { Cosigner } from '@itc/core/ledger/cosigners.js';
 import type { Millis } from '@itc/core/ledger/ids.js';
 import {
   encodePayload,
@@ -31,6 +32,8 @@ export interface CommandOptions {
   readonly sequence: number;
   /** Past this moment the device refuses it: a command that waited too long must not surprise anybody. */
   readonly notAfter: Millis;
+  /** What other keys of the account have signed of it; see `shared-command.ts`. */
+  readonly cosigners?: readonly Cosigner[];
 }
 
 export interface SignedCommand {
@@ -41,8 +44,8 @@ export interface SignedCommand {
 }
 
 export async function buildCommand(o: CommandOptions): Promise<SignedCommand> {
-  const { device, action, notAfter, sequence } = o;
-  const content = encodeCommand({ device, action, notAfter });
+  const { device, action, notAfter, sequence, cosigners } = o;
+  const content = encodeCommand({ device, action, notAfter, ...(cosigners && { cosigners }) });
   const unsigned: UnsignedPayload = {
     signer: o.signer.publicKey,
     ...namedAccount(o.signer),

@@ -3,7 +3,6 @@
  * signatures together and sends. What travels in between are texts; none of them is secret, and none can be altered unnoticed.
  */
 import { equalBytes } from '@itc/core/bytes/hex.js';
-import { decode, type Reader } from '@itc/core/bytes/reader.js';
 import { ok, refused, type Result } from '@itc/core/bytes/result.js';
 import { utf8Encode, Writer } from '@itc/core/bytes/writer.js';
 import { asHash, HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
@@ -12,8 +11,6 @@ import {
   ED25519,
   FIXED_SIGNATURE_BYTES,
   PUBLIC_KEY_BYTES,
-  readAccountKey,
-  readSignature,
   SIGNATURE_BYTES,
   SIGNATURE_BYTES_MAX,
   SIGNATURE_DOMAINS,
@@ -37,6 +34,7 @@ import {
 } from '@itc/core/ledger/transaction.js';
 import { fromBase64Url, toBase64Url } from './base64url.ts';
 import type { Signer } from './keys.ts';
+import { formatShare, parseShare } from './shares.ts';
 import type { SignedTransaction } from './transactions.ts';
 
 export interface SharedDraft {
@@ -126,10 +124,7 @@ export function parseDraft(text: string): Result<SharedDraft, 'request.malformed
 /** One party's signature, to be given back; base64url. */
 export async function signDraft(draft: SharedDraft, signer: Signer): Promise<string> {
   const signature = await signer.sign(transactionSigningBytes(draft.chain, draft.transaction));
-  const writer = new Writer(256);
-  writePublicKey(writer, signer.publicKey);
-  writeSignature(writer, signer.publicKey.algorithm, signature);
-  return toBase64Url(writer.finish());
+  return formatShare({ key: signer.publicKey, signature });
 }
 
 /** Whether a signature is over this draft. */
@@ -139,16 +134,6 @@ export function holdsOver(
   verify: SignatureVerifier,
 ): boolean {
   return verify(key, transactionSigningBytes(draft.chain, draft.transaction), signature);
-}
-
-/** The key and the signature that `signDraft` wrote. */
-export function parseShare(text: string): Result<Cosigner, string> {
-  const bytes = fromBase64Url(text.trim());
-  if (!bytes.ok) return bytes;
-  return decode((reader: Reader) => {
-    const key = readAccountKey(reader);
-    return { key, signature: readSignature(reader, key.algorithm).slice() };
-  }, bytes.value);
 }
 
 /**

@@ -9,14 +9,8 @@ import { verifyTransaction } from '@itc/core/state/verified-transaction.js';
 import { draftShared, signDraft } from './keys-shared.ts';
 import { secretSigner } from './keys-secret.ts';
 import type { Signer } from './keys.ts';
-import {
-  formatSharedFile,
-  parseSharedFile,
-  standingOf,
-  sufficientSets,
-  withSignature,
-  type SharedFile,
-} from './shared-file.ts';
+import { formatSharedFile, parseSharedFile, standingOf, type SharedFile } from './shared-file.ts';
+import { sufficientSets, withSignature } from './shares.ts';
 import { transfer } from './transactions.ts';
 
 const chain = asHash(new Uint8Array(32).fill(3));

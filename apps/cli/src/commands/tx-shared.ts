@@ -4,15 +4,13 @@ import { join } from 'node:path';
 import { resolveDid } from '@itc/client/did.js';
 import { draftShared, signDraft } from '@itc/client/keys-shared.js';
 import {
-  firstKeySet,
   formatSharedFile,
   parseSharedFile,
   standingOf,
-  sufficientSets,
-  withSignature,
   type SharedFile,
   type Standing,
 } from '@itc/client/shared-file.js';
+import { firstKeySet, sufficientSets, withSignature } from '@itc/client/shares.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import { compareKeys, type PublicKey } from '@itc/core/crypto/signature.js';
 import { verifySignature } from '@itc/core/crypto/verify.js';
