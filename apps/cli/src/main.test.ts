@@ -49,6 +49,8 @@ test('NODE-7.1: itc --help names every command, and each has a help text that en
     assert.match(stdout, /--json/, `${name} --help lists the common options`);
     assert.equal(stderr, '');
   });
+  const asked = await run(['help', 'lamp']);
+  assert.match(asked.stdout, /^itc lamp on DEVICE/, 'itc help COMMAND is asked as often');
 });
 
 test('NODE-7.2: a call that cannot be right ends with 2, says why, and changes nothing', async () => {
@@ -56,6 +58,9 @@ test('NODE-7.2: a call that cannot be right ends with 2, says why, and changes n
     [],
     ['no-such-command'],
     ['status', '--no-such-option'],
+    ['status', 'of-something'],
+    ['device', 'list', 'lamp-1'],
+    ['transfer', 'guest', '-5'],
     ['lamp', 'on'],
     ['lamp', 'level', 'lamp-1', '255'],
     ['replay', '.', '--chunk', '0'],
@@ -73,6 +78,19 @@ test('NODE-7.2: a call that cannot be right ends with 2, says why, and changes n
     assert.equal(code, 2, `itc ${argv.join(' ')}: ${stdout}${stderr}`);
     assert.ok(argv.length === 0 || stderr.includes('--help'), `itc ${argv.join(' ')} says where help is`);
     assert.doesNotMatch(stderr, /^\s+at /m, 'no stack trace for bad usage');
+  });
+});
+
+test('NODE-7.2: what was nearly right is told what it may have meant', async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['statsu'], /no command statsu; did you mean status\?/],
+    [['lamp', 'on', 'lamp-1', '--finl'], /no option --finl; did you mean --final\?/],
+    [['lamp', 'on', 'lamp-1', '--key'], /--key takes a value/],
+  ];
+  await eachOf(cases, async ([argv, said]) => {
+    const { code, stderr } = await run(argv);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, said);
   });
 });
 

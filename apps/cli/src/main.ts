@@ -2,7 +2,7 @@
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { COMMANDS } from './commands.ts';
 import { defaultApi } from './devnet/layout.ts';
-import { COMMON_HELP, runCommand } from './terminal/command.ts';
+import { COMMON_HELP, meant, runCommand } from './terminal/command.ts';
 
 const VERSION = '0.1.0';
 
@@ -14,14 +14,14 @@ Usage: itc COMMAND [ARGUMENTS] [OPTIONS]
 
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n')}
 
-${COMMON_HELP}
-  --version          the version
+${COMMON_HELP.replace('  --help, -h', '  --version          the version\n  --help, -h')}
 
 itc COMMAND --help tells more about one of them. Exit codes: 0 success, 1 failure, 2 bad usage.`;
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
+  // `itc help lamp` is asked as often as `itc lamp --help`.
+  const [name, ...rest] = argv[0] === 'help' && argv.length > 1 ? [...argv.slice(1, 2), '--help'] : argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(`${overview()}\n`);
     return name === undefined ? 2 : 0;
@@ -32,7 +32,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const entry = COMMANDS.find((candidate) => candidate.name === name);
   if (entry === undefined) {
-    process.stderr.write(`itc: there is no command ${name}\nTry: itc --help\n`);
+    const known = [...COMMANDS.map((one) => one.name), '--version', '--help'];
+    process.stderr.write(
+      `itc: there is no command ${name}${meant(name.replace(/^version$/, '--version'), known)}\n`,
+    );
+    process.stderr.write('  do: itc --help lists them\n');
     return 2;
   }
   installNativeCrypto();

@@ -1,7 +1,7 @@
 /** Values as people write them: amounts in ITC, durations, moments, accounts. */
 import { parseAddress, type Address } from '@itc/core/ledger/address.js';
 import { parseItc, type Amount } from '@itc/core/ledger/ids.js';
-import { openKey } from './keys.ts';
+import { accountNamed } from './names.ts';
 import { textOption, UsageError, type Call } from './terminal/command.ts';
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -18,7 +18,9 @@ export function duration(text: string, what: string): number {
 export function itcAmount(text: string | undefined, what: string): Amount {
   const value = text === undefined ? undefined : parseItc(text);
   if (value === undefined)
-    throw new UsageError(`${what} takes an amount in ITC such as 1.5, got ${String(text)}`);
+    throw new UsageError(
+      `${what} takes an amount in ITC such as 1.5, below 10^9 and with 9 decimals at most, got ${text ?? 'none'}`,
+    );
   return value;
 }
 
@@ -27,9 +29,9 @@ export function amountOption(call: Call, name: string): Amount {
 }
 
 /** An address, or the name of a key on this machine. */
-export async function accountOf(call: Call, text: string): Promise<Address> {
+export function accountOf(call: Call, text: string): Address {
   const parsed = parseAddress(text);
-  return parsed.ok ? parsed.value : (await openKey(call.dataDir, text)).address;
+  return parsed.ok ? parsed.value : accountNamed(call.dataDir, text);
 }
 
 /** Milliseconds since 1970, from a date. */

@@ -5,6 +5,7 @@ import type { CommandStatus } from '@itc/client/api.js';
 import type { Enrolment } from '@itc/client/client.js';
 import { actingFor, type Signer } from '@itc/client/keys.js';
 import { buildTransaction } from '@itc/client/transactions.js';
+import { toHex } from '@itc/core/bytes/hex.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import { parseAddress } from '@itc/core/ledger/address.js';
@@ -194,7 +195,7 @@ export class Wallet {
   }
 
   async #settled(transaction: Awaited<ReturnType<typeof buildTransaction>>): Promise<Sent> {
-    const { status } = await this.client.waitForTransaction(transaction.id);
+    const { status } = await this.#final(transaction.id);
     const { receipt, id, height: at } = status;
     if (receipt?.ok === false) {
       throw new LedgerError(
@@ -204,6 +205,21 @@ export class Wallet {
       );
     }
     return { id, height: at ?? 0, fee: receipt?.fee ?? '0' };
+  }
+
+  async #final(id: Hash): ReturnType<Client['waitForTransaction']> {
+    try {
+      return await this.client.waitForTransaction(id);
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.code !== 'peer.timeout') throw error;
+      const text = toHex(id);
+      throw new LedgerError(
+        'peer.timeout',
+        `taken, and not final yet; it stays valid for ${VALID_BLOCKS} blocks: follow it with itc tx explain ${text}; itc status --why tells what is not well`,
+        { id: text },
+        error,
+      );
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { KINDS } from '@itc/core/ledger/body.js';
 import { ERROR_CODES } from '@itc/core/ledger/errors.js';
 import { repositoryText } from '@itc/core/testing/vectors.js';
-import { CODE_ADVICE } from './code-advice.ts';
+import { CODE_ADVICE } from '@itc/client/code-advice.js';
 import { nodeRows } from './nodes.ts';
 import { statusOf, statusWithout } from './testing/documents.ts';
 import type { Status } from './wire.ts';

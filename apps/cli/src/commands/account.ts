@@ -6,6 +6,7 @@ import { statement, statementCsv, statementJson, type Statement } from '@itc/cli
 import { transfer as transferBody, transfers } from '@itc/client/transactions.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { openKey } from '../keys.ts';
+import { namedAccount } from '../names.ts';
 import { accountOf, itcAmount, momentOption } from '../options.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
@@ -33,7 +34,7 @@ Options:
     const isVerb = first === 'show' || first === 'statement';
     if (rest.length > 0 || (!isVerb && second !== undefined))
       throw new UsageError('expected: show or statement, ACCOUNT');
-    const address = await accountOf(call, (isVerb ? second : first) ?? 'owner');
+    const address = accountOf(call, (isVerb ? second : first) ?? 'owner');
     return first === 'statement' ? printStatement(call, address) : show(call, address);
   },
 };
@@ -98,7 +99,9 @@ async function printStatement(call: Call, address: Address): Promise<number> {
   ]);
   call.output.result(JSON.parse(statementJson(made)) as object, [
     `opening balance ${signed(made.opening)} ITC`,
-    ...table(lines),
+    ...(lines.length === 0
+      ? ['nothing came or went']
+      : table([['TIME', 'REASON', 'KIND', 'CHANGE', 'BALANCE'], ...lines])),
     `closing balance ${signed(made.closing)} ITC; fees paid by sponsors ${formatItc(made.sponsored)} ITC`,
   ]);
   return 0;
@@ -134,20 +137,29 @@ or none. An account that is not there yet costs the price of one besides.`,
     const paid = outputs.map((one) => ({ to: formatAddress(one.to), amount: String(one.amount) }));
     const answer = paid.length === 1 ? { ...sent, ...paid[0] } : { ...sent, outputs: paid };
     call.output.result({ ok: true, ...answer }, [
-      ...outputs.map((one) => `${formatItc(one.amount)} ITC to ${formatAddress(one.to)}`),
+      ...outputs.map((one) => `${formatItc(one.amount)} ITC to ${one.name}`),
       `final in block ${sent.height}, fee ${formatItc(BigInt(sent.fee))} ITC`,
     ]);
     return 0;
   },
 };
 
-async function outputsIn(call: Call): Promise<readonly { readonly to: Address; readonly amount: Amount }[]> {
+interface Payment {
+  readonly to: Address;
+  /** For people. */
+  readonly name: string;
+  readonly amount: Amount;
+}
+
+async function outputsIn(call: Call): Promise<readonly Payment[]> {
   const words = call.arguments;
-  if (words.length % 2 !== 0) throw new UsageError('expected TO and AMOUNT in pairs');
+  if (words.length === 0 || words.length % 2 !== 0)
+    throw new UsageError('expected TO AMOUNT, such as: itc transfer alice 1.5');
   const outputs = [];
   for (let i = 0; i < words.length; i += 2) {
     const amount = itcAmount(words[i + 1], 'AMOUNT');
-    outputs.push({ to: await accountOf(call, words[i] as string), amount });
+    const to = accountOf(call, words[i] as string);
+    outputs.push({ to, name: namedAccount(words[i], to), amount });
   }
   return outputs;
 }

@@ -41,7 +41,7 @@ export async function transfer(call: Call, words: readonly string[]): Promise<nu
   const device = await wallet.device(name);
   const price = itcAmount(textOption(call, 'price') ?? '0', '--price');
   const expiresAt = millis(Date.now() + duration(textOption(call, 'for') ?? '7d', '--for'));
-  const receiver = await accountOf(call, to);
+  const receiver = accountOf(call, to);
   const sent = await wallet.send(offerDevice({ device, to: receiver, price, expiresAt }));
   const answer = {
     device: formatAddress(device),
@@ -164,7 +164,7 @@ export async function presence(call: Call, words: readonly string[]): Promise<nu
   const wallet = await openWallet(call);
   const signer = await openKey(call.dataDir, name);
   const { transfers } = await deviceRecord(wallet.client, signer.address);
-  const claimant = await accountOf(call, to);
+  const claimant = accountOf(call, to);
   const signature = await confirmPresence(signer, {
     chain: wallet.chain,
     device: signer.address,

@@ -13,7 +13,9 @@ import { birthOf, buildBatch, formatBirth, formatVoucher } from '@itc/client/vou
 import { loginPassword, loginSigningBytes } from '@itc/edge/login-proof.js';
 import { ensureMaker } from '../devnet/bootstrap.ts';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
+import type { DeviceStatus } from '@itc/client/api.js';
 import {
+  noMore,
   integerOption,
   textOption,
   UsageError,
@@ -125,19 +127,27 @@ function one(words: readonly string[], what: string): string {
   return word;
 }
 
-async function list(call: Call): Promise<number> {
-  const devices = await openClient(call.api).devices();
+/** What a lamp shines, by its last answer or else by what it reports; of others the newest readings. */
+function doing({ state, latest }: Pick<DeviceStatus, 'state' | 'latest'>): string {
+  const reported = (name: string): unknown => latest.find((one) => one.name === name)?.value;
+  const on = state?.on ?? reported('on');
+  const level = state?.level ?? reported('level');
+  if (on === false) return 'off';
+  if (on === true) return typeof level === 'number' ? `on, level ${level}` : 'on';
+  return latest.map(({ name, value, unit }) => `${name} ${String(value)} ${unit ?? ''}`.trim()).join(', ');
+}
+
+async function list(call: Call, words: readonly string[]): Promise<number> {
+  noMore(words);
+  // Those without a name come last.
+  const devices = [...(await openClient(call.api).devices())].sort((a, b) =>
+    (a.name ?? '\uffff').localeCompare(b.name ?? '\uffff', 'en', { numeric: true }),
+  );
   const rows = devices.map((found) => [
     found.name ?? '(no name)',
     found.kind ?? '',
     found.online ? 'online' : 'offline',
-    found.state === undefined
-      ? found.latest
-          .map(({ name, value, unit }) => `${name} ${String(value)} ${unit ?? ''}`.trim())
-          .join(', ')
-      : found.state.on
-        ? `on, level ${found.state.level}`
-        : 'off',
+    doing(found),
     found.address,
   ]);
   call.output.result({ devices }, rows.length === 0 ? ['no devices yet'] : table(rows));
@@ -166,7 +176,7 @@ async function show(call: Call, words: readonly string[]): Promise<number> {
       ],
       ...found.latest.map(({ name, value, unit, time }) => [
         name,
-        `${String(value)} ${unit ?? ''}  at ${new Date(time).toISOString()}`,
+        `${`${String(value)} ${unit ?? ''}`.trim()}  at ${new Date(time).toISOString()}`,
       ]),
       ...access.map((entry) => [
         entry.delegated ? 'passed on' : 'grant',

@@ -18,6 +18,7 @@ import { formatDuration } from '../terminal/output.ts';
 import { openClient } from '../wallet.ts';
 
 const READY_MS_MAX = 90_000;
+const WAIT_NOTE_MS = 3_000;
 const ITC = fileURLToPath(new URL('../../bin/itc.mjs', import.meta.url));
 const WWW = fileURLToPath(new URL('../../../dashboard/dist/www', import.meta.url));
 
@@ -141,7 +142,7 @@ async function run(call: Call): Promise<number> {
       },
       remove: async (name) => {
         retireValidator(layout, name);
-        return supervisor.stop(name);
+        return supervisor.retire(name);
       },
     },
     pair: (publicKey) => pairBrowser(layout, network, publicKey),
@@ -152,7 +153,12 @@ async function run(call: Call): Promise<number> {
       if (process.role !== 'home' && process.removed !== true) supervisor.launch(launchOf(layout, process));
     }
     await front.start();
-    const height = await untilReady(network, supervisor, stopping.signal);
+    const height = await untilReady({
+      network,
+      supervisor,
+      signal: stopping.signal,
+      note: (line) => output.note(line),
+    });
     if (!stopping.signal.aborted && options.simulation) {
       await bootstrap(layout, network, (line) => output.note(line));
       const config = await writeHomeConfig(layout, network);
@@ -168,6 +174,7 @@ async function run(call: Call): Promise<number> {
     await supervisor.close();
     await front.stop();
     rmSync(lockPath(layout), { force: true });
+    output.note(`Stopped. The chain stays in ${layout.root}; the next start goes on with it.`);
   }
   return 0;
 }
@@ -199,15 +206,24 @@ function tell(call: Call, network: Devnet, height: number, ms: number): void {
       ...network.mqtt.map((url, i) => `  ${i === 0 ? 'MQTT     ' : '         '}  ${url}`),
       `  Genesis    ${network.chain}`,
       '',
-      '  Try:  npx itc status      npx itc lamp on lamp-1      Stop with ctrl-C.',
+      '  Next, in a second terminal:  npx itc status · npx itc lamp on lamp-1 · npx itc --help',
+      '  Stop with ctrl-C; the chain stays, and the next start goes on with it.',
       '',
     ],
   );
 }
 
-/** Polls the front; the reason of the wait is shown when it takes long. */
-async function untilReady(network: Devnet, supervisor: Supervisor, signal: AbortSignal): Promise<number> {
+/** Polls the front, and tells what it waits for when that takes longer than people wait without a word. */
+async function untilReady(o: {
+  readonly network: Devnet;
+  readonly supervisor: Supervisor;
+  readonly signal: AbortSignal;
+  readonly note: (line: string) => void;
+}): Promise<number> {
+  const { network, supervisor, signal } = o;
   const deadline = performance.now() + READY_MS_MAX;
+  let noteAt = performance.now() + WAIT_NOTE_MS;
+  let noted = '';
   let reason: string | undefined;
   while (!signal.aborted) {
     const status = await openClient(network.api)
@@ -217,6 +233,11 @@ async function untilReady(network: Devnet, supervisor: Supervisor, signal: Abort
     // Another node may be ready earlier, but only a gateway that has caught up knows the devices.
     reason ??= await waitingGateway(network);
     if (status !== undefined && reason === undefined) return status.height;
+    if (performance.now() > noteAt && reason !== noted) {
+      o.note(`Waiting: ${reason}`);
+      noted = reason ?? '';
+      noteAt = performance.now() + WAIT_NOTE_MS;
+    }
     const dead = supervisor.statuses().filter((process) => process.state === 'exited');
     if (performance.now() > deadline) {
       throw new LedgerError(

@@ -48,9 +48,18 @@ function verify(call: Call, text: string): number {
   if (!parsed.ok || parsed.value.method !== 'itc') throw new UsageError('expected a did:itc');
   const [proof, file] = [textOption(call, 'proof'), textOption(call, 'genesis')];
   if (proof === undefined || file === undefined) throw new UsageError('expected --proof and --genesis');
-  const genesis = decodeGenesis(readFileSync(file));
-  if (!genesis.ok) throw new LedgerError(genesis.code, `${file}: ${genesis.message}`);
-  return tell(call, judgeDid(parsed.value.address, readFileSync(proof), { genesis: genesis.value }));
+  const genesis = decodeGenesis(bytesOf(file));
+  if (!genesis.ok)
+    throw new LedgerError('config.invalid', `${file} is no genesis document: ${genesis.message}`);
+  return tell(call, judgeDid(parsed.value.address, bytesOf(proof), { genesis: genesis.value }));
+}
+
+function bytesOf(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new LedgerError('not-found', `${file} cannot be read: is it there, and may you?`, { file }, error);
+  }
 }
 
 function tell(call: Call, { document, proved }: Resolution): number {

@@ -9,6 +9,7 @@ import { accessTo, delegate, deviceScope, grantGroup, groupScope, revokeAccess }
 import { grant as grantBody, revoke as revokeBody } from '@itc/client/transactions.js';
 import { TERMS_HELP, TERMS_OPTIONS, termsOption, toValues } from '../grant-terms.ts';
 import { openKey } from '../keys.ts';
+import { namedAccount } from '../names.ts';
 import { accountOf } from '../options.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { Wallet } from '../wallet.ts';
@@ -46,7 +47,7 @@ Examples:
     const sent = await wallet.sendProvable(body);
     const { expiresAt } = terms;
     call.output.result({ ok: true, ...sent, ...shown(target), delegated, expiresAt }, [
-      `${formatAddress(subject)} may command ${name} until ${new Date(expiresAt).toISOString()}`,
+      `${namedAccount(textOption(call, 'to'), subject)} may command ${name} until ${new Date(expiresAt).toISOString()}`,
       `final in block ${sent.height}`,
     ]);
     return 0;
@@ -70,7 +71,7 @@ Options:
     const { wallet, subject, name } = target;
     const sent = await wallet.sendProvable(await revocation(call, target));
     call.output.result({ ok: true, ...sent, ...shown(target) }, [
-      `${formatAddress(subject)} may no longer command ${name} by that`,
+      `${namedAccount(textOption(call, 'to'), subject)} may no longer command ${name} by that grant`,
       `final in block ${sent.height}`,
     ]);
     return 0;
@@ -100,7 +101,7 @@ async function open(call: Call): Promise<Target> {
     throw new UsageError('expected: DEVICE --to SUBJECT, or --group NAME --to SUBJECT');
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
   const device = word === undefined ? undefined : await wallet.device(word);
-  return { wallet, device, subject: await accountOf(call, to), name: word ?? group ?? '' };
+  return { wallet, device, subject: accountOf(call, to), name: word ?? group ?? '' };
 }
 
 async function grantFor(
@@ -131,7 +132,7 @@ async function revocation(call: Call, { wallet, device, subject, name }: Target)
   const named = textOption(call, 'granter');
   const sender = wallet.signer.address;
   const scope = device === undefined ? groupScope(sender, name) : deviceScope(device);
-  if (named !== undefined) return revokeAccess({ scope, subject, granter: await accountOf(call, named) });
+  if (named !== undefined) return revokeAccess({ scope, subject, granter: accountOf(call, named) });
   if (device === undefined) return revokeAccess({ scope, subject });
   const record = await deviceRecord(wallet.client, device);
   const owner = parseAddress(record.owner);

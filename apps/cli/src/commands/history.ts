@@ -1,11 +1,13 @@
 /** `itc history`: what the log of a node tells about anything that has an id. */
 import { existsSync } from 'node:fs';
 import { formatAddress, parseAddress } from '@itc/core/ledger/address.js';
+import { ACTIONS } from '@itc/core/ledger/bodies/access.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { formatItc } from '@itc/core/ledger/ids.js';
 import type { LogEntry } from '@itc/client/statement.js';
 import { layoutOf } from '../devnet/layout.ts';
 import { keyPath } from '../keys.ts';
+import { localNames } from '../names.ts';
 import { accountOf } from '../options.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
@@ -22,6 +24,8 @@ const PAGE_MAX = 200;
 const ALL_MAX = 100_000;
 /** Fields of events that are not worth a line's room. */
 const LEFT_OUT = new Set(['kind', 'moves', 'terms']);
+/** A greater number is a time: of 2001, in milliseconds. */
+const EARLIEST_MS = 1e12;
 
 export const history: Command = {
   name: 'history',
@@ -51,7 +55,9 @@ Options:
       before = page.next;
     } while (isAll && before !== undefined && entries.length < ALL_MAX);
     call.output.result({ about, entries, ...(before !== undefined && { next: before }) }, [
-      ...(entries.length === 0 ? ['nothing is told of it'] : table(entries.map(row))),
+      ...(entries.length === 0
+        ? ['nothing is told of it']
+        : table(entries.map((entry) => row(entry, localNames(call.dataDir))))),
       ...(before === undefined ? [] : [`more: itc history ${word} --before ${before}`]),
     ]);
     return 0;
@@ -61,7 +67,7 @@ Options:
 async function idOf(call: Call, word: string): Promise<string> {
   if (/^[0-9a-f]{64}$/.test(word) || parseAddress(word).ok) return word;
   if (/^[\w.-]+$/.test(word) && existsSync(keyPath(layoutOf(call.dataDir), word)))
-    return formatAddress(await accountOf(call, word));
+    return formatAddress(accountOf(call, word));
   try {
     return (await openClient(call.api).device(word)).address;
   } catch (error) {
@@ -74,21 +80,39 @@ async function idOf(call: Call, word: string): Promise<string> {
   }
 }
 
-function row({ height, time, event, refused, fee, sponsorship, cursor }: LogEntry): string[] {
+function row(
+  { height, time, event, refused, fee, sponsorship }: LogEntry,
+  names: ReadonlyMap<string, string>,
+): string[] {
   const what = refused === undefined ? (event?.kind ?? 'refused') : `refused: ${refused.code}`;
   const price =
     fee === undefined ? '' : `fee ${formatItc(BigInt(fee))}${sponsorship === undefined ? '' : ', sponsored'}`;
-  return [new Date(time).toISOString(), `block ${height}`, what, price, fieldsOf(event), cursor];
+  return [new Date(time).toISOString(), `block ${height}`, what, price, fieldsOf(event, names)];
 }
 
-function fieldsOf(event: LogEntry['event']): string {
+function fieldsOf(event: LogEntry['event'], names: ReadonlyMap<string, string>): string {
   if (event === undefined) return '';
   return Object.entries(event)
     .filter(([name]) => !LEFT_OUT.has(name))
     .flatMap(([name, value]) =>
-      typeof value === 'string' || typeof value === 'number' ? [`${name} ${shortened(String(value))}`] : [],
+      typeof value === 'string' || typeof value === 'number'
+        ? [`${name} ${valueText(name, value, names)}`]
+        : [],
     )
     .join('  ');
+}
+
+/** Times, amounts (decimal strings), actions and accounts as people write them. */
+function valueText(name: string, value: string | number, names: ReadonlyMap<string, string>): string {
+  if (name === 'actions' && typeof value === 'number') return actionNames(value);
+  if (typeof value === 'number') return value > EARLIEST_MS ? new Date(value).toISOString() : String(value);
+  if (/^\d+$/.test(value)) return `${formatItc(BigInt(value))} ITC`;
+  return names.get(value) ?? shortened(value);
+}
+
+function actionNames(bits: number): string {
+  const known = Object.entries(ACTIONS).filter(([, bit]) => (bits & bit) === bit);
+  return known.map(([name]) => (name === 'onOff' ? 'on-off' : name)).join(', ') || 'none';
 }
 
 /** Hashes and addresses are told apart by their beginning and end. */

@@ -2,7 +2,7 @@
 import { equalBytes } from '@itc/core/bytes/hex.js';
 import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { keySetOf, type KeySet, type WeightedKey } from '@itc/core/ledger/account-keys.js';
-import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
+import type { Address } from '@itc/core/ledger/address.js';
 import { parseDid } from '@itc/core/ledger/did.js';
 import { millis, type Millis } from '@itc/core/ledger/ids.js';
 import {
@@ -15,6 +15,8 @@ import {
 } from '@itc/client/account-keys.js';
 import { layoutOf } from '../devnet/layout.ts';
 import { noteAccount, openKey } from '../keys.ts';
+import { namedAccount } from '../names.ts';
+import { accountOf } from '../options.ts';
 import { integerOption, textOption, UsageError, type Call } from '../terminal/command.ts';
 import { Wallet } from '../wallet.ts';
 
@@ -32,7 +34,7 @@ export async function rotate(call: Call, name: string): Promise<number> {
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, name));
   const sent = await wallet.send(rotateKeys(keys));
   noteAlone(call, wallet.signer.address, keys, local);
-  return tell(call, sent.id, `${formatAddress(wallet.signer.address)} has other keys now`);
+  return tell(call, sent.id, `${namedAccount(name, wallet.signer.address)} has other keys now`);
 }
 
 export async function guardians(call: Call, name: string): Promise<number> {
@@ -43,7 +45,7 @@ export async function guardians(call: Call, name: string): Promise<number> {
     const sent = await wallet.send(dropGuardians());
     return tell(call, sent.id, `${name} has no guardians any more`);
   }
-  const chosen = await Promise.all(of.split(',').map((word) => addressOfWord(call, word.trim())));
+  const chosen = of.split(',').map((word) => addressOfWord(call, word.trim()));
   const threshold = integerOption(call, 'threshold', chosen.length, { min: 1, max: chosen.length });
   const sent = await wallet.send(setGuardians({ guardians: chosen, threshold, delay: delayOption(call) }));
   return tell(call, sent.id, `${threshold} of ${chosen.length} guardians can give ${name} other keys`);
@@ -53,21 +55,26 @@ export async function recover(call: Call, words: readonly string[]): Promise<num
   const [verb, word, ...rest] = words;
   if (word === undefined || rest.length > 0)
     throw new UsageError('expected propose, veto or finish, and an account');
-  const account = await addressOfWord(call, word);
+  const account = addressOfWord(call, word);
   const wallet = await Wallet.open(call.api, await openKey(call.dataDir, textOption(call, 'key') ?? 'owner'));
   if (verb === 'veto') {
     const sent = await wallet.send(vetoRecovery(account));
-    return tell(call, sent.id, 'spoke against other keys for this account');
+    return tell(call, sent.id, `no other keys for ${namedAccount(word, account)}: the recovery is off`);
   }
   const { keys, local } = await keysOption(call);
   if (verb === 'propose') {
     const sent = await wallet.send(proposeKeys(account, keys));
-    return tell(call, sent.id, 'wants these keys for this account');
+    const guardian = textOption(call, 'key') ?? 'owner';
+    return tell(
+      call,
+      sent.id,
+      `${guardian} wants ${textOption(call, 'to') ?? ''} to act for ${namedAccount(word, account)}; when enough guardians do, the delay begins`,
+    );
   }
   if (verb === 'finish') {
     const sent = await wallet.send(finishRecovery(account, keys));
     noteAlone(call, account, keys, local);
-    return tell(call, sent.id, `${formatAddress(account)} has other keys now`);
+    return tell(call, sent.id, `${namedAccount(word, account)} has other keys now`);
   }
   throw new UsageError('expected: propose, veto or finish');
 }
@@ -109,9 +116,8 @@ async function keysOption(
   return { keys: keySetOf(keys, integerOption(call, 'threshold', sum, { min: 1, max: sum })), local };
 }
 
-async function addressOfWord(call: Call, word: string): Promise<Address> {
-  const direct = parseAddress(word.replace(/^did:itc:/, ''));
-  return direct.ok ? direct.value : (await openKey(call.dataDir, word)).address;
+function addressOfWord(call: Call, word: string): Address {
+  return accountOf(call, word.replace(/^did:itc:/, ''));
 }
 
 function delayOption(call: Call): Millis {

@@ -1,6 +1,5 @@
 /** `itc key`: makes and shows ledger keys, and changes which of them act for an account. A secret leaves its file only when asked to. */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { sealKey, storedSigner, type StoredKey } from '@itc/client/keystore.js';
 import { algorithmNamed, ALGORITHM_NAMES, type SecretAlgorithm } from '@itc/client/keys-secret.js';
 import { entropyOf, PHRASE_ENTROPY, phraseOf } from '@itc/client/phrase.js';
@@ -14,6 +13,7 @@ import { KeyPair } from '@itc/node/crypto/keypair.js';
 import { systemRandom } from '@itc/node/random.js';
 import { layoutOf } from '../devnet/layout.ts';
 import { keyPath, openKey, openStored } from '../keys.ts';
+import { keyEntries } from '../names.ts';
 import { integerOption, textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { GUARDING_HELP, guardians, recover, rotate } from './key-account.ts';
@@ -200,17 +200,20 @@ function tell(
 }
 
 function list(call: Call): number {
-  const { keys } = layoutOf(call.dataDir);
-  const names = existsSync(keys)
-    ? readdirSync(keys)
-        .filter((file) => file.endsWith('.json'))
-        .map((file) => file.slice(0, -5))
-    : [];
+  const keys = keyEntries(call.dataDir);
   call.output.result(
-    { keys: names.map((name) => ({ name, file: join(keys, `${name}.json`) })) },
-    names.length === 0
+    { keys },
+    keys.length === 0
       ? ['no keys yet; make one with: itc key new NAME']
-      : table(names.map((name) => [name, join(keys, `${name}.json`)])),
+      : table([
+          ['NAME', 'ACCOUNT', 'ALGORITHM', ''],
+          ...keys.map(({ name, address, algorithm, sealed }) => [
+            name,
+            address ?? 'not a key file',
+            algorithm ?? '',
+            sealed === true ? 'sealed' : '',
+          ]),
+        ]),
   );
   return 0;
 }

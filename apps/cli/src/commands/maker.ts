@@ -121,7 +121,7 @@ interface MakerAnswer {
 }
 
 async function show(call: Call, who: string): Promise<number> {
-  const address = formatAddress(await accountOf(call, who));
+  const address = formatAddress(accountOf(call, who));
   const found = await openClient(call.api).get<MakerAnswer>(`/ledger/makers/${address}`);
   call.output.result(
     found,

@@ -1,9 +1,33 @@
 /** `itc parameters`: prices and shares in force, and votes of validators about them (spec STATE-21). */
-import { isParameterName, PARAMETER_NAMES, PARAMETERS, parameterVote } from '@itc/client/parameters.js';
+import {
+  isParameterName,
+  PARAMETER_NAMES,
+  parameterVote,
+  type ParameterName,
+} from '@itc/client/parameters.js';
+import { formatItc } from '@itc/core/ledger/ids.js';
+import { LIMITS } from '@itc/core/ledger/limits.js';
 import { openKey } from '../keys.ts';
 import { textOption, UsageError, type Command } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
+
+/** What a value means: ITC by what, or a share of the fees. */
+function inPeoplesUnits(name: ParameterName, value: bigint | number): string {
+  const itc = `${formatItc(BigInt(value))} ITC`;
+  switch (name) {
+    case 'feePerByte':
+      return `${itc} a byte of a transaction`;
+    case 'rewardPerCheckpoint':
+      return `${itc} to the validators together, every ${LIMITS.checkpointInterval} blocks`;
+    case 'depositPerByte':
+      return `${itc} a byte of a record, returned when it goes`;
+    case 'accountPrice':
+      return `${itc} for a new account`;
+    case 'burnShare':
+      return `${Number(value) / 100} % of the fees are burned`;
+  }
+}
 
 export const parameters: Command = {
   name: 'parameters',
@@ -27,7 +51,7 @@ NAME is one of ${PARAMETER_NAMES.join(', ')}.`,
         return [
           one,
           String(values[one]),
-          `up to ${PARAMETERS[one].max}`,
+          inPeoplesUnits(one, values[one]),
           agreed || (said ? `votes: ${said}` : ''),
         ];
       });

@@ -22,7 +22,9 @@ import {
 import { openKey } from '../keys.ts';
 import { accountOf, amountOption, duration } from '../options.ts';
 import { beginRental, bringWords, settledRental, stopRental } from '../renting.ts';
+import { localNames } from '../names.ts';
 import {
+  noMore,
   integerOption,
   textOption,
   UsageError,
@@ -157,7 +159,7 @@ async function termsOption(call: Call, limits: ModelLimits | undefined): Promise
     carriage: itc('carriage', 1_000_000n),
     startWithin: span('start-within', '10m'),
     window: span('window', '10m'),
-    arbiter: arbiter === undefined ? undefined : await accountOf(call, arbiter),
+    arbiter: arbiter === undefined ? undefined : accountOf(call, arbiter),
     actions,
     levelMax,
   };
@@ -171,9 +173,12 @@ async function withdraw(call: Call, words: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function list(call: Call): Promise<number> {
+async function list(call: Call, words: readonly string[]): Promise<number> {
+  noMore(words);
   const offers = await rentalOffers(openClient(call.api));
+  const names = localNames(call.dataDir);
   const rows = offers.map(({ device, terms, rented }) => [
+    names.get(device) ?? '',
     device,
     `${formatItc(BigInt(terms.price))} ITC a ${terms.unit}`,
     `${terms.minimum} to ${terms.maximum}`,
@@ -209,6 +214,9 @@ async function stop(call: Call, words: readonly string[]): Promise<number> {
     `rental ${settled.rental}`,
     `${timeText(settled.startedAt)} to ${timeText(settled.end)}`,
     `paid ${formatItc(BigInt(settled.charge))} ITC, returned ${formatItc(BigInt(settled.returned))} ITC, held back ${formatItc(BigInt(settled.heldBack))} ITC`,
+    ...(BigInt(settled.heldBack) === 0n
+      ? []
+      : [`what is held back returns when the window is over: itc rent status ${settled.rental}`]),
   ]);
   return 0;
 }

@@ -165,7 +165,7 @@ async function scopeOption(call: Call): Promise<SponsorScope> {
     case 'model':
       return { kind, model: parseHash(text) };
     case 'maker':
-      return { kind, maker: await accountOf(call, text) };
+      return { kind, maker: accountOf(call, text) };
     case 'devices': {
       const wallet = await Wallet.open(
         call.api,
@@ -176,7 +176,7 @@ async function scopeOption(call: Call): Promise<SponsorScope> {
     case 'accounts':
       return {
         kind,
-        accounts: await Promise.all(text.split(',').map((name) => accountOf(call, name.trim()))),
+        accounts: text.split(',').map((name) => accountOf(call, name.trim())),
       };
   }
 }
@@ -190,7 +190,7 @@ async function show(call: Call, subject: string | undefined): Promise<number> {
     call.output.result(found, described(found));
     return 0;
   }
-  const of = await accountOf(call, subject ?? 'maker');
+  const of = accountOf(call, subject ?? 'maker');
   const sponsorships = await client.sponsorships(of);
   call.output.result(
     { sponsorships },

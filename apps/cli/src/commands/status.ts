@@ -16,6 +16,7 @@ Options:
           process of a devnet, or the one at --api. Exit code 1 when something keeps a node from its work (marked !), or
           a process of the devnet does not run; 0 when all is well or only deserves a look.`,
   options: { why: { type: 'boolean' } },
+  wordless: true,
   run: async (call) => {
     const answer = await openClient(call.api).status();
     if (call.options['why'] === true) return why(call, answer);
@@ -24,7 +25,7 @@ Options:
     call.output.result(answer, [
       head,
       ...facts(answer),
-      ...(reasons.length > 0 ? ['', 'Not well:', ...reasons] : []),
+      ...(reasons.length > 0 ? ['', 'Not well (itc status --why tells more):', ...reasons] : []),
     ]);
     return answer.ready ? 0 : 1;
   },
@@ -42,7 +43,7 @@ async function why(call: Call, answer: NodeStatus): Promise<number> {
   const nodes = processes === undefined ? [concernsOf(answer)] : await Promise.all(processes.map(ask));
   const healthy = nodes.every((node) => node.healthy);
   const many = nodes.length === 1 ? '' : ` with ${nodes.length} nodes`;
-  const lines = nodes.flatMap(({ name, concerns }) => concerns.flatMap((one) => explained(name, one)));
+  const lines = together(nodes).flatMap(explained);
   call.output.result(
     { healthy, ready: answer.ready, nodes },
     lines.length > 0 ? lines : [`all is well${many}: height ${formatCount(answer.height)}`],
@@ -86,6 +87,8 @@ async function ask({ name, role, state, reason, url, since }: ProcessStatus): Pr
       },
     ],
   });
+  // Voted out: it stands still for good.
+  if (state === 'stopped' && reason === undefined) return { name, role, healthy: true, concerns: [] };
   if (state !== 'running') return down(reason ?? `it is ${state}`);
   if (url === undefined) return { name, role, healthy: true, concerns: [] };
   try {
@@ -95,10 +98,30 @@ async function ask({ name, role, state, reason, url, since }: ProcessStatus): Pr
   }
 }
 
-function explained(name: string, { part, what, todo, since, serious }: Concern): string[] {
+/** One concern, and all who have it. */
+interface Shared {
+  readonly names: string[];
+  readonly concern: Concern;
+}
+
+/** What several nodes say in the same words is told once, since the first of them said so; what is serious comes first. */
+function together(nodes: readonly NodeConcerns[]): Shared[] {
+  const found = new Map<string, Shared>();
+  for (const { name, concerns } of nodes)
+    for (const concern of concerns) {
+      const { code, part, what, todo, serious } = concern;
+      const words = JSON.stringify([code, part, what, todo, serious]);
+      const before = found.get(words);
+      const since = Math.min(concern.since, before?.concern.since ?? concern.since);
+      found.set(words, { names: [...(before?.names ?? []), name], concern: { ...concern, since } });
+    }
+  return [...found.values()].sort((a, b) => Number(b.concern.serious) - Number(a.concern.serious));
+}
+
+function explained({ names, concern: { part, what, todo, since, serious } }: Shared): string[] {
   const lasting = formatDuration(Math.max(0, Date.now() - since));
   return [
-    `${serious ? '!' : '-'} ${name}  ${part}: ${what}`,
+    `${serious ? '!' : '-'} ${names.join(', ')}  ${part}: ${what}`,
     `    since ${new Date(since).toISOString().slice(0, 19)}Z (${lasting})`,
     `    do: ${todo}`,
   ];
@@ -149,14 +172,18 @@ function withReason({ role, reason }: NonNullable<NodeStatus['seat']>): string {
 
 function reasonsOf(answer: NodeStatus): string[] {
   const { quorum, subnets, processes = [] } = answer;
-  return [
-    ...(answer.ready || answer.reason === undefined ? [] : [answer.reason]),
-    ...(quorum.reason === undefined ? [] : [`quorum: ${quorum.reason}`]),
+  // The first one is in the headline when the node is not ready.
+  const headline = answer.ready ? undefined : answer.reason;
+  const reasons = [
+    ...(quorum.reason === undefined || quorum.reason === headline ? [] : [`quorum: ${quorum.reason}`]),
     ...subnets.flatMap((subnet) =>
-      subnet.reason === undefined ? [] : [`subnet ${subnet.name}: ${subnet.reason}`],
+      subnet.reason === undefined || subnet.reason === headline
+        ? []
+        : [`subnet ${subnet.name}: ${subnet.reason}`],
     ),
     ...processes.flatMap((process) =>
       process.reason === undefined ? [] : [`${process.name} ${process.reason}`],
     ),
   ];
+  return [...new Set(reasons)];
 }

@@ -75,7 +75,7 @@ async function open(call: Call, wallet: Wallet, to: string): Promise<number> {
   const sent = await wallet.send(
     openStream({
       number,
-      payee: await accountOf(call, to),
+      payee: accountOf(call, to),
       rate: amountOption(call, 'rate'),
       period: call.options['per-minute'] === true ? 60 : 1,
       amount: amountOption(call, 'funds'),
@@ -90,7 +90,7 @@ async function open(call: Call, wallet: Wallet, to: string): Promise<number> {
 }
 
 async function list(call: Call, of: string): Promise<number> {
-  const streams = await openClient(call.api).streams(await accountOf(call, of));
+  const streams = await openClient(call.api).streams(accountOf(call, of));
   call.output.result({ streams }, streams.length === 0 ? ['no streams'] : table(streams.map(row)));
   return 0;
 }

@@ -5,10 +5,11 @@ import type { PayloadLevel, SubnetStatus } from '@itc/client/api.js';
 import type { Signer } from '@itc/client/keys.js';
 import { buildOrder, type ValueOrder } from '@itc/client/value.js';
 import type { Hash } from '@itc/core/crypto/hash.js';
-import { parseAddress, type Address } from '@itc/core/ledger/address.js';
+import type { Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, millis, parseItc, type Amount, type Millis } from '@itc/core/ledger/ids.js';
 import { openKey } from '../keys.ts';
+import { accountOf } from '../options.ts';
 import { integerOption, textOption, UsageError, type Call } from '../terminal/command.ts';
 import { openClient, Wallet } from '../wallet.ts';
 
@@ -32,10 +33,9 @@ export async function subnetOf(client: Client, word: string | undefined): Promis
   return { id: parseHash(only.id), name: word };
 }
 
-export async function addressOfWord(call: Call, word: string | undefined): Promise<Address> {
+export function addressOfWord(call: Call, word: string | undefined): Address {
   if (word === undefined) throw new UsageError('expected an address, or the name of a key on this machine');
-  const address = parseAddress(word);
-  return address.ok ? address.value : (await openKey(call.dataDir, word)).address;
+  return accountOf(call, word);
 }
 
 export function amountOf(text: string | undefined): Amount {

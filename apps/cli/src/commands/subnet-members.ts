@@ -18,6 +18,7 @@ import { amount, formatItc, parseItc } from '@itc/core/ledger/ids.js';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { setUpMember } from '../devnet/added-member.ts';
 import { keyNamed } from '../keys.ts';
+import { localNames } from '../names.ts';
 import { integerOption, textOption, UsageError, type Call } from '../terminal/command.ts';
 import { formatCount, table } from '../terminal/output.ts';
 import { addressOfWord, amountOf, clientOf, subnetOf, timeoutOption, walletOf } from './subnet-call.ts';
@@ -50,11 +51,11 @@ export async function show(call: Call, words: readonly string[]): Promise<number
   const client = clientOf(call);
   const { id } = await subnetOf(client, where);
   const answer = await client.subnetMembers(id);
-  call.output.result({ ok: true, ...answer }, shown(answer));
+  call.output.result({ ok: true, ...answer }, shown(answer, localNames(call.dataDir)));
   return 0;
 }
 
-function shown(answer: SubnetMembersAnswer): string[] {
+function shown(answer: SubnetMembersAnswer, names: ReadonlyMap<string, string>): string[] {
   const { name, subnet, checkpoint, members, terms, next, turnAfter } = answer;
   const stakes = new Map(answer.stakes.map((stake) => [stake.member, stake]));
   const decides = new Set(members.map(({ member }) => member));
@@ -69,7 +70,13 @@ function shown(answer: SubnetMembersAnswer): string[] {
         ? [`waits for admission, ${stake.votes.length} votes`]
         : []),
     ];
-    return [member, weight, stake === undefined ? 'fixed' : itc(stake.stake), remarks.join('; ')];
+    return [
+      member,
+      names.get(member) ?? '',
+      weight,
+      stake === undefined ? 'fixed' : itc(stake.stake),
+      remarks.join('; '),
+    ];
   };
   return [
     `${name}, ${subnet}, checkpoint ${formatCount(checkpoint)}`,
@@ -77,7 +84,7 @@ function shown(answer: SubnetMembersAnswer): string[] {
       ? 'its members are fixed'
       : `${terms.isByInvitation ? 'by invitation' : 'open'}: at least ${itc(terms.stakeMin)}, ${itc(terms.stakePerWeight)} for a unit of weight, back after ${formatCount(terms.delayBlocks)} blocks`,
     ...table([
-      ['member', 'weight', 'stake', ''],
+      ['member', 'key here', 'weight', 'stake', ''],
       ...members.map(({ member, weight }) => row(member, `${weight}`)),
       ...answer.stakes.filter(({ member }) => !decides.has(member)).map(({ member }) => row(member, '0')),
     ]),
@@ -202,7 +209,7 @@ export async function leave(call: Call, words: readonly string[]): Promise<numbe
   if (rest.length > 0 || name === undefined) throw new UsageError('expected a subnet, and --member NAME');
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
-  const member = await addressOfWord(call, name);
+  const member = addressOfWord(call, name);
   const before = await wallet.client.subnetMembers(subnet.id);
   const staked = before.stakes.find((stake) => stake.member === formatAddress(member));
   const value = text === undefined ? amount(BigInt(staked?.stake ?? 0)) : amountOf(text);
@@ -236,7 +243,7 @@ export async function admit(call: Call, words: readonly string[]): Promise<numbe
     throw new UsageError('expected a subnet, a candidate, and --member NAME: whose vote it is');
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
-  const [candidate, voter] = [await addressOfWord(call, whom), await addressOfWord(call, by)];
+  const [candidate, voter] = [addressOfWord(call, whom), addressOfWord(call, by)];
   const sent = await wallet.send(admitMember({ subnet: subnet.id, voter, candidate }));
   call.output.result({ ok: true, ...sent, subnet: toHex(subnet.id), candidate: formatAddress(candidate) }, [
     `voted for ${formatAddress(candidate)}, final in block ${sent.height}`,
@@ -249,7 +256,7 @@ export async function collect(call: Call, words: readonly string[]): Promise<num
   if (rest.length > 0) throw new UsageError('expected a subnet and a member');
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
-  const member = await addressOfWord(call, whom);
+  const member = addressOfWord(call, whom);
   const sent = await wallet.send(collectStake({ subnet: subnet.id, member }));
   call.output.result({ ok: true, ...sent, member: formatAddress(member) }, [
     `stake of ${formatAddress(member)} is back, final in block ${sent.height}`,

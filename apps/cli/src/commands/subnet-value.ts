@@ -70,7 +70,7 @@ export async function pay(call: Call, words: readonly string[]): Promise<number>
   const [where, whom, text, ...rest] = words;
   noMore(rest);
   const value = amountOf(text);
-  const to = await addressOfWord(call, whom);
+  const to = addressOfWord(call, whom);
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
   const status = await order(call, {
@@ -115,7 +115,7 @@ export async function balance(call: Call, words: readonly string[]): Promise<num
   noMore(rest);
   const client = clientOf(call);
   const subnet = await subnetOf(client, where);
-  const of = await addressOfWord(call, whom ?? textOption(call, 'key') ?? 'owner');
+  const of = addressOfWord(call, whom ?? textOption(call, 'key') ?? 'owner');
   const value = await balanceIn(call, subnet.id, of);
   const { withdrawals } = await client.subnetWithdrawals(subnet.id, of);
   const waiting = withdrawals.reduce((sum, one) => sum + BigInt(one.amount), 0n);
@@ -247,9 +247,7 @@ async function setAside(call: Call, words: readonly string[]): Promise<number> {
   noMore(rest);
   const value = amountOf(text);
   const payee =
-    textOption(call, 'payee') === undefined
-      ? undefined
-      : await addressOfWord(call, textOption(call, 'payee'));
+    textOption(call, 'payee') === undefined ? undefined : addressOfWord(call, textOption(call, 'payee'));
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
   const until = untilOption(call, '7d');
@@ -273,7 +271,7 @@ async function write(call: Call, words: readonly string[]): Promise<number> {
   const [where, whom, text, ...rest] = words;
   noMore(rest);
   const value = amountOf(text);
-  const to = await addressOfWord(call, whom);
+  const to = addressOfWord(call, whom);
   const wallet = await walletOf(call);
   const subnet = await subnetOf(wallet.client, where);
   const expiresAt = untilOption(call, '6d');

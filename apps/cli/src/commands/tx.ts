@@ -60,7 +60,10 @@ async function explain(call: Call, words: readonly string[]): Promise<number> {
       ? []
       : [['expected', `final ${formatDuration(expectedMs)} after it was sent`]]),
   ];
-  call.output.result(answer, [`${kind} ${state}: ${reason}`, ...table(facts)]);
+  call.output.result(answer, [
+    `${state === 'unknown' ? '' : `${kind} `}${state}: ${reason}`,
+    ...table(facts),
+  ]);
   return state === 'unknown' ? 1 : 0;
 }
 

@@ -1,6 +1,6 @@
 /** `itc validator`: who decides, and what changes that: bonds, votes, restarts. */
 import { existsSync, readdirSync } from 'node:fs';
-import { formatAddress, parseAddress, type Address } from '@itc/core/ledger/address.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
 import { amount, formatItc, parseItc, type Amount } from '@itc/core/ledger/ids.js';
 import { LIMITS } from '@itc/core/ledger/limits.js';
 import type { Body } from '@itc/core/ledger/body.js';
@@ -10,6 +10,7 @@ import { coSigningKeys } from '../co-signing-keys.ts';
 import { bond, restart, unbond, weightVote } from '@itc/client/transactions.js';
 import { layoutOf, readDevnet } from '../devnet/layout.ts';
 import { keyPath, openKey } from '../keys.ts';
+import { accountOf } from '../options.ts';
 import { textOption, UsageError, type Call, type Command } from '../terminal/command.ts';
 import { formatCount, table } from '../terminal/output.ts';
 import { openClient, Wallet } from '../wallet.ts';
@@ -178,13 +179,8 @@ async function vote(call: Call, words: readonly string[]): Promise<number> {
   const value = Number(weight);
   if (!/^\d{1,10}$/.test(weight) || value > LIMITS.weightMax)
     throw new UsageError(`expected a weight from 0 to ${LIMITS.weightMax}, got ${weight}`);
-  const address = await addressOfWord(call, whom);
+  const address = accountOf(call, whom);
   return act(call, weightVote({ validator: address, weight: value }), `voted: weight ${value} for ${whom}`);
-}
-
-async function addressOfWord(call: Call, word: string): Promise<Address> {
-  const address = parseAddress(word);
-  return address.ok ? address.value : (await openKey(call.dataDir, word)).address;
 }
 
 async function act(call: Call, body: Body, said: string): Promise<number> {

@@ -114,7 +114,7 @@ function readProof(path: string): string {
     if (statSync(path).size > FILE_BYTES_MAX) return '';
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new LedgerError('not-found', `${path} cannot be read: ${(error as Error).message}`);
+    throw new LedgerError('not-found', `${path} cannot be read: is it there, and may you?`, { path }, error);
   }
 }
 

@@ -20,7 +20,7 @@ export interface ProcessStatus {
   /** When it came into this state, milliseconds since 1970. */
   readonly since: number;
   readonly restarts: number;
-  /** What to do about it, when it is not running. */
+  /** What to do about it, when it is not running and should be. */
   readonly reason?: string;
 }
 
@@ -109,6 +109,15 @@ export class Supervisor {
   async stop(name: string): Promise<ProcessStatus> {
     const child = this.#find(name);
     await this.#end(child);
+    return statusOf(child);
+  }
+
+  /** As `stop`, of one that is to stay down: there is nothing to be done about it, so it has no reason. */
+  async retire(name: string): Promise<ProcessStatus> {
+    const child = this.#find(name);
+    await this.#end(child);
+    child.state = 'stopped';
+    child.reason = undefined;
     return statusOf(child);
   }
 

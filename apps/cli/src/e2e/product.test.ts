@@ -164,11 +164,15 @@ test('NODE-8.4: a proof is checked with no node: who signed, when, which block; 
 test('NODE-7.13: a lamp obeys its owner, and itself refuses strangers, guests out of bounds, revoked and expired ones', async (t) => {
   const on = await lamp(['on', 'lamp-1']);
   assert.equal(on.code, 0, on.stdout + on.stderr);
-  // Once more, with everything warm.
-  const off = json(await lamp(['off', 'lamp-1'])) as unknown as CommandStatus & { roundTripMs: number };
-  t.diagnostic(`note: lamp round trip ${off.roundTripMs} ms`);
-  assert.ok(off.roundTripMs < 2_000);
-  assert.deepEqual(off.state?.on, false);
+  // Once more, with everything warm. The faster of two: a delay on the path would be in each of them, a busy machine is not.
+  const trips: number[] = [];
+  for (const verb of ['on', 'off']) {
+    const answer = json(await lamp([verb, 'lamp-1'])) as unknown as CommandStatus & { roundTripMs: number };
+    trips.push(answer.roundTripMs);
+    assert.deepEqual(answer.state?.on, verb === 'on');
+  }
+  t.diagnostic(`note: lamp round trip ${Math.min(...trips)} ms`);
+  assert.ok(Math.min(...trips) < 2_000);
 
   assert.equal((await net.itc(['key', 'new', 'guest', '--plain'])).code, 0);
   assert.equal(refusal(await lamp(['on', 'lamp-1'], 'guest')), 'not-granted');
@@ -199,6 +203,8 @@ test('NODE-7.13: a lamp obeys its owner, and itself refuses strangers, guests ou
   const short = await net.itc(['grant', 'lamp-1', '--to', 'guest', '--for', '2s', '--json']);
   assert.equal(short.code, 0, short.stderr);
   await sleep(Math.max(0, Number(json(short)['expiresAt']) - Date.now()) + 100);
+  // The lamp's clock is the newest header it has heard of.
+  await until('the grant has run out', async () => (await lamp(['off', 'lamp-1'], 'guest')).code === 1);
   assert.equal(refusal(await lamp(['off', 'lamp-1'], 'guest')), 'not-granted');
   const { state } = json(await lamp(['level', 'lamp-1', '9'])) as unknown as CommandStatus;
   assert.deepEqual(state, { on: true, level: 9, kelvin: 6_500 });
@@ -421,9 +427,11 @@ test('NODE-1.2, NODE-1.1: without a quorum nothing becomes final and status says
   assert.equal((await lamp(['on', 'lamp-1'])).code, 0);
   await blocksGoOn();
   await Promise.all(['validator-2', 'validator-3'].map((name) => net.control('kill', name)));
-  // What was certified before they died may still arrive.
-  await sleep(1_000);
-  const seen = await height();
+  const seen = await until('what was certified before they died has arrived', async () => {
+    const at = await height();
+    await sleep(1_000);
+    return (await height()) === at ? at : undefined;
+  });
   const status = await until('the reason', async () => {
     const answer = await net.status();
     return answer.quorum.reason === undefined ? undefined : answer;

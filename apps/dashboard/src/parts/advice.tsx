@@ -6,7 +6,7 @@ export function Advice({ code }: { readonly code: string }): VNode | null {
   const [advice, setAdvice] = useState<string>();
   useEffect(() => {
     let isGone = false;
-    void import('../code-advice.ts').then(
+    void import('@itc/client/code-advice.js').then(
       ({ CODE_ADVICE }) => {
         if (!isGone) setAdvice(CODE_ADVICE[code]);
       },

@@ -1,4 +1,4 @@
-/** What to do about a refusal, by its code: the table of spec/errors.md, in the words it has there. Loaded when something was refused. */
+/** What to do about a refusal, by its code: the table of spec/errors.md, in the words it has there. A page loads it when something was refused. */
 export const CODE_ADVICE: Readonly<Record<string, string>> = {
   'decode.truncated': 'Send the whole structure.',
   'decode.trailing': 'Send one structure only.',
