@@ -1,7 +1,5 @@
 /** `itc tx draft`, `sign`, `show` and `send`: transactions of accounts whose keys are in several hands (spec STATE-15.3, CLIENT-20.6). */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { resolveDid } from '@itc/client/did.js';
+import { writeFileSync } from 'node:fs';
 import { draftShared, signDraft } from '@itc/client/keys-shared.js';
 import {
   formatSharedFile,
@@ -10,22 +8,29 @@ import {
   type SharedFile,
   type Standing,
 } from '@itc/client/shared-file.js';
-import { firstKeySet, sufficientSets, withSignature } from '@itc/client/shares.js';
-import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
-import { compareKeys, type PublicKey } from '@itc/core/crypto/signature.js';
+import { sufficientSets, withSignature } from '@itc/client/shares.js';
+import { equalBytes } from '@itc/core/bytes/hex.js';
+import type { PublicKey } from '@itc/core/crypto/signature.js';
 import { verifySignature } from '@itc/core/crypto/verify.js';
-import type { KeySet, WeightedKey } from '@itc/core/ledger/account-keys.js';
-import { formatAddress, type Address } from '@itc/core/ledger/address.js';
-import { didOf, formatMultikey } from '@itc/core/ledger/did.js';
+import type { KeySet } from '@itc/core/ledger/account-keys.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Body } from '@itc/core/ledger/body.js';
 import { formatItc, height } from '@itc/core/ledger/ids.js';
 import { senderOf } from '@itc/core/ledger/transaction.js';
 import { bodyRows } from '../body-words.ts';
 import { COMMANDS } from '../commands.ts';
-import { defaultApi, layoutOf } from '../devnet/layout.ts';
+import { defaultApi } from '../devnet/layout.ts';
 import { openKey } from '../keys.ts';
 import { accountOf } from '../options.ts';
+import {
+  assertListed,
+  keysOf,
+  missingError,
+  readFileNamed,
+  standingLines,
+  standingShown,
+} from '../shared-signing.ts';
 import { integerOption, runCommand, textOption, UsageError, type Call } from '../terminal/command.ts';
 import { table } from '../terminal/output.ts';
 import { draftInstead, openClient, type Wallet } from '../wallet.ts';
@@ -41,6 +46,7 @@ export const SHARED_OPTIONS = {
   lane: { type: 'string' },
 } as const;
 
+const TO_NO_AVAIL = 'this key is none of those that act for the account; the file is signed, to no avail';
 /** Holders take their time: a week of blocks of one second. */
 const VALID_BLOCKS = 604_800;
 
@@ -56,7 +62,7 @@ export async function draft(call: Call, words: readonly string[]): Promise<numbe
   const account = textOption(call, 'account');
   let drafted: { readonly made: SharedFile; readonly set: KeySet } | undefined;
   draftInstead({
-    account: account === undefined ? undefined : await accountOf(call, account),
+    account: account === undefined ? undefined : accountOf(call, account),
     take: async (wallet, body) => {
       drafted = await draftFor(call, wallet, body);
     },
@@ -118,11 +124,7 @@ export async function sign(call: Call, words: readonly string[]): Promise<number
   write(path, signed);
   // A holder may be offline: then who is missing is for others to find out.
   const set = await keysOf(call, senderOf(file.draft.transaction), signer.publicKey).catch(() => undefined);
-  if (set !== undefined && !set.keys.some(({ key }) => compareKeys(key, signer.publicKey) === 0))
-    throw new LedgerError(
-      'account.signers',
-      'this key is none of those that act for the account; the file is signed, to no avail',
-    );
+  if (set !== undefined) assertListed(set, signer.publicKey, TO_NO_AVAIL);
   const standing = set && standingOf(signed, set, verifySignature);
   call.output.result({ ok: true, file: path, ...shown(call, signed, standing) }, [
     `signed; ${signed.signatures.length} signature${signed.signatures.length === 1 ? '' : 's'} in ${path}`,
@@ -158,14 +160,7 @@ export async function send(call: Call, words: readonly string[]): Promise<number
     await keysOf(call, senderOf(transaction), transaction.key),
     verifySignature,
   );
-  if (standing.ready === undefined) {
-    const { weight, threshold, missing } = standing;
-    const names = missing.map((one) => nameOf(call, one.key)).join(', ');
-    const whose = missing.length === 0 ? 'its keys were changed: draft it again' : `missing: ${names}`;
-    throw new LedgerError('account.signers', `signed with weight ${weight} of ${threshold}; ${whose}`, {
-      missing: missing.map(({ key }) => formatMultikey(key)),
-    });
-  }
+  if (standing.ready === undefined) throw missingError(call, standing);
   const { status } = await client.submitAndWait(standing.ready);
   const { receipt, id, height: at } = status;
   if (receipt?.ok === false)
@@ -181,22 +176,8 @@ export async function send(call: Call, words: readonly string[]): Promise<number
   return 0;
 }
 
-/** What acts for the account, as the validators certified it; `known` where the ledger knows a hash only. */
-async function keysOf(call: Call, account: Address, known: PublicKey): Promise<KeySet> {
-  const { genesis } = await openClient(call.api).genesis();
-  const { proved } = await resolveDid(didOf(account), { url: call.api, fetch, genesis });
-  const set = proved?.keys ?? firstKeySet(account, known);
-  if (set !== undefined) return set;
-  throw new LedgerError('account.signers', `${formatAddress(account)} has one key, and this is another one`);
-}
-
 function read(words: readonly string[]): { readonly path: string; readonly file: SharedFile } {
-  const [path, ...rest] = words;
-  if (path === undefined || rest.length > 0) throw new UsageError('expected a FILE');
-  if (!existsSync(path)) throw new UsageError(`there is no file ${path}`);
-  const file = parseSharedFile(readFileSync(path, 'utf8'));
-  if (!file.ok) throw new LedgerError(file.code, `${path}: ${file.message}`, { path });
-  return { path, file: file.value };
+  return readFileNamed(words, parseSharedFile);
 }
 
 function write(path: string, file: SharedFile): void {
@@ -216,42 +197,11 @@ function rowsOf({ draft: { transaction } }: SharedFile): string[][] {
   ];
 }
 
-function standingLines(call: Call, { signed, weight, threshold, missing, useless }: Standing): string[] {
-  const named = (keys: readonly WeightedKey[]): string =>
-    keys.map((one) => `${nameOf(call, one.key)}${one.weight === 1 ? '' : ` (${one.weight})`}`).join(', ');
-  return [
-    `signed by ${signed.length === 0 ? 'nobody yet' : named(signed)}: weight ${weight} of ${threshold}`,
-    ...(missing.length === 0 ? [] : [`missing: ${named(missing)}`]),
-    ...(useless === 0 ? [] : [`${useless} of the signatures in the file count for nothing`]),
-  ];
-}
-
 function shown(call: Call, { draft: { transaction } }: SharedFile, standing: Standing | undefined): object {
-  const keys = (of: readonly WeightedKey[]): object[] =>
-    of.map(({ key, weight }) => ({ key: formatMultikey(key), name: nameOf(call, key), weight }));
   return {
     account: formatAddress(senderOf(transaction)),
     kind: transaction.body.kind,
     fee: String(transaction.fee),
-    ...(standing && {
-      weight: standing.weight,
-      threshold: standing.threshold,
-      signed: keys(standing.signed),
-      missing: keys(standing.missing),
-      complete: standing.ready !== undefined,
-    }),
+    ...(standing && { ...standingShown(call, standing), complete: standing.ready !== undefined }),
   };
-}
-
-/** As it is called on this machine, else by the key itself. */
-function nameOf(call: Call, key: PublicKey): string {
-  const { keys } = layoutOf(call.dataDir);
-  const hex = toHex(key.bytes);
-  for (const file of existsSync(keys) ? readdirSync(keys) : []) {
-    if (!file.endsWith('.json')) continue;
-    // Public keys stand in the clear also in files that are sealed.
-    if (readFileSync(join(keys, file), 'utf8').includes(hex)) return file.slice(0, -5);
-  }
-  const text = formatMultikey(key);
-  return text.length > 60 ? `${text.slice(0, 48)}…` : text;
 }

@@ -148,6 +148,56 @@ suite('things', () => {
     );
   });
 
+  test('LIGHT-5.23, CLIENT-3.7, by itc: two of three holders switch a lamp together: drafted, signed offline, sent; none of them can alone', async () => {
+    const hana = await Wallet.open(net.ready.api, await keyNamed(layoutOf(net.folder), 'hana'));
+    const owner = await Wallet.open(net.ready.api, await openKey(net.folder, 'owner'));
+    await itc('key', 'new', 'ivan', '--plain', '--algorithm', 'p256');
+    await itc('key', 'new', 'june', '--plain', '--algorithm', 'ml-dsa-44');
+    const account = hana.signer.address;
+    await owner.sendAll([
+      transfer(account, amount(1_000_000_000n)),
+      grant({
+        device: lamps[0] as Address,
+        subject: account,
+        actions: ACTIONS.onOff,
+        levelMax: 0,
+        notBefore: millis(0),
+        expiresAt: millis(Date.now() + 3_600_000),
+      }),
+    ]);
+    const holders = await Promise.all(['hana', 'ivan', 'june'].map((name) => openKey(net.folder, name)));
+    await hana.sendProvable(
+      rotateKeys(
+        keySetOf(
+          holders.map(({ publicKey }) => publicKey),
+          2,
+        ),
+      ),
+    );
+    const alone = await net.itc(['lamp', 'on', 'lamp-1', '--key', 'hana']);
+    assert.equal(alone.code, 1);
+    assert.match(alone.stdout, /lamp-1 REFUSED: it takes more keys of this account.*itc lamp draft/);
+    const file = join(net.folder, 'off.json');
+    const drafted = await itc(
+      ...['lamp', 'draft', file, 'off', 'lamp-1', '--account', 'hana', '--key', 'ivan'],
+    );
+    assert.deepEqual([drafted['weight'], drafted['threshold'], drafted['complete']], [1, 2, false]);
+    const early = await net.itc(['lamp', 'send', file, '--json']);
+    assert.deepEqual([early.code, json(early)['code']], [1, 'account.signers']);
+    const wrong = await net.itc(['lamp', 'sign', file, '--key', 'owner', '--json']);
+    assert.deepEqual([wrong.code, json(wrong)['code']], [1, 'account.signers']);
+    // Without any node: what is signed is in the file.
+    const offline = await net.itc(['lamp', 'sign', file, '--key', 'june', '--api', 'http://127.0.0.1:9']);
+    assert.equal(offline.code, 0, offline.stderr);
+    assert.match(offline.stderr, /asks for +off/);
+    const shown = await itc('lamp', 'show', file);
+    assert.deepEqual([shown['weight'], shown['complete']], [2, true]);
+    const sent = await itc('lamp', 'send', file);
+    assert.deepEqual(sent['outcome'], { kind: 'done' });
+    assert.equal(sent['signer'], drafted['account']);
+    assert.equal((await itc('lamp', 'send', file))['id'], sent['id'], 'sent again it is the same command');
+  });
+
   test('STATE-17.10, by itc: a grant beyond the model of the lamp is refused before it costs a fee, and the ledger refuses it too', async () => {
     const maker = await Wallet.open(net.ready.api, await openKey(net.folder, 'maker'));
     const model = { hash: DEVNET_MODEL, name: 'devnet lamp', actions: ACTIONS_ALL, levelMax: 200 };
