@@ -146,7 +146,9 @@ async function send(call: Call, words: readonly string[]): Promise<number> {
   let status = await client.commandAndWait(built.value, { timeoutMs });
   const roundTripMs = performance.now() - started;
   if (call.options['final'] === true) status = await untilFinal(client, status, timeoutMs);
-  return tell(call, formatAddress(device), status, roundTripMs);
+  const address = formatAddress(device);
+  const { name: called = address } = await client.device(address);
+  return tell(call, called, status, roundTripMs);
 }
 
 async function standingNow(call: Call, file: CommandFile): Promise<Weighed> {

@@ -178,9 +178,8 @@ suite('things', () => {
     assert.equal(alone.code, 1);
     assert.match(alone.stdout, /lamp-1 REFUSED: it takes more keys of this account.*itc lamp draft/);
     const file = join(net.folder, 'off.json');
-    const drafted = await itc(
-      ...['lamp', 'draft', file, 'off', 'lamp-1', '--account', 'hana', '--key', 'ivan'],
-    );
+    const by = ['--account', 'hana', '--key', 'ivan'];
+    const drafted = await itc('lamp', 'draft', file, 'off', 'lamp-1', ...by);
     assert.deepEqual([drafted['weight'], drafted['threshold'], drafted['complete']], [1, 2, false]);
     const early = await net.itc(['lamp', 'send', file, '--json']);
     assert.deepEqual([early.code, json(early)['code']], [1, 'account.signers']);

@@ -272,3 +272,13 @@ test('LIGHT-5.23: any byte changed refuses it', () => {
     { numRuns: 150 },
   );
 });
+
+test('LIGHT-5.23: eight keys of Ed25519 fit in a kilobyte, four of ML-DSA-44 in a payload', () => {
+  const lengthOf = (count: number, algorithm: 1 | 3): number => {
+    const [by, ...others] = Array.from({ length: count }, (_, i) => schemeKeyPair(algorithm, 10 + i));
+    return together(by as KeyPair, ...others).length;
+  };
+  assert.ok(lengthOf(8, 1) <= 1_024);
+  assert.ok(lengthOf(4, 3) <= LIMITS.payloadBytesMax);
+  assert.equal(lengthOf(8, 1) - lengthOf(7, 1), 97);
+});
