@@ -101,7 +101,7 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#o = options;
     const { ledger, subnet, vault, verify, verifyBatch, now, log } = options;
-    this.#directory = new Directory({ ledger, vault });
+    this.#directory = new Directory({ ledger, vault, now });
     this.#challenges = new Challenges(now);
     this.#attestations = new Attestations(vault);
     this.#readings = new Readings({ vault, chain: ledger.chain });

@@ -83,6 +83,9 @@ export const EDGE_LIMITS = {
   commandsPerSecondOwner: 50,
   commandsPerSecondStrangers: 5,
 
+  /** A device that another gateway brings readings of is online for so long after the last: three of MQTT's usual half minutes. */
+  elsewhereMs: 90_000,
+
   /** Devices whose last words about a rental are kept. */
   rentalDevicesMax: 4_096,
   /** Releases of firmware whose attestations are kept in memory. */

@@ -22,6 +22,8 @@ export interface Known {
   row: DeviceRow;
   connections: number;
   lastSeen: number | undefined;
+  /** When readings of it last came by another gateway, while it was not connected here. */
+  elsewhere: number | undefined;
   readonly latest: Map<string, LatestValue>;
 }
 
@@ -44,14 +46,16 @@ const TAKEN: readonly string[] = ['up', 'down', 'notice', 'header'];
 export class Directory {
   readonly #ledger: LedgerPort;
   readonly #vault: Vault;
+  readonly #now: () => number;
   readonly #byText: Map<string, Known> = new Map();
   /** By address in hex: asked for every payload, where bech32m would cost more than the rest of the question. */
   readonly #byHex: Map<string, Known> = new Map();
   readonly #byName: Map<string, Known> = new Map();
 
-  constructor(o: { ledger: LedgerPort; vault: Vault }) {
+  constructor(o: { ledger: LedgerPort; vault: Vault; now: () => number }) {
     this.#ledger = o.ledger;
     this.#vault = o.vault;
+    this.#now = o.now;
   }
 
   /** Reads back what was stored, with the newest readings of each device. */
@@ -114,6 +118,7 @@ export class Directory {
   connected(known: Known, now: number): void {
     known.connections += 1;
     known.lastSeen = now;
+    known.elsewhere = undefined;
   }
 
   disconnected(known: Known, now: number): void {
@@ -123,7 +128,10 @@ export class Directory {
 
   heard(known: Known, records: readonly SenmlRecord[], receivedAt: number): void {
     this.owners(known);
+    // What came here before the connection ended is stored a moment after it.
+    const seen = known.lastSeen ?? 0;
     known.lastSeen = receivedAt;
+    if (known.connections === 0 && receivedAt > seen) known.elsewhere = receivedAt;
     this.#remember(known, records, receivedAt);
   }
 
@@ -211,15 +219,27 @@ export class Directory {
       ...(owner === undefined ? {} : { owner }),
       registered: record !== undefined,
       ...(row.credential === undefined ? {} : { attested: true }),
-      online: known.connections > 0,
+      online: this.#isOnline(known),
       ...(lastSeen === undefined ? {} : { lastSeen }),
       ...(row.state === undefined ? {} : { state: shownState(row.state) }),
       latest: [...known.latest.values()],
     };
   }
 
+  /** Devices only: who has sent an order about value is known too, and is none. */
   views(): DeviceView[] {
-    return [...this.#byText.values()].map((known) => this.view(known));
+    return [...this.#byText.values()]
+      .filter((known) => this.#isDevice(known))
+      .map((known) => this.view(known));
+  }
+
+  #isDevice({ row, address, latest }: Known): boolean {
+    return row.name !== undefined || latest.size > 0 || this.#ledger.device(address) !== undefined;
+  }
+
+  /** Connected here, or heard of through another gateway a moment ago. */
+  #isOnline({ connections, elsewhere }: Known): boolean {
+    return connections > 0 || (elsewhere !== undefined && this.#now() - elsewhere < EDGE_LIMITS.elsewhereMs);
   }
 
   #add(address: Address, row: DeviceRow): Known {
@@ -229,6 +249,7 @@ export class Directory {
       row,
       connections: 0,
       lastSeen: undefined,
+      elsewhere: undefined,
       latest: new Map(),
     };
     this.#byText.set(known.text, known);

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '@itc/core/bytes/hex.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
 import { parsePayload } from '@itc/core/ledger/payload.js';
+import { signedPayload } from '@itc/core/testing/chain.js';
+import { EDGE_LIMITS } from '../limits.ts';
 import { command, openGateway, owner, sensorKey } from '../testing/gateway.ts';
 import { loginByPassword, publish, reading, sensor } from '../testing/device-login.ts';
 import { until } from '../testing/mqtt.ts';
@@ -26,6 +29,31 @@ test('EDGE-8.1: a reading that another gateway took is answered for here too, is
   const answer = await publish(client, one.bytes);
   assert.equal(answer.code, 'payload.duplicate');
   client.end(true);
+});
+
+test('EDGE-7.5: a device that has changed over to another gateway is online here as long as its readings come', async () => {
+  await using t = await openGateway();
+  const online = (): boolean | undefined => t.gateway.device(sensor)?.online;
+  const client = await loginByPassword(t, sensorKey);
+  await publish(client, reading(t, 1, 21.5).bytes);
+  assert.equal(online(), true);
+  client.end(true);
+  await until(() => online() === false, 'it is gone');
+  t.advance(1_000);
+  t.subnet.hear([reading(t, 2, 21.6)]);
+  await until(() => online() === true, 'it is heard of elsewhere');
+  t.advance(EDGE_LIMITS.elsewhereMs);
+  assert.equal(online(), false);
+});
+
+test('EDGE-7.5: an account that orders something in the subnet is known, and is not listed as a device', async () => {
+  await using t = await openGateway();
+  const listed = (): readonly string[] => t.gateway.devices().map(({ address }) => address);
+  const order = signedPayload(t.ledger.chain, owner, { contentType: 'value', content: Uint8Array.of(1) });
+  t.subnet.hear([order, reading(t, 1, 21.5)]);
+  await until(() => t.gateway.payload(order.id) !== undefined, 'the order is kept');
+  await until(() => listed().includes(sensor), 'the sensor is listed');
+  assert.ok(!listed().includes(formatAddress(owner.address)));
 });
 
 test('EDGE-8.2: a command that another gateway took reaches a device that is connected here, once', async () => {
