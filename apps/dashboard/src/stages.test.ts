@@ -67,4 +67,6 @@ test('a lamp whose clock is behind does not give negative times', () => {
 test('actions are named', () => {
   assert.equal(actionLabel({ kind: 'level', level: 127 }), 'Brightness 50 %');
   assert.equal(actionLabel({ kind: 'off' }), 'Switch off');
+  assert.equal(actionLabel({ kind: 'colour-temperature', kelvin: 2700 }), 'Colour 2700 K');
+  assert.equal(actionLabel({ kind: 'end' }), 'End the rental');
 });

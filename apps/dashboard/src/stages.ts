@@ -62,8 +62,16 @@ export function commandSummary(command: CommandState, now: number): string {
   return 'Waiting for the lamp';
 }
 
+const ACTION_LABELS: Readonly<Record<string, string>> = {
+  on: 'Switch on',
+  off: 'Switch off',
+  begin: 'Begin the rental',
+  end: 'End the rental',
+};
+
 export function actionLabel(action: CommandState['action']): string {
   if (action.kind === 'level')
     return `Brightness ${Math.max(action.level === 0 ? 0 : 1, Math.round(((action.level ?? 0) / 254) * 100))} %`;
-  return action.kind === 'on' ? 'Switch on' : action.kind === 'off' ? 'Switch off' : action.kind;
+  if (action.kind === 'colour-temperature') return `Colour ${action.kelvin ?? ''} K`;
+  return ACTION_LABELS[action.kind] ?? action.kind;
 }

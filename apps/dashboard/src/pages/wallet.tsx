@@ -55,7 +55,8 @@ function SignIn(): VNode {
     return (
       <Card>
         <Empty icon="key" title="No passkeys at this address">
-          A passkey belongs to a host name. Open this page over https, or on this machine as http://localhost.
+          A passkey belongs to a host name. Open this page over https, or on this machine as{' '}
+          <a href={`http://localhost:${location.port}/#/wallet`}>localhost</a>.
         </Empty>
       </Card>
     );
