@@ -26,7 +26,7 @@ export const devnet: Command = {
   name: 'devnet',
   help: `itc devnet [OPTIONS]                run until interrupted
 itc devnet start|stop|kill NAME     one process of a running devnet
-itc devnet validator add [NAME]     a further validator: bonded, voted in, started
+itc devnet validator add [NAME]     a further validator: bonded, voted in, started; it co-signs, too
 itc devnet validator remove NAME    voted out, then stopped
 
 Starts validators, gateways, always-on members and simulated lamps and sensors as separate processes, with the API

@@ -5,9 +5,11 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { amount, formatItc, UNITS_PER_ITC } from '@itc/core/ledger/ids.js';
 import type { BondedValidator, ValidatorsAnswer } from '@itc/client/api.js';
+import { coSign } from '@itc/client/co-signing.js';
 import { requestJson } from '@itc/client/http.js';
 import { bond, transfer, weightVote } from '@itc/client/transactions.js';
 import type { KeyPair } from '@itc/node/crypto/keypair.js';
+import { coSigningKeyOf } from '../co-signing-keys.ts';
 import { keyNamed } from '../keys.ts';
 import { UsageError, type Call } from '../terminal/command.ts';
 import { openClient, Wallet } from '../wallet.ts';
@@ -51,10 +53,11 @@ export function nameFor(call: Call, given: string | undefined): string {
   return freeValidatorName(network);
 }
 
-/** Bonds, starts, waits until it has caught up, has the others vote, waits for its epoch. Done again, it goes on where it was. */
+/** Bonds, registers what it co-signs with, starts, waits until it has caught up, has the others vote, waits for its epoch. Done again, it goes on where it was. */
 export async function addValidator(call: Call, o: Membership): Promise<ValidatorsAnswer> {
   const scene = await open(call, o);
   await bondFor(scene);
+  await coSignFor(scene);
   const process = (await control(call, o.name, 'add')) as DevnetProcess;
   call.output.note(`${o.name} runs and fetches the chain …`);
   await caughtUp(scene, process.url ?? '');
@@ -107,6 +110,21 @@ async function bondFor({ call, layout, keys, o }: Scene): Promise<void> {
   );
   call.output.note(
     `${o.name} has bonded ${formatItc(missing)} ITC from the treasury, final in block ${height}`,
+  );
+}
+
+/**
+ * As those a devnet begins with have it, so that co-signed checkpoints keep their share of the weight. Before it starts, because a node
+ * reads its keys then; one that comes back has its own.
+ */
+async function coSignFor({ call, layout, keys, o }: Scene): Promise<void> {
+  const wallet = await Wallet.open(call.api, keys);
+  const { chain, client } = wallet;
+  if (find(await client.validators(), keys)?.coSigning !== undefined) return;
+  const key = await coSigningKeyOf(layout, o.name);
+  const { height } = await wallet.send(await coSign({ chain, account: keys.address, key }));
+  call.output.note(
+    `${o.name} co-signs with ${formatAddress(key.address)} once it is in office, final in block ${height}`,
   );
 }
 

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fromHex, toHex } from '@itc/core/bytes/hex.js';
 import { asHash } from '@itc/core/crypto/hash.js';
+import { formatAddress } from '@itc/core/ledger/address.js';
 import { followChain } from '@itc/core/light/certified.js';
 import { decodeReadingProof, encodeReadingProof } from '@itc/core/light/reading-proof.js';
 import { trustGenesis } from '@itc/core/light/trust.js';
 import { verifySignature } from '@itc/core/crypto/ed25519.js';
 import { verifyReadingBytes } from '@itc/core/light/reading-proof.js';
 import type { Reading } from '@itc/client/api.js';
+import { openKey } from '../keys.ts';
 import { parseProofFile } from '../proof-file.ts';
 import { TestDevnet, until } from './devnet.ts';
 import { json, run } from './itc.ts';
@@ -56,7 +58,7 @@ test('NODE-7.17: a fifth validator joins by one command, decides from the next e
   assert.deepEqual([joined['epoch'], joined['weight'], joined['total'], joined['strong']], [1, 1, 5, 4]);
   assert.equal((await weights()).filter(({ state }) => state === 'active').length, 5);
   const told = await net.itc(['validator', 'list']);
-  assert.match(told.stdout, /validator-5 +active +1 /);
+  assert.match(told.stdout, /validator-5 +active +1 .*co-signs$/m);
   await net.control('kill', 'validator-1');
   await prove('between');
   await net.control('start', 'validator-1');
@@ -74,6 +76,28 @@ test('NODE-7.18: one leaves by command: voted out, then stopped; the others go o
   await net.control('kill', 'validator-3');
   await prove('after');
   await net.control('start', 'validator-3');
+});
+
+test('NODE-7.23: who has joined co-signs like those who began; a reading of its epoch is proved by co-signatures alone', async () => {
+  const [, between] = proofs;
+  assert.ok(between);
+  const path = join(net.folder, 'quantum.json');
+  await until('a co-signed checkpoint above the reading', async () => {
+    const made = await net.itc(['proof', between.reading.id, '--out', path, '--quantum', '--json']);
+    return made.code === 0;
+  });
+  const argv = ['verify', path, '--genesis', net.ready.chain, '--demand-co-signatures', '--json'];
+  const ran = await run(argv, { env: { ITC_API: 'http://127.0.0.1:1' } });
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  assert.equal(json(ran)['valid'], true);
+  const address = formatAddress((await openKey(net.folder, 'validator-5')).address);
+  const key = (await weights()).find((one) => one['address'] === address)?.['coSigning'] as { key: string };
+  await until('validator-5 has co-signed', async () => {
+    const answer = await fetch(`${net.ready.api}/api/v1/co-signatures`);
+    const { coSigners } = (await answer.json()) as { coSigners: { key?: string; hasSigned: boolean }[] };
+    assert.ok(coSigners.every((one) => one.key !== undefined));
+    return coSigners.some((one) => one.key === key.key && one.hasSigned);
+  });
 });
 
 test('LIGHT-7.7, NODE-8.4: readings of before, between and after hold offline from the genesis hash alone; without their hops they do not', async () => {
