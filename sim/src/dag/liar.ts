@@ -470,7 +470,15 @@ export class Liar {
     }));
     switch (random.below(5)) {
       case 0:
-        return [this.#say(to, { kind: 'heads', checkpoint: head - 1, heads: invented })];
+        // Now and then it pretends to have lost everything, so that the others make checkpoints for it.
+        return [
+          this.#say(to, {
+            kind: 'heads',
+            checkpoint: head - 1,
+            uncertain: head % 2 === 0,
+            heads: invented,
+          }),
+        ];
       case 1:
         return [this.#say(to, { kind: 'checkpoint-ids', sequence: head, ids: many(10) })];
       case 2:

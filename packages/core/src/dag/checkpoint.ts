@@ -230,7 +230,7 @@ export class Election {
 export function chooseAnchors(
   graph: Graph,
   countMax: number = LIMITS.coneEnvelopesMax,
-  depositsWait = false,
+  isAwaited = false,
 ): number[] | undefined {
   const { slab } = graph;
   const covered = slab.stamp();
@@ -248,7 +248,7 @@ export function chooseAnchors(
       if (parent >= 0) slab.mark[parent] = covered;
     }
   }
-  if (taken.length === 0 || (payloads === 0 && !depositsWait)) return undefined;
+  if (taken.length === 0 || (payloads === 0 && !isAwaited)) return undefined;
   const anchors = taken.filter((place) => slab.mark[place] !== covered).slice(0, LIMITS.anchorsMax);
   return anchors.sort((a, b) => compareBytes(slab.hash(a), slab.hash(b)));
 }

@@ -2,15 +2,12 @@
  * A member of a DAG subnet (spec DAG): pure and synchronous. `step` takes one input and gives the effects; the shell
  * acts on them in the order of their type. See README.md for the picture.
  */
-import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
 import type { Address } from '../ledger/address.ts';
-import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { millis, type Millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Payload } from '../ledger/payload.ts';
 import type { ValidatorSet } from '../ledger/validators.ts';
-import { acceptedAnchors, chooseAnchors, Election } from './checkpoint.ts';
 import { makeDraft } from './draft.ts';
 import {
   noEffects,
@@ -29,20 +26,12 @@ import type { Follow } from './follow.ts';
 import type { Graph } from './graph.ts';
 import { IssueRate } from './issue-rate.ts';
 import type { PayloadPlace } from './lanes.ts';
-import {
-  voteSigningBytes,
-  type EnvelopeRequest,
-  type HeadsMessage,
-  type ProposalMessage,
-  type VerifiedMessage,
-  type VoteMessage,
-} from './messages.ts';
-import type { Evaluation } from './order.ts';
+import { type EnvelopeRequest, type HeadsMessage, type VerifiedMessage } from './messages.ts';
 import { balanceKey } from './ledger-records.ts';
 import type { BalanceProof } from './balance-proof.ts';
 import type { LedgerTable } from './ledger-table.ts';
-import { voteRecord, type LogRecord } from './records.ts';
-import { OwnPast } from './own-past.ts';
+import type { LogRecord } from './records.ts';
+import { LostPasts, OwnPast } from './own-past.ts';
 import { assemble, isOfTurn, renew } from './parts.ts';
 import { explain, snapshotOf, statusOf, survey, vertices, type MemberParts } from './report.ts';
 import { restoreRecords } from './restore.ts';
@@ -50,26 +39,21 @@ import { AnswerBudget, answerRequest, ANSWERS, laneHeads } from './serve.ts';
 import { keyOf } from './slab.ts';
 import { isOfSet, type MemberTurn } from './turn.ts';
 import type { AnchorView, VerifiedEnvelope } from './verify.ts';
+import { Voting } from './voting.ts';
 
-/** Evaluations kept for one sequence: proposals are few, and each can be worked out again. */
-const EVALUATIONS_MAX = 8;
 /** Doublings of the pause between empty envelopes that bring no progress. */
 const APPROVE_DOUBLINGS_MAX = 7;
 
 export class Member {
   readonly #timing: Timing;
   readonly #parts: MemberParts;
-  #election: Election;
-  readonly #evaluations = new Map<string, Evaluation>();
-  /** Proposals found wrong: looked at once. */
-  readonly #rejected = new Set<string>();
-  /** Messages for the next sequence, from members that applied the last checkpoint a moment before us. */
-  readonly #early: { readonly from: number; readonly message: ProposalMessage | VoteMessage }[] = [];
+  readonly #voting: Voting;
   /** Delivered again after a restart, for a shell that had not come to it. */
   #redeliver: readonly Delivery[] = [];
   #headsAt = -1;
   readonly #answeredAt = new Map<number, number>();
   readonly #past: OwnPast;
+  readonly #lostPasts = new LostPasts();
   readonly #rate = new IssueRate();
   #answers: AnswerBudget;
   /** Void since a turn, and not told to the shell yet. */
@@ -82,7 +66,7 @@ export class Member {
     this.#timing = { ...TIMING, ...options.timing };
     this.#parts = assemble(options, this.#timing, (turn) => this.#turn(turn));
     this.#answers = new AnswerBudget(members.length);
-    this.#election = this.#newElection();
+    this.#voting = new Voting(this.#parts, this.#timing);
     const restored = options.restore ?? [];
     this.#past = new OwnPast((restored.length > 0 && options.pastUncertain !== true) || members.length === 1);
     if (restored.length > 0) this.#restore(restored);
@@ -163,9 +147,9 @@ export class Member {
         this.#parts.intake.located(input, now, effects);
         break;
     }
-    this.#follow.run(now, this.#evaluations, effects, (anchor) => this.#applied(anchor, now, effects));
+    this.#follow.run(now, this.#voting.evaluations, effects, (anchor) => this.#applied(anchor, now, effects));
     effects.givenUp.push(...this.#givenUp.splice(0));
-    this.#judgeOpen(now, effects);
+    this.#voting.judgeOpen(now, effects);
     for (let i = 0; i < this.#parts.intake.ownAccepted; i += 1) this.#rate.accepted();
     this.#parts.intake.ownAccepted = 0;
     return effects;
@@ -236,10 +220,10 @@ export class Member {
         this.#compareHeads(from, message, now, effects);
         break;
       case 'proposal':
-        this.#takeProposal(from, message, now, effects);
+        this.#voting.takeProposal(from, message, now, effects);
         break;
       case 'vote':
-        this.#takeVote(from, message, now);
+        this.#voting.takeVote(from, message, now);
         break;
       case 'checkpoint-request':
         if (message.sequence > this.#graph.anchors.head || !this.#answers.allows(from, now)) break;
@@ -264,7 +248,12 @@ export class Member {
 
   #heads(): HeadsMessage {
     const heads = laneHeads(this.#graph, this.#options.members.length);
-    return { kind: 'heads', checkpoint: this.#graph.anchors.head, heads };
+    return {
+      kind: 'heads',
+      checkpoint: this.#graph.anchors.head,
+      uncertain: !this.#past.isCertain,
+      heads,
+    };
   }
 
   /** Asks for what the other has beyond us, and tells it what we have beyond it. Heads under other members name other people. */
@@ -291,116 +280,13 @@ export class Member {
       effects.send.push({ to: from, message: this.#heads() });
     }
     this.#past.hear(from, message, this.#options, this.#graph);
-  }
-
-  #takeProposal(from: number, message: ProposalMessage, now: number, effects: Effects): void {
-    const { sequence } = message.checkpoint;
-    if (this.#keepEarly(from, sequence, message)) return;
-    if (sequence !== this.#election.sequence) return;
-    const hash = checkpointHash(message.checkpoint);
-    if (!this.#election.addProposal(from, message, hash)) return;
-    this.#election.addVote(from, { round: message.round, hash, signature: message.signature });
-    const signed = this.#election.signedIn(message.round);
-    if (signed !== undefined && equalBytes(signed, hash)) {
-      // It asks again because our vote was lost.
-      effects.send.push({ to: from, message: this.#vote(message.round, hash) });
-    }
-    this.#election.certify(now, this.#options.self);
-  }
-
-  #takeVote(from: number, message: VoteMessage, now: number): void {
-    if (this.#keepEarly(from, message.sequence, message)) return;
-    if (message.sequence !== this.#election.sequence) return;
-    this.#election.addVote(from, message);
-    this.#election.certify(now, this.#options.self);
-  }
-
-  #keepEarly(from: number, sequence: number, message: ProposalMessage | VoteMessage): boolean {
-    if (sequence !== this.#election.sequence + 1) return false;
-    if (this.#early.filter((early) => early.from === from).length < 4) this.#early.push({ from, message });
-    return true;
-  }
-
-  #newElection(): Election {
-    const { members } = this.#options;
-    return new Election({ sequence: this.#graph.anchors.head + 1, members, timing: this.#timing });
-  }
-
-  #vote(round: number, hash: Hash): VoteMessage {
-    const signature = this.#options.sign(voteSigningBytes(this.#options.chain, hash));
-    return { kind: 'vote', sequence: this.#election.sequence, round, hash, signature };
-  }
-
-  /** Signs once per sequence and round; the record is durable before the vote leaves. */
-  #castVote(round: number, hash: Hash, now: number, effects: Effects): VoteMessage {
-    const vote = this.#vote(round, hash);
-    effects.persist.push(voteRecord({ sequence: vote.sequence, round, hash }));
-    this.#election.setSigned(round, hash);
-    this.#election.addVote(this.#options.self, vote);
-    this.#election.certify(now, this.#options.self);
-    return vote;
-  }
-
-  /** Judges the proposals that wait for our vote: after every input, because it may have been what they waited for. */
-  #judgeOpen(now: number, effects: Effects): void {
-    if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
-    for (const { round, checkpoint } of this.#election.open()) {
-      const hash = checkpointHash(checkpoint);
-      if (this.#rejected.has(keyOf(hash)) || !this.#election.isInWindow(round)) continue;
-      const proposer = this.#election.proposerOf(round);
-      if (!this.#approves(checkpoint, hash, proposer, now, effects)) continue;
-      effects.send.push({ to: 'all', message: this.#castVote(round, hash, now, effects) });
-    }
-  }
-
-  /** Works the proposal out from its anchors: every field has to come out the same. */
-  #approves(
-    checkpoint: SubnetCheckpoint,
-    hash: Hash,
-    proposer: number,
-    now: number,
-    effects: Effects,
-  ): boolean {
-    const anchors = acceptedAnchors(this.#graph, checkpoint);
-    if (anchors === 'unaccepted') return false;
-    if ('unknown' in anchors) {
-      for (const anchor of anchors.unknown) {
-        if (this.#graph.finals.find(anchor) === undefined)
-          this.#parts.solidifier.want(anchor, { announcer: proposer, certified: false, now });
-      }
-      return false;
-    }
-    if (this.#follow.lacksDeposits(checkpoint, now, effects)) return false;
-    const evaluation =
-      this.#evaluations.get(keyOf(hash)) ?? this.#follow.evaluate(anchors.places, checkpoint);
-    if (evaluation === undefined || !equalBytes(evaluation.hash, hash)) {
-      this.#rejected.add(keyOf(hash));
-      return false;
-    }
-    this.#remember(evaluation);
-    return true;
-  }
-
-  #remember(evaluation: Evaluation): void {
-    this.#evaluations.set(keyOf(evaluation.hash), evaluation);
-    if (this.#evaluations.size <= EVALUATIONS_MAX) return;
-    for (const oldest of this.#evaluations.keys()) {
-      this.#evaluations.delete(oldest);
-      break;
-    }
+    this.#lostPasts.hear(from, message, this.#graph.anchors.head);
   }
 
   #applied(anchor: Hash, now: number, effects: Effects): void {
-    this.#evaluations.clear();
-    this.#rejected.clear();
-    this.#election = this.#newElection();
+    this.#voting.next();
     this.#parts.intake.anchored(anchor, now, effects);
-    for (const { from, message } of this.#early.splice(0)) this.#replayEarly(from, message, now, effects);
-  }
-
-  #replayEarly(from: number, message: ProposalMessage | VoteMessage, now: number, effects: Effects): void {
-    if (message.kind === 'proposal') this.#takeProposal(from, message, now, effects);
-    else this.#takeVote(from, message, now);
+    this.#voting.hearEarly(now, effects);
   }
 
   #tick(now: number, effects: Effects): void {
@@ -414,51 +300,30 @@ export class Member {
       now,
     );
     this.#rate.waiting(now, ownWaitMs);
-    const depositsWait = this.#mainChainWaits;
-    // A deposit into a quiet subnet, or a turn: empty envelopes carry its checkpoint, and each checkpoint is another reason.
-    const quiet = depositsWait && !anyAccepted ? `after ${this.#graph.anchors.head}` : undefined;
+    const isAwaited = this.#isAwaited;
+    // A deposit into a quiet subnet, a turn, a lost disk: empty envelopes carry its checkpoint, and each checkpoint is another reason.
+    const quiet = isAwaited && !anyAccepted ? `after ${this.#graph.anchors.head}` : undefined;
     this.#wantApproval(unapproved === undefined ? quiet : keyOf(unapproved), now, effects);
     if (this.#options.self < 0 || this.#follow.divergence !== undefined) return;
-    const election = this.#election;
+    const { election } = this.#voting;
     const due = this.#follow.appliedAt < 0 || now - this.#follow.appliedAt >= this.#timing.cadenceMs;
-    const isWorth = payloadsAccepted || (depositsWait && anyAccepted);
+    const isWorth = payloadsAccepted || (isAwaited && anyAccepted);
     const busy = (isWorth && due) || election.open().length > 0;
     election.advance(now, busy && election.certificate === undefined);
-    if (busy && due) this.#propose(now, effects);
+    if (busy && due) this.#voting.propose(now, isAwaited, effects);
     const certificate = election.submission(now);
     if (certificate !== undefined) effects.submit.push(certificate);
   }
 
-  /** For a checkpoint of ours, whether there are payloads or not. */
-  get #mainChainWaits(): boolean {
-    return this.#follow.deposits.waiting.length > 0 || this.#options.isAwaited?.() === true;
-  }
-
-  #propose(now: number, effects: Effects): void {
-    const election = this.#election;
-    const { self } = this.#options;
-    const { round } = election;
-    if (election.proposerOf(round) !== self || this.#follow.queued > 0) return;
-    const own = election.proposalIn(round);
-    if (own !== undefined) {
-      if (election.certificate === undefined && election.resendDue(round, now))
-        effects.send.push({ to: 'all', message: own });
-      return;
-    }
-    // Signed before a crash and forgotten what: the round passes.
-    if (election.signedIn(round) !== undefined || election.certificate !== undefined) return;
-    const depositsWait = this.#mainChainWaits;
-    const anchors = chooseAnchors(this.#graph, LIMITS.coneEnvelopesMax, depositsWait);
-    const evaluation = anchors && this.#follow.evaluate(anchors);
-    if (evaluation === undefined) return;
-    this.#remember(evaluation);
-    const { checkpoint, hash } = evaluation;
-    const { signature } = this.#castVote(round, hash, now, effects);
-    const message: ProposalMessage = { kind: 'proposal', round, checkpoint, signature };
-    election.addProposal(self, message, hash);
-    election.certify(now, self);
-    election.resendDue(round, now);
-    effects.send.push({ to: 'all', message });
+  /** Somebody waits for a checkpoint, whether there are payloads or not: the main chain, or who has lost its records. */
+  get #isAwaited(): boolean {
+    const { head } = this.#graph.anchors;
+    return (
+      this.#follow.deposits.waiting.length > 0 ||
+      this.#options.isAwaited?.() === true ||
+      (!this.#past.isCertain && head > 0) ||
+      this.#lostPasts.areAwaiting(head)
+    );
   }
 
   #exchangeHeads(now: number, effects: Effects): void {
@@ -501,9 +366,10 @@ export class Member {
   #turn(turn: MemberTurn): void {
     this.#givenUp.push(...renew(this.#parts, this.#timing, turn));
     this.#answers = new AnswerBudget(turn.members.length);
-    this.#early.length = 0;
+    this.#voting.forgetEarly();
     this.#answeredAt.clear();
     this.#past.forgetHeard();
+    this.#lostPasts.forget();
     this.#approval = { target: '', at: 0, doublings: 0 };
   }
 
@@ -511,20 +377,12 @@ export class Member {
     const { deliveries, votes } = restoreRecords(this.#parts, records, (turn) => this.#turn(turn));
     this.#redeliver = deliveries;
     this.#givenUp = this.#givenUp.filter((envelope) => !this.holds(envelope.hash));
-    this.#election = this.#newElection();
-    for (const vote of votes) {
-      if (vote.sequence !== this.#election.sequence) continue;
-      this.#election.enterAtLeast(vote.round);
-      this.#election.setSigned(vote.round, vote.hash);
-    }
+    this.#voting.restore(votes);
   }
 
   /** Records that replace all earlier ones: for a fresh log, whenever the shell finds the old one long enough. */
   snapshot(): LogRecord[] {
-    const votes = this.#election
-      .votesOfOurs()
-      .map(({ round, hash }) => voteRecord({ sequence: this.#election.sequence, round, hash }));
-    return [...snapshotOf(this.#parts), ...votes];
+    return [...snapshotOf(this.#parts), ...this.#voting.records()];
   }
 
   /** Why this member has stopped, as `status` says at greater cost; undefined while all is well. */
@@ -535,7 +393,7 @@ export class Member {
   status(): MemberStatus {
     const obstacle = this.isBarred ? 'barred for forged payloads' : this.draftObstacle();
     const own = { obstacle, perSecond: this.#rate.perSecond, barred: this.#parts.accusations.barred };
-    return statusOf(this.#parts, this.#election, own);
+    return statusOf(this.#parts, this.#voting.election, own);
   }
 
   /** The newest vertices that are not final, at most `limit`, parents before children. */

@@ -37,7 +37,7 @@ const all: SubnetMessage[] = [
   { kind: 'envelope', encoded: Uint8Array.of(1, 2) },
   { kind: 'envelopes', encoded: [Uint8Array.of(1), Uint8Array.of()] },
   { kind: 'envelope-request', hashes: [hash(1)], heads: [head] },
-  { kind: 'heads', checkpoint: 4, heads: [head, head] },
+  { kind: 'heads', checkpoint: 4, uncertain: true, heads: [head, head] },
   { kind: 'proposal', round: 2, checkpoint, signature },
   { kind: 'vote', sequence: 3, round: 2, hash: checkpointHash(checkpoint), signature },
   { kind: 'checkpoint-request', sequence: 3 },

@@ -46,6 +46,8 @@ export interface HeadsMessage {
   readonly kind: 'heads';
   /** Sequence of the last checkpoint applied. */
   readonly checkpoint: number;
+  /** The sender has lost its records, and issues nothing before there is an anchor that is new to it (DAG-10.3). */
+  readonly uncertain: boolean;
   readonly heads: readonly LaneHead[];
 }
 
@@ -120,7 +122,8 @@ function readHead(reader: Reader): LaneHead {
 const writeHash = (writer: Writer, hash: Hash): Writer => writer.fixed(hash, HASH_BYTES);
 
 export function encodeMessage(message: SubnetMessage): Uint8Array {
-  const writer = new Writer(512);
+  // Envelopes are the bulk of all that is said: their room is measured, so that they are copied once.
+  const writer = new Writer(message.kind === 'envelope' ? 5 + message.encoded.length : 512);
   writer.u8(KINDS.indexOf(message.kind));
   switch (message.kind) {
     case 'envelope':
@@ -133,7 +136,7 @@ export function encodeMessage(message: SubnetMessage): Uint8Array {
       writer.list(message.hashes, writeHash).list(message.heads, writeHead);
       break;
     case 'heads':
-      writer.u53(message.checkpoint).list(message.heads, writeHead);
+      writer.u53(message.checkpoint).bool(message.uncertain).list(message.heads, writeHead);
       break;
     case 'proposal':
       writer.u32(message.round);
@@ -177,7 +180,12 @@ function readMessage(reader: Reader): SubnetMessage {
         heads: reader.list(HEADS_MAX, readHead),
       };
     case 'heads':
-      return { kind, checkpoint: reader.u53(), heads: reader.list(HEADS_MAX, readHead) };
+      return {
+        kind,
+        checkpoint: reader.u53(),
+        uncertain: reader.bool(),
+        heads: reader.list(HEADS_MAX, readHead),
+      };
     case 'proposal':
       return {
         kind,

@@ -1,14 +1,16 @@
-/** Whether a member knows what it has issued before (spec DAG-10.3). */
+/** Whether a member knows what it has issued before, and who else does not (spec DAG-10.3). */
 import { quorumOf } from '../ledger/validators.ts';
 import type { MemberOptions } from './effects.ts';
 import type { Graph } from './graph.ts';
 import type { HeadsMessage } from './messages.ts';
 
 /**
- * What is on its way arrives within this time, and what somebody alone holds is told to others. Not longer: a subnet in which
- * nobody else sends has no new checkpoint, and who floods it must not keep us silent.
+ * What is on its way arrives within this time, and what somebody alone holds is told to others. Not longer: where two thirds of the
+ * stake do not take part any more no new checkpoint comes until we issue.
  */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
+/** Two checkpoints are what a member waits for; some may be on their way when it begins. */
+const HELPED_CHECKPOINTS = 4;
 
 export class OwnPast {
   isCertain: boolean;
@@ -65,5 +67,30 @@ export class OwnPast {
   /** Other members: what those before have told goes by other indices. */
   forgetHeard(): void {
     this.#heard.clear();
+  }
+}
+
+/**
+ * Who else waits for an anchor that is new to it. A subnet in which nobody sends makes its checkpoints for them out of empty envelopes, a
+ * few for each time it is told: a liar gains no more by it than by payloads of its own.
+ */
+export class LostPasts {
+  /** By member: the last checkpoint here when it was first told. */
+  readonly #since = new Map<number, number>();
+
+  /** Before the first checkpoint everybody begins, and nobody has lost anything. */
+  hear(from: number, { uncertain, checkpoint }: HeadsMessage, head: number): void {
+    if (!uncertain) this.#since.delete(from);
+    else if (checkpoint > 0 && !this.#since.has(from)) this.#since.set(from, head);
+  }
+
+  areAwaiting(head: number): boolean {
+    for (const since of this.#since.values()) if (head < since + HELPED_CHECKPOINTS) return true;
+    return false;
+  }
+
+  /** Others decide: indices name other members. */
+  forget(): void {
+    this.#since.clear();
   }
 }
