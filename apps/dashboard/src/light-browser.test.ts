@@ -54,7 +54,7 @@ suite('the browser verifies', { skip }, () => {
   };
 
   before(async () => {
-    const ports = 20_000 + Math.floor(Math.random() * 40) * 500 + 137;
+    const ports = 20_000 + Math.floor(Math.random() * 24) * 500 + 137;
     const child = spawn(
       process.execPath,
       [

@@ -2,6 +2,15 @@
 import { createServer } from 'node:net';
 
 const TRIES_MAX = 200;
+/** Rooms for a devnet each, far from the default ports, below those that systems give to outgoing connections (from 32 768). */
+const ROOM_FIRST = 20_000;
+const ROOM_PORTS = 500;
+const ROOMS = 24;
+
+/** Where a devnet of its own may look for ports: seldom where another one does that starts at the same time. */
+export function anyRoom(random: () => number = Math.random): number {
+  return ROOM_FIRST + ROOM_PORTS * Math.floor(random() * ROOMS);
+}
 
 /** True when nothing listens there now. */
 export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {

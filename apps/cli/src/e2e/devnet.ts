@@ -7,14 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeStatus, SubnetStatus } from '@itc/client/api.js';
 import type { Client } from '@itc/client/client.js';
-import { nextFreePort } from '../devnet/ports.ts';
+import { anyRoom, nextFreePort } from '../devnet/ports.ts';
 import { openClient } from '../wallet.ts';
 import { ITC, run, type Ran, type RunOptions } from './itc.ts';
 
-/** Far from the default ports, and far from each other for files that run at once. */
-const PORT_FIRST = 20_000;
-const PORT_STEP = 500;
-const PORT_STEPS = 40;
 const READY_MS_MAX = 120_000;
 
 export interface Ready {
@@ -42,8 +38,7 @@ export class TestDevnet {
 
   /** Rejects with what the devnet said when it is not ready in time. */
   async start(argv: readonly string[] = []): Promise<Ready> {
-    const slot = Math.floor(Math.random() * PORT_STEPS);
-    const apiPort = await nextFreePort(PORT_FIRST + slot * PORT_STEP, new Set());
+    const apiPort = await nextFreePort(anyRoom(), new Set());
     const mqttPort = await nextFreePort(apiPort + 300, new Set());
     const child = spawn(
       process.execPath,

@@ -9,13 +9,9 @@ import { formatAddress } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { gatewayPlaces, HOME_ENTRY } from '../devnet/home.ts';
 import { layoutOf, readDevnet, type Devnet, type Layout } from '../devnet/layout.ts';
-import { nextFreePort } from '../devnet/ports.ts';
+import { anyRoom, nextFreePort } from '../devnet/ports.ts';
 
 const ITC = fileURLToPath(new URL('../../bin/itc.mjs', import.meta.url));
-/** Far from the ports of a devnet that somebody else has running. */
-const PORT_FIRST = 30_000;
-const PORT_STEP = 500;
-const PORT_STEPS = 40;
 const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 20_000;
 
@@ -49,8 +45,8 @@ export class Stage implements AsyncDisposable {
   /** A devnet in a folder of its own, ready, unless it is aborted before. `argv`: further options of `itc devnet`. */
   static async start(argv: readonly string[], signal: AbortSignal): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'itc-story-'));
-    const slot = PORT_FIRST + PORT_STEP * Math.floor(Math.random() * PORT_STEPS);
-    const ports = ['--api-port', `${await nextFreePort(slot, new Set())}`, '--mqtt-port', `${slot + 300}`];
+    const room = anyRoom();
+    const ports = ['--api-port', `${await nextFreePort(room, new Set())}`, '--mqtt-port', `${room + 300}`];
     const child = spawn(
       process.execPath,
       [ITC, 'devnet', '--json', '--no-simulation', '--data-dir', folder, ...ports, ...argv],
