@@ -19,8 +19,16 @@ import type { StateKey } from '@itc/core/state/keys.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { open, problem } from './http.ts';
 import { readingShown, type ProvedReading } from './light-reading.ts';
-import { declined, fault, lastOf, nextPiece, type LightFault, type LightWant } from './light-request.ts';
-import { Asking, chainOf, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
+import {
+  declined,
+  fault,
+  lastOf,
+  nextPiece,
+  recordsShown,
+  type LightFault,
+  type LightWant,
+} from './light-request.ts';
+import { Asking, chainOf, PARTS_MAX, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
 import type { LightStore, ProofLine } from './light-store.ts';
 
 export interface CoSignedOptions extends AskingOptions {
@@ -49,8 +57,6 @@ interface Answer {
 
 /** Of one answer: `CO_SIGNED_HOPS_MAX` hops of some eighty signers each. */
 const STREAM_BYTES_MAX = 64 << 20;
-/** Answers in a row that each lead a part of the way. */
-const ROUNDS_MAX = 64;
 
 export class CoSignedClient {
   readonly #o: CoSignedOptions;
@@ -105,15 +111,8 @@ export class CoSignedClient {
     return this.#asking.inTurn(async () => {
       const asked = await this.#first(keys.map((key) => ({ kind: 'state', key })));
       if (!asked.ok) return asked;
-      const { gateway, events } = asked.value;
-      const value: (Uint8Array | undefined)[] = [];
-      for (const key of keys) {
-        const event = events.find((found) => found.kind === 'state' && equalBytes(found.key, key));
-        if (event?.kind !== 'state')
-          return fault('missing', gateway, `the answer does not show ${toHex(key)}`);
-        value.push(event.value);
-      }
-      return ok({ ...line(asked.value), value });
+      const shown = recordsShown(asked.value, keys);
+      return shown.ok ? ok({ ...line(asked.value), value: shown.value }) : shown;
     });
   }
 
@@ -182,7 +181,7 @@ export class CoSignedClient {
 
   /** Until the newest checkpoint: an answer may lead a part of the way only. */
   async #ask(gateway: string, wants: readonly Want[]): Promise<Ok<Answer> | LightFault> {
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    for (let parts = 0; parts < PARTS_MAX; parts += 1) {
       const answer = await this.#askOnce(gateway, wants);
       if (!answer.ok) return answer;
       this.#trust = answer.value.believed.trust;

@@ -12,6 +12,7 @@ import { writeEvidence, type Evidence } from '@itc/core/ledger/evidence.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import { epoch, millis, type Height } from '@itc/core/ledger/ids.js';
 import type { CoSignedCheck } from '@itc/core/light/co-signed.js';
+import type { CoSignedEvent } from '@itc/core/light/co-signed-reader.js';
 import { TRUST_EPOCH, TRUST_HASH, TRUST_HEIGHT, TRUST_TIME } from '@itc/core/light/engine/layout.js';
 import { LightReader, type LightEvent, type StreamCheck } from '@itc/core/light/light-reader.js';
 import type { ReadingCheck } from '@itc/core/light/reading-proof.js';
@@ -94,6 +95,20 @@ export async function askLight(ask: LightAsk): Promise<Ok<LightAnswer> | LightRe
       return fault('unreachable', gateway, error instanceof Error ? error.message : 'no answer');
     throw error;
   }
+}
+
+/** What an answer shows of each key, in the order asked for; undefined where it provably holds nothing. */
+export function recordsShown(
+  { gateway, events }: { readonly gateway: string; readonly events: readonly (LightEvent | CoSignedEvent)[] },
+  keys: readonly StateKey[],
+): Ok<readonly (Uint8Array | undefined)[]> | LightFault {
+  const values: (Uint8Array | undefined)[] = [];
+  for (const key of keys) {
+    const event = events.find((found) => found.kind === 'state' && equalBytes(found.key, key));
+    if (event?.kind !== 'state') return fault('missing', gateway, `the answer does not show ${toHex(key)}`);
+    values.push(event.value);
+  }
+  return ok(values);
 }
 
 /** Whether the gateway took it. One that is gone, or refuses, took nothing. */

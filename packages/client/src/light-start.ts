@@ -7,6 +7,9 @@ import { decodeGenesis, genesisHash, type Genesis } from '@itc/core/ledger/genes
 import { TRUST_BYTES } from '@itc/core/light/engine/layout.js';
 import type { Fetch } from './http.ts';
 
+/** Answers in a row that each lead a part of the way (CLIENT-14.10). */
+export const PARTS_MAX = 64;
+
 /** What is trusted to begin with: the hash with its document, or 149 bytes that somebody trusted wrote down. */
 export type LightStart =
   | { readonly kind: 'genesis'; readonly hash: Hash; readonly document: Uint8Array }

@@ -20,6 +20,7 @@ import {
   askLight,
   fault,
   lastOf,
+  recordsShown,
   reportEvidence,
   type LightAnswer,
   type LightAsk,
@@ -27,7 +28,7 @@ import {
   type LightRefusal,
   type LightWant,
 } from './light-request.ts';
-import { Asking, chainOf, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
+import { Asking, chainOf, PARTS_MAX, trustOf, type AskingOptions, type LightStart } from './light-start.ts';
 import {
   CONFLICTS_MAX,
   convicted,
@@ -83,8 +84,6 @@ export interface Synced extends ProofLine {
 export const GATEWAYS_MAX = 8;
 /** As many as a node answers at once (LIGHT-10.1). */
 export const WANTS_MAX = 16;
-/** Answers that lead one way, each a part of it. */
-const PARTS_MAX = 64;
 const NONCE_BYTES = 32;
 
 export class LightWallet {
@@ -227,20 +226,16 @@ export class LightWallet {
     return this.#asking.inTurn(async () => {
       const asked = await this.#read(keys.map((key) => ({ kind: 'state', key })));
       if (!asked.ok) return { ...asked, ...lastOfAll(this.#kept.seen, keys) };
-      const { gateway, head, events } = asked.value;
-      const values: (Uint8Array | undefined)[] = [];
-      for (const key of keys) {
-        const event = events.find((found) => found.kind === 'state' && equalBytes(found.key, key));
-        if (event?.kind !== 'state')
-          return fault('missing', gateway, `the answer does not show ${toHex(key)}`);
-        values.push(event.value);
-      }
+      const shown = recordsShown(asked.value, keys);
+      if (!shown.ok) return shown;
+      const { gateway, head } = asked.value;
+      const { value } = shown;
       const proof = proofLine(head);
       await this.#advance(
         asked.value,
-        keys.map((name, i) => ({ name, value: values[i], proof })),
+        keys.map((name, i) => ({ name, value: value[i], proof })),
       );
-      return ok({ value: values, gateway, ...proof });
+      return ok({ value, gateway, ...proof });
     });
   }
 

@@ -5,8 +5,7 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { decode, type DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Refused, type Result } from '../bytes/result.ts';
-import { Writer } from '../bytes/writer.ts';
-import { HASH_BYTES, ZERO_HASH, type Hash } from '../crypto/hash.ts';
+import { ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
 import { closesEpoch, headerHash, type Header } from '../ledger/block.ts';
 import {
@@ -20,12 +19,13 @@ import {
 } from '../ledger/co-signers.ts';
 import { readHash } from '../ledger/fields.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
-import { epoch, height, millis } from '../ledger/ids.ts';
+import { epoch, height } from '../ledger/ids.ts';
 import { coSigningBytes } from '../ledger/stable-certificate.ts';
 import { indicesOf, quorumOf } from '../ledger/validators.ts';
 import { verifyStateProof } from '../crypto/state-tree.ts';
 import { CO_SIGNERS_KEY, stateKeyHash } from '../state/keys.ts';
 import type { ShownRecord } from './shown-record.ts';
+import { encodeTrusted, readBelieved } from './trust-bytes.ts';
 import type { TrustedHeader } from './trust.ts';
 
 /** A block at a checkpoint height, and the state after it: what is co-signed. */
@@ -193,18 +193,8 @@ function conflictOf(
 }
 
 /** 149 bytes, laid out like `encodeTrust`, with the hash of the co-signers in the place of the validators'. */
-export function encodeCoSignedTrust(trust: CoSignedTrust): Uint8Array {
-  const { last, coSigners } = trust;
-  return new Writer(160)
-    .fixed(trust.chain, HASH_BYTES)
-    .u32(coSigners.epoch)
-    .fixed(coSignersHash(coSigners), HASH_BYTES)
-    .u53(last.height)
-    .u53(last.time)
-    .fixed(last.hash, HASH_BYTES)
-    .fixed(last.stateRoot, HASH_BYTES)
-    .bool(trust.ended)
-    .finish();
+export function encodeCoSignedTrust({ coSigners, ...trust }: CoSignedTrust): Uint8Array {
+  return encodeTrusted({ ...trust, epoch: coSigners.epoch, trusted: coSignersHash(coSigners) });
 }
 
 /** With the list whose hash was kept: whoever serves a stream shows it first. */
@@ -217,12 +207,6 @@ export function decodeCoSignedTrust(
     const trusted = epoch(reader.u32());
     if (!equalBytes(readHash(reader), coSignersHash(coSigners)) || coSigners.epoch !== trusted)
       reader.refuse('decode.not-canonical', 'the co-signers are not those that were trusted');
-    const last = {
-      height: height(reader.u53()),
-      time: millis(reader.u53()),
-      hash: readHash(reader),
-      stateRoot: readHash(reader),
-    };
-    return { chain, coSigners, last, ended: reader.bool() };
+    return { chain, coSigners, ...readBelieved(reader) };
   }, bytes);
 }

@@ -6,17 +6,17 @@
 import { equalBytes } from '../bytes/hex.ts';
 import { decode, type DecodeCode } from '../bytes/reader.ts';
 import { ok, refused, type Ok, type Refused, type Result } from '../bytes/result.ts';
-import { Writer } from '../bytes/writer.ts';
-import { HASH_BYTES, ZERO_HASH, type Hash } from '../crypto/hash.ts';
+import { ZERO_HASH, type Hash } from '../crypto/hash.ts';
 import type { SignatureVerifier } from '../crypto/signature.ts';
 import { closesEpoch, type Certificate, type Header } from '../ledger/block.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import { genesisHash, type Genesis } from '../ledger/genesis.ts';
-import { epoch, height, millis, type Epoch, type Height, type Millis } from '../ledger/ids.ts';
+import { epoch, height, type Epoch, type Height, type Millis } from '../ledger/ids.ts';
 import { readHash } from '../ledger/fields.ts';
 import { validatorsHash, type ValidatorSet } from '../ledger/validators.ts';
 import { verifyHeaderCertificate, type CertificateCheck } from './certificate.ts';
 import { doubleVotes } from './double-vote.ts';
+import { encodeTrusted, readBelieved } from './trust-bytes.ts';
 
 export interface Trust {
   /** Genesis hash. */
@@ -116,17 +116,7 @@ function sameHeight(trust: Trust, other: CertifiedHeader, hash: Hash): TrustResu
 
 /** What must survive a restart, 149 bytes; the set itself is kept apart or fetched again, and checked against its hash. */
 export function encodeTrust(trust: Trust): Uint8Array {
-  const { last } = trust;
-  return new Writer(160)
-    .fixed(trust.chain, HASH_BYTES)
-    .u32(trust.epoch)
-    .fixed(validatorsHash(trust.validators), HASH_BYTES)
-    .u53(last.height)
-    .u53(last.time)
-    .fixed(last.hash, HASH_BYTES)
-    .fixed(last.stateRoot, HASH_BYTES)
-    .bool(trust.ended)
-    .finish();
+  return encodeTrusted({ ...trust, trusted: validatorsHash(trust.validators) });
 }
 
 export function decodeTrust(bytes: Uint8Array, validators: ValidatorSet): Result<Trust, DecodeCode> {
@@ -136,12 +126,6 @@ export function decodeTrust(bytes: Uint8Array, validators: ValidatorSet): Result
     if (!equalBytes(readHash(reader), validatorsHash(validators))) {
       reader.refuse('decode.not-canonical', 'the validator set is not the one that was trusted');
     }
-    const last = {
-      height: height(reader.u53()),
-      time: millis(reader.u53()),
-      hash: readHash(reader),
-      stateRoot: readHash(reader),
-    };
-    return { chain, epoch: trusted, validators, last, ended: reader.bool(), certificate: undefined };
+    return { chain, epoch: trusted, validators, ...readBelieved(reader), certificate: undefined };
   }, bytes);
 }
