@@ -143,7 +143,7 @@ suite('the page in a browser', { skip }, () => {
     await page.until(`${text('.banner')}?.includes('Connection lost, retrying')`);
     await page.until(`${text('.hero h2')}?.startsWith('Was:')`);
     api.down = false;
-    await page.until(`document.querySelector('.banner') === null`, 15_000);
+    await page.until(`document.querySelector('.banner') === null`);
     await page.until(`${text('.hero h2')}?.startsWith('Ready')`);
     // The browser logs the failed requests themselves; those are the point here.
     page.errors.splice(before);

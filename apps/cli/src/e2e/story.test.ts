@@ -27,7 +27,7 @@ const SCENES = [
   /retired, with the deposit back/,
   /sponsors paid the fees/,
 ];
-const MINUTES_MAX = 4;
+const MINUTES_MAX = 10;
 
 test('NODE-7.20: the whole life of a lamp goes as expected, every step of it, and leaves nothing behind', async () => {
   const ran = await run(['story', 'lamp', '--start', '--validators', '1', '--json', '--quiet'], {

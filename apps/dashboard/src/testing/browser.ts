@@ -156,7 +156,7 @@ export class Browser {
   }
 
   /** Polls the page until the expression is truthy, and returns its value. */
-  async until<T>(expression: string, timeoutMs = 10_000): Promise<T> {
+  async until<T>(expression: string, timeoutMs = 60_000): Promise<T> {
     const end = Date.now() + timeoutMs;
     for (;;) {
       const value = await this.evaluate<T>(expression);
