@@ -17,6 +17,7 @@ import { Vault, type VaultEntry } from './vault.ts';
 installNativeSha256();
 const { chain } = world();
 const device = keyPair(40);
+const BURST = 128;
 
 function payload(sequence: number, bytes = 100): Payload {
   return signedPayload(chain, device, { sequence, content: new Uint8Array(bytes) });
@@ -164,12 +165,16 @@ test('EDGE-4.7: on a real disk a second takes well over a thousand payloads', as
   try {
     await using tables: Tables = await LmdbTables.open({ folder });
     const vault = Vault.open({ tables });
-    const payloads = Array.from({ length: 1_500 }, (_, i) => payload(i + 1, 600));
-    const start = performance.now();
+    const payloads = Array.from({ length: 12 * BURST }, (_, i) => payload(i + 1, 600));
+    const times: number[] = [];
     // 128 at a time, as one client's receive maximum allows.
-    for (let i = 0; i < payloads.length; i += 128)
-      await Promise.all(payloads.slice(i, i + 128).map((one) => vault.put(entry(one))));
-    const perSecond = payloads.length / ((performance.now() - start) / 1000);
+    for (let i = 0; i < payloads.length; i += BURST) {
+      const start = performance.now();
+      await Promise.all(payloads.slice(i, i + BURST).map((one) => vault.put(entry(one))));
+      times.push(performance.now() - start);
+    }
+    // By the middle one: a machine with much else to do pauses in some of them.
+    const perSecond = (BURST * 1_000) / (times.toSorted((a, b) => a - b)[times.length >> 1] as number);
     await vault.close();
     // Far below what it does: this fails when a write per payload creeps in, not when the machine is busy.
     assert.ok(perSecond > 300, `${Math.round(perSecond)} a second`);
