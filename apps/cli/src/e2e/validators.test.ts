@@ -92,8 +92,9 @@ test('NODE-7.23: who has joined co-signs like those who began; a reading of its 
   assert.equal(json(ran)['valid'], true);
   const address = formatAddress((await openKey(net.folder, 'validator-5')).address);
   const key = (await weights()).find((one) => one['address'] === address)?.['coSigning'] as { key: string };
+  // A node gathers no more signatures than are enough: its own is among those it has.
   await until('validator-5 has co-signed', async () => {
-    const answer = await fetch(`${net.ready.api}/api/v1/co-signatures`);
+    const answer = await fetch(`${net.at('validator-5').url}/api/v1/co-signatures`);
     const { coSigners } = (await answer.json()) as { coSigners: { key?: string; hasSigned: boolean }[] };
     assert.ok(coSigners.every((one) => one.key !== undefined));
     return coSigners.some((one) => one.key === key.key && one.hasSigned);
