@@ -431,7 +431,7 @@ export function newLamp(o: LampChoices & { ledger: FakeLedger; url: string }): L
 
 let sequence = 0;
 
-/** A signed command; `notAfter` in chain time, a minute ahead unless said. */
+/** A signed command, valid for a minute by the clock of the gateway, which runs ahead of the time of the chain, unless said. */
 export function command(
   t: { ledger: FakeLedger },
   by: KeyPair,
@@ -440,7 +440,7 @@ export function command(
 ): Payload {
   sequence += 1;
   const device = (o.device ?? lampKey).address;
-  const content = encodeCommand({ device, action, notAfter: millis(o.notAfter ?? t.ledger.time + 60_000) });
+  const content = encodeCommand({ device, action, notAfter: millis(o.notAfter ?? Date.now() + 60_000) });
   return signedPayload(t.ledger.chain, by, {
     device,
     sequence: o.sequence ?? sequence,
