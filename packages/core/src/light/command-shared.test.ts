@@ -11,7 +11,7 @@ import { millis } from '../ledger/ids.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { deviceKey, grantKey, keysKey, stateKeyHash } from '../state/keys.ts';
 import { NO_DEPOSIT } from '../state/record-deposit.ts';
-import { encodeRecord } from '../state/records.ts';
+import { encodeRecord, type Device } from '../state/records.ts';
 import { ChainBuilder, GENESIS_TIME, world } from '../testing/chain.ts';
 import { grantBy, ownedDevice } from '../testing/devices.ts';
 import {
@@ -25,8 +25,11 @@ import { schemeKeyPair } from '../testing/schemes.ts';
 import { sharedCommand, sharesOf, type SharedCommand } from '../testing/shared-command.ts';
 import { proveAccess, type AccessProof } from './access-proof.ts';
 import { verifyCommand, type CommandInput } from './command.ts';
+import { VALUE_BYTES_MAX } from './engine/layout.ts';
 import { ReplayWindows } from './replay.ts';
-import { trustGenesis } from './trust.ts';
+import { verifyStreamedCommand } from './stream-access.ts';
+import { encodeLightStream } from './stream.ts';
+import { encodeTrust, trustGenesis } from './trust.ts';
 
 installNativeSha256();
 
@@ -42,16 +45,13 @@ const [owner, alice, bob, carol, stranger] = [61, 62, 63, 64, 65].map((n) => key
 const NOW = millis(GENESIS_TIME + 10_000);
 const ON: Action = { kind: 'on' };
 
+const ownedLamp = (by: KeyPair): Device =>
+  ownedDevice({ key: lamp.key, owner: by.address, at: home.genesis.time });
+
 /** What a gateway shows when these keys act for the account, which owns the lamp, or holds a grant of `granter`. */
 function accessOf(set: KeySet | undefined, granter?: KeyPair): AccessProof {
-  const device = ownedDevice({
-    key: lamp.key,
-    owner: (granter ?? owner).address,
-    at: home.genesis.time,
-  });
-  const changes: StateChange[] = [
-    { key: stateKeyHash(deviceKey(lamp.address)), value: encodeRecord('device', device) },
-  ];
+  const device = encodeRecord('device', ownedLamp(granter ?? owner));
+  const changes: StateChange[] = [{ key: stateKeyHash(deviceKey(lamp.address)), value: device }];
   if (set !== undefined)
     changes.push({
       key: stateKeyHash(keysKey(owner.address)),
@@ -281,4 +281,46 @@ test('LIGHT-5.23: eight keys of Ed25519 fit in a kilobyte, four of ML-DSA-44 in 
   assert.ok(lengthOf(8, 1) <= 1_024);
   assert.ok(lengthOf(4, 3) <= LIMITS.payloadBytesMax);
   assert.equal(lengthOf(8, 1) - lengthOf(7, 1), 97);
+});
+
+test('LIGHT-9.14, LIGHT-5.23: a stream shows the keys of any account, also eight of ML-DSA-44, two of which command', () => {
+  const keys = Array.from({ length: 8 }, (_, i) => schemeKeyPair(3, 20 + i));
+  const [by, other] = keys as [KeyPair, KeyPair];
+  const records = new Map([
+    [deviceKey(lamp.address), encodeRecord('device', ownedLamp(owner))],
+    [
+      keysKey(owner.address),
+      encodeRecord('keys', {
+        ...keySetOf(
+          keys.map(({ key }) => key),
+          2,
+        ),
+        deposit: NO_DEPOSIT,
+      }),
+    ],
+  ]);
+  const tree = StateTree.empty.update(
+    [...records].map(([key, value]) => ({ key: stateKeyHash(key), value })),
+  );
+  const { block, certificate } = new ChainBuilder(home).append([], { stateRoot: tree.root });
+  const items = [...records].map(([key, value]) => {
+    return { kind: 'state', key, value, proof: tree.prove(stateKeyHash(key)) } as const;
+  });
+  const { header } = block;
+  const stream = encodeLightStream({ trusted: home.validators.set, hops: [], header, certificate, items });
+  assert.equal(Math.max(...[...records.values()].map(({ length }) => length)), VALUE_BYTES_MAX - 4);
+  const told = (command: Uint8Array): string => {
+    const verdict = verifyStreamedCommand({
+      trust: encodeTrust(trustGenesis(home.genesis)),
+      stream,
+      device: lamp.address,
+      command,
+      now: NOW,
+      replay: new ReplayWindows(),
+      verify: verifySignature,
+    });
+    return verdict.kind === 'accepted' ? 'ok' : `${verdict.reason}: ${verdict.message}`;
+  };
+  assert.equal(told(together(by, other)), 'ok');
+  assert.match(told(sharedCommand(wanted(by))), /^below-threshold/);
 });
