@@ -1,4 +1,5 @@
 /** `itc node`: one process of the network, as its configuration says. */
+import { Socket } from 'node:net';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
 import { parseHash } from '@itc/client/client.js';
 import { toHex } from '@itc/core/bytes/hex.js';
@@ -89,5 +90,7 @@ function interrupted(): Promise<void> {
     process.stdin.once('end', () => resolve());
     process.stdin.once('error', () => resolve());
     process.stdin.resume();
+    // Listening for our end must not put it off: whoever supervises us keeps the other end open.
+    if (process.stdin instanceof Socket) process.stdin.unref();
   });
 }

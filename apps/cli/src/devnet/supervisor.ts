@@ -193,7 +193,10 @@ export class Supervisor {
     child.since = Date.now();
     if (child.stopping) {
       child.state = 'stopped';
-      child.reason = `stopped; start it again with: itc devnet start ${name}`;
+      // An operator should know: what it had in hand was cut off as by a crash.
+      const how =
+        end.signal === 'SIGKILL' ? `killed, it did not stop in ${this.#stopMs / 1_000} s` : 'stopped';
+      child.reason = `${how}; start it again with: itc devnet start ${name}`;
     } else {
       child.state = 'exited';
       const how =

@@ -440,6 +440,10 @@ test('NODE-1.2, NODE-1.1: without a quorum nothing becomes final and status says
   assert.equal(status.ready, false);
 
   await Promise.all(['validator-1', 'validator-4'].map((name) => net.control('stop', name)));
+  const { processes = [] } = await net.status();
+  for (const { name, reason } of processes)
+    if (name === 'validator-1' || name === 'validator-4')
+      assert.match(reason ?? '', /^stopped;/, `${name} stops when it is asked to`);
   const ran = await lamp(['level', 'lamp-1', '42']);
   assert.equal(ran.code, 0, ran.stdout + ran.stderr);
   const command = json(ran) as unknown as CommandStatus;
