@@ -3,11 +3,13 @@
  * and the oldest go as a whole. Pages lie one behind another in a few large buffers, found by tables of numbers: a hundred
  * thousand objects would be looked at by every turn of the garbage collector.
  */
-import { Chunk } from './state-page.ts';
+import { Chunk, pageWords } from './state-page.ts';
 
 /** Of a chunk: 1 MiB, and the most a page can have. */
 export const CHUNK_WORDS: number = 1 << 18;
 const SLOTS_MIN = 256;
+/** A table of pages that has less of the cache's room than one in so many does not stay one by itself. */
+const SHARE_MIN = 16;
 /** Of the tables, at worst. */
 const BYTES_PER_PAGE = 64;
 
@@ -17,11 +19,18 @@ export class PageTable {
   bytes = 0;
   #count = 0;
   /** Of a slot: location + 1 of the page, 0 for none, and where it lies, in chunks and words. Both are in one line of memory. */
-  #slots: Float64Array = new Float64Array(2 * SLOTS_MIN);
+  #slots: Float64Array;
 
   /** Of the page found last. */
   chunk: Chunk | undefined;
   at = 0;
+
+  /** Room for so many pages to begin with. */
+  constructor(expected = 0) {
+    let slots = SLOTS_MIN;
+    while (slots < 2 * (expected + 1)) slots *= 2;
+    this.#slots = new Float64Array(2 * slots);
+  }
 
   find(location: number): boolean {
     const slot = this.#slotOf(location);
@@ -40,6 +49,16 @@ export class PageTable {
     this.#slots[slot] = location + 1;
     this.#slots[slot + 1] = CHUNK_WORDS * chunk + at;
     this.bytes += 4 * words + BYTES_PER_PAGE;
+  }
+
+  /** Where each page lies. */
+  each(visit: (location: number, chunk: Chunk, at: number) => void): void {
+    for (let slot = 0; slot < this.#slots.length; slot += 2) {
+      if (this.#slots[slot] === 0) continue;
+      const place = this.#slots[slot + 1] as number;
+      const chunk = this.chunks[Math.floor(place / CHUNK_WORDS)] as Chunk;
+      visit((this.#slots[slot] as number) - 1, chunk, place % CHUNK_WORDS);
+    }
   }
 
   #slotOf(location: number): number {
@@ -129,8 +148,18 @@ export class PageCache {
     this.#bound();
   }
 
-  /** Takes over a whole table of pages with its chunks. */
+  /**
+   * Takes over a whole table of pages with its chunks, or what is in it when that is little: buffers filled by a thousandth, and as
+   * many tables to look through, would be all there is when blocks change little.
+   */
   adopt(table: PageTable): void {
+    if (SHARE_MIN * table.bytes < this.#bytesMax) {
+      table.each((location, chunk, at) => {
+        this.#copy(location, chunk, at);
+      });
+      this.#forgotten.push(...table.chunks);
+      return;
+    }
     this.#tables.splice(1, 0, table);
     this.#bytes += table.bytes;
     this.#bound();
@@ -143,9 +172,11 @@ export class PageCache {
   }
 
   #keep(location: number): void {
-    const { chunk, at } = this;
-    const from = chunk as Chunk;
-    const words = from.words[at] as number;
+    this.#copy(location, this.chunk as Chunk, this.at);
+  }
+
+  #copy(location: number, from: Chunk, at: number): void {
+    const words = pageWords(from.words, at);
     this.#place(location, words);
     (this.chunk as Chunk).words.set(from.words.subarray(at, at + words), this.at);
     this.#bound();

@@ -27,9 +27,9 @@ export interface PageStore {
   load(location: number, take: (bytes: Uint8Array, from: number, to: number) => void): void;
   /**
    * Where a page of so many bytes is to be stored, behind the one before: a whole number below 2^52, higher than all given before.
-   * One that is not live is for earlier trees only; one that stands apart does not lie behind the one before in the run.
+   * One that is not live is for earlier trees only. In the run it begins at `at`, see `StoredRun`.
    */
-  place(bytes: number, isLive: boolean, isApart: boolean): number;
+  place(bytes: number, isLive: boolean, at: number): number;
   /** The newest tree does not refer to this page any more; those before it do. */
   release(location: number, bytes: number): void;
   /** Whether the page should be stored anew when it is met, so that what lies round it can go. */
@@ -40,6 +40,10 @@ export interface PageStore {
 const FRESH = 2 ** 52;
 const SHIFT: number = Math.log2(CHUNK_WORDS);
 const MASK = CHUNK_WORDS - 1;
+/** Twice the bytes of a chunk, so that what ends one and what begins the next are not neighbours in a run. */
+const RUN_SPAN: number = 8 * CHUNK_WORDS;
+/** Of the words of changed pages: if more than one in so many is in pages that nobody refers to any more, the others move together. */
+const WASTE_MAX = 4;
 
 /** Pages that were changed between one time of storing and the next, by number. */
 class Interval {
@@ -53,6 +57,8 @@ class Interval {
   /** Of its newest entry of undone words: the version, or 0, and where. */
   undoVersion: Int32Array = new Int32Array(256);
   undoAt: Int32Array = new Int32Array(256);
+  /** Whether it may refer to pages that are not stored. */
+  refers: Uint8Array = new Uint8Array(256);
   /** Once stored: where, ascending, −1 for what nobody can see; and by which version. */
   locations: Float64Array = new Float64Array(0);
   sealed = 0;
@@ -74,6 +80,9 @@ class Interval {
       this.retired = grown(this.retired);
       this.undoVersion = grown(this.undoVersion);
       this.undoAt = grown(this.undoAt);
+      const refers = new Uint8Array(2 * i);
+      refers.set(this.refers);
+      this.refers = refers;
     }
     this.places[i] = place;
     this.made[i] = version;
@@ -98,10 +107,19 @@ class Interval {
   shown: Int32Array = new Int32Array(0);
 }
 
-/** The pages that were changed, as they are to be stored: in the order of their places, one behind another but for those apart. */
-export interface StoredRun {
-  readonly chunks: readonly Chunk[];
+/** The pages that were changed, as they are to be stored, where they lay before. */
+export class StoredRun {
   readonly table: PageTable;
+
+  constructor(table: PageTable) {
+    this.table = table;
+  }
+
+  /** So many bytes from where a page begins: those of the page, and of its neighbours as far as their places adjoin. */
+  bytes(at: number, length: number): Uint8Array {
+    const from = at % RUN_SPAN;
+    return (this.table.chunks[Math.floor(at / RUN_SPAN)] as Chunk).bytes.subarray(from, from + length);
+  }
 }
 
 export class PagePool {
@@ -115,6 +133,8 @@ export class PagePool {
   #chunks: Chunk[] = [];
   readonly #spare: SpareChunks;
   #free = CHUNK_WORDS;
+  /** Of changed pages that the newest tree has no use for. */
+  #retiredWords = 0;
   #isUpdating = false;
   #keptFrom = 0;
 
@@ -235,17 +255,24 @@ export class PagePool {
     this.open(reference);
     const { chunk, at } = this;
     this.#store.release(this.located(reference), 4 * pageWords(chunk.words, at));
-    return this.add(chunk, at);
+    return this.add(chunk, at, false);
   }
 
-  /** A page of the newest tree with these words. Gives its number; it is open. */
-  add(from: Chunk, start: number): number {
+  /** A page of the newest tree with these words, which may refer to pages that are not stored. Gives its number; it is open. */
+  add(from: Chunk, start: number, refers = true): number {
     const count = pageWords(from.words, start);
     const place = this.#allocate(count);
     this.chunk = this.#chunks[place >>> SHIFT] as Chunk;
     this.at = place & MASK;
     this.chunk.words.set(from.words.subarray(start, start + count), this.at);
-    return this.#open.add(place, this.version);
+    const i = this.#open.add(place, this.version);
+    if (refers) this.#open.refers[i] = 1;
+    return i;
+  }
+
+  /** The page with this number comes to refer to one that is not stored. */
+  noteReference(i: number): void {
+    this.#open.refers[i] = 1;
   }
 
   reference(i: number): number {
@@ -257,6 +284,8 @@ export class PagePool {
     const i = reference - FRESH - this.#open.first;
     if (i >= 0) {
       this.#open.retired[i] = this.version;
+      this.openFresh(i);
+      this.#retiredWords += pageWords(this.chunk.words, this.at);
       return;
     }
     this.open(reference);
@@ -295,39 +324,35 @@ export class PagePool {
   seal(): StoredRun | undefined {
     const open = this.#open;
     if (open.count === 0) return undefined;
-    const locations = this.#placed(open);
-    const table = new PageTable();
-    let run: Chunk | undefined;
-    let to = 0;
-    for (let i = 0; i < open.count; i += 1) {
-      const location = locations[i] as number;
-      if (location < 0) continue;
+    const shown = this.#shown(open);
+    if (4 * this.#retiredWords * WASTE_MAX > this.freshBytes) this.#compact(open, shown);
+    const locations = new Float64Array(open.count).fill(-1);
+    const table = new PageTable(shown.length);
+    table.chunks.push(...this.#chunks);
+    for (const i of shown) {
+      const place = open.places[i] as number;
+      const [chunk, at] = [place >>> SHIFT, place & MASK];
+      const count = pageWords((table.chunks[chunk] as Chunk).words, at);
+      const location = this.#store.place(4 * count, open.retired[i] === 0, RUN_SPAN * chunk + 4 * at);
+      locations[i] = location;
+      table.add(location, chunk, at, count);
+    }
+    for (const i of shown) {
+      if (open.refers[i] === 0) continue;
       this.openFresh(i);
-      const { chunk, at } = this;
-      const count = pageWords(chunk.words, at);
-      if (run === undefined || to + count > CHUNK_WORDS) {
-        run = this.#spare.take();
-        table.chunks.push(run);
-        to = 0;
-      }
-      run.words.set(chunk.words.subarray(at, at + count), to);
-      this.#settleReferences(run.words, to, locations);
-      table.add(location, table.chunks.length - 1, to, count);
-      to += count;
+      this.#settleReferences(this.chunk.words, this.at, locations);
     }
     open.locations = locations;
-    open.shown = Int32Array.from({ length: open.count }, (_, i) => i).filter(
-      (i) => (locations[i] as number) >= 0,
-    );
+    open.shown = shown;
     open.sealed = this.version;
     open.places = new Int32Array(0);
     this.#sealed.push(open);
     this.#open = new Interval(open.first + open.count);
-    for (const chunk of this.#chunks) this.#spare.give(chunk);
     this.#chunks = [];
     this.#free = CHUNK_WORDS;
+    this.#retiredWords = 0;
     this.#waiting.push(table);
-    return { chunks: table.chunks, table };
+    return new StoredRun(table);
   }
 
   /** The oldest of these is stored where it can be read. */
@@ -378,22 +403,33 @@ export class PagePool {
     return place;
   }
 
-  /** Places for all pages that the newest tree or one before it can meet, −1 for others. */
-  #placed(open: Interval): Float64Array {
-    const locations = new Float64Array(open.count).fill(-1);
-    // As the run will be filled.
-    let free = 0;
-    for (let i = 0; i < open.count; i += 1) {
-      const retired = open.retired[i] as number;
-      // For a tree that has it, is kept, and is older than what had no use for it.
-      if (retired !== 0 && retired <= Math.max(open.made[i] as number, this.#keptFrom)) continue;
-      this.openFresh(i);
-      const count = pageWords(this.chunk.words, this.at);
-      const isApart = count > free;
-      free = (isApart ? CHUNK_WORDS : free) - count;
-      locations[i] = this.#store.place(4 * count, retired === 0, isApart);
+  /** Numbers of all pages that the newest tree or one before it can meet. */
+  #shown({ count, made, retired }: Interval): Int32Array {
+    const shown = new Int32Array(count);
+    let length = 0;
+    for (let i = 0; i < count; i += 1) {
+      const by = retired[i] as number;
+      // Or a tree that has it, is kept, and is older than what had no use for it.
+      if (by === 0 || by > Math.max(made[i] as number, this.#keptFrom)) shown[length++] = i;
     }
-    return locations;
+    return shown.slice(0, length);
+  }
+
+  /** Moves these pages together, and lets go of those between them. */
+  #compact(open: Interval, shown: Int32Array): void {
+    const before = this.#chunks;
+    this.#chunks = [];
+    this.#free = CHUNK_WORDS;
+    for (const i of shown) {
+      const place = open.places[i] as number;
+      const { words } = before[place >>> SHIFT] as Chunk;
+      const at = place & MASK;
+      const count = pageWords(words, at);
+      open.places[i] = this.#allocate(count);
+      this.openFresh(i);
+      this.chunk.words.set(words.subarray(at, at + count), this.at);
+    }
+    for (const chunk of before) this.#spare.give(chunk);
   }
 
   /** What refers to pages of this interval by number does so by location from now on. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { equalBytes, toHex } from '../bytes/hex.ts';
+import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import { idText } from '../bytes/id-text.ts';
 import { installNativeSha256 } from '../testing/keys.ts';
 import { MemoryPages } from '../testing/memory-pages.ts';
@@ -100,6 +100,26 @@ test('PAGES-1: after any updates, reopened or not, the paged tree has the root, 
       },
     ),
     { numRuns: 40 },
+  );
+});
+
+test('PAGES-1: many keys are found one after another as each would be by itself, in the order of the tree or in another', () => {
+  fc.assert(
+    fc.property(changesUpTo(400, 200), fc.boolean(), (changes, inOrder) => {
+      const pair = new Pair();
+      pair.update(many(300));
+      pair.reopen();
+      pair.update(changes);
+      const labels = Array.from({ length: 450 }, (_, n) => labelOf(n));
+      if (inOrder) labels.sort((a, b) => compareBytes(keyOf(a), keyOf(b)));
+      const search = pair.paged.search();
+      for (const label of labels) {
+        const key = keyOf(label);
+        const place = search.find(key, 0, label[0] as number, String.fromCharCode(label[1] as number));
+        assert.deepEqual(place && valueAt(place).slice(), pair.plain.get(key));
+      }
+    }),
+    { numRuns: 30 },
   );
 });
 
@@ -317,6 +337,22 @@ test('PAGES-4: pages that are to move lie elsewhere after an update that meets t
   assert.equal(pages.pages.size, size);
   pair.agree();
   assert.deepEqual([...pair.paged.entries()], [...pair.plain.entries()]);
+});
+
+test('PAGES-11: updates that change little, each stored by itself, take the memory of their pages and no buffer each', () => {
+  const pair = new Pair();
+  pair.update(many(800));
+  pair.pages.seal();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 200; i += 1) {
+    pair.update([[i, Uint8Array.of(i, 1)]]);
+    pair.pages.seal();
+    pair.pages.pool.keep(pair.pages.pool.version);
+    pair.pages.drop();
+  }
+  const taken = process.memoryUsage().arrayBuffers - before;
+  assert.ok(taken < 32 << 20, `${taken} bytes`);
+  pair.agree();
 });
 
 test('PAGES-5: a top page that is not that of the root is noticed when a tree is opened', () => {

@@ -5,7 +5,7 @@
  */
 import { equalBytes } from '../bytes/hex.ts';
 import { idText } from '../bytes/id-text.ts';
-import { sha256, ZERO_HASH, type Hash } from './hash.ts';
+import { HASH_BYTES, sha256, ZERO_HASH, type Hash } from './hash.ts';
 import { merkleNode } from './merkle.ts';
 import type { PageChanges } from './page-changes.ts';
 import type { PagePool } from './page-pool.ts';
@@ -24,6 +24,7 @@ import {
   rightAt,
   topAt,
   valueAt,
+  type Chunk,
   type Page,
   type Place,
 } from './state-page.ts';
@@ -51,6 +52,85 @@ export interface TreeTop {
   readonly count: number;
   /** Once its pages are stored, see `PagePool.located`. */
   readonly location: number;
+}
+
+/** Looks for keys one after another. Those in ascending order share the pages from the top to where they part. */
+export class TreeSearch {
+  readonly #pool: PagePool;
+  readonly #top: TreeTop | undefined;
+  /** Pages on the way of the key before: where each is and how many bits lead to it. */
+  readonly #chunks: Chunk[] = [];
+  readonly #places: number[] = [];
+  readonly #depths: number[] = [];
+  #before: Uint8Array | undefined;
+  #beforeAt = 0;
+
+  constructor(pool: PagePool, top: TreeTop | undefined) {
+    this.#pool = pool;
+    this.#top = top;
+  }
+
+  /** As `PagedStateTree.find`; `keys` stay as they are. */
+  find(keys: Uint8Array, start: number, first: number, label: string): Place | undefined {
+    const leaf = this.leafAt(keys, start);
+    return leaf && hasLabel(leaf, first, label) ? leaf : undefined;
+  }
+
+  /** The leaf met on the way of the key. */
+  leafAt(keys: Uint8Array, start: number): Place | undefined {
+    if (this.#top === undefined) return undefined;
+    let level = this.#sharedWith(keys, start);
+    if (level < 0) this.#enter((level = 0), this.#top.location, 0);
+    let depth = this.#depths[level] as number;
+    for (;;) {
+      const chunk = this.#chunks[level] as Chunk;
+      const { words } = chunk;
+      let at = topAt(words, this.#places[level] as number);
+      let head = words[at] as number;
+      for (; (head & 3) === NODE.branch; depth += 1, head = words[at] as number) {
+        const goesRight = ((keys[start + (depth >> 3)] as number) & (0x80 >> (depth & 7))) !== 0;
+        at = leftAt(at) + (goesRight ? head >>> 2 : 0);
+      }
+      if ((head & 3) === NODE.leaf) return { chunk, at };
+      if ((head & 3) === NODE.empty) return undefined;
+      level += 1;
+      this.#enter(level, locationAt(words, at), depth);
+    }
+  }
+
+  #enter(level: number, reference: number, depth: number): void {
+    this.#pool.open(reference);
+    this.#chunks[level] = this.#pool.chunk;
+    this.#places[level] = this.#pool.at;
+    this.#depths[level] = depth;
+  }
+
+  /** The last of the pages on the way of the key before that is on the way of this one, too; −1 for none. */
+  #sharedWith(keys: Uint8Array, start: number): number {
+    const before = this.#before;
+    const from = this.#beforeAt;
+    this.#before = keys;
+    this.#beforeAt = start;
+    if (before === undefined) return -1;
+    let byte = 0;
+    while (byte < HASH_BYTES && before[from + byte] === keys[start + byte]) byte += 1;
+    const bits =
+      byte === HASH_BYTES
+        ? 8 * byte
+        : 8 * byte + Math.clz32((before[from + byte] as number) ^ (keys[start + byte] as number)) - 24;
+    let level = this.#depths.length - 1;
+    while ((this.#depths[level] as number) > bits) level -= 1;
+    this.#depths.length = level + 1;
+    return level;
+  }
+}
+
+function hasLabel({ chunk: { words, bytes }, at }: Place, first: number, label: string): boolean {
+  const length = labelBytes(words, at);
+  const own = labelByteAt(at);
+  if (length !== 1 + label.length || bytes[own] !== first) return false;
+  for (let i = length - 1; i > 0; i -= 1) if (bytes[own + i] !== label.charCodeAt(i - 1)) return false;
+  return true;
 }
 
 export class PagedStateTree implements StateTreeView {
@@ -104,14 +184,16 @@ export class PagedStateTree implements StateTreeView {
    */
   find(keys: Uint8Array, start: number, first: number, label: string): Place | undefined {
     const isNewest = this.#version === this.#shape.pool.version;
-    const leaf = isNewest ? this.#descendNewest(keys, start) : this.#descend(keys, undefined, start);
-    if (leaf === undefined) return undefined;
-    const { words, bytes } = leaf.chunk;
-    const length = labelBytes(words, leaf.at);
-    const own = labelByteAt(leaf.at);
-    if (length !== 1 + label.length || bytes[own] !== first) return undefined;
-    for (let i = length - 1; i > 0; i -= 1) if (bytes[own + i] !== label.charCodeAt(i - 1)) return undefined;
-    return leaf;
+    const leaf = isNewest
+      ? new TreeSearch(this.#shape.pool, this.top).leafAt(keys, start)
+      : this.#descend(keys, undefined, start);
+    return leaf && hasLabel(leaf, first, label) ? leaf : undefined;
+  }
+
+  /** For many keys of the newest tree, until it changes. */
+  search(): TreeSearch {
+    if (this.#version !== this.#shape.pool.version) throw new RangeError('only the newest state is searched');
+    return new TreeSearch(this.#shape.pool, this.top);
   }
 
   prove(key: Hash): StateProof {
@@ -136,27 +218,6 @@ export class PagedStateTree implements StateTreeView {
     }
     const count = node === undefined ? 0 : countUnder(node.chunk.words, node.at);
     return { count, siblings, entries: this.#entriesOf(node) };
-  }
-
-  /** The leaf met on the way of the key. */
-  #descendNewest(keys: Uint8Array, start: number): Place | undefined {
-    if (this.top === undefined) return undefined;
-    const { pool } = this.#shape;
-    let reference = this.top.location;
-    for (let depth = 0; ;) {
-      pool.open(reference);
-      const { chunk } = pool;
-      const { words } = chunk;
-      let at = topAt(words, pool.at);
-      let head = words[at] as number;
-      for (; (head & 3) === NODE.branch; depth += 1, head = words[at] as number) {
-        const goesRight = ((keys[start + (depth >> 3)] as number) & (0x80 >> (depth & 7))) !== 0;
-        at = leftAt(at) + (goesRight ? head >>> 2 : 0);
-      }
-      if ((head & 3) === NODE.leaf) return { chunk, at };
-      if ((head & 3) === NODE.empty) return undefined;
-      reference = locationAt(words, at);
-    }
   }
 
   /** The leaf met on the way of the key, noting the other sides passed. */

@@ -261,6 +261,7 @@ class Update {
           if (saves) pool.save(words, page, page + at + 1, HASH_WORDS + 3);
           words[page + at + 1 + HASH_WORDS] = steps.at(i + 4);
           redirect(words, page + at, pool.reference(steps.at(i + 3)));
+          pool.noteReference(number);
           if (steps.at(i + 5) === 0)
             this.#hashes.refer(base + at, argument, this.#builder.topOf(steps.at(i + 3)));
           i += 3;

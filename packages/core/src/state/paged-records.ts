@@ -4,7 +4,7 @@
  */
 import { equalBytes } from '../bytes/hex.ts';
 import type { Hash } from '../crypto/hash.ts';
-import { PagedStateTree, type TreeShape, type TreeTop } from '../crypto/paged-state-tree.ts';
+import { PagedStateTree, type TreeSearch, type TreeShape, type TreeTop } from '../crypto/paged-state-tree.ts';
 import { OUTCOME, PageChanges } from '../crypto/page-changes.ts';
 import { valueAt, valueByteAt, valueBytes, type Page } from '../crypto/state-page.ts';
 import { KeyHashes } from './key-hashes.ts';
@@ -111,6 +111,7 @@ export class PagedRecords implements RecordStore {
       order[i] = firstBits(bytes, places[i] as number) * INDEX_SPAN + i;
     order.sort();
     const accounts = new Map<string, object>();
+    const search = this.tree.search();
     let before = -1;
     for (const number of order) {
       const i = number % INDEX_SPAN;
@@ -118,14 +119,14 @@ export class PagedRecords implements RecordStore {
       if (place === before) continue;
       before = place;
       const id = ids[i] as string;
-      const account = this.#account(place, id);
+      const account = this.#account(search, place, id);
       if (account !== undefined) accounts.set(id, account);
     }
     newest.replace(RECORD_KINDS.account, accounts);
   }
 
-  #account(hashAt: number, id: string): Account | undefined {
-    const leaf = this.tree.find(this.#hashes.bytes, hashAt, RECORD_KINDS.account, id);
+  #account(search: TreeSearch, hashAt: number, id: string): Account | undefined {
+    const leaf = search.find(this.#hashes.bytes, hashAt, RECORD_KINDS.account, id);
     if (leaf === undefined) return undefined;
     const { words, bytes } = leaf.chunk;
     return readAccountAt(bytes, valueByteAt(words, leaf.at), valueBytes(words, leaf.at));

@@ -1,7 +1,6 @@
 /** Pages of a paged state tree in memory, and who still refers to them. */
 import { compareBytes, equalBytes, toHex } from '../bytes/hex.ts';
 import { PagePool, type PageStore } from '../crypto/page-pool.ts';
-import type { Chunk } from '../crypto/state-page.ts';
 import type { StateKey } from '../state/keys.ts';
 import type { KeyIndex } from '../state/paged-records.ts';
 
@@ -14,7 +13,7 @@ export class MemoryPages implements PageStore {
   /** Pages that should lie elsewhere. */
   moving: ReadonlySet<number> = new Set();
   #next = 7;
-  #placed: { readonly location: number; readonly bytes: number; readonly isApart: boolean }[] = [];
+  #placed: { readonly location: number; readonly bytes: number; readonly at: number }[] = [];
 
   /** Those of another, as they are stored. */
   constructor(cacheBytes: number = 1 << 20, other?: MemoryPages) {
@@ -32,11 +31,11 @@ export class MemoryPages implements PageStore {
     take(page, 0, page.length);
   }
 
-  place(bytes: number, isLive: boolean, isApart: boolean): number {
+  place(bytes: number, isLive: boolean, at: number): number {
     const location = this.#next;
     // As large as locations get: they must survive their encoding.
     this.#next += 0x1_0001_0003;
-    this.#placed.push({ location, bytes, isApart });
+    this.#placed.push({ location, bytes, at });
     if (!isLive) this.released.push(location);
     return location;
   }
@@ -53,12 +52,8 @@ export class MemoryPages implements PageStore {
   seal(): void {
     const run = this.pool.seal();
     if (run === undefined) return;
-    let [chunk, at] = [-1, 0];
-    for (const { location, bytes, isApart } of this.#placed) {
-      if (isApart) [chunk, at] = [chunk + 1, 0];
-      this.pages.set(location, (run.chunks[chunk] as Chunk).bytes.slice(at, at + bytes));
-      at += bytes;
-    }
+    for (const { location, bytes, at } of this.#placed)
+      this.pages.set(location, run.bytes(at, bytes).slice());
     this.#placed = [];
     this.pool.stored(run);
   }

@@ -54,8 +54,7 @@ interface Segment {
 /** Pages in one value of the table. */
 interface Extent {
   readonly number: number;
-  /** Chunk of the run. */
-  readonly chunk: number;
+  /** Where in the run it begins and ends. */
   readonly from: number;
   to: number;
 }
@@ -66,7 +65,6 @@ export interface SealedPages {
   readonly top: PagedTop;
   readonly nextExtent: number;
   readonly run: StoredRun | undefined;
-  /** Where in the run each begins and ends. */
   readonly extents: readonly Readonly<Extent>[];
   /** Change of live and of all bytes by segment. */
   readonly deltas: ReadonlyMap<number, Readonly<Segment>>;
@@ -172,12 +170,10 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
       throw new LedgerError('storage.corrupt', `page ${location} of the ${this.#name} is not there`);
   }
 
-  place(bytes: number, isLive: boolean, isApart: boolean): number {
+  place(bytes: number, isLive: boolean, at: number): number {
     let extent = this.#extents.at(-1);
-    if (extent === undefined || isApart || extent.to - extent.from + bytes > EXTENT_BYTES) {
-      const from = isApart ? 0 : (extent?.to ?? 0);
-      const chunk = (extent?.chunk ?? -1) + (isApart ? 1 : 0);
-      extent = { number: this.#nextExtent, chunk, from, to: from };
+    if (extent?.to !== at || at - extent.from + bytes > EXTENT_BYTES) {
+      extent = { number: this.#nextExtent, from: at, to: at };
       this.#extents.push(extent);
       this.#nextExtent += 1;
     }
@@ -275,9 +271,8 @@ export class StatePages implements PageStore, KeyIndex, RecordPages {
     const next = this.#after(sealed);
     const changes: Change[] = [];
     for (const { run, extents, keys } of sealed) {
-      for (const { number, chunk, from, to } of extents) {
-        const { bytes } = (run as StoredRun).chunks[chunk] as Chunk;
-        const value = bytes.subarray(from, to);
+      for (const { number, from, to } of extents) {
+        const value = (run as StoredRun).bytes(from, to - from);
         changes.push({ table: pageTable(this.#name), key: extentKey(number), value });
       }
       for (const { key, change } of keys)
