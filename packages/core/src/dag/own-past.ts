@@ -6,9 +6,9 @@ import type { HeadsMessage } from './messages.ts';
 
 /**
  * What is on its way arrives within this time, and what somebody alone holds is told to others. Not longer: where two thirds of the
- * stake do not take part any more no new checkpoint comes until we issue.
+ * stake do not take part without us no new checkpoint comes until we issue, and nobody else gets any further.
  */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 15_000;
 /** Two checkpoints are what a member waits for; some may be on their way when it begins. */
 const HELPED_CHECKPOINTS = 4;
 
