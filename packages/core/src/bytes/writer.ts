@@ -109,8 +109,10 @@ export class Writer {
     return this;
   }
 
-  /** The bytes written so far, as a copy of exactly that length. */
+  /** The bytes written so far, in an array of exactly that length that changes no more. */
   finish(): Uint8Array {
+    // Its own and full as it is: whoever writes on has it copied first.
+    if (this.#room === undefined && this.#length === this.#buffer.length) return this.#buffer;
     const bytes = this.#buffer.slice(0, this.#length);
     if (this.#room !== undefined) {
       if (spare.length < SPARE_MAX) spare.push(this.#room);

@@ -36,6 +36,11 @@ export function encodeLogRecord(record: LogRecord): Uint8Array {
   return new Writer(record.bytes.length + 1).u8(KINDS.indexOf(record.kind)).raw(record.bytes).finish();
 }
 
+/** The same in two pieces, for a log that lays them out itself: envelopes are long, and need not be copied before. */
+export function logRecordPieces(record: LogRecord): readonly [Uint8Array, Uint8Array] {
+  return [Uint8Array.of(KINDS.indexOf(record.kind)), record.bytes];
+}
+
 export function decodeLogRecord(bytes: Uint8Array): Result<LogRecord, DecodeCode> {
   return decode((reader) => {
     const kind = KINDS[reader.u8()];

@@ -83,16 +83,17 @@ export interface SignatureCheck {
 
 /**
  * `requested` says that we asked for this envelope by hash: then the age of its anchor does not matter, because
- * somebody's accepted past needs it. The bytes are copied.
+ * somebody's accepted past needs it. The bytes are copied, unless they are `kept` as they are by the caller.
  */
 export function screenEnvelope(
   context: VerifyContext,
   bytes: Uint8Array,
   requested = false,
+  isKept = false,
 ): Result<ScreenedEnvelope, ErrorCode> {
   if (bytes.length > LIMITS.envelopeBytesMax)
     return refused('envelope.malformed', `expected at most ${LIMITS.envelopeBytesMax} bytes`);
-  const encoded = bytes.slice();
+  const encoded = isKept ? bytes : bytes.slice();
   const decoded = decodeEnvelopeWithPayloads(encoded, true);
   if (!decoded.ok) return refused('envelope.malformed', decoded.message);
   const { envelope, payloads } = decoded.value;
@@ -257,7 +258,7 @@ export function verifyEnvelope(
 /** For bytes out of our own log, which were verified before they were written; a malformed one is corruption and throws. */
 export function trustEnvelope(context: VerifyContext, bytes: Uint8Array): VerifiedEnvelope {
   const { anchors: _, ...rest } = context;
-  const screened = screenEnvelope({ ...rest, powBits: 0 }, bytes, true);
+  const screened = screenEnvelope({ ...rest, powBits: 0 }, bytes, true, true);
   if (!screened.ok) throw new Error(`an envelope of our own log is not readable: ${screened.message}`);
   return screened.value as VerifiedEnvelope;
 }

@@ -154,8 +154,9 @@ export function decodeEnvelope(bytes: Uint8Array): Result<Envelope, DecodeCode> 
 }
 
 export function encodeEnvelopeWithPayloads(whole: EnvelopeWithPayloads): Uint8Array {
-  const writer = new Writer(1024);
-  writeEnvelope(writer, whole.envelope);
+  const header = encodeEnvelope(whole.envelope);
+  const length = whole.payloads.reduce((sum, payload) => sum + 4 + payload.length, header.length + 2);
+  const writer = new Writer(length).raw(header);
   writer.list(whole.payloads, (w, payload) => w.bytes(payload));
   return writer.finish();
 }

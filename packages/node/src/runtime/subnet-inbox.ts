@@ -60,6 +60,7 @@ export class SubnetInbox {
     this.#stopped = true;
   }
 
+  /** The bytes are kept, and must not change. */
   hear(from: number, encoded: readonly Uint8Array[], reply: boolean): void {
     const wanted = reply && this.#o.expectsFrom(from);
     const now = this.#o.clock.monotonicMs();
@@ -90,7 +91,7 @@ export class SubnetInbox {
     // Who answers a request sends what may have come meanwhile: most of what is heard twice is stopped by its header.
     const hash = peekEnvelopeHash(encoded);
     if (hash !== undefined && (this.#isArriving(hash) || this.#o.holds(hash))) return undefined;
-    const envelope = screenEnvelope(this.#o.context(), encoded, wanted);
+    const envelope = screenEnvelope(this.#o.context(), encoded, wanted, true);
     if (envelope.ok) return envelope.value;
     this.#o.logger.debug({ from, code: envelope.code }, `envelope refused: ${envelope.message}`);
     return undefined;

@@ -19,7 +19,7 @@ import type {
 } from '@itc/core/dag/effects.js';
 import type { Member } from '@itc/core/dag/member.js';
 import { decodeMessage, encodeMessage, verifyMessage, type SubnetMessage } from '@itc/core/dag/messages.js';
-import { encodeLogRecord, snapshotRecord, type Snapshot } from '@itc/core/dag/records.js';
+import { logRecordPieces, snapshotRecord, type Snapshot } from '@itc/core/dag/records.js';
 import { lanesOf, trustEnvelope, type VerifiedEnvelope, type VerifyContext } from '@itc/core/dag/verify.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import type { ErrorCode } from '@itc/core/ledger/errors.js';
@@ -383,7 +383,7 @@ export class Subnet {
       }
     }
     const records = batch.flatMap((effects) => effects.persist);
-    if (records.length > 0) await log.append(records.map(encodeLogRecord));
+    if (records.length > 0) await log.append(records.map(logRecordPieces));
   }
 
   /** What can wait for room: it is tried again after the next step. */
@@ -393,7 +393,7 @@ export class Subnet {
       if (delivered) await retention.pass(this.#member.status().checkpoint, () => this.#member.finalHeads());
       // Only between steps: a snapshot stands for exactly what was carried out so far.
       if (log.size > Math.max(logBytesMax, 2 * this.#compacted) && this.#queue.length === 0) {
-        await log.compact(this.#member.snapshot().map(encodeLogRecord));
+        await log.compact(this.#member.snapshot().map(logRecordPieces));
         this.#compacted = log.size;
       }
     } catch (error) {
@@ -423,7 +423,7 @@ export class Subnet {
   #receive(peer: Peer, bytes: Uint8Array): void {
     const from = this.#peers.indexOf(peer.id);
     if (from === undefined || !this.#isOpen) return;
-    const decoded = decodeMessage(bytes.slice());
+    const decoded = decodeMessage(bytes);
     if (!decoded.ok) return this.#blame(peer.id, decoded.message);
     const message: SubnetMessage = decoded.value;
     if (message.kind === 'envelope') {
@@ -530,7 +530,7 @@ export class Subnet {
       const own = this.#ownPending();
       await this.#past.begin(snapshot, own, !this.#member.isCertainOfPast);
       const record = snapshotRecord(snapshot);
-      await log.compact([encodeLogRecord(record)]);
+      await log.compact([logRecordPieces(record)]);
       this.#compacted = log.size;
       this.#member = newMember(this.#o, [record], this.#past.uncertain);
       if (!this.#followTurn()) this.#context = this.#newContext();

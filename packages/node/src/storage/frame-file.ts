@@ -35,6 +35,22 @@ export interface FrameFileOptions {
   readonly visit?: (body: Uint8Array, offset: number) => void;
 }
 
+/** A body in one piece, or the pieces it is laid out from. */
+export type FrameBody = Uint8Array | readonly Uint8Array[];
+
+/**
+ * Frames are laid out here on their way to the disk: writing is synchronous, so one room is enough for all files. A fresh one
+ * each time would be garbage outside the heap, of which the collector hears late and then marks everything.
+ */
+const ROOM_BYTES = 1 << 18;
+let room: Uint8Array | undefined;
+
+function roomOf(length: number): Uint8Array {
+  if (length > ROOM_BYTES) return new Uint8Array(length);
+  room ??= new Uint8Array(ROOM_BYTES);
+  return room.subarray(0, length);
+}
+
 export class FrameFile {
   readonly path: string;
   /** Bytes dropped at opening because power failed while they were written. */
@@ -101,29 +117,36 @@ export class FrameFile {
    * Writes frames in one go and returns their offsets; durable after `sync`, which must have been called once
    * before. All or none: on `storage.full` the file is as before and can be used on.
    */
-  append(bodies: readonly Uint8Array[]): number[] {
+  append(bodies: readonly FrameBody[]): number[] {
     this.#assertUsable();
     if (this.#durableEnd === 0)
       throw new RangeError('sync a file before the first append: its header must be durable');
     let length = 0;
     for (const body of bodies) {
-      if (body.length > this.#bodyBytesMax)
-        throw new RangeError(`a frame holds at most ${this.#bodyBytesMax} bytes, got ${body.length}`);
-      length += FRAME_OVERHEAD_BYTES + body.length;
+      const size = bodyBytes(body);
+      if (size > this.#bodyBytesMax)
+        throw new RangeError(`a frame holds at most ${this.#bodyBytesMax} bytes, got ${size}`);
+      length += FRAME_OVERHEAD_BYTES + size;
     }
-    const written = new Uint8Array(length);
-    const view = new DataView(written.buffer);
+    const written = roomOf(length);
+    const view = viewOf(written);
     const offsets: number[] = [];
     let at = 0;
     for (const body of bodies) {
       const offset = this.#end + at;
+      const bodyAt = at + FRAME_OVERHEAD_BYTES;
+      let end = bodyAt;
+      for (const piece of piecesOf(body)) {
+        written.set(piece, end);
+        end += piece.length;
+      }
       view.setUint32(at, this.#marker);
-      view.setUint32(at + 4, body.length);
+      view.setUint32(at + 4, end - bodyAt);
       view.setUint32(at + 8, offset - this.#durableEnd);
-      view.setUint32(at + 12, checksum(this.#marker, written.subarray(at + 4, at + 12), body));
-      written.set(body, at + FRAME_OVERHEAD_BYTES);
+      const sum = checksum(this.#marker, written.subarray(at + 4, at + 12), written.subarray(bodyAt, end));
+      view.setUint32(at + 12, sum);
       offsets.push(offset);
-      at += FRAME_OVERHEAD_BYTES + body.length;
+      at = end;
     }
     try {
       this.#file.write(written, this.#end);
@@ -286,6 +309,13 @@ function frameHolds(marker: number, head: Uint8Array, body: Uint8Array): boolean
 /** Seeded with the marker; CRC-32 as in zlib, which Node computes natively. */
 function checksum(marker: number, lengthAndDistance: Uint8Array, body: Uint8Array): number {
   return crc32(body, crc32(lengthAndDistance, marker));
+}
+
+const piecesOf = (body: FrameBody): readonly Uint8Array[] => (body instanceof Uint8Array ? [body] : body);
+
+/** Bytes of a body in pieces. */
+export function bodyBytes(body: FrameBody): number {
+  return body instanceof Uint8Array ? body.length : body.reduce((sum, { length }) => sum + length, 0);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -109,9 +109,8 @@ export class SegmentStore implements AsyncDisposable {
   put(hash: Hash, body: Uint8Array): void {
     if (this.has(hash)) return;
     const { file, number, bodies } = this.#current;
-    const [offset] = file.append([
-      new Writer(body.length + 64).u8(BODY_KIND).fixed(hash, HASH_BYTES).raw(body).finish(),
-    ]);
+    const head = new Writer(1 + HASH_BYTES).u8(BODY_KIND).fixed(hash, HASH_BYTES).finish();
+    const [offset] = file.append([[head, body]]);
     this.#index.add(hash, { segment: number, offset: offset as number });
     bodies.push({ prefix: hash.slice(0, PREFIX_BYTES), offset: offset as number });
   }

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { LedgerError } from '@itc/core/ledger/errors.js';
 import type { Disk, Random } from '../ports.ts';
-import { FrameFile } from './frame-file.ts';
+import { bodyBytes, FrameFile, type FrameBody } from './frame-file.ts';
 
 export interface WriteAheadLogOptions {
   readonly disk: Disk;
@@ -19,7 +19,7 @@ export interface WriteAheadLogOptions {
 
 interface Waiting {
   readonly kind: 'append' | 'compact';
-  readonly records: readonly Uint8Array[];
+  readonly records: readonly FrameBody[];
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -75,7 +75,7 @@ export class WriteAheadLog implements AsyncDisposable {
    * Resolves when the records are durable, all or none of them, behind those of earlier calls. Rejects with
    * `storage.full` (nothing of this call is stored, and it may be tried again), `storage.failed`, `not-ready`.
    */
-  append(records: readonly Uint8Array[]): Promise<void> {
+  append(records: readonly FrameBody[]): Promise<void> {
     return this.#enqueue('append', records);
   }
 
@@ -83,7 +83,7 @@ export class WriteAheadLog implements AsyncDisposable {
    * Replaces everything appended so far by `keep`, in one step: a crash leaves the old log or the new one.
    * After `storage.full` the old log is still in force; after `storage.failed` the log takes nothing more.
    */
-  compact(keep: readonly Uint8Array[]): Promise<void> {
+  compact(keep: readonly FrameBody[]): Promise<void> {
     return this.#enqueue('compact', keep);
   }
 
@@ -99,9 +99,9 @@ export class WriteAheadLog implements AsyncDisposable {
     await this.close();
   }
 
-  #enqueue(kind: Waiting['kind'], records: readonly Uint8Array[]): Promise<void> {
+  #enqueue(kind: Waiting['kind'], records: readonly FrameBody[]): Promise<void> {
     if (this.#closed) return Promise.reject(new LedgerError('not-ready', 'the write-ahead log is closed'));
-    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    const bytes = records.reduce((sum, record) => sum + bodyBytes(record), 0);
     if (this.#waitingBytes + bytes > this.#options.waitingBytesMax && this.#waiting.length > 0) {
       return Promise.reject(
         new LedgerError('not-ready', 'the write-ahead log is behind', { waitingBytes: this.#waitingBytes }),
@@ -139,7 +139,7 @@ export class WriteAheadLog implements AsyncDisposable {
     await this.#file.sync();
   }
 
-  async #rewrite(keep: readonly Uint8Array[]): Promise<void> {
+  async #rewrite(keep: readonly FrameBody[]): Promise<void> {
     const { disk, folder } = this.#options;
     const number = this.#number + 1;
     const draft = join(folder, `wal-${number}.tmp`);
