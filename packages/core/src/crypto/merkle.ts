@@ -77,6 +77,11 @@ export function merkleRoot(leaves: readonly Hash[]): Hash {
   return rootInPlace(hashes, leaves.length);
 }
 
+/** The same for leaves that lie side by side. */
+export function merkleRootOfRow(leaves: Uint8Array): Hash {
+  return rootInPlace(leaves.slice(), leaves.length / HASH_BYTES);
+}
+
 /** The same over the SHA-256 of each item. */
 export function merkleRootOfItems(items: readonly Uint8Array[]): Hash {
   const hashes = new Uint8Array(items.length * HASH_BYTES);

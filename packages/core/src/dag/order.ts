@@ -5,12 +5,12 @@
  */
 import { compareBytes, equalBytes } from '../bytes/hex.ts';
 import { hashTagged, type Hash } from '../crypto/hash.ts';
-import { merkleRoot } from '../crypto/merkle.ts';
+import { merkleRoot, merkleRootOfRow } from '../crypto/merkle.ts';
 import { checkpointHash, type SubnetCheckpoint } from '../ledger/checkpoint.ts';
 import { millis } from '../ledger/ids.ts';
 import type { Deposit } from '../ledger/escrow.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Payload } from '../ledger/payload.ts';
+import { payloadIds, type Payload } from '../ledger/payload.ts';
 import { isVoucher } from '../ledger/value-order.ts';
 import type { AppliedPayload, IgnoredPayload } from './effects.ts';
 import type { Graph } from './graph.ts';
@@ -292,7 +292,7 @@ export function evaluate(
     time: millis(time),
     anchors: anchors.map((anchor) => slab.hash(anchor)),
     inclusionRoot: merkleRoot(order.map((place) => slab.hash(place))),
-    appliedRoot: merkleRoot(applied.map(({ payload }) => payload.id)),
+    appliedRoot: merkleRootOfRow(payloadIds(applied.map(({ payload }) => payload))),
     stateRoot: lanes.finish().root,
     envelopeCount: order.length,
     payloadCount: applied.length,

@@ -161,11 +161,24 @@ class SignedPayload implements Payload {
   }
 
   get signedBytes(): Uint8Array {
-    return this.#laidOut(undefined).slice();
+    const most = this.bytes.length + ROOM_BESIDE;
+    if (piece.length - pieceUsed < most) {
+      piece = new Uint8Array(Math.max(PIECE_BYTES, most));
+      pieceUsed = 0;
+    }
+    const start = pieceUsed;
+    pieceUsed = this.#layOut(undefined, piece, start);
+    return piece.subarray(start, pieceUsed);
+  }
+
+  /** Its id is copied to `at`: no array is made for it. */
+  layId(into: Uint8Array, at: number): void {
+    const ids = this.#ids ?? this.id;
+    for (let i = 0; i < HASH_BYTES; i += 1) into[at + i] = ids[this.#idAt + i] as number;
   }
 
   /** In the common room. */
-  #laidOut(signer: Uint8Array | undefined): Uint8Array {
+  #laidOut(signer: Uint8Array): Uint8Array {
     const most = this.bytes.length + ROOM_BESIDE;
     // Grown when asked for: a chip that reads commands has no room for the longest payload there may be.
     if (room.length < most) room = new Uint8Array(2 * most);
@@ -215,6 +228,18 @@ export function identifyPayloads(payloads: readonly Payload[]): void {
   SignedPayload.identify(payloads.filter((payload) => payload instanceof SignedPayload));
 }
 
+/** Their ids side by side, without an array for each. */
+export function payloadIds(payloads: readonly Payload[]): Uint8Array {
+  const ids = new Uint8Array(HASH_BYTES * payloads.length);
+  let at = 0;
+  for (const payload of payloads) {
+    if (payload instanceof SignedPayload) payload.layId(ids, at);
+    else ids.set(payload.id, at);
+    at += HASH_BYTES;
+  }
+  return ids;
+}
+
 /** A short run is copied by hand: a view of it would cost more than the copy. Returns where the next goes. */
 function lay(into: Uint8Array, at: number, bytes: Uint8Array, from: number, to: number): number {
   if (to - from > 128) into.set(bytes.subarray(from, to), at);
@@ -228,6 +253,14 @@ const ID_TAG = concatBytes(utf8Encode(TAGS.payload), Uint8Array.of(0));
 /** More than tag, signer, head and external data take together. */
 const ROOM_BESIDE = 256;
 let room = new Uint8Array(512);
+
+/**
+ * What was signed is cut out of larger pieces, as it is asked for in thousands: an array of its own for each, outside the heap,
+ * costs the collector more than laying it out does.
+ */
+const PIECE_BYTES = 4_096;
+let piece = new Uint8Array(0);
+let pieceUsed = 0;
 
 const scan = payloadScan(CONTENT_TYPES);
 

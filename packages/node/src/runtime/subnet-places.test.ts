@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { concatBytes } from '@itc/core/bytes/hex.js';
 import { asHash, type Hash } from '@itc/core/crypto/hash.js';
 import { MemoryTables } from '../storage/memory-tables.ts';
 import { SubnetPlaces } from './subnet-places.ts';
@@ -34,7 +35,7 @@ test('SUBNET-1.4: every payload that is kept is found by its id, gathered or not
         const group = places.due();
         await tables.commit(group?.changes ?? []);
         group?.written();
-        places.remember(i + 1, ids);
+        places.remember(i + 1, concatBytes(...ids));
         kept.set(i + 1, ids);
         const [oldest] = kept.keys();
         if (prune && oldest !== undefined && kept.size > 2) {
@@ -46,7 +47,7 @@ test('SUBNET-1.4: every payload that is kept is found by its id, gathered or not
         if (!restart) continue;
         places = new SubnetPlaces(tables, 20);
         for (const [checkpoint, list] of kept)
-          if (checkpoint > places.grouped) places.remember(checkpoint, list);
+          if (checkpoint > places.grouped) places.remember(checkpoint, concatBytes(...list));
       }
       for (const [checkpoint, ids] of kept) {
         for (const [index, id] of ids.entries()) {
@@ -66,7 +67,7 @@ test('SUBNET-1.4: with the last checkpoint of a group its rows go', async () => 
     const group = places.due();
     await tables.commit(group?.changes ?? []);
     group?.written();
-    places.remember(checkpoint, [idOf(2 * checkpoint), idOf(2 * checkpoint + 1)]);
+    places.remember(checkpoint, concatBytes(idOf(2 * checkpoint), idOf(2 * checkpoint + 1)));
   }
   assert.ok(tables.table('subnet-places').count() > 0);
   await tables.commit(places.forget(1).changes);

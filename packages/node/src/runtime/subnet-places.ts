@@ -5,7 +5,7 @@
  */
 import { Reader } from '@itc/core/bytes/reader.js';
 import { Writer } from '@itc/core/bytes/writer.js';
-import type { Hash } from '@itc/core/crypto/hash.js';
+import { HASH_BYTES, type Hash } from '@itc/core/crypto/hash.js';
 import type { Change, Tables } from '../ports.ts';
 
 export interface PlaceCandidate {
@@ -31,8 +31,12 @@ interface Recent {
   readonly prefixes: Uint32Array;
 }
 
-const prefixOf = (id: Uint8Array): number =>
-  (((id[1] as number) << 24) | ((id[2] as number) << 16) | ((id[3] as number) << 8) | (id[4] as number)) >>>
+/** Of the id that begins at `at`. */
+const prefixAt = (ids: Uint8Array, at: number): number =>
+  (((ids[at + 1] as number) << 24) |
+    ((ids[at + 2] as number) << 16) |
+    ((ids[at + 3] as number) << 8) |
+    (ids[at + 4] as number)) >>>
   0;
 
 export class SubnetPlaces {
@@ -56,17 +60,21 @@ export class SubnetPlaces {
     return this.#groups.at(-1)?.last ?? 0;
   }
 
-  /** Of a checkpoint that is on the disk already, or is written together with what `due` gives. */
-  remember(checkpoint: number, ids: readonly Uint8Array[]): void {
-    if (ids.length === 0) return;
-    const buckets = new Uint8Array(ids.length);
-    const prefixes = new Uint32Array(ids.length);
-    for (const [i, id] of ids.entries()) {
-      buckets[i] = id[0] as number;
-      prefixes[i] = prefixOf(id);
+  /**
+   * Of a checkpoint that is on the disk already, or is written together with what `due` gives. `ids`: side by side, in the
+   * order of its list.
+   */
+  remember(checkpoint: number, ids: Uint8Array): void {
+    const count = ids.length / HASH_BYTES;
+    if (count === 0) return;
+    const buckets = new Uint8Array(count);
+    const prefixes = new Uint32Array(count);
+    for (let i = 0; i < count; i += 1) {
+      buckets[i] = ids[i * HASH_BYTES] as number;
+      prefixes[i] = prefixAt(ids, i * HASH_BYTES);
     }
     this.#recent.push({ checkpoint, buckets, prefixes });
-    this.#recentCount += ids.length;
+    this.#recentCount += count;
   }
 
   /** Rows for what has gathered, when it is enough; `written` says that they are on the disk. */
@@ -99,7 +107,7 @@ export class SubnetPlaces {
 
   /** Where the payload may be, newest first: few, and whoever asks compares the whole id. */
   *candidates(id: Hash): Generator<PlaceCandidate> {
-    const prefix = prefixOf(id);
+    const prefix = prefixAt(id, 0);
     for (const { checkpoint, prefixes, buckets } of this.#recent.toReversed())
       for (let at = prefixes.indexOf(prefix); at >= 0; at = prefixes.indexOf(prefix, at + 1))
         if (buckets[at] === id[0]) yield { checkpoint, index: at };

@@ -10,7 +10,7 @@ import type { Delivery } from '@itc/core/dag/effects.js';
 import { decodeEnvelopeWithPayloads } from '@itc/core/ledger/envelope.js';
 import type { Address } from '@itc/core/ledger/address.js';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { parsePayload, type Payload } from '@itc/core/ledger/payload.js';
+import { parsePayload, payloadIds, type Payload } from '@itc/core/ledger/payload.js';
 import { equalBytes, toHex } from '@itc/core/bytes/hex.js';
 import type { Change, Tables } from '../ports.ts';
 import type { SegmentStore } from '../storage/segment-store.ts';
@@ -96,7 +96,9 @@ export class SubnetStore {
     for (const { sequence, payloads } of this.checkpoints(0)) {
       this.#payloads += payloads;
       this.#noted = sequence;
-      if (sequence > this.#places.grouped) this.#places.remember(sequence, this.appliedIds(sequence) ?? []);
+      if (sequence <= this.#places.grouped) continue;
+      const ids = this.#tables.table(APPLIED).get(sequenceKey(sequence));
+      if (ids !== undefined) this.#places.remember(sequence, ids);
     }
   }
 
@@ -109,7 +111,8 @@ export class SubnetStore {
     const floor = this.oldest()?.sequence;
     // Its row is written when everything else is on the disk.
     if (floor !== undefined && checkpoint.sequence < floor) return;
-    if (this.has(checkpoint.sequence)) return this.#note(checkpoint.sequence, delivery);
+    const ids = payloadIds(delivery.applied.map(({ payload }) => payload));
+    if (this.has(checkpoint.sequence)) return this.#note(checkpoint.sequence, ids);
     const sequence = sequenceKey(checkpoint.sequence);
     const changes: Change[] = [];
     let bytes = 0;
@@ -128,7 +131,7 @@ export class SubnetStore {
     changes.push(
       ...this.ignored.changes(delivery),
       ...this.withdrawals.changes(delivery),
-      { table: APPLIED, key: sequence, value: joined(delivery.applied.map(({ payload }) => payload.id)) },
+      { table: APPLIED, key: sequence, value: ids },
       { table: ORDER, key: sequence, value: joined(delivery.envelopes.map(({ hash }) => hash)) },
       { table: RUNS, key: sequence, value: runsOf(delivery) },
       { table: CHECKPOINTS, key: sequence, value: kept.finish() },
@@ -138,16 +141,15 @@ export class SubnetStore {
     if (group !== undefined) changes.push(...group.changes);
     await this.#tables.commit(changes);
     group?.written();
-    this.#note(checkpoint.sequence, delivery);
+    this.#note(checkpoint.sequence, ids);
     await this.#tables.flush();
   }
 
   /** Once for each checkpoint, also when its rows were written and what came after that failed. */
-  #note(checkpoint: number, { applied }: Pick<Delivery, 'applied'>): void {
+  #note(checkpoint: number, ids: Uint8Array): void {
     if (checkpoint <= this.#noted) return;
     this.#noted = checkpoint;
-    this.#payloads += applied.length;
-    const ids = applied.map(({ payload }) => payload.id);
+    this.#payloads += ids.length / HASH_BYTES;
     this.#places.remember(checkpoint, ids);
   }
 
