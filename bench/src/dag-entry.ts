@@ -25,6 +25,52 @@ const BATCH = 128;
 const BATCHES_MAX = 4;
 /** Signed without letting the process do anything else. */
 const SIGNED_AT_ONCE = 200;
+const STOCK_BYTES = 1 << 20;
+
+/**
+ * Payloads signed beforehand, a hundred thousand and more, side by side: in an array each, the collector of the process that is
+ * measured would have all of them to look through, and they are outside of it in fact.
+ */
+class Stock {
+  #pieces: Uint8Array[] = [];
+  #used = 0;
+  /** Of each its piece, and where it begins and ends there. */
+  #places: number[] = [];
+  #taken = 0;
+
+  get length(): number {
+    return this.#places.length / 3 - this.#taken;
+  }
+
+  push(bytes: Uint8Array): void {
+    let piece = this.#pieces.at(-1);
+    if (piece === undefined || this.#used + bytes.length > piece.length) {
+      piece = new Uint8Array(STOCK_BYTES);
+      this.#pieces.push(piece);
+      this.#used = 0;
+    }
+    piece.set(bytes, this.#used);
+    this.#places.push(this.#pieces.length - 1, this.#used, this.#used + bytes.length);
+    this.#used += bytes.length;
+  }
+
+  /** The oldest, as it would come off a socket. */
+  shift(): Uint8Array | undefined {
+    if (this.length === 0) return undefined;
+    const place = 3 * this.#taken;
+    const piece = this.#pieces[this.#places[place] as number] as Uint8Array;
+    this.#taken += 1;
+    return piece.slice(this.#places[place + 1], this.#places[place + 2]);
+  }
+
+  /** Forgets what was taken. */
+  clear(): void {
+    if (this.length > 0) return;
+    this.#pieces = [];
+    this.#places = [];
+    this.#taken = 0;
+  }
+}
 
 /** COSE_Sign1 of many devices in turn, one reading each, numbered without gaps. */
 export class Devices {
@@ -32,8 +78,7 @@ export class Devices {
   readonly #keys: readonly KeyPair[];
   readonly #sequences: number[];
   #turn = 0;
-  #ready: Uint8Array[] = [];
-  #taken = 0;
+  readonly #ready = new Stock();
 
   constructor(o: {
     readonly chain: Hash;
@@ -49,8 +94,7 @@ export class Devices {
 
   /** Has that many ready. */
   async prepare(count: number): Promise<void> {
-    this.#ready = this.#ready.slice(this.#taken);
-    this.#taken = 0;
+    this.#ready.clear();
     while (this.#ready.length < count) {
       for (let i = 0; i < SIGNED_AT_ONCE; i += 1) this.#ready.push(this.#make());
       await yieldToOthers();
@@ -58,9 +102,7 @@ export class Devices {
   }
 
   next(): Uint8Array {
-    const bytes = this.#ready[this.#taken] ?? this.#make();
-    this.#taken += 1;
-    return bytes;
+    return this.#ready.shift() ?? this.#make();
   }
 
   /** The next `count` of one device. */
