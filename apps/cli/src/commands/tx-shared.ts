@@ -57,6 +57,8 @@ export async function draft(call: Call, words: readonly string[]): Promise<numbe
     throw new UsageError(
       'expected: draft FILE -- COMMAND …, such as: draft pay.json -- transfer bob 5 --key alice',
     );
+  if (name === 'lamp')
+    throw new UsageError('a command to a lamp is no transaction: itc lamp draft FILE on DEVICE');
   if (entry === undefined || name === 'tx' || name === 'devnet')
     throw new UsageError(`${name} sends no transaction that could be drafted`);
   const account = textOption(call, 'account');

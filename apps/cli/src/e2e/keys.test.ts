@@ -152,6 +152,8 @@ suite('keys of people', () => {
     assert.equal(drafted.code, 0, drafted.stderr);
     const { weight, threshold, complete } = json(drafted);
     assert.deepEqual([weight, threshold, complete], [1, 2, false]);
+    const lamp = await run(['tx', 'draft', file, ...at, '--', 'lamp', 'on', 'lamp-1']);
+    assert.equal(lamp.code, 2, 'a lamp must not be switched by what is only to be drafted');
     const early = await devnet.itc(['tx', 'send', file]);
     assert.equal(early.code, 1);
     assert.match(early.stderr, /signed with weight 1 of 2; missing: (?:(?:eve|bob|carol)(?:, )?){3}$/m);
