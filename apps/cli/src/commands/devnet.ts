@@ -17,7 +17,9 @@ import { integerOption, UsageError, type Call, type Command } from '../terminal/
 import { formatDuration } from '../terminal/output.ts';
 import { openClient } from '../wallet.ts';
 
-const READY_MS_MAX = 90_000;
+/** Each process loads and connects to all others: many of them on a small machine take their time. */
+const READY_MS_BASE = 60_000;
+const READY_MS_PER_PROCESS = 10_000;
 const WAIT_NOTE_MS = 3_000;
 const ITC = fileURLToPath(new URL('../../bin/itc.mjs', import.meta.url));
 const WWW = fileURLToPath(new URL('../../../dashboard/dist/www', import.meta.url));
@@ -170,6 +172,8 @@ async function run(call: Call): Promise<number> {
     if (!stopping.signal.aborted) tell(call, network, height, performance.now() - started);
     await aborted(stopping.signal);
   } finally {
+    // What ends from here on is meant to.
+    stopping.abort();
     output.note('Stopping …');
     await supervisor.close();
     await front.stop();
@@ -221,7 +225,8 @@ async function untilReady(o: {
   readonly note: (line: string) => void;
 }): Promise<number> {
   const { network, supervisor, signal } = o;
-  const deadline = performance.now() + READY_MS_MAX;
+  const patienceMs = READY_MS_BASE + READY_MS_PER_PROCESS * network.processes.length;
+  const deadline = performance.now() + patienceMs;
   let noteAt = performance.now() + WAIT_NOTE_MS;
   let noted = '';
   let reason: string | undefined;
@@ -242,7 +247,7 @@ async function untilReady(o: {
     if (performance.now() > deadline) {
       throw new LedgerError(
         'not-ready',
-        `not ready after ${READY_MS_MAX / 1_000} s: ${reason ?? ''}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`,
+        `not ready after ${patienceMs / 1_000} s: ${reason ?? ''}${dead.map((process) => `; ${process.name} ${process.reason ?? ''}`).join('')}; see the folder logs/ of the data folder`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);
