@@ -17,6 +17,7 @@ import { PagedRecords } from '@itc/core/state/paged-records.js';
 import { idText } from '@itc/core/state/record-map.js';
 import type { VerifiedTransaction } from '@itc/core/state/verified-transaction.js';
 import { installNativeCrypto } from '@itc/node/crypto/native.js';
+import { settleEngine } from '@itc/node/engine.js';
 import { systemRandom } from '@itc/node/random.js';
 import { BlockLog } from '@itc/node/storage/block-log.js';
 import { LmdbTables } from '@itc/node/storage/lmdb-tables.js';
@@ -311,6 +312,8 @@ function residentBytes(): number {
 
 /** In a process of its own: `process.send` gives the figures. */
 if (process.argv[2] === 'measure') {
+  // As a node does.
+  settleEngine();
   const folder = mkdtempSync(join(tmpdir(), 'itc-bench-state-'));
   try {
     const task = JSON.parse(process.argv[3] as string) as StateTask;
