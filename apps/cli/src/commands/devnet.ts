@@ -210,7 +210,7 @@ function tell(call: Call, network: Devnet, height: number, ms: number): void {
       ...network.mqtt.map((url, i) => `  ${i === 0 ? 'MQTT     ' : '         '}  ${url}`),
       `  Genesis    ${network.chain}`,
       '',
-      '  Next, in a second terminal:  npx itc status · npx itc lamp on lamp-1 · npx itc --help',
+      `  Next, in a second terminal:  npx itc status · ${network.simulation ? 'npx itc lamp on lamp-1 · ' : ''}npx itc --help`,
       '  Stop with ctrl-C; the chain stays, and the next start goes on with it.',
       '',
     ],

@@ -28,7 +28,8 @@ const itc = (value: bigint | string): string => `${formatItc(BigInt(value))} ITC
 
 export async function list(call: Call, words: readonly string[]): Promise<number> {
   if (words.length > 0) throw new UsageError('subnet list takes no arguments');
-  const subnets = await clientOf(call).subnets();
+  const byName = new Intl.Collator('en', { numeric: true });
+  const subnets = [...(await clientOf(call).subnets())].sort((a, b) => byName.compare(a.name, b.name));
   call.output.result({ ok: true, subnets }, [
     ...table([
       ['name', 'members', 'checkpoint', 'payloads', 'id'],
