@@ -21,6 +21,20 @@ test('appends of one turn share one fdatasync, and come back in order', async ()
   assert.deepEqual(firsts((await open(disk)).records), [1, 2, 3, 4, 5]);
 });
 
+test('records that are only written cost no fdatasync, and are durable with the next append, be it of nothing', async () => {
+  const disk = new MemoryDisk();
+  const { log } = await open(disk);
+  const before = disk.syncs;
+  await log.write([record(1)]);
+  await log.write([record(2)]);
+  assert.equal(disk.syncs, before);
+  assert.equal(log.isDurable, false);
+  await log.append([]);
+  assert.equal(disk.syncs - before, 1);
+  assert.equal(log.isDurable, true);
+  assert.deepEqual(firsts((await open(disk.crash(new SeededRandom(1)))).records), [1, 2]);
+});
+
 interface Step {
   readonly kind: 'append' | 'compact';
   readonly count: number;

@@ -18,7 +18,7 @@ export interface WriteAheadLogOptions {
 }
 
 interface Waiting {
-  readonly kind: 'append' | 'compact';
+  readonly kind: 'append' | 'write' | 'compact';
   readonly records: readonly FrameBody[];
   readonly bytes: number;
   readonly resolve: () => void;
@@ -80,6 +80,19 @@ export class WriteAheadLog implements AsyncDisposable {
   }
 
   /**
+   * The same for records nobody is told of yet: resolves when they are written. They are durable with the next `append`, of
+   * nothing if need be.
+   */
+  write(records: readonly FrameBody[]): Promise<void> {
+    return this.#enqueue('write', records);
+  }
+
+  /** Whether all that was written is durable. */
+  get isDurable(): boolean {
+    return this.#waiting.length === 0 && this.#file.isDurable;
+  }
+
+  /**
    * Replaces everything appended so far by `keep`, in one step: a crash leaves the old log or the new one.
    * After `storage.full` the old log is still in force; after `storage.failed` the log takes nothing more.
    */
@@ -136,7 +149,7 @@ export class WriteAheadLog implements AsyncDisposable {
     if (this.#broken !== undefined)
       throw new LedgerError('storage.failed', 'the write-ahead log failed before', {}, this.#broken);
     this.#file.append(batch.flatMap(({ records }) => records));
-    await this.#file.sync();
+    if (batch.some(({ kind }) => kind === 'append')) await this.#file.sync();
   }
 
   async #rewrite(keep: readonly FrameBody[]): Promise<void> {
