@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ERROR_CODES } from '@itc/core/ledger/errors.js';
-import { nextStep, readable } from './advice.ts';
+import { fileTrouble, nextStep, readable } from './advice.ts';
 
 test('an error says what to do next, unless its message does', async () => {
   assert.match((await nextStep('not-found', 'no device is known as lamp-9')) ?? '', /itc device list/);
@@ -15,6 +16,19 @@ test('an error says what to do next, unless its message does', async () => {
       code,
     );
   }
+});
+
+test('a file that cannot be read is told by its path, and is no bug', () => {
+  const caught = (path: string): unknown => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      return error;
+    }
+  };
+  assert.equal(fileTrouble(caught('no/such.json')), 'no/such.json: there is no such file or folder');
+  assert.equal(fileTrouble(new Error('ENOENT')), undefined);
+  assert.equal(fileTrouble('ENOENT'), undefined);
 });
 
 test('people read moments as dates and base units as ITC; counts of bytes stay counts', () => {

@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   'key.exists': 'choose another name, or move the old file away; it may hold value',
   'voucher.malformed':
     'scan or copy the whole voucher: the text of the QR code, or the manual code with --birth',
+  'request.malformed': 'the --help of the command tells what it takes',
   'request.too-many': 'wait a moment, and try again',
 };
 
@@ -53,6 +54,21 @@ export async function nextStep(code: string, message: string): Promise<string | 
   if (here !== undefined) return here === '' ? undefined : here;
   const { CODE_ADVICE } = await import('@itc/client/code-advice.js');
   return CODE_ADVICE[code];
+}
+
+const FILE_TROUBLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'you may not read or write it',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of the path is no folder',
+  ENOSPC: 'the disk is full',
+};
+
+/** A file somebody named that cannot be read or written: their trouble, not a bug of ours. */
+export function fileTrouble(error: unknown): string | undefined {
+  const { code = '', path } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  const trouble = FILE_TROUBLE[code];
+  return trouble === undefined || path === undefined ? undefined : `${path}: ${trouble}`;
 }
 
 /** Milliseconds become dates, and base units ITC. */

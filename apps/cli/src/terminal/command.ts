@@ -1,7 +1,7 @@
 /** The frame every command stands in: options, help, errors and exit codes. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { LedgerError } from '@itc/core/ledger/errors.js';
-import { nextStep, readable } from './advice.ts';
+import { fileTrouble, nextStep, readable } from './advice.ts';
 import { createOutput, type Output } from './output.ts';
 
 export type OptionTable = NonNullable<ParseArgsConfig['options']>;
@@ -140,8 +140,10 @@ function editSteps(a: string, b: string): number {
 
 async function report(name: string, error: unknown, json: boolean): Promise<number> {
   const usage = error instanceof UsageError;
-  const code = usage ? 'usage' : error instanceof LedgerError ? error.code : 'internal';
-  const message = error instanceof Error ? error.message : String(error);
+  const ofFile = fileTrouble(error);
+  const other = ofFile === undefined ? 'internal' : 'storage.failed';
+  const code = usage ? 'usage' : error instanceof LedgerError ? error.code : other;
+  const message = ofFile ?? (error instanceof Error ? error.message : String(error));
   const advice = usage ? `itc ${name} --help tells how` : await nextStep(code, message);
   if (json) {
     const todo = advice === undefined ? {} : { todo: advice };
