@@ -21,9 +21,11 @@ export const proof: Command = {
   help: `itc proof READING --out FILE [--quantum]
 
 READING is the id of a reading (as itc device readings shows it): payload id, a colon, position. Without a position the
-first reading of the payload is meant; the name or address of a device stands for its newest final reading. The file is all that itc verify needs besides the genesis hash. With --quantum
-it also holds what itc verify --demand-co-signatures asks for: ML-DSA-44 signatures of validators, from genesis to a
-checkpoint above the reading's block. They come some 32 blocks later, and take 2.4 kB each.
+first reading of the payload is meant; the name or address of a device stands for its newest final reading.
+
+The file is all that itc verify needs besides the genesis hash. With --quantum it also holds what itc verify
+--demand-co-signatures asks for: ML-DSA-44 signatures of validators, from genesis to a checkpoint above the reading's
+block. They come some 32 blocks later, and take 2.4 kB each.
 
 Examples:
   itc proof sensor-1 --out p.json
