@@ -104,7 +104,7 @@ test('NODE-9.1: a validator that takes its bond back leaves with the next epoch,
     await network.act(network.keys(3), { kind: 'unbond', amount: amount(BOND) });
     await network.busyUntil('the next epoch begins everywhere', () => inEpoch(network, 1));
     assert.deepEqual([...roles].slice(0, 2), ['validator', 'leaving']);
-    assert.equal(network.nodes[3]?.consensus?.seat().role, 'observer');
+    await until('the fourth only follows', () => network.nodes[3]?.consensus?.seat().role === 'observer');
     assert.equal(network.nodes[3]?.consensus?.votes, false);
     // `act` waits for the observer, too.
     await pay(network);
