@@ -1,6 +1,5 @@
 /** What the commands have in common by which keys in several hands sign one thing: whose keys act, who has signed, what they are called. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolveDid } from '@itc/client/did.js';
 import { firstKeySet, type Weighed } from '@itc/client/shares.js';
 import { toHex } from '@itc/core/bytes/hex.js';
@@ -10,7 +9,7 @@ import type { KeySet, WeightedKey } from '@itc/core/ledger/account-keys.js';
 import { formatAddress, type Address } from '@itc/core/ledger/address.js';
 import { didOf, formatMultikey } from '@itc/core/ledger/did.js';
 import { LedgerError, type ErrorCode } from '@itc/core/ledger/errors.js';
-import { layoutOf } from './devnet/layout.ts';
+import { keyEntries } from './names.ts';
 import { UsageError, type Call } from './terminal/command.ts';
 import { openClient } from './wallet.ts';
 
@@ -84,12 +83,7 @@ export function nameOf(call: Call, key: PublicKey): string {
 
 /** What a key is called on this machine. */
 export function localName(call: Call, key: PublicKey): string | undefined {
-  const { keys } = layoutOf(call.dataDir);
   const hex = toHex(key.bytes);
-  for (const file of existsSync(keys) ? readdirSync(keys) : []) {
-    if (!file.endsWith('.json')) continue;
-    // Public keys stand in the clear also in files that are sealed.
-    if (readFileSync(join(keys, file), 'utf8').includes(hex)) return file.slice(0, -5);
-  }
-  return undefined;
+  // Public keys stand in the clear also in files that are sealed.
+  return keyEntries(call.dataDir).find(({ file }) => readFileSync(file, 'utf8').includes(hex))?.name;
 }

@@ -31,12 +31,7 @@ const KINDS = [
   'turn',
 ] as const satisfies readonly LogRecord['kind'][];
 
-/** One byte of kind and the bytes, for a log that stores plain byte strings. */
-export function encodeLogRecord(record: LogRecord): Uint8Array {
-  return new Writer(record.bytes.length + 1).u8(KINDS.indexOf(record.kind)).raw(record.bytes).finish();
-}
-
-/** The same in two pieces, for a log that lays them out itself: envelopes are long, and need not be copied before. */
+/** One byte of kind and the bytes, in two pieces for a log that lays them out itself: envelopes are long, and need not be copied before. */
 export function logRecordPieces(record: LogRecord): readonly [Uint8Array, Uint8Array] {
   return [Uint8Array.of(KINDS.indexOf(record.kind)), record.bytes];
 }

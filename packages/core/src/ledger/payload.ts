@@ -5,6 +5,7 @@
  */
 import { decodeCbor, encodeCbor, type Cbor, type CborMap } from '../bytes/cbor.ts';
 import { concatBytes, equalBytes } from '../bytes/hex.ts';
+import { lay } from '../bytes/lay.ts';
 import { ok, refused, type Result } from '../bytes/result.ts';
 import { utf8Encode } from '../bytes/writer.ts';
 import { idText } from '../bytes/id-text.ts';
@@ -174,7 +175,7 @@ class SignedPayload implements Payload {
   /** Its id is copied to `at`: no array is made for it. */
   layId(into: Uint8Array, at: number): void {
     const ids = this.#ids ?? this.id;
-    for (let i = 0; i < HASH_BYTES; i += 1) into[at + i] = ids[this.#idAt + i] as number;
+    lay(into, at, ids, this.#idAt, this.#idAt + HASH_BYTES);
   }
 
   /** In the common room. */
@@ -192,12 +193,12 @@ class SignedPayload implements Payload {
   #layOut(signer: Uint8Array | undefined, into: Uint8Array, start: number): number {
     let at = start;
     if (signer !== undefined) {
-      at = lay(into, at, ID_TAG, 0, ID_TAG.length);
+      at = lay(into, at, ID_TAG);
       at = lay(into, at, signer, 0, PUBLIC_KEY_BYTES);
     }
-    at = lay(into, at, STRUCTURE_START, 0, STRUCTURE_START.length);
+    at = lay(into, at, STRUCTURE_START);
     at = lay(into, at, this.bytes, this.#protectedAt, this.#protectedEnd);
-    at = lay(into, at, this.#aad, 0, this.#aad.length);
+    at = lay(into, at, this.#aad);
     return lay(into, at, this.bytes, this.#contentHeadAt, this.#contentEnd);
   }
 
@@ -238,13 +239,6 @@ export function payloadIds(payloads: readonly Payload[]): Uint8Array {
     at += HASH_BYTES;
   }
   return ids;
-}
-
-/** A short run is copied by hand: a view of it would cost more than the copy. Returns where the next goes. */
-function lay(into: Uint8Array, at: number, bytes: Uint8Array, from: number, to: number): number {
-  if (to - from > 128) into.set(bytes.subarray(from, to), at);
-  else for (let i = from; i < to; i += 1) into[at + i - from] = bytes[i] as number;
-  return at + to - from;
 }
 
 /** ["Signature1", …: an array of four and the first of them. */

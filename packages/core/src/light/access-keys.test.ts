@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ED25519, type SignatureVerifier } from '../crypto/signature.ts';
 import { verifySignature } from '../crypto/verify.ts';
-import { StateTree, type StateChange } from '../crypto/state-tree.ts';
+import type { StateChange } from '../crypto/state-tree.ts';
 import { keySetOf, type KeySet } from '../ledger/account-keys.ts';
 import type { Address } from '../ledger/address.ts';
 import { encodeCommand } from '../ledger/command.ts';
@@ -11,7 +11,8 @@ import { encodePayload, payloadSigningBytes } from '../ledger/payload.ts';
 import { deviceKey, keysKey, stateKeyHash } from '../state/keys.ts';
 import { NO_DEPOSIT } from '../state/record-deposit.ts';
 import { encodeRecord } from '../state/records.ts';
-import { ChainBuilder, GENESIS_TIME, world } from '../testing/chain.ts';
+import { accessUnder } from '../testing/access.ts';
+import { GENESIS_TIME, world } from '../testing/chain.ts';
 import { ownedDevice } from '../testing/devices.ts';
 import { installNativeSha256, keyPair, type KeyPair } from '../testing/keys.ts';
 import { schemeKeyPair } from '../testing/schemes.ts';
@@ -19,7 +20,7 @@ import { judgeAccess } from './access.ts';
 import { verifyCommand } from './command.ts';
 import { ReplayWindows } from './replay.ts';
 import { trustGenesis } from './trust.ts';
-import { decodeAccessProof, encodeAccessProof, proveAccess, type AccessProof } from './access-proof.ts';
+import { decodeAccessProof, encodeAccessProof, type AccessProof } from './access-proof.ts';
 
 installNativeSha256();
 
@@ -36,14 +37,7 @@ function accessOf(set: KeySet | undefined): AccessProof {
     const value = encodeRecord('keys', { ...set, deposit: NO_DEPOSIT });
     changes.push({ key: stateKeyHash(keysKey(owner.address)), value });
   }
-  const tree = StateTree.empty.update(changes);
-  const builder = new ChainBuilder(home);
-  builder.append();
-  const { block, certificate } = builder.append([], { stateRoot: tree.root });
-  const { header } = block;
-  const proof = proveAccess({ tree, header, certificate, device: lamp.address, subject: owner.address });
-  assert.ok(proof);
-  return proof;
+  return accessUnder(home, changes, { device: lamp.address, subject: owner.address });
 }
 
 function judge(access: AccessProof): string {

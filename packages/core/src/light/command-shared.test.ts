@@ -12,6 +12,7 @@ import { LIMITS } from '../ledger/limits.ts';
 import { deviceKey, grantKey, keysKey, stateKeyHash } from '../state/keys.ts';
 import { NO_DEPOSIT } from '../state/record-deposit.ts';
 import { encodeRecord, type Device } from '../state/records.ts';
+import { accessUnder } from '../testing/access.ts';
 import { ChainBuilder, GENESIS_TIME, world } from '../testing/chain.ts';
 import { grantBy, ownedDevice } from '../testing/devices.ts';
 import {
@@ -23,7 +24,7 @@ import {
 } from '../testing/keys.ts';
 import { schemeKeyPair } from '../testing/schemes.ts';
 import { sharedCommand, sharesOf, type SharedCommand } from '../testing/shared-command.ts';
-import { proveAccess, type AccessProof } from './access-proof.ts';
+import type { AccessProof } from './access-proof.ts';
 import { verifyCommand, type CommandInput } from './command.ts';
 import { VALUE_BYTES_MAX } from './engine/layout.ts';
 import { ReplayWindows } from './replay.ts';
@@ -62,14 +63,7 @@ function accessOf(set: KeySet | undefined, granter?: KeyPair): AccessProof {
       key: stateKeyHash(grantKey(lamp.address, owner.address)),
       value: encodeRecord('grant', grantBy(granter.address, NOW, { levelMax: 100 })),
     });
-  const tree = StateTree.empty.update(changes);
-  const builder = new ChainBuilder(home);
-  builder.append();
-  const { block, certificate } = builder.append([], { stateRoot: tree.root });
-  const { header } = block;
-  const proof = proveAccess({ tree, header, certificate, device: lamp.address, subject: owner.address });
-  assert.ok(proof);
-  return proof;
+  return accessUnder(home, changes, { device: lamp.address, subject: owner.address });
 }
 
 const wanted = (by: KeyPair, changes: Partial<SharedCommand> = {}): SharedCommand => ({

@@ -1,4 +1,5 @@
 /** One batch of signatures as one buffer: handing over a buffer costs a fraction of cloning objects. */
+import { lay } from '@itc/core/bytes/lay.js';
 import { ED25519, type Algorithm } from '@itc/core/crypto/signature.js';
 import { verifyNative } from './native.ts';
 
@@ -17,7 +18,6 @@ const NOTHING = new Uint8Array(0);
 /** Algorithm u8, lengths of key and signature u16 each, length of what was signed u32. */
 const HEAD_BYTES = 9;
 const FIELD_BYTES_MAX = 0xffff;
-const SHORT_BYTES = 128;
 
 /** Per item: head ‖ key ‖ signature ‖ prefix ‖ message. Keys and signatures beyond any scheme's length go as empty ones. */
 export function packBatch(items: readonly SignedItem[]): Uint8Array<ArrayBuffer> {
@@ -34,19 +34,12 @@ export function packBatch(items: readonly SignedItem[]): Uint8Array<ArrayBuffer>
     view.setUint16(at + 3, bounded(signature).length);
     view.setUint32(at + 5, prefix.length + message.length);
     at += HEAD_BYTES;
-    at = put(packed, at, bounded(key));
-    at = put(packed, at, bounded(signature));
-    at = put(packed, at, prefix);
-    at = put(packed, at, message);
+    at = lay(packed, at, bounded(key));
+    at = lay(packed, at, bounded(signature));
+    at = lay(packed, at, prefix);
+    at = lay(packed, at, message);
   }
   return packed;
-}
-
-/** Returns where the next goes. A short run is copied by hand: calling out costs more. */
-function put(into: Uint8Array, at: number, bytes: Uint8Array): number {
-  if (bytes.length > SHORT_BYTES) into.set(bytes, at);
-  else for (let i = 0; i < bytes.length; i += 1) into[at + i] = bytes[i] as number;
-  return at + bytes.length;
 }
 
 function bounded(bytes: Uint8Array): Uint8Array {
